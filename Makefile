@@ -1,0 +1,76 @@
+# Every target that needs the virtual environment makes it first: nothing to prepare by hand.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+# The newest supported Python found on PATH; `make PYTHON=/path/to/python3.12 run` names another.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help run status verify doctor refresh test check format simulate dictionary lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: need-year $(VENV)/.run ## Fetch what is missing and publish the tables: make run YEAR=23-24
+	@$(BIN)/luigi --module pipeline RunAll --year "$(YEAR)" $(ARGS)
+
+status: need-year $(VENV)/.run ## Say what is done, missing, failed and published: make status YEAR=23-24
+	@$(BIN)/python -m pipeline status --year "$(YEAR)"
+
+verify: need-year $(VENV)/.run ## Check every digest and count again, offline: make verify YEAR=23-24
+	@$(BIN)/python -m pipeline verify --year "$(YEAR)"
+
+refresh: need-year $(VENV)/.run ## Forget the snapshot and fetch anew: make refresh YEAR=23-24
+	@$(BIN)/python -m pipeline forget --year "$(YEAR)"
+	@$(MAKE) --no-print-directory run YEAR="$(YEAR)"
+
+doctor: $(VENV)/.run ## Try settings, credentials, input files and disk, one line each
+	@$(BIN)/python -m pipeline doctor
+
+simulate: $(VENV)/.run ## Serve the demo district on port 8080
+	@$(BIN)/python -m pipeline simulate --port 8080
+
+test: $(VENV)/.test ## Format check, lint, types and every test
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: $(VENV)/.test ## Format check, lint and types
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+
+format: $(VENV)/.test ## Format the code and mend what lint can mend
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+dictionary: $(VENV)/.run ## Write docs/data-dictionary.md anew from pipeline/tables.py
+	@$(BIN)/python -m pipeline dictionary > docs/data-dictionary.md
+
+lock: ## Lock the dependencies anew (for maintainers; needs uv)
+	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -o requirements.txt
+	uv pip compile pyproject.toml --extra build --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -c requirements.txt -o requirements-dev.txt
+
+clean: ## Remove the virtual environment and caches; data stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
+	find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: need-year
+need-year:
+	@[ -n "$(YEAR)" ] || { echo "Which school year? Type, for example: make $(firstword $(MAKECMDGOALS)) YEAR=23-24" >&2; exit 2; }
+
+$(VENV)/bin/python:
+	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11, 3.12 or 3.13 was found on PATH; install one, or type make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
+	@echo "Setting up the environment in $(VENV) (once)..."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+
+$(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: requirements-dev.txt $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""Illuminate assessment results as clean tables."""

@@ -1,0 +1,79 @@
+"""Every error that the pipeline raises on purpose, as one tree.
+
+PipelineError            one plain sentence: what, where, what was kept, what to do
+├── SettingsError        a setting, an input file or a school year that cannot be used
+│   ├── YearError        a school year or date that is not one
+│   └── InputFileError   rules, overrides or roster: names file and line
+├── IlluminateError      the API did not answer as it should
+│   ├── TransientError   worth asking again: the network, 5xx, 429, a broken body
+│   ├── AuthError        the credentials are refused
+│   ├── ResponseError    a reply that breaks the protocol; asking again will not help
+│   ├── WalkError        the pages of one walk contradict each other
+│   └── OutageError      nothing more will be asked in this run (long Retry-After)
+├── FetchError           some shards could not be fetched: names each of them
+├── ShardError           a shard on disk that is damaged or not what its name says
+├── CheckError           a check before publishing found a difference
+└── StoppedError         the run was asked to stop
+
+No message ever holds a student's value, a secret or the text of a reply.
+"""
+
+
+class PipelineError(Exception):
+    """The base of all errors raised on purpose; its text is shown to people as it is."""
+
+
+class SettingsError(PipelineError):
+    """A setting is missing or cannot be used."""
+
+
+class YearError(SettingsError, ValueError):
+    """A text is not a school year, or a date lies outside the year."""
+
+
+class InputFileError(SettingsError):
+    """A file that people keep (rules, overrides, roster) cannot be used."""
+
+
+class IlluminateError(PipelineError):
+    """The API did not answer as it should."""
+
+
+class TransientError(IlluminateError):
+    """The same request may well succeed a moment later."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class AuthError(IlluminateError):
+    """The server refuses the credentials."""
+
+
+class ResponseError(IlluminateError):
+    """A reply breaks the protocol in a way that asking again will not mend."""
+
+
+class WalkError(IlluminateError):
+    """The pages of one walk contradict each other; a fresh walk may succeed."""
+
+
+class OutageError(IlluminateError):
+    """The server is not to be asked again in this run."""
+
+
+class FetchError(PipelineError):
+    """At least one shard could not be fetched."""
+
+
+class ShardError(PipelineError):
+    """A shard on disk is damaged, or is not what its name says."""
+
+
+class CheckError(PipelineError):
+    """A check before publishing found a difference."""
+
+
+class StoppedError(PipelineError):
+    """The run was asked to stop; finished shards are kept."""

@@ -1,0 +1,71 @@
+"""School years, the window of dates that a run asks for, and what both do to file names."""
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+
+from pipeline.errors import YearError
+
+_SPELLINGS = re.compile(r"(?:20)?([0-9]{2})-(?:20)?([0-9]{2})")
+
+
+@dataclass(frozen=True, order=True)
+class SchoolYear:
+    """A school year, 1 July to 30 June; `start` is the calendar year it begins in."""
+
+    start: int
+
+    @classmethod
+    def parse(cls, text: str) -> "SchoolYear":
+        """Read `23-24`, `2023-24` or `2023-2024`.
+
+        Raises:
+            YearError: the text is something else, or its years do not follow each other.
+        """
+        text = text.strip()
+        if re.fullmatch(r"[0-9]{4}", text):
+            before, after = cls(int(text) - 1), cls(int(text))
+            raise YearError(
+                f"{text} could mean the school year {before} or {after}: write one of these."
+            )
+        match = _SPELLINGS.fullmatch(text)
+        if match is None:
+            raise YearError(f"{text!r} is not a school year: write it like 23-24.")
+        start, end = int(match[1]), int(match[2])
+        if end != start + 1:
+            raise YearError(f"{text!r} is not a school year: its two years must follow each other.")
+        return cls(2000 + start)
+
+    def __str__(self) -> str:
+        return f"{self.start % 100:02}-{(self.start + 1) % 100:02}"
+
+    @property
+    def first_day(self) -> dt.date:
+        """1 July of the year it begins in."""
+        return dt.date(self.start, 7, 1)
+
+    @property
+    def last_day(self) -> dt.date:
+        """30 June of the year it ends in."""
+        return dt.date(self.start + 1, 6, 30)
+
+    def window(self, as_of: dt.date) -> "Window":
+        """The dates to ask for on the day `as_of`, which is clamped to the end of the year."""
+        return Window(self.first_day, min(as_of, self.last_day))
+
+    def suffix(self, current: "SchoolYear") -> str:
+        """What the names of this year's tables end in: `_historical` before `current`."""
+        return "_historical" if self < current else ""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The first and last `date_taken` (both included) that a run asks for."""
+
+    start: dt.date
+    end: dt.date
+
+    @property
+    def is_empty(self) -> bool:
+        """True before the first day of the year: there is nothing to ask for yet."""
+        return self.end < self.start

@@ -1,0 +1,298 @@
+"""Asks the API: signed, within limits, as often as needed, and checks what comes back."""
+
+import threading
+from collections import Counter
+from dataclasses import dataclass
+
+import requests
+import tenacity
+import urllib3
+from pyrate_limiter import Duration, Limiter, Rate
+from requests.utils import get_environ_proxies
+
+from pipeline.errors import (
+    AuthError,
+    OutageError,
+    ResponseError,
+    StoppedError,
+    TransientError,
+    WalkError,
+)
+from pipeline.illuminate import pages
+from pipeline.illuminate.address import Address
+from pipeline.illuminate.auth import (
+    Auth,
+    Credentials,
+    OAuth1,
+    OAuth1Credentials,
+    OAuth2,
+    OAuth2Credentials,
+    request_token,
+    token_session,
+)
+from pipeline.illuminate.endpoints import CATALOGUE, Endpoint, results_parameters
+from pipeline.illuminate.retry import Pause, Retrying, parse_retry_after
+from pipeline.illuminate.wire import Line, Watch, new_session
+from pipeline.years import Window
+
+COUNTED = ("requests", "retries", "tokens")
+
+_WALKS = 3
+_CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How the server is asked: page size, times in seconds, tries, requests a second (0: any)."""
+
+    page_limit: int = 1000
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    deadline: float = 180.0
+    tries: int = 5
+    longest_wait: float = 30.0
+    longest_pause: float = 300.0
+    most_bytes: int = 64 << 20
+    max_requests_per_second: float = 0.0
+
+
+class Counts:
+    """What a run has asked so far, counted by all threads."""
+
+    def __init__(self) -> None:
+        self._counter: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def add(self, name: str) -> None:
+        """Count one more of what COUNTED names."""
+        with self._lock:
+            self._counter[name] += 1
+
+    def snapshot(self) -> dict[str, int]:
+        """The counts of now."""
+        with self._lock:
+            return {name: self._counter[name] for name in COUNTED}
+
+
+class Client:
+    """One district's API, for many threads.
+
+    `stop` ends all waiting and every open request soon after it is set.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        credentials: Credentials,
+        limits: Limits,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.counts = Counts()
+        self._address = address
+        self._limits = limits
+        self._stop = stop or threading.Event()
+        self._watch = Watch(self._stop)
+        self._local = threading.local()
+        self._proxies = get_environ_proxies(address.base, no_proxy=None)
+        self._verify = requests.Session().merge_environment_settings(
+            address.base, {}, None, None, None
+        )["verify"]
+        self._limiter = _limiter(limits.max_requests_per_second)
+        self._auth = self._make_auth(credentials)
+        self._retrying = Retrying(
+            tries=limits.tries,
+            longest_wait=limits.longest_wait,
+            pause=Pause(self._stop, limits.longest_pause),
+            stop=self._stop,
+            on_retry=lambda: self.counts.add("retries"),
+        )
+
+    def close(self) -> None:
+        """Let go of the thread that watches deadlines."""
+        self._watch.close()
+
+    def count_assessments(self) -> int:
+        """How many assessments the catalogue has, by one request for one row."""
+        page = self._page(CATALOGUE, {}, 1, limit=1)
+        return page.num_results
+
+    def catalogue(self) -> pages.Result:
+        """Every assessment of the district, whatever the year; one row per assessment.
+
+        Raises:
+            IlluminateError: the catalogue could not be read whole.
+        """
+        result = self._read(CATALOGUE, {})
+        ids = [row[result.columns.index("assessment_id")] for row in result.rows]
+        if len(set(ids)) != len(ids) or None in ids:
+            raise WalkError("the catalogue names an assessment twice with different contents")
+        return result
+
+    def results(self, endpoint: Endpoint, assessment_id: str, window: Window) -> pages.Result:
+        """All rows of one assessment at one endpoint, dated within the window.
+
+        Raises:
+            IlluminateError: they could not be read whole, or are not what was asked for.
+        """
+        result = self._read(endpoint, results_parameters(assessment_id, window))
+        if result.rows:
+            _check_asked(result, assessment_id, window)
+        return result
+
+    def _read(self, endpoint: Endpoint, parameters: dict[str, str]) -> pages.Result:
+        again = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(WalkError),
+            stop=tenacity.stop_after_attempt(_WALKS) | tenacity.stop_when_event_set(self._stop),
+            reraise=True,
+        )
+        return again(pages.walk, lambda number: self._page(endpoint, parameters, number))
+
+    def _page(
+        self, endpoint: Endpoint, parameters: dict[str, str], number: int, limit: int | None = None
+    ) -> pages.Page:
+        limit = limit or self._limits.page_limit
+        asked = {**parameters, "page": str(number), "limit": str(limit)}
+        url = self._address.method_url(endpoint.method)
+        return self._retrying.call(lambda: pages.decode(self._get(url, asked), endpoint, number))
+
+    def _get(self, url: str, parameters: dict[str, str]) -> bytes:
+        """The body of a good reply; a refused token is renewed once."""
+        signer = self._auth.signer()
+        response, body = self._send(url, parameters, signer)
+        if response.status_code == requests.codes.unauthorized:
+            self._auth.refused(signer)
+            response, body = self._send(url, parameters, self._auth.signer())
+        _check_status(response)
+        _check_is_json(response, body)
+        return body
+
+    def _send(
+        self, url: str, parameters: dict[str, str], signer: requests.auth.AuthBase
+    ) -> tuple[requests.Response, bytes]:
+        if self._limiter is not None:
+            self._limiter.try_acquire("illuminate")
+        line, session = self._thread()
+        self.counts.add("requests")
+        try:
+            with line.within(self._limits.deadline):
+                response = session.get(
+                    url,
+                    params=parameters,
+                    auth=signer,
+                    timeout=self._timeouts,
+                    allow_redirects=False,
+                    stream=True,
+                )
+                body = self._read_body(response)
+        except requests.exceptions.SSLError:
+            raise OutageError(
+                "the certificate of the server is not trusted; if your network has its own, "
+                "name it in REQUESTS_CA_BUNDLE"
+            ) from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            # The library's own texts hold the whole address; the kind of error says enough.
+            raise self._network_error(line, type(error).__name__) from None
+        if line.was_cut:
+            raise self._network_error(line, "")
+        return response, body
+
+    def _read_body(self, response: requests.Response) -> bytes:
+        body = bytearray()
+        with response:
+            for chunk in response.iter_content(_CHUNK):
+                body += chunk
+                if len(body) > self._limits.most_bytes:
+                    raise ResponseError(
+                        f"a reply is larger than {self._limits.most_bytes >> 20} MiB"
+                    )
+        return bytes(body)
+
+    def _network_error(self, line: Line, kind: str) -> Exception:
+        if self._stop.is_set():
+            return StoppedError("the run was asked to stop")
+        if line.was_cut:
+            return TransientError(f"no complete reply within {self._limits.deadline:g} s")
+        return TransientError(f"the connection failed ({kind})")
+
+    @property
+    def _timeouts(self) -> tuple[float, float]:
+        return self._limits.connect_timeout, self._limits.read_timeout
+
+    def _thread(self) -> tuple[Line, requests.Session]:
+        """The line and the session of the calling thread."""
+        if not hasattr(self._local, "session"):
+            line = self._watch.new_line()
+            session = new_session(line)
+            self._configure(session)
+            self._local.line, self._local.session = line, session
+        return self._local.line, self._local.session
+
+    def _configure(self, session: requests.Session) -> None:
+        # Proxies and certificates are looked up once, not at each request.
+        session.trust_env = False
+        session.proxies = dict(self._proxies)
+        session.verify = self._verify
+
+    def _make_auth(self, credentials: Credentials) -> Auth:
+        if isinstance(credentials, OAuth1Credentials):
+            return OAuth1(credentials)
+        return OAuth2(lambda: self._fetch_token(credentials))
+
+    def _fetch_token(self, credentials: OAuth2Credentials) -> tuple[str, float]:
+        self.counts.add("tokens")
+        session = token_session(credentials)
+        self._configure(session)
+        with session:
+            return request_token(session, self._address.token_url, timeout=self._timeouts)
+
+
+def _limiter(per_second: float) -> Limiter | None:
+    if per_second <= 0:
+        return None
+    return Limiter(Rate(1, max(1, round(int(Duration.SECOND) / per_second))))
+
+
+def _check_status(response: requests.Response) -> None:
+    status = response.status_code
+    if status == requests.codes.ok:
+        return
+    if status in {408, 429} or status >= 500:
+        wait = parse_retry_after(response.headers.get("Retry-After"))
+        raise TransientError(f"the server answered {status}", wait)
+    if status == 401:
+        raise AuthError("the server refuses a token that it has just given out (401)")
+    if 300 <= status < 400:
+        raise ResponseError(
+            f"the server redirects elsewhere ({status}); is ILLUMINATE_BASE_URL right?"
+        )
+    raise ResponseError(f"the server answered {status}{_MEANING.get(status, '')}")
+
+
+_MEANING = {
+    403: ": the account behind the credentials may not read this",
+    404: ": there is no such thing at this address",
+}
+
+
+def _check_is_json(response: requests.Response, body: bytes) -> None:
+    kind = response.headers.get("Content-Type", "")
+    if "html" in kind.lower() or body.lstrip()[:1] == b"<":
+        raise OutageError(
+            "a web page came instead of data; ILLUMINATE_BASE_URL must be like "
+            "https://<district>.illuminateed.com/live"
+        )
+
+
+def _check_asked(result: pages.Result, assessment_id: str, window: Window) -> None:
+    ids = result.columns.index("assessment_id")
+    if any(row[ids] != assessment_id for row in result.rows):
+        raise ResponseError("rows of another assessment came")
+    taken = result.columns.index("date_taken")
+    first, last = window.start.isoformat(), window.end.isoformat()
+    dates = {row[taken] for row in result.rows}
+    if any(_is_date(text) and not first <= text <= last for text in dates if text is not None):
+        raise ResponseError(f"rows came that are dated outside of {first} to {last}")
+
+
+def _is_date(text: str) -> bool:
+    return len(text) == len("2000-01-01") and text[:4].isdigit() and text[4] == text[7] == "-"

@@ -1,0 +1,83 @@
+"""The endpoints of the API that the pipeline asks, in the API's own names.
+
+What is known of them, and from where: README, "What is known of the API". All are asked with
+GET, answer in pages, and send every scalar as text or null.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pipeline.years import Window
+
+_STUDENT = ("local_student_id", "first_name", "last_name", "middle_name", "date_taken")
+_SCORE = (
+    "points",
+    "points_possible",
+    "percent_correct",
+    "performance_band_level",
+    "performance_band_label",
+    "mastered",
+)
+_STANDARD = ("academic_benchmark_guid", "standard_code", "standard_description")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One kind of reply: where it is asked, and the fields that each of its rows must have."""
+
+    name: str
+    method: str
+    fields: tuple[str, ...]
+    required: frozenset[str]
+
+
+CATALOGUE = Endpoint(
+    "catalogue", "Assessments", ("assessment_id", "title"), frozenset({"assessment_id", "title"})
+)
+
+
+def _results(name: str, method: str, between: tuple[str, ...], optional: set[str]) -> Endpoint:
+    fields = ("assessment_id", "title", *between, *_STUDENT, *_SCORE)
+    return Endpoint(name, method, fields, frozenset(fields) - optional - {"middle_name"})
+
+
+OVERALL = _results(
+    "overall",
+    "AssessmentAggregateStudentResponses",
+    ("version", "version_label"),
+    {"version", "version_label"},
+)
+STANDARD = _results(
+    "standard",
+    "AssessmentAggregateStudentResponsesStandard",
+    _STANDARD,
+    {"academic_benchmark_guid", "standard_description"},
+)
+
+
+def group(id_field: str = "reporting_group_id", label_field: str = "reporting_group") -> Endpoint:
+    """The endpoint of results by reporting group.
+
+    No public source shows how its two own fields are called, so their names are settings.
+    """
+    return _results(
+        "group", "AssessmentAggregateStudentResponsesGroup", (id_field, label_field), set()
+    )
+
+
+RESULTS: Mapping[str, Endpoint] = MappingProxyType(
+    {"overall": OVERALL, "standard": STANDARD, "group": group()}
+)
+
+
+def results_parameters(assessment_id: str, window: Window) -> dict[str, str]:
+    """What is asked of a results endpoint besides page and limit.
+
+    The dates are always given: without them the server chooses a range of its own.
+    """
+    return {
+        "assessment_id": assessment_id,
+        "date_taken_start": window.start.isoformat(),
+        "date_taken_end": window.end.isoformat(),
+    }

@@ -1,0 +1,94 @@
+"""Checks before publishing: each is a value with a name, a verdict and a note in plain words."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.shards import Entry
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was compared, whether it agrees, and a sentence with the counts."""
+
+    name: str
+    ok: bool
+    note: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The check as it stands in the run record."""
+        return asdict(self)
+
+
+def shards_conserved(endpoint: str, shards: Mapping[str, Entry]) -> Check:
+    """Of every shard: rows declared by the server = distinct rows + counted duplicates."""
+    wrong = [i for i, entry in shards.items() if entry.declared != entry.rows + entry.duplicates]
+    declared, rows, duplicates = (
+        sum(getattr(entry, name) for entry in shards.values())
+        for name in ("declared", "rows", "duplicates")
+    )
+    note = f"{declared:,} declared = {rows:,} distinct + {duplicates:,} duplicates"
+    if wrong:
+        note = f"the counts of {_named(wrong)} do not add up"
+    return Check(f"{endpoint} shards hold what the server declared", not wrong, note)
+
+
+def table_conserved(
+    name: str, parts: Mapping[str, Mapping[str, Entry]], rows: pl.DataFrame
+) -> Check:
+    """Of every assessment: rows in the shards = rows in the table.
+
+    Args:
+        name: the table.
+        parts: the shards by response type and assessment id.
+        rows: counts of the table's rows: `response_type`, `assessment_id`, `rows`.
+    """
+    there = {(kind, assessment): count for kind, assessment, count in rows.iter_rows()}
+    expected = {
+        (kind, assessment): entry.rows
+        for kind, shards in parts.items()
+        for assessment, entry in shards.items()
+        if entry.rows
+    }
+    wrong = sorted(
+        f"{assessment} ({kind})"
+        for kind, assessment in there.keys() | expected.keys()
+        if there.get((kind, assessment), 0) != expected.get((kind, assessment), 0)
+    )
+    note = f"{sum(expected.values()):,} rows in shards, {sum(there.values()):,} in the table"
+    if wrong:
+        note += f"; they differ for {_named(wrong)}"
+    return Check(f"{name} has every row of its shards", not wrong, note)
+
+
+def same_rows(name: str, counts: Mapping[str, int]) -> Check:
+    """Several files hold equally many rows; `counts` by what each is called."""
+    note = ", ".join(f"{what} {count:,}" for what, count in counts.items())
+    return Check(name, len(set(counts.values())) == 1, note)
+
+
+def count_by_assessment(parquet: Path) -> pl.DataFrame:
+    """How many rows a table has per `response_type` and `assessment_id`; column `rows`."""
+    frame = pl.scan_parquet(parquet).group_by("response_type", "assessment_id")
+    return frame.agg(pl.len().alias("rows")).collect(engine="streaming")
+
+
+def count_parquet(path: Path) -> int:
+    """How many rows a Parquet file has."""
+    return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+
+
+def count_csv(path: Path) -> int:
+    """How many records a CSV file has, read by the rules of CSV."""
+    frame = pl.scan_csv(path, infer_schema=False)
+    return int(frame.select(pl.len()).collect(engine="streaming").item())
+
+
+def _named(ids: list[str]) -> str:
+    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    return "assessment " + ", ".join(ids[:_NAMED]) + more

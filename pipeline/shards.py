@@ -1,0 +1,193 @@
+"""One assessment's results at one endpoint, as a file that proves by itself that it is whole.
+
+A shard is Parquet: every value the text that the API sent, rows distinct and in canonical order.
+Its metadata says what it holds. A reply without rows is a shard without rows.
+
+Parquet has no digest of its own, and a reader that meets a damaged file may crash. So each shard
+is sealed: its metadata holds the SHA-256 of all its bytes, taken while the seal was blank, and no
+shard is parsed before its seal was found whole.
+"""
+
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from pipeline import files
+from pipeline.errors import ShardError
+from pipeline.tables import SHARD_ORDER
+from pipeline.years import Window
+
+SCHEMA = 1
+_PROOF = "illuminate_shard"
+_SEAL = "illuminate_seal"
+_BLANK = b"0" * 64
+# In Parquet's footer a key is followed by the type and the length of its value.
+_SEAL_BEGINS = _SEAL.encode() + b"\x18\x40"
+_PLAIN_ID = re.compile(r"[0-9a-z_-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a shard was asked of: the source by name, the endpoint, and the window of dates."""
+
+    source: str
+    endpoint: str
+    window: Window
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came: distinct rows of text, and the counts that were checked against the server's."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[str | None, ...]]
+    declared: int
+    pages: int
+    duplicates: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What a manifest says of one shard; `declared` = `rows` + `duplicates`."""
+
+    declared: int
+    rows: int
+    duplicates: int
+    pages: int
+    columns: tuple[str, ...]
+    file: files.Fingerprint
+
+
+class _Proof(msgspec.Struct):
+    """The metadata inside a shard."""
+
+    schema: int
+    origin: Origin
+    assessment_id: str
+    declared: int
+    rows: int
+    duplicates: int
+    pages: int
+    columns: tuple[str, ...]
+
+
+def file_name(assessment_id: str) -> str:
+    """The name of an assessment's shard: the id where it is plain, else a digest of it.
+
+    No two ids share a name, also where the file system ignores case, and no id leaves the folder.
+    """
+    if _PLAIN_ID.fullmatch(assessment_id):
+        return f"{assessment_id}.parquet"
+    return f"~{hashlib.sha256(assessment_id.encode()).hexdigest()}.parquet"
+
+
+def write(folder: Path, origin: Origin, assessment_id: str, reply: Reply) -> Entry:
+    """Write a shard, whole and durable, in place of an older one."""
+    frame = _canonical(origin.endpoint, reply)
+    proof = _Proof(
+        schema=SCHEMA,
+        origin=origin,
+        assessment_id=assessment_id,
+        declared=reply.declared,
+        rows=frame.height,
+        duplicates=reply.duplicates,
+        pages=reply.pages,
+        columns=reply.columns,
+    )
+    content = _sealed(frame, proof)
+    path = folder / file_name(assessment_id)
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return _entry(path, proof)
+
+
+def check(folder: Path, origin: Origin, assessment_id: str) -> Entry:
+    """Read a shard's bytes and see that they are whole, and what its name and origin say.
+
+    Raises:
+        ShardError: it is missing, damaged, of another schema, or of another origin.
+    """
+    path = folder / file_name(assessment_id)
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise ShardError(f"the shard {path.name} cannot be read") from None
+    if not _seal_is_whole(content):
+        raise ShardError(f"the shard {path.name} is damaged")
+    proof = _read_proof(content)
+    if proof is None or (proof.origin, proof.assessment_id) != (origin, assessment_id):
+        raise ShardError(f"the shard {path.name} was asked of something else")
+    return _entry(path, proof)
+
+
+def find(folder: Path, origin: Origin, assessment_id: str) -> Entry | None:
+    """The entry of a shard that is there and whole; None where there is none to use."""
+    if not (folder / file_name(assessment_id)).exists():
+        return None
+    try:
+        return check(folder, origin, assessment_id)
+    except ShardError:
+        return None
+
+
+def is_intact(folder: Path, assessment_id: str, entry: Entry) -> bool:
+    """Whether a shard on disk is still the one that `entry` describes."""
+    return entry.file.fits(folder / file_name(assessment_id))
+
+
+def _canonical(endpoint: str, reply: Reply) -> pl.DataFrame:
+    values = zip(*reply.rows, strict=True) if reply.rows else ([] for _ in reply.columns)
+    frame = pl.DataFrame(
+        dict(zip(reply.columns, values, strict=True)),
+        schema=dict.fromkeys(reply.columns, pl.String),
+    )
+    first = [name for name in SHARD_ORDER[endpoint] if name in reply.columns]
+    rest = [name for name in reply.columns if name not in first]
+    return frame.sort(first + rest) if frame.height else frame
+
+
+def _sealed(frame: pl.DataFrame, proof: _Proof) -> bytes:
+    metadata = {_PROOF: msgspec.json.encode(proof).decode(), _SEAL: _BLANK.decode()}
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, metadata=metadata, statistics=False)
+    content = bytearray(buffer.getbuffer())
+    at = _seal_at(content)
+    content[at : at + len(_BLANK)] = hashlib.sha256(content).hexdigest().encode()
+    return bytes(content)
+
+
+def _read_proof(content: bytes) -> _Proof | None:
+    """The metadata of a whole shard; None when it was written under another schema."""
+    text = pl.read_parquet_metadata(content)[_PROOF]
+    try:
+        proof = msgspec.json.decode(text, type=_Proof)
+    except msgspec.ValidationError:
+        return None
+    return proof if proof.schema == SCHEMA else None
+
+
+def _seal_is_whole(content: bytes) -> bool:
+    blank = bytearray(content)
+    at = _seal_at(blank)
+    seal = bytes(blank[at : at + len(_BLANK)])
+    blank[at : at + len(_BLANK)] = _BLANK
+    return seal == hashlib.sha256(blank).hexdigest().encode()
+
+
+def _seal_at(content: bytearray) -> int:
+    return content.rfind(_SEAL_BEGINS) + len(_SEAL_BEGINS)
+
+
+def _entry(path: Path, proof: _Proof) -> Entry:
+    return Entry(
+        declared=proof.declared,
+        rows=proof.rows,
+        duplicates=proof.duplicates,
+        pages=proof.pages,
+        columns=proof.columns,
+        file=files.Fingerprint.of(path),
+    )

@@ -1,1 +1,38 @@
-"""Illuminate assessment results as clean tables."""
+"""Illuminate assessment results as clean tables.
+
+    catalogue ──► score shards ──► combined tables ──► view ──► checks ──► publish
+
+`luigi --module pipeline RunAll --year 23-24` does all of it, and again only what is missing.
+`pipeline.tasks` wires the steps; `python -m pipeline` looks at what they left.
+"""
+
+from pipeline.config import apply_environment, apply_luigi_defaults
+from pipeline.tasks.building import (
+    CombineGroup,
+    CombineResults,
+    LabelAssessments,
+    ListAssessments,
+    ResultsView,
+)
+from pipeline.tasks.fetching import FetchMetadata, FetchScores
+from pipeline.tasks.inputs import ReadInputs
+from pipeline.tasks.publishing import CheckTables, Publish, RunAll
+from pipeline.tasks.run import quiet_luigi
+
+__all__ = [
+    "CheckTables",
+    "CombineGroup",
+    "CombineResults",
+    "FetchMetadata",
+    "FetchScores",
+    "LabelAssessments",
+    "ListAssessments",
+    "Publish",
+    "ReadInputs",
+    "ResultsView",
+    "RunAll",
+]
+
+quiet_luigi()
+apply_luigi_defaults()
+apply_environment()

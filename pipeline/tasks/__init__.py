@@ -1,0 +1,11 @@
+"""The Luigi tasks: thin, each wires pure functions to files.
+
+ReadInputs ─► FetchMetadata ─► FetchScores overall, standard, group
+                   │                │
+             ListAssessments   LabelAssessments, CombineResults, CombineGroup
+                   │                │
+                   │           ResultsView
+                   └──► CheckTables ◄┘
+                            │
+                         Publish ─► RunAll
+"""

@@ -1,0 +1,116 @@
+"""python -m pipeline status | verify | doctor | forget | dictionary | simulate."""
+
+import argparse
+import datetime as dt
+import sys
+
+from pipeline.errors import PipelineError
+from pipeline.years import SchoolYear
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code is 0 when all is well, 1 when something is found wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except PipelineError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, command, text in (
+        ("status", _status, "what is done, missing, failed and published"),
+        ("verify", _verify, "every digest and count again, offline"),
+        ("forget", _forget, "remove a year's snapshot, so that the next run fetches it anew"),
+    ):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--year", default="", help="school year, like 23-24; default the current")
+        sub.add_argument(
+            "--as-of",
+            type=dt.date.fromisoformat,
+            default=dt.date.today(),  # noqa: DTZ011  the school's own day
+            help="default today",
+        )
+        sub.set_defaults(command=command)
+    text = "settings, credentials, input files and disk, one line each"
+    commands.add_parser("doctor", help=text, description=text).set_defaults(command=_doctor)
+    text = "the data dictionary, in Markdown"
+    commands.add_parser("dictionary", help=text).set_defaults(command=_dictionary)
+    _add_simulate(commands)
+    return parser
+
+
+def _add_simulate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "serve the made-up district until interrupted"
+    sub = commands.add_parser("simulate", help=text, description=text)
+    sub.add_argument("--port", type=int, default=8080, help="0: any that is free")
+    sub.add_argument("--seed", type=int, default=1, help="another seed, another district")
+    sub.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    sub.add_argument("--for-parent", action="store_true", help=argparse.SUPPRESS)
+    sub.set_defaults(command=_simulate)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from pipeline.commands.status import status
+
+    return status(_year(options), options.as_of)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from pipeline.commands.verify import verify
+
+    return verify(_year(options), options.as_of)
+
+
+def _forget(options: argparse.Namespace) -> int:
+    from pipeline.commands.forget import forget
+
+    return forget(_year(options), options.as_of)
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from pipeline.commands.doctor import examine
+
+    return examine()
+
+
+def _dictionary(_: argparse.Namespace) -> int:
+    from pipeline.commands.dictionary import dictionary
+
+    print(dictionary(), end="")
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from pipeline.simulator import Credentials, District, Protocol, serve_forever
+
+    credentials = Credentials()
+
+    def ready(base_url: str) -> None:
+        from pipeline import demo
+
+        write = demo.announce if options.for_parent else demo.explain
+        write(base_url, credentials.client_id, credentials.client_secret)
+
+    serve_forever(
+        District.make(options.seed),
+        Protocol(latency_seconds=options.latency),
+        credentials,
+        options.port,
+        ready=ready,
+        until_stdin_closes=options.for_parent,
+    )
+    return 0
+
+
+def _year(options: argparse.Namespace) -> SchoolYear:
+    from pipeline import config
+
+    return SchoolYear.parse(options.year) if options.year else config.current_year()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""The data dictionary: `tables.py` as a page that people read."""
+
+from pipeline.tables import TABLES, Table
+
+_HEAD = """\
+# Data dictionary
+
+Written from `pipeline/tables.py` by `make dictionary`; edit that, not this page.
+
+Every CSV is UTF-8 with a header, commas, LF line ends and RFC 4180 quoting; an empty field is
+null. Numbers and dates stand in the CSV in the digits that the API sent, and in the Parquet twin
+as true numbers (double precision) and dates. A text that is no number, or no date, is null in
+both, and is counted in the run record. Fields of the API that are not listed here follow the
+listed columns, in alphabetical order. Rows are in the order of the key.
+
+Names end in `_historical` for years before `[years] current`. Columns marked *personal* tell
+about one student.
+"""
+
+_KINDS = {"text": "text", "integer": "whole number", "number": "number", "date": "date"}
+
+
+def dictionary() -> str:
+    """The whole page, in Markdown."""
+    return "\n".join([_HEAD, *(_section(table) for table in TABLES)])
+
+
+def _section(table: Table) -> str:
+    twin = " and `.parquet`" if table.is_large else ""
+    suffix = "[_historical]" if table.is_large else ""
+    head = [
+        f"## `{table.stem}{suffix}.csv`{twin}",
+        "",
+        f"In `{table.folder}/<year>/`; {table.grain}. Key: {', '.join(table.key)}.",
+        "",
+        "| column | type | meaning | from |",
+        "|---|---|---|---|",
+    ]
+    rows = [
+        f"| `{column.name}` | {_KINDS[column.kind]}{', *personal*' if column.personal else ''} "
+        f"| {column.meaning} | {column.source} |"
+        for column in table.columns
+    ]
+    return "\n".join([*head, *rows, ""])

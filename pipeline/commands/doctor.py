@@ -1,0 +1,100 @@
+"""Tries what a run needs, one plain line each; no secret is shown."""
+
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+
+import luigi
+from luigi.configuration import get_config
+
+from pipeline import config, labels, roster
+from pipeline.errors import PipelineError
+from pipeline.files import make_folder
+from pipeline.tasks.run import Connection
+
+_SECTIONS = (config.illuminate, config.paths, config.years, config.build)
+_NEEDED_BYTES = 1 << 30
+
+
+def examine() -> int:
+    """Print a line per thing tried; 0 when all is well, else 1."""
+    print("Settings (command line > environment > luigi.cfg > default):")
+    for section in _SECTIONS:
+        for line in _settings(section):
+            print(f"  {line}")
+    print("Tried:")
+    failed = False
+    for name, trial in _TRIALS.items():
+        try:
+            print(f"  ok      {name}: {trial()}")
+        except PipelineError as error:
+            failed = True
+            print(f"  FAILED  {name}: {error}")
+    return 1 if failed else 0
+
+
+def _settings(section: type[luigi.Config]) -> Iterator[str]:
+    variables = {place: variable for variable, place in config.ENVIRONMENT.items()}
+    chosen = section()
+    for name, _ in section.get_params():
+        place = (section.__name__, name)
+        variable = variables.get(place, "")
+        if os.environ.get(variable):
+            origin = f"from {variable}"
+        else:
+            origin = "from luigi.cfg" if get_config().has_option(*place) else "default"
+        value = getattr(chosen, name)
+        yield f"[{place[0]}] {name} = {value if value not in ('', ()) else '(none)'}, {origin}"
+
+
+def _python() -> str:
+    return f"{platform.python_version()} on {platform.system()}"
+
+
+def _district() -> str:
+    with Connection() as client:
+        count = client.count_assessments()
+    who = "the demo district" if config.is_demo() else config.address().base
+    return f"{who} answers, its catalogue has {count:,} assessments"
+
+
+def _roster() -> str:
+    year = config.current_year()
+    path = config.input_files(year)["roster"]
+    if path is None:
+        return "none is configured, so grades will be null"
+    read = roster.read_roster(path)
+    return f"{path} has {len(read.students):,} students ({year}), {read.repeated:,} repeated lines"
+
+
+def _rules() -> str:
+    path = config.input_files(config.current_year())["title rules"] or labels.DEFAULT_RULES
+    rules = labels.read_rules(path)
+    return f"{path} has {sum(map(len, rules.by_column.values())):,} rules"
+
+
+def _overrides() -> str:
+    path = config.input_files(config.current_year())["overrides"]
+    if path is None:
+        return "none are configured"
+    return f"{path} has {len(labels.read_overrides(path)):,} overrides"
+
+
+def _disk() -> str:
+    folder = make_folder(config.folders().data)
+    free = shutil.disk_usage(folder).free
+    text = f"{free / (1 << 30):,.1f} GiB free for {folder}"
+    if free < _NEEDED_BYTES or not os.access(folder, os.W_OK):
+        raise PipelineError(f"{text}; a run needs a folder to write to and about 1 GiB.")
+    return text
+
+
+_TRIALS: dict[str, Callable[[], str]] = {
+    "Python": _python,
+    "district": _district,
+    "roster": _roster,
+    "title rules": _rules,
+    "overrides": _overrides,
+    "disk": _disk,
+}

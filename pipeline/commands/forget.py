@@ -1,0 +1,20 @@
+"""Removes the snapshot of a year; what is published stays until the next run replaces it."""
+
+import datetime as dt
+import shutil
+
+from pipeline import config
+from pipeline.tasks.run import hold
+from pipeline.years import SchoolYear
+
+
+def forget(year: SchoolYear, as_of: dt.date) -> int:
+    """Remove everything fetched and built for a year as of a day."""
+    snapshot = config.snapshot(year, as_of)
+    with hold(snapshot.folders.lock):
+        if not snapshot.work.exists():
+            print(f"There is no snapshot of {year} as of {snapshot.window.end} to forget.")
+            return 0
+        shutil.rmtree(snapshot.work)
+    print(f"Forgot the snapshot of {year} as of {snapshot.window.end}; published files stay.")
+    return 0

@@ -1,0 +1,240 @@
+"""The settings: luigi.cfg sections as luigi.Config classes, and the environment above them.
+
+Command line > environment > luigi.cfg > default. Classes are named like their sections, in lower
+case, as Luigi's own are; `--illuminate-threads 16` works on any command line. Secrets are no
+settings: they come from the environment or from files that it names, and are never printed.
+"""
+
+import datetime as dt
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import luigi
+from luigi.configuration import get_config
+
+from pipeline.errors import SettingsError
+from pipeline.illuminate.address import Address
+from pipeline.illuminate.auth import Credentials, OAuth1Credentials, OAuth2Credentials
+from pipeline.illuminate.client import Limits
+from pipeline.layout import Folders, Snapshot
+from pipeline.years import SchoolYear
+
+ENVIRONMENT = {
+    "ILLUMINATE_BASE_URL": ("illuminate", "base_url"),
+    "PIPELINE_DATA_DIR": ("paths", "data_dir"),
+    "SAVE_PATH": ("paths", "save_path"),
+    "VIEW_PATH": ("paths", "view_path"),
+    "STUDENT_ROSTERS": ("paths", "rosters"),
+    "TITLE_RULES": ("paths", "title_rules"),
+    "MANUAL_CHANGES": ("paths", "manual_changes"),
+}
+"""Environment variables, and the section and name of the setting that each stands for."""
+
+_OAUTH2 = ("ILLUMINATE_CLIENT_ID", "ILLUMINATE_CLIENT_SECRET")
+_OAUTH1 = (
+    "ILLUMINATE_CONSUMER_KEY",
+    "ILLUMINATE_CONSUMER_SECRET",
+    "ILLUMINATE_ACCESS_TOKEN",
+    "ILLUMINATE_ACCESS_TOKEN_SECRET",
+)
+
+
+class illuminate(luigi.Config):  # noqa: N801  named like its section
+    """How the API is asked."""
+
+    base_url = luigi.Parameter(
+        default="", description="https://<district>.illuminateed.com/live; empty: the demo"
+    )
+    threads = luigi.IntParameter(default=10, description="requests at the same time, 1 to 64")
+    page_limit = luigi.IntParameter(default=1000, description="rows asked for per page")
+    connect_timeout = luigi.FloatParameter(default=10.0, description="seconds to connect")
+    read_timeout = luigi.FloatParameter(default=60.0, description="seconds of silence")
+    deadline = luigi.FloatParameter(default=180.0, description="seconds for one whole request")
+    tries = luigi.IntParameter(default=5, description="attempts per request")
+    longest_wait = luigi.FloatParameter(default=30.0, description="seconds between attempts")
+    longest_pause = luigi.FloatParameter(
+        default=300.0, description="seconds of Retry-After that are obeyed; more ends the run"
+    )
+    most_bytes = luigi.IntParameter(default=64 << 20, description="bytes of one reply, decoded")
+    max_requests_per_second = luigi.FloatParameter(default=0.0, description="0: no limit")
+    include_ids = luigi.ListParameter(
+        default=(), description='ids to fetch that the catalogue lacks: ["114845"]'
+    )
+    exclude_ids = luigi.ListParameter(
+        default=(), description='ids to leave out, named in the run record: ["115538"]'
+    )
+    reporting_group_id_field = luigi.Parameter(
+        default="reporting_group_id", description="the API's name of the reporting group's id"
+    )
+    reporting_group_field = luigi.Parameter(
+        default="reporting_group", description="the API's name of the reporting group's label"
+    )
+
+
+class paths(luigi.Config):  # noqa: N801
+    """Where files are read and written."""
+
+    data_dir = luigi.Parameter(default="data", description="everything the pipeline keeps")
+    save_path = luigi.Parameter(default="", description="another place for illuminate/")
+    view_path = luigi.Parameter(default="", description="another place for views/")
+    rosters = luigi.Parameter(default="", description="student roster; {year} is filled in")
+    title_rules = luigi.Parameter(default="", description="title rules; empty: those shipped")
+    manual_changes = luigi.Parameter(default="", description="overrides; empty: none")
+
+
+class years(luigi.Config):  # noqa: N801
+    """Which school years are history."""
+
+    current = luigi.Parameter(default="24-25", description="the first year that is not historical")
+
+
+class build(luigi.Config):  # noqa: N801
+    """How tables are built."""
+
+    threads = luigi.IntParameter(default=0, description="processor threads; 0: all cores")
+
+
+_LUIGI = {
+    ("core", "autoload_range"): "false",
+    ("core", "local_scheduler"): "true",
+    ("core", "log_level"): "WARNING",
+    ("core", "no_lock"): "true",
+    ("worker", "check_complete_on_run"): "true",
+    ("retcode", "already_running"): "10",
+    ("retcode", "missing_data"): "20",
+    ("retcode", "not_run"): "25",
+    ("retcode", "task_failed"): "30",
+    ("retcode", "scheduling_error"): "35",
+    ("retcode", "unhandled_exception"): "40",
+}
+
+
+def apply_luigi_defaults() -> None:
+    """Give Luigi the settings of our luigi.cfg where the one it found, if any, is silent.
+
+    Without them a failed task exits 0, and a run without a scheduler waits a minute for one.
+    """
+    for (section, name), value in _LUIGI.items():
+        if not get_config().has_option(section, name):
+            get_config().set(section, name, value)
+
+
+def apply_environment(environ: Mapping[str, str] = os.environ) -> None:
+    """Put the variables of ENVIRONMENT that are set above luigi.cfg."""
+    for variable, (section, name) in ENVIRONMENT.items():
+        if value := environ.get(variable, ""):
+            # Luigi reads values with interpolation, to which a percent sign means something.
+            get_config().set(section, name, value.replace("%", "%%"))
+
+
+def is_demo() -> bool:
+    """Whether the run talks to the made-up district, because no address is set."""
+    return not illuminate().base_url
+
+
+def address() -> Address:
+    """The address of the district's API.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    return Address.parse(illuminate().base_url)
+
+
+def folders() -> Folders:
+    """The folders of the data, the tables and the views."""
+    chosen = paths()
+    return Folders.choose(chosen.data_dir, chosen.save_path, chosen.view_path, demo=is_demo())
+
+
+def current_year() -> SchoolYear:
+    """The first year that is not historical."""
+    return SchoolYear.parse(years().current)
+
+
+def snapshot(year: SchoolYear, as_of: dt.date) -> Snapshot:
+    """The files of a school year as of a day."""
+    return Snapshot(folders(), year, year.window(as_of), year.suffix(current_year()))
+
+
+def input_files(year: SchoolYear) -> dict[str, Path | None]:
+    """The roster, title rules and overrides that are configured; None where one is not.
+
+    `{year}` in the roster's path is filled in. The demo district brings its own.
+    """
+    chosen = paths()
+    given = {
+        "roster": chosen.rosters.replace("{year}", str(year)),
+        "title rules": chosen.title_rules,
+        "overrides": chosen.manual_changes,
+    }
+    if is_demo():
+        inputs = folders().inputs
+        own = {
+            "roster": inputs / f"Student_Rosters_{year}.txt",
+            "title rules": inputs / "title_rules.csv",
+            "overrides": inputs / "overrides.csv",
+        }
+        given |= {
+            name: str(path) for name, path in own.items() if not given[name] and path.exists()
+        }
+    return {name: Path(path) if path else None for name, path in given.items()}
+
+
+def threads() -> int:
+    """How many requests run at the same time.
+
+    Raises:
+        SettingsError: the number makes no sense.
+    """
+    count: int = illuminate().threads
+    if not 1 <= count <= 64:
+        raise SettingsError(f"[illuminate] threads is {count}; it must be 1 to 64.")
+    return count
+
+
+def limits() -> Limits:
+    """How the API is asked."""
+    chosen = illuminate()
+    return Limits(**{field.name: getattr(chosen, field.name) for field in fields(Limits)})
+
+
+def credentials(environ: Mapping[str, str] = os.environ) -> Credentials:
+    """The credentials in the environment: OAuth 2 if given, else OAuth 1.
+
+    Raises:
+        SettingsError: none are complete; the message names the variables that are missing.
+    """
+    for names, kind in ((_OAUTH2, OAuth2Credentials), (_OAUTH1, OAuth1Credentials)):
+        values = {name: secret(name, environ) for name in names}
+        if all(values.values()):
+            return kind(*(value for value in values.values() if value))
+        if any(values.values()):
+            missing = [name for name, value in values.items() if not value]
+            raise SettingsError(
+                f"{' and '.join(missing)} must be set as well (or with _FILE behind the name, "
+                "a file that holds the value)."
+            )
+    raise SettingsError(
+        f"ILLUMINATE_BASE_URL is set and credentials are not: set {' and '.join(_OAUTH2)}, or "
+        "unset the address to work with the demo district."
+    )
+
+
+def secret(name: str, environ: Mapping[str, str]) -> str | None:
+    """The value of the variable `name`, or the content of the file that `name`_FILE names.
+
+    Raises:
+        SettingsError: the file cannot be read, or the value is blank or has several lines.
+    """
+    value = environ.get(name) or None
+    if value is None and (file_name := environ.get(f"{name}_FILE")):
+        try:
+            value = Path(file_name).read_text(encoding="utf-8").removesuffix("\n")
+        except (OSError, UnicodeDecodeError):
+            raise SettingsError(f"{name}_FILE names a file that cannot be read.") from None
+    if value is not None and (not value.strip() or "\n" in value):
+        raise SettingsError(f"{name} is blank or has several lines.")
+    return value

@@ -1,0 +1,95 @@
+"""Shows how far a long step is: a live bar on a terminal, a plain line now and then in a log."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+log = logging.getLogger(__name__)
+
+_LINE_EVERY = 10.0
+_REPORT_EVERY = 1.0
+
+
+class Steps:
+    """Counts finished steps of a known number, and shows them.
+
+    `report(percentage, text)` is called at most once a second, for Luigi's web page.
+    """
+
+    def __init__(self, what: str, total: int, report: Callable[[int, str], None]) -> None:
+        self._what = what
+        self._total = total
+        self._report = report
+        self._done = self._failed = 0
+        self._started = self._reported = self._printed = time.monotonic()
+        self._bar = _bar() if sys.stderr.isatty() else None
+
+    def __enter__(self) -> "Steps":
+        """Begin to show it."""
+        if self._bar is not None:
+            self._bar.start()
+            self._bar_task = self._bar.add_task(self._what, total=self._total, note="")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Show the end, which may have come early."""
+        if self._bar is not None:
+            self._bar.stop()
+        else:
+            log.info("%s", self._text())
+        self._report(self._percentage, self._text())
+
+    def step(self, *, failed: bool) -> None:
+        """One more is finished, well or not."""
+        self._done += 1
+        self._failed += failed
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._bar_task, completed=self._done, note=self._note(now))
+        elif now - self._printed >= _LINE_EVERY:
+            self._printed = now
+            log.info("%s", self._text())
+        if now - self._reported >= _REPORT_EVERY:
+            self._reported = now
+            self._report(self._percentage, self._text())
+
+    @property
+    def _percentage(self) -> int:
+        return 100 * self._done // self._total if self._total else 100
+
+    def _note(self, now: float) -> str:
+        rate = self._done / max(now - self._started, 1e-9)
+        return f"{rate:,.0f}/s" + (f", {self._failed} failed" if self._failed else "")
+
+    def _text(self) -> str:
+        now = time.monotonic()
+        left = (self._total - self._done) * (now - self._started) / max(self._done, 1)
+        text = f"{self._what}: {self._done:,} of {self._total:,}, {self._note(now)}"
+        return f"{text}, about {left:,.0f} s left" if self._done < self._total else text
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,67 @@
+"""The record of a run, as a few lines that a person can read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.layout import Snapshot
+from pipeline.tables import COMBINED, GROUP, VIEW
+
+_HEADLINES = {
+    "published": "published.",
+    "up to date": "everything is up to date; nothing was changed.",
+    "failed": "FAILED; what was published before is unchanged.",
+    "stopped": "stopped; finished shards are kept, run again to go on.",
+}
+_BUILT_BY = {COMBINED: "CombineResults", GROUP: "CombineGroup", VIEW: "ResultsView"}
+
+
+def summary(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
+    """What a run did; `path` is where its record was written."""
+    made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
+    year = f"School year {record['year']} as of {record['as_of']}{made_up}"
+    lines = [f"\n{year}: {_HEADLINES[record['outcome']]}"]
+    lines += [f"  {failure['step']}: {failure['reason']}" for failure in record["failures"]]
+    lines += [f"  {name:<11} {text}" for name, text in _asked(record)]
+    if record["outcome"] in {"published", "up to date"}:
+        lines += [f"  {name:<11} {text}" for name, text in _published(record, snapshot)]
+    lines += [f"  {'record':<11} {path}", f"  {'time':<11} {record['seconds']:g} s"]
+    return "\n".join(lines)
+
+
+def _asked(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    steps = record["steps"].values()
+    now = [facts for facts in steps if facts["by_this_run"]]
+    requests, retries, fetched, failed = (
+        sum(facts.get(name, 0) for facts in now)
+        for name in ("requests", "retries", "fetched", "failed")
+    )
+    there = sum(facts.get("kept", 0) + facts.get("fetched", 0) for facts in steps)
+    shards = f"{fetched:,} fetched, {there - fetched:,} kept"
+    yield "requests", f"{requests:,}, {retries:,} of them retries"
+    yield "shards", f"{shards}, {failed:,} FAILED" if failed else shards
+    if record["excluded_ids"]:
+        yield (
+            "left out",
+            f"assessment {', '.join(record['excluded_ids'])} ([illuminate] exclude_ids)",
+        )
+
+
+def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    steps = record["steps"]
+    rows = [f"{table.stem} {steps[step]['rows']:,}" for table, step in _BUILT_BY.items()]
+    values = [
+        counts
+        for step in ("CombineResults", "CombineGroup")
+        for counts in steps[step]["values"].values()
+    ]
+    null, odd = (sum(counts[name] for counts in values) for name in ("null", "odd"))
+    labels, view = steps["LabelAssessments"], steps["ResultsView"]
+    matched = f"{view['students on the roster']:,} of {view['students']:,} students are on it"
+    yield "rows", ", ".join(rows)
+    yield "values", f"{null:,} numbers and dates null as sent, {odd:,} unreadable and made null"
+    yield "titles", f"{labels['unmapped']:,} of {labels['rows']:,} without curriculum or unit"
+    yield "roster", matched if steps["ReadInputs"]["students"] else "none: grades are null"
+    yield "checks", f"{len(steps['CheckTables']['checks'])} passed"
+    yield "tables", str(snapshot.published_folder("illuminate"))
+    yield "view", str(snapshot.published_folder("views"))

@@ -1,0 +1,183 @@
+"""The tasks that ask the API: the catalogue, then the shards of each endpoint."""
+
+import datetime as dt
+import logging
+from pathlib import Path
+from typing import Any
+
+import luigi
+
+from pipeline import config, files, shards
+from pipeline.catalogue import SCHEMA, Catalogue
+from pipeline.fetch import Outcome, failure, fetch_shards
+from pipeline.illuminate.endpoints import OVERALL, STANDARD, Endpoint, group
+from pipeline.illuminate.pages import Result
+from pipeline.progress import Steps
+from pipeline.shards import Entry, Origin, Reply
+from pipeline.targets import Manifest, ShardsTarget
+from pipeline.tasks.base import PipelineTask
+from pipeline.tasks.inputs import ReadInputs
+from pipeline.tasks.run import Run, source_name
+
+log = logging.getLogger(__name__)
+
+
+class FetchMetadata(PipelineTask):
+    """Asks for the catalogue of assessments: `metadata.json`."""
+
+    def requires(self) -> ReadInputs:
+        """Nothing is asked before the input files were found good."""
+        return self.at(ReadInputs)
+
+    def paths(self) -> list[Path]:
+        """The catalogue."""
+        return [self.snapshot.metadata]
+
+    def parameters(self) -> dict[str, Any]:
+        """Who is asked, and what for."""
+        window = self.snapshot.window
+        return {
+            "schema": SCHEMA,
+            "source": source_name(),
+            "window": [window.start.isoformat(), window.end.isoformat()],
+        }
+
+    def inputs(self) -> dict[str, str | None]:
+        """None: an edited roster or rule is no reason to ask again."""
+        return {}
+
+    def make(self) -> dict[str, Any]:
+        """Ask, and keep what was delivered."""
+        run = Run.begin()
+        before = run.counts()
+        result = run.client.catalogue()
+        rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+        catalogue = Catalogue(
+            source=source_name(),
+            window=self.snapshot.window,
+            fetched_at=dt.datetime.now(dt.UTC).replace(microsecond=0),
+            declared=result.declared,
+            duplicates=result.duplicates,
+            pages=result.pages,
+            assessments=sorted(rows, key=lambda row: row["assessment_id"] or ""),
+        )
+        files.write_json(self.snapshot.metadata, catalogue)
+        log.info("catalogue: %s assessments", f"{len(rows):,}")
+        return {
+            "assessments": len(rows),
+            "duplicates": result.duplicates,
+            **{name: count - before[name] for name, count in run.counts().items()},
+        }
+
+    def read(self) -> Catalogue | None:
+        """The catalogue, if there is one of this source and window."""
+        return Catalogue.read(self.snapshot.metadata, source_name(), self.snapshot.window)
+
+
+class FetchScores(PipelineTask):
+    """Asks one endpoint for each assessment's results: one shard each, the missing ones only.
+
+    A shard that fails does not stop the others; the task fails when all were tried.
+    """
+
+    endpoint = luigi.ChoiceParameter(
+        choices=["overall", "standard", "group"], description="which results to ask for"
+    )
+
+    def requires(self) -> list[PipelineTask]:
+        """The catalogue says what to ask for, and nothing is asked before inputs are good."""
+        return [self.at(ReadInputs), self.at(FetchMetadata)]
+
+    def output(self) -> ShardsTarget:  # type: ignore[override]
+        """The shards, complete when the manifest knows all that are expected, unchanged."""
+        return ShardsTarget(
+            self.snapshot.manifest(self.endpoint),
+            self.snapshot.shards(self.endpoint),
+            Origin(source_name(), self.endpoint, self.snapshot.window),
+            self.expected,
+        )
+
+    def expected(self) -> list[str] | None:
+        """The assessments whose shards must be there; None while the catalogue is missing."""
+        catalogue = self.at(FetchMetadata).read()
+        if catalogue is None:
+            return None
+        if self.snapshot.window.is_empty:
+            return []
+        chosen = config.illuminate()
+        return catalogue.ids(chosen.include_ids, chosen.exclude_ids)
+
+    def digest(self) -> str | None:
+        """A digest of all the shards."""
+        manifest = self.output().manifest
+        return manifest.digest if manifest else None
+
+    def run(self) -> None:
+        """Fetch what is missing, and write down what is there."""
+        run, target = Run.begin(), self.output()
+        run.raise_if_stopped()
+        expected = self.expected() or []
+        kept = self._kept(target, expected)
+        missing = [assessment for assessment in expected if assessment not in kept]
+        before = run.counts()
+        outcomes = self._fetch(run, target, missing)
+        fetched = {o.assessment_id: o.entry for o in outcomes if o.entry is not None}
+        facts = {
+            "fetched": len(fetched),
+            "kept": len(kept),
+            "failed": len(missing) - len(fetched),
+            **{name: count - before[name] for name, count in run.counts().items()},
+        }
+        known = dict(sorted((kept | fetched).items()))
+        files.write_json(target.manifest_path, Manifest(target.origin, known, facts, run.id))
+        if len(fetched) < len(missing):
+            raise failure(self.endpoint, outcomes)
+
+    def _kept(self, target: ShardsTarget, expected: list[str]) -> dict[str, Entry]:
+        """The expected shards that are on disk and whole, whether a manifest knows them or not."""
+        kept = target.intact()
+        for assessment_id in set(expected) - kept.keys():
+            entry = shards.find(target.folder, target.origin, assessment_id)
+            if entry is not None:
+                kept[assessment_id] = entry
+        return {
+            assessment_id: kept[assessment_id]
+            for assessment_id in expected
+            if assessment_id in kept
+        }
+
+    def _fetch(self, run: Run, target: ShardsTarget, missing: list[str]) -> list[Outcome]:
+        if not missing:
+            return []
+        client, endpoint, window = run.client, self._endpoint(), self.snapshot.window
+
+        def fetch_one(assessment_id: str) -> Entry:
+            result = client.results(endpoint, assessment_id, window)
+            return shards.write(
+                target.folder, target.origin, assessment_id, _reply(result, endpoint)
+            )
+
+        with Steps(self.endpoint, len(missing), self._report) as steps:
+            return fetch_shards(
+                missing,
+                fetch_one,
+                threads=config.threads(),
+                stop=run.stop,
+                on_done=lambda outcome: steps.step(failed=outcome.entry is None),
+            )
+
+    def _endpoint(self) -> Endpoint:
+        if self.endpoint == "group":
+            chosen = config.illuminate()
+            return group(chosen.reporting_group_id_field, chosen.reporting_group_field)
+        return OVERALL if self.endpoint == "overall" else STANDARD
+
+    def _report(self, percentage: int, text: str) -> None:
+        # Luigi puts these two in place while the task runs.
+        self.set_progress_percentage(percentage)  # type: ignore[misc]
+        self.set_status_message(text)  # type: ignore[misc]
+
+
+def _reply(result: Result, endpoint: Endpoint) -> Reply:
+    columns = result.columns or endpoint.fields
+    return Reply(columns, result.rows, result.declared, result.pages, result.duplicates)

@@ -1,0 +1,152 @@
+"""The tasks at the end: check everything, then let people see it."""
+
+from pathlib import Path
+from typing import Any
+
+import luigi
+
+from pipeline import config, files
+from pipeline.errors import CheckError
+from pipeline.publish import Marker, publish
+from pipeline.tables import COMBINED, GROUP, TABLES, VIEW
+from pipeline.tasks.base import PipelineTask
+from pipeline.tasks.building import (
+    CombineGroup,
+    CombineResults,
+    LabelAssessments,
+    ListAssessments,
+    ResultsView,
+    entries_of,
+)
+from pipeline.tasks.run import Run, source_name
+
+TABLE_STEPS: tuple[type[PipelineTask], ...] = (
+    ListAssessments,
+    LabelAssessments,
+    CombineResults,
+    CombineGroup,
+    ResultsView,
+)
+"""The steps that build what is published."""
+
+
+class CheckTables(PipelineTask):
+    """Sees that no row was lost or invented between the server and the tables."""
+
+    def requires(self) -> list[PipelineTask]:
+        """Every table."""
+        return [self.at(step) for step in TABLE_STEPS]
+
+    def paths(self) -> list[Path]:
+        """The verdicts."""
+        return [self.snapshot.work / "checks.json"]
+
+    def make(self) -> dict[str, Any]:
+        """Run every check; any difference stops before publishing.
+
+        Raises:
+            CheckError: a check found a difference.
+        """
+        checks = run_checks(self)
+        files.write_json(self.paths()[0], [check.as_json() for check in checks])
+        wrong = [check for check in checks if not check.ok]
+        if wrong:
+            found = "; ".join(f"{check.name}: {check.note}" for check in wrong)
+            raise CheckError(
+                f"A check failed before publishing ({found}). What was published before is "
+                "unchanged and all shards are kept; make refresh fetches this year anew."
+            )
+        return {"checks": [check.as_json() for check in checks]}
+
+
+def run_checks(task: PipelineTask) -> list[Any]:
+    """Compare shards with what the server declared, tables with shards, and tables with twins."""
+    from pipeline import checks
+
+    snapshot = task.snapshot
+    shards = {kind: entries_of(task, kind) for kind in ("overall", "standard", "group")}
+    found = [checks.shards_conserved(kind, entries) for kind, entries in shards.items()]
+    parts = {COMBINED: ("overall", "standard"), VIEW: ("overall", "standard"), GROUP: ("group",)}
+    for table, kinds in parts.items():
+        csv, parquet = snapshot.built(table)
+        counts = checks.count_by_assessment(parquet)
+        found.append(
+            checks.table_conserved(table.stem, {kind: shards[kind] for kind in kinds}, counts)
+        )
+        twins = {"CSV": checks.count_csv(csv), "Parquet": checks.count_parquet(parquet)}
+        found.append(checks.same_rows(f"{table.stem} has the same rows in both files", twins))
+    both = {
+        "combined": checks.count_parquet(snapshot.built(COMBINED)[1]),
+        "view": checks.count_parquet(snapshot.built(VIEW)[1]),
+    }
+    found.append(checks.same_rows("the view has one row per combined row", both))
+    return found
+
+
+class PublishedTarget(luigi.Target):
+    """The published set, complete when its marker names this build and all files fit it."""
+
+    def __init__(self, marker: Path, build: str | None) -> None:
+        self.marker = marker
+        self.build = build
+
+    def exists(self) -> bool:
+        """Whether what people see is this build, unchanged."""
+        marker = Marker.read(self.marker)
+        return marker is not None and marker.build == self.build and marker.fits(self.marker.parent)
+
+
+class Publish(PipelineTask):
+    """Makes all tables visible together."""
+
+    def requires(self) -> list[PipelineTask]:
+        """Tables that were checked."""
+        return [self.at(CheckTables)]
+
+    def inputs(self) -> dict[str, str | None]:
+        """Every table, and where it goes."""
+        return {step.__name__: self.at(step).digest() for step in TABLE_STEPS}
+
+    def parameters(self) -> dict[str, Any]:
+        """The names that the files get."""
+        return {"files": [str(path) for table in TABLES for path in self.snapshot.published(table)]}
+
+    def output(self) -> PublishedTarget:  # type: ignore[override]
+        """The published set."""
+        recipe = self.recipe()
+        return PublishedTarget(self.snapshot.marker, recipe.digest if recipe else None)
+
+    def run(self) -> None:
+        """Rename everything into place; the marker comes last."""
+        run, snapshot = Run.begin(), self.snapshot
+        run.raise_if_stopped()
+        built = {
+            file: place
+            for table in TABLES
+            for file, place in zip(snapshot.built(table), snapshot.published(table), strict=True)
+        }
+        about = {
+            "year": str(self.year),
+            "as_of": snapshot.window.end.isoformat(),
+            "source": source_name(),
+            "is_made_up": config.is_demo(),
+        }
+        build = self.output().build
+        if build is None:
+            raise CheckError("A table is missing; run again to build it.")
+        publish(built, snapshot.marker, build=build, run=run.id, about=about)
+
+
+class RunAll(PipelineTask):
+    """Everything: from the API to published tables, for one school year."""
+
+    def requires(self) -> list[PipelineTask]:
+        """The published set follows from all the rest."""
+        return [self.at(Publish)]
+
+    def output(self) -> PublishedTarget:  # type: ignore[override]
+        """The published set."""
+        return self.at(Publish).output()
+
+    def run(self) -> None:
+        """Nothing is left to do once everything is published."""

@@ -1,0 +1,183 @@
+"""A made-up school district: its schools, students, assessments and results.
+
+The same seed and size make the same district, value for value, on every machine. Nobody in it
+exists.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from functools import cached_property
+
+from pipeline.simulator.district.chance import seeded
+from pipeline.simulator.district.people import KINDERGARTEN, LAST_GRADE, Student, enrol, grade_label
+from pipeline.simulator.district.planning import YEARS, Assessment, catalogue_row, plan
+from pipeline.simulator.district.sittings import Endpoint, Row, Sitting, score
+from pipeline.simulator.district.size import DEMO, Size
+from pipeline.simulator.district.standards import choose_groups, choose_standards
+from pipeline.simulator.district.titles import MATH, Design
+from pipeline.years import SchoolYear
+
+_GRADE_OF_ADDED = 5
+
+
+class District:
+    """What a district's server knows. `make` one; rows that it gives are not to be changed."""
+
+    years = YEARS
+
+    def __init__(
+        self, seed: int, students: Iterable[Student], assessments: Iterable[Assessment]
+    ) -> None:
+        self.seed = seed
+        self.students = tuple(students)
+        self.version = 0
+        self._assessments = {a.assessment_id: a for a in assessments}
+        self._results: dict[str, dict[Endpoint, list[Row]]] = {}
+
+    @classmethod
+    def make(cls, seed: int = 1, size: Size = DEMO) -> "District":
+        """Make the district of this seed and size."""
+        students = enrol(seed, size.students, YEARS)
+        return cls(seed, students, plan(seed, size, students))
+
+    @property
+    def catalogue(self) -> list[Row]:
+        """The assessments that the server lists, by title; one of them stands there twice."""
+        listed = [row for a in self._assessments.values() for row in [catalogue_row(a)] * a.listed]
+        return sorted(listed, key=lambda row: (row["title"] or "", row["assessment_id"] or ""))
+
+    def results(
+        self,
+        endpoint: Endpoint,
+        assessment_id: str | None = None,
+        start: dt.date | None = None,
+        end: dt.date | None = None,
+    ) -> list[Row]:
+        """The results taken from `start` to `end`, of one assessment or of all, as sent.
+
+        With a start or an end, rows whose date is null or no date are left out.
+        """
+        wanted = list(self._assessments) if assessment_id is None else [assessment_id]
+        rows = [row for each in wanted for row in self._scores(each)[endpoint]]
+        if start is None and end is None:
+            return rows
+        first, last = (start or dt.date.min).isoformat(), (end or dt.date.max).isoformat()
+        # ISO dates compare as text; "infinity" sorts behind them all.
+        return [row for row in rows if (date := row["date_taken"]) and first <= date <= last]
+
+    def ids_with_results(self, year: SchoolYear) -> list[str]:
+        """The assessments that were sat in a year, listed or not."""
+        return [
+            a.assessment_id
+            for a in self._assessments.values()
+            if any(sitting.year == year for sitting in a.sittings)
+        ]
+
+    def hidden_ids(self, year: SchoolYear) -> list[str]:
+        """The assessments that were sat in a year though the catalogue does not list them."""
+        return [i for i in self.ids_with_results(year) if not self._assessments[i].listed]
+
+    def roster(self, year: SchoolYear) -> list[tuple[str, str]]:
+        """Student number and grade of those on the roster; some who sat assessments are not."""
+        return [
+            (student.number, grade_label(grade))
+            for student in self.students
+            if student.on_roster and (grade := student.grade(year)) is not None
+        ]
+
+    def add_assessment(
+        self,
+        title: str,
+        *,
+        year: SchoolYear,
+        students: int,
+        standards: int,
+        groups: int = 1,
+        in_catalogue: bool = True,
+        assessment_id: str | None = None,
+    ) -> str:
+        """Add an assessment that so many students sat; its rows have no peculiarities.
+
+        Returns its id.
+        """
+        new_id = assessment_id or self._next_id()
+        enrolled = [s for s in self.students if s.grade(year) is not None]
+        sitting = Sitting(
+            year,
+            tuple(seeded(self.seed, new_id, "added").sample(enrolled, students)),
+            tuple(choose_standards(self.seed, new_id, MATH, _GRADE_OF_ADDED, standards)),
+            tuple(choose_groups(self.seed, new_id, MATH, groups)),
+        )
+        self._assessments[new_id] = Assessment(
+            new_id,
+            Design(title, MATH, (_GRADE_OF_ADDED,)),
+            dt.datetime.combine(year.first_day, dt.time(9)),
+            int(in_catalogue),
+            (sitting,),
+        )
+        self._results.pop(new_id, None)
+        self.version += 1
+        return new_id
+
+    @cached_property
+    def sites(self) -> list[Row]:
+        """The schools, after the district itself, which is a site too."""
+        schools = (
+            ("9999999", "Made-Up Unified School District", "DISTRICT", 0, 12),
+            ("11", "Willow Creek Elementary", "ELEMENTARY", 0, 5),
+            ("12", "Peñasco Middle School", "MIDDLE", 6, 8),
+            ("13", "St. Elmo's High School", "HIGH", 9, 12),
+        )
+        return [_site(*school) for school in schools]
+
+    @cached_property
+    def grade_levels(self) -> list[Row]:
+        """The grades; an id is the grade and one, because kindergarten has the id 1."""
+        return [
+            {
+                "grade_level_id": str(grade + 1),
+                "short_name": grade_label(grade),
+                "long_name": "Kindergarten" if grade == KINDERGARTEN else f"Grade {grade}",
+                "standard_age": str(grade + 5),
+                "state_id": f"{grade:02}",
+                "sort_order": str(grade + 1),
+            }
+            for grade in range(KINDERGARTEN, LAST_GRADE + 1)
+        ]
+
+    def _next_id(self) -> str:
+        return str(1 + max(int(i) for i in self._assessments if i.isdecimal() and len(i) < 9))
+
+    def _scores(self, assessment_id: str) -> dict[Endpoint, list[Row]]:
+        """All results of an assessment, made when they are first asked for."""
+        if assessment_id not in self._results:
+            rows: dict[Endpoint, list[Row]] = {"overall": [], "standard": [], "group": []}
+            assessment = self._assessments.get(assessment_id)
+            for sitting in assessment.sittings if assessment else ():
+                draw = seeded(self.seed, assessment_id, sitting.year)
+                title = self._assessments[assessment_id].design.title
+                for endpoint, more in score(assessment_id, title, sitting, draw).items():
+                    rows[endpoint].extend(more)
+            rows["standard"].sort(key=lambda row: row["standard_code"] or "")
+            self._results[assessment_id] = rows
+        return self._results[assessment_id]
+
+
+def _site(site_id: str, name: str, kind: str, first_grade: int, last_grade: int) -> Row:
+    return {
+        "site_id": site_id,
+        "site_name": name,
+        "state_school_id": f"0{site_id}",
+        "start_grade_level_id": str(first_grade + 1),
+        "end_grade_level_id": str(last_grade + 1),
+        "site_type_name": kind,
+        "address": "1 Nowhere Road",
+        "address2": None,
+        "city": "Made-Up",
+        "state": "CA",
+        "zip": "00000",
+        "local_site_code": site_id[:3],
+        "num_hours": None,
+        "num_weeks": None,
+        "parent_site_id": None if kind == "DISTRICT" else "9999999",
+    }

@@ -1,0 +1,294 @@
+import datetime as dt
+import hashlib
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from pipeline.simulator import DEMO, SMALL, District
+from pipeline.years import SchoolYear
+
+ENDPOINTS = ("overall", "standard", "group")
+SCORE = [
+    "points",
+    "points_possible",
+    "percent_correct",
+    "performance_band_level",
+    "performance_band_label",
+    "mastered",
+]
+WHO = ["local_student_id", "first_name", "last_name", "middle_name"]
+# Changes only when the made-up data are changed on purpose.
+DIGESTS = {
+    "SMALL": "5b688a7f2b02b002d1e8edb4bf5860ff900f23c61917ee9bff377cec4ad0f09a",
+    "DEMO": "62531157028d72b2a6ede8770b3fcec6569ef4569f57779da6231b8c51d4a5cb",
+}
+
+
+@pytest.fixture(scope="module", params=["SMALL", "DEMO"])
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def district(name):
+    return District.make(1, {"SMALL": SMALL, "DEMO": DEMO}[name])
+
+
+@pytest.fixture(scope="module")
+def rows(district, year):
+    """The rows of the year, by endpoint and assessment."""
+    return {
+        endpoint: {
+            i: district.results(endpoint, i, year.first_day, year.last_day)
+            for i in district.ids_with_results(year)
+        }
+        for endpoint in ENDPOINTS
+    }
+
+
+@pytest.fixture(scope="module")
+def all_rows(rows):
+    return [row for by_id in rows.values() for some in by_id.values() for row in some]
+
+
+def known(district):
+    return json.dumps(
+        [
+            district.catalogue,
+            district.sites,
+            district.grade_levels,
+            [district.roster(year) for year in district.years],
+            [district.results(endpoint) for endpoint in ENDPOINTS],
+        ]
+    )
+
+
+def test_the_same_seed_makes_the_same_district_and_another_seed_another():
+    first = known(District.make(7, SMALL))
+    assert known(District.make(7, SMALL)) == first
+    assert known(District.make(8, SMALL)) != first
+
+
+def test_made_up_data_change_on_purpose_only(district, name):
+    assert hashlib.sha256(known(district).encode()).hexdigest() == DIGESTS[name]
+
+
+def test_order_of_questions_changes_no_answer(small):
+    backwards = District.make(1, SMALL)
+    for assessment_id in reversed(backwards.ids_with_results(SchoolYear(2024))):
+        backwards.results("group", assessment_id)
+    assert known(backwards) == known(small)
+
+
+def test_the_demo_has_the_size_of_a_district(rows, name):
+    counts = {endpoint: [len(some) for some in by_id.values()] for endpoint, by_id in rows.items()}
+    total = sum(map(sum, counts.values()))
+    several_pages = sum(count > 1000 for count in counts["standard"])
+    if name == "SMALL":
+        assert (total < 3000, several_pages) == (True, 1)
+    else:
+        assert 40_000 < total < 60_000
+        assert (several_pages, max(counts["standard"]) > 2000) == (4, True)
+        assert 150 <= len(rows["overall"]) <= 170
+
+
+def test_the_catalogue_is_ordered_by_title_and_has_the_fields_of_the_api(district):
+    catalogue = district.catalogue
+    assert list(catalogue[0]) == [
+        "assessment_id",
+        "local_assessment_id",
+        "title",
+        "description",
+        "author_id",
+        "district_author_id",
+        "author_first",
+        "author_last",
+        "created_at",
+        "updated_at",
+        "scope_id",
+        "scope",
+        "subject_id",
+        "subject",
+        "grade_levels",
+    ]
+    titles = [row["title"] for row in catalogue]
+    assert titles == sorted(titles)
+    ids = [row["assessment_id"] for row in catalogue]
+    assert ids != sorted(ids)
+
+
+def test_most_assessments_of_the_catalogue_have_no_results_in_a_year(district, year, name):
+    listed = {row["assessment_id"] for row in district.catalogue}
+    share = len(listed & set(district.ids_with_results(year))) / len(listed)
+    assert share < (0.15 if name == "DEMO" else 0.4)
+
+
+def test_rows_have_the_fields_of_the_api_in_its_order(rows):
+    expected = {
+        "overall": [*WHO, "version", "version_label"],
+        "standard": ["academic_benchmark_guid", "standard_code", "standard_description", *WHO],
+        "group": ["reporting_group_id", "reporting_group", *WHO],
+    }
+    for endpoint, by_id in rows.items():
+        orders = {tuple(row) for some in by_id.values() for row in some}
+        assert orders == {("assessment_id", "title", *expected[endpoint], "date_taken", *SCORE)}
+
+
+def test_standard_rows_come_standard_by_standard(rows):
+    for some in rows["standard"].values():
+        codes = [row["standard_code"] for row in some]
+        assert codes == sorted(codes)
+
+
+def test_dates_filter_with_both_days_included(small, longest):
+    dates = sorted(
+        {row["date_taken"] for row in small.results("overall", longest) if row["date_taken"]}
+    )
+    day = dates[len(dates) // 2]
+    rows = small.results("overall", longest, dt.date.fromisoformat(day), dt.date.fromisoformat(day))
+    assert {row["date_taken"] for row in rows} == {day}
+
+
+def test_rows_without_a_proper_date_never_pass_a_filter(small):
+    everything = {row["date_taken"] for row in small.results("overall")}
+    assert {None, "infinity", "2000-01-01"} <= everything
+    filtered = small.results("overall", None, dt.date(2010, 1, 1))
+    assert all(re.fullmatch(r"20\d\d-\d\d-\d\d", row["date_taken"]) for row in filtered)
+
+
+def test_an_unknown_assessment_has_no_results(small):
+    assert small.results("overall", "no such id") == []
+
+
+def test_a_student_moves_up_a_grade_each_year(small):
+    before, after = (dict(small.roster(SchoolYear(start))) for start in (2022, 2023))
+    stayed = before.keys() & after.keys()
+    number = {"K": 0} | {str(grade): grade for grade in range(1, 13)}
+    assert stayed
+    assert all(number[after[i]] == number[before[i]] + 1 for i in stayed)
+
+
+def test_one_site_is_the_district(small):
+    assert [site["site_id"] for site in small.sites if site["site_type_name"] == "DISTRICT"] == [
+        "9999999"
+    ]
+
+
+def test_an_added_assessment_has_exactly_the_rows_asked_for(year):
+    district = District.make(1, SMALL)
+    new_id = district.add_assessment("Late Quiz", year=year, students=20, standards=3, groups=2)
+    counts = [
+        len(district.results(endpoint, new_id, year.first_day, year.last_day))
+        for endpoint in ENDPOINTS
+    ]
+    assert counts == [20, 60, 40]
+    assert [row["title"] for row in district.catalogue].count("Late Quiz") == 1
+    assert new_id in district.ids_with_results(year)
+    hidden = district.add_assessment(
+        "Hidden", year=year, students=1, standards=1, in_catalogue=False, assessment_id="../x"
+    )
+    assert hidden == "../x"
+    assert hidden in district.hidden_ids(year)
+
+
+def test_codes_have_several_spellings(district):
+    codes = {row["standard_code"] for row in district.results("standard")}
+    for pattern in (
+        r"\d\.[A-Z]+\.[A-D]\.8\.b",
+        r".*\d\.[A-Z]+\.[A-D]\.8b",
+        r"CCSS\.Math\.Content\.[K\d]\..*",
+        r"[ASFGN]-[A-Z]+\.\d",
+        r"MS-[A-Z]+\d-\d",
+        r"R[LI]\.\d\.\d",
+    ):
+        assert any(re.fullmatch(pattern, code) for code in codes), pattern
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(lambda row: row["percent_correct"] is None, id="null percent"),
+        pytest.param(lambda row: row["percent_correct"] == "", id="empty percent"),
+        pytest.param(lambda row: row["percent_correct"] == "NaN", id="NaN percent"),
+        pytest.param(lambda row: row["points"] is None, id="null points"),
+        pytest.param(lambda row: row["points"] == "infinity", id="infinite points"),
+        pytest.param(lambda row: row["points_possible"] == "0", id="nothing to score"),
+        pytest.param(
+            lambda row: re.fullmatch(r"\d+\.\d\d", row["percent_correct"] or ""), id="66.67"
+        ),
+        pytest.param(lambda row: re.fullmatch(r"\d+\.5", row["points"] or ""), id="3.5"),
+        pytest.param(
+            lambda row: row["percent_correct"] and row["performance_band_level"] is None,
+            id="null level",
+        ),
+        pytest.param(
+            lambda row: row["percent_correct"] and row["performance_band_label"] is None,
+            id="null label",
+        ),
+        pytest.param(lambda row: row["mastered"] is None, id="null mastered"),
+        pytest.param(lambda row: row["middle_name"] is None, id="null middle name"),
+        pytest.param(lambda row: not row["last_name"].isascii(), id="letters beyond ASCII"),
+        pytest.param(lambda row: "'" in row["last_name"], id="apostrophe"),
+        pytest.param(lambda row: "-" in row["last_name"], id="hyphen"),
+        pytest.param(lambda row: "," in row["last_name"], id="comma"),
+        pytest.param(lambda row: '"' in row["first_name"], id="quotes"),
+        pytest.param(lambda row: len(row["local_student_id"]) == 5, id="5 digits"),
+        pytest.param(lambda row: len(row["local_student_id"]) == 8, id="8 digits"),
+        pytest.param(lambda row: row["local_student_id"].startswith("0"), id="leading zero"),
+        pytest.param(lambda row: re.fullmatch("[0-9a-f]{24}", row["assessment_id"]), id="24 hex"),
+        pytest.param(lambda row: row["title"].endswith(" "), id="trailing blank"),
+        pytest.param(lambda row: "  " in row["title"].strip(), id="double blank"),
+        pytest.param(lambda row: not row["title"].isascii(), id="title beyond ASCII"),
+        pytest.param(lambda row: row["title"].startswith("="), id="title with ="),
+        pytest.param(lambda row: row["title"].startswith("-"), id="title with -"),
+    ],
+)
+def test_results_of_the_year_hold_every_peculiarity(all_rows, odd):
+    assert any(odd(row) for row in all_rows)
+
+
+def test_nothing_to_score_has_no_percent(all_rows):
+    unscored = [row for row in all_rows if row["points_possible"] == "0"]
+    assert {row["percent_correct"] for row in unscored} == {None}
+
+
+def test_some_who_sat_an_assessment_are_not_on_the_roster(district, all_rows, year):
+    on_roster = dict(district.roster(year))
+    assert any(row["local_student_id"] not in on_roster for row in all_rows)
+
+
+def test_some_student_numbers_differ_by_a_leading_zero_alone(district, year):
+    numbers = [number for number, _ in district.roster(year)]
+    assert len({number.lstrip("0") for number in numbers}) < len(set(numbers)) == len(numbers)
+
+
+def test_there_are_exact_duplicates_and_second_attempts(rows):
+    duplicates, attempts = 0, Counter()
+    for some in rows["overall"].values():
+        distinct = {tuple(row.items()) for row in some}
+        duplicates += len(some) - len(distinct)
+        attempts.update(Counter(dict(row)["local_student_id"] for row in distinct).values())
+    assert duplicates > 0
+    assert attempts[2] > 0
+
+
+def test_some_results_belong_to_assessments_that_the_catalogue_lacks(district, year):
+    listed = {row["assessment_id"] for row in district.catalogue}
+    hidden = district.hidden_ids(year)
+    assert hidden
+    assert not listed & set(hidden)
+
+
+def test_one_assessment_is_listed_twice_in_the_same_words(district):
+    ids = Counter(row["assessment_id"] for row in district.catalogue)
+    assert sorted(ids.values())[-2:] == [1, 2]
+    (twice,) = [i for i, count in ids.items() if count == 2]
+    one, other = [row for row in district.catalogue if row["assessment_id"] == twice]
+    assert one == other
+
+
+@pytest.mark.parametrize("field", ["scope", "subject", "grade_levels", "local_assessment_id"])
+def test_the_catalogue_has_nulls(district, field):
+    assert any(row[field] is None for row in district.catalogue)

@@ -1,0 +1,72 @@
+import csv
+import re
+import stat
+
+import pytest
+
+from pipeline.simulator import DEMO, District, write_inputs
+
+
+@pytest.fixture
+def folder(small, tmp_path):
+    write_inputs(small, tmp_path / "inputs")
+    return tmp_path / "inputs"
+
+
+def read(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_files(folder):
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "Student_Rosters_22-23.txt",
+        "Student_Rosters_23-24.txt",
+        "Student_Rosters_24-25.txt",
+        "overrides.csv",
+        "title_rules.csv",
+    ]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+def test_writing_again_gives_the_same_bytes(small, folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    write_inputs(small, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_roster_is_an_export_of_powerschool(small, folder, year):
+    header, *lines = (folder / "Student_Rosters_23-24.txt").read_bytes().decode().split("\r\n")
+    columns = header.split("\t")
+    cells = [dict(zip(columns, line.split("\t"), strict=True)) for line in lines if line]
+    expected = [(number, "0" if grade == "K" else grade) for number, grade in small.roster(year)]
+    found = [(row["STUDENTS.Student_Number"], row["STUDENTS.Grade_Level"]) for row in cells]
+    assert found == expected
+
+
+def test_overrides_name_assessments_of_the_district(small, folder):
+    overrides = read(folder / "overrides.csv")
+    assert list(overrides[0]) == [
+        "assessment_id",
+        "grade",
+        "test_type",
+        "curriculum",
+        "unit",
+        "title",
+        "reason",
+    ]
+    listed = {row["assessment_id"] for row in small.catalogue}
+    assert {row["assessment_id"] for row in overrides} <= listed
+    assert [row["grade"] for row in overrides if row["grade"]] == ["8"]
+
+
+def test_rules_label_most_titles_of_the_demo_and_not_all(tmp_path, year):
+    district = District.make(1, DEMO)
+    write_inputs(district, tmp_path)
+    rules = read(tmp_path / "title_rules.csv")
+    assert list(rules[0]) == ["column", "pattern", "value"]
+    titles = [district.results("overall", i)[0]["title"] for i in district.ids_with_results(year)]
+    for column, least in {"test_type": 0.9, "curriculum": 0.9, "unit": 0.9}.items():
+        patterns = [re.compile(r["pattern"], re.IGNORECASE) for r in rules if r["column"] == column]
+        labelled = [any(pattern.search(title) for pattern in patterns) for title in titles]
+        assert least < sum(labelled) / len(titles) < 1

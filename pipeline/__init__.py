@@ -16,8 +16,8 @@ from pipeline.tasks.building import (
 )
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
 from pipeline.tasks.inputs import ReadInputs
+from pipeline.tasks.messages import quiet_luigi
 from pipeline.tasks.publishing import CheckTables, Publish, RunAll
-from pipeline.tasks.run import quiet_luigi
 
 __all__ = [
     "CheckTables",

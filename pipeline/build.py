@@ -56,22 +56,13 @@ def combined(overall: Source, standard: Source, year: str) -> pl.LazyFrame:
     )
 
 
-def group(
-    source: Source,
-    year: str,
-    id_field: str = "reporting_group_id",
-    label_field: str = "reporting_group",
-) -> pl.LazyFrame:
+def group(source: Source, year: str) -> pl.LazyFrame:
     """The table of results by reporting group; every column is text.
 
-    `id_field` and `label_field` are how the API calls what the table calls `reporting_group_id`
-    and `reporting_group`.
+    Columns are GROUP's, then unknown fields by name.
     """
-    names = {id_field: "reporting_group_id", label_field: "reporting_group"}
-    columns = [names.get(column, column) for column in source.columns]
-    extra = _unknown(GROUP, columns)
-    fixed = {"year": year, "response_type": "group"}
-    return _table_rows(source.scan().rename(names, strict=False), GROUP, extra, fixed)
+    extra = _unknown(GROUP, source.columns)
+    return _table_rows(source.scan(), GROUP, extra, {"year": year, "response_type": "group"})
 
 
 def view(
@@ -92,8 +83,9 @@ def view(
     """
     labelled = ("title", "test_type", "curriculum", "unit", "unit_labels")
     level, label = pl.col("performance_band_level"), pl.col("performance_band_label")
+    needed = (set(VIEW.names) & set(COMBINED.names)) - {"title"} | {"percent_correct"}
     joined = (
-        combined_rows.drop("title")
+        combined_rows.select(sorted(needed))
         .join(roster, on="local_student_id", how="left", maintain_order="left")
         .join(labels, on="assessment_id", how="left", maintain_order="left")
         .join(
@@ -110,7 +102,7 @@ def view(
             for name in labelled
         ),
         data_source=pl.lit("illuminate"),
-        score=(pl.col("percent_correct").cast(pl.Float64) + 0.5).floor().cast(pl.Int64),
+        score=_nearest(pl.col("percent_correct")),
         proficiency=level + " " + label,
     ).select(VIEW.names)
 
@@ -120,6 +112,8 @@ def odd_values(source: Source, table: Table) -> dict[str, tuple[int, int]]:
 
     The second count is of texts that are no number, or no date; the table has null in their place.
     """
+    if not source.paths:
+        return {}
     columns = dict.fromkeys(table.of_kind("number"), number_or_null)
     columns |= dict.fromkeys(table.of_kind("date"), date_or_null)
     kept = {name: clean for name, clean in columns.items() if name in source.columns}
@@ -153,7 +147,7 @@ def roster_match(view_parquet: Path) -> dict[str, int]:
     """How many students the view has, and how many of them the roster knows."""
     student = pl.col("local_student_id")
     counts = pl.scan_parquet(view_parquet).select(
-        student.n_unique().alias("students"),
+        student.drop_nulls().n_unique().alias("students"),
         student.filter(pl.col("grade").is_not_null()).n_unique().alias("students on the roster"),
     )
     return counts.collect(engine="streaming").row(0, named=True)
@@ -196,11 +190,16 @@ def _table_rows(
     present = set(rows.collect_schema().names())
     absent = {name for name in (*table.names, *extra) if name not in present}
     return rows.with_columns(
-        number_or_null(pl.col([name for name in table.of_kind("number") if name in present])),
-        date_or_null(pl.col([name for name in table.of_kind("date") if name in present])),
+        *(number_or_null(pl.col(name)) for name in table.of_kind("number") if name in present),
+        *(date_or_null(pl.col(name)) for name in table.of_kind("date") if name in present),
         *(pl.lit(None, pl.String).alias(name) for name in absent.difference(fixed)),
         **{name: pl.lit(value) for name, value in fixed.items()},
     ).select(*table.names, *extra)
+
+
+def _nearest(number: pl.Expr) -> pl.Expr:
+    """The nearest whole number of a number in text, halves up."""
+    return (number.cast(pl.Float64) + 0.5).floor().cast(pl.Int64, strict=False)
 
 
 def number_or_null(text: pl.Expr) -> pl.Expr:

@@ -7,7 +7,7 @@ settings: they come from the environment or from files that it names, and are ne
 
 import datetime as dt
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -124,9 +124,9 @@ def apply_luigi_defaults() -> None:
 def apply_environment(environ: Mapping[str, str] = os.environ) -> None:
     """Put the variables of ENVIRONMENT that are set above luigi.cfg."""
     for variable, (section, name) in ENVIRONMENT.items():
-        if value := environ.get(variable, ""):
-            # Luigi reads values with interpolation, to which a percent sign means something.
-            get_config().set(section, name, value.replace("%", "%%"))
+        if environ.get(variable):
+            # Luigi puts the variable's value in when it reads the setting, and leaves it as it is.
+            get_config().set(section, name, f"${{{variable}}}")
 
 
 def is_demo() -> bool:
@@ -193,6 +193,32 @@ def threads() -> int:
     if not 1 <= count <= 64:
         raise SettingsError(f"[illuminate] threads is {count}; it must be 1 to 64.")
     return count
+
+
+def ids_to_include() -> list[str]:
+    """The assessments to fetch that the catalogue lacks."""
+    return _as_text(illuminate().include_ids)
+
+
+def ids_to_exclude() -> list[str]:
+    """The assessments to leave out."""
+    return _as_text(illuminate().exclude_ids)
+
+
+def _as_text(ids: Iterable[object]) -> list[str]:
+    return [str(assessment_id) for assessment_id in ids]
+
+
+def describe(environ: Mapping[str, str] = os.environ) -> Iterator[tuple[str, str, object, str]]:
+    """Every setting: its section, name, value, and where the value is from."""
+    variables = {place: variable for variable, place in ENVIRONMENT.items()}
+    for section in (illuminate, paths, years, build):
+        for name, _ in section.get_params():
+            place = (section.__name__, name)
+            origin = "luigi.cfg" if get_config().has_option(*place) else "default"
+            if environ.get(variables.get(place, "")):
+                origin = variables[place]
+            yield (*place, getattr(section(), name), origin)
 
 
 def limits() -> Limits:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from pipeline.errors import SettingsError
@@ -63,4 +64,6 @@ def ensure_inputs(folder: Path) -> None:
     from pipeline.simulator import District, write_inputs
 
     make_folder(folder.parent)
-    write_inputs(District.make(), folder)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".inputs") as unfinished:
+        write_inputs(District.make(), Path(unfinished) / folder.name)
+        (Path(unfinished) / folder.name).rename(folder)

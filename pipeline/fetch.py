@@ -45,19 +45,17 @@ def fetch_shards(
             return Outcome(assessment_id, None, str(error))
         except PipelineError as error:
             return Outcome(assessment_id, None, str(error))
+        except BaseException:
+            # A full disk, or a mistake in the code: nothing else would go better.
+            halt.because("the run ended")
+            raise
 
     outcomes = []
     with ThreadPoolExecutor(threads, thread_name_prefix="fetch") as pool:
         futures = [pool.submit(attempt, assessment_id) for assessment_id in assessment_ids]
-        try:
-            for future in as_completed(futures):
-                outcomes.append(future.result())
-                on_done(outcomes[-1])
-        except BaseException:
-            # A full disk, or a mistake in the code: nothing else would go better.
-            halt.because("the run ended")
-            pool.shutdown(cancel_futures=True)
-            raise
+        for future in as_completed(futures):
+            outcomes.append(future.result())
+            on_done(outcomes[-1])
     return outcomes
 
 

@@ -90,7 +90,7 @@ def read_json(path: Path, kind: type[T]) -> T | None:
     """What `write_json` wrote, as a value of `kind`; None where it is missing or cannot be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -113,7 +113,8 @@ def sweep(folder: Path) -> int:
     """Remove what killed runs left half written in `folder`; how many files that were."""
     if not folder.is_dir():
         return 0
-    leftovers = [f for f in folder.iterdir() if f.name.startswith(".") and f.suffix == _TEMPORARY]
+    hidden = list(folder.glob(f".*{_TEMPORARY}"))
+    leftovers = [path for path in hidden if not path.is_dir()]
     for file in leftovers:
         file.unlink(missing_ok=True)
     return len(leftovers)

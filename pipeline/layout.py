@@ -69,6 +69,11 @@ class Snapshot:
         return self.work / "metadata.json"
 
     @property
+    def roster(self) -> Path:
+        """The students of the roster and their grades, as they were read."""
+        return self.work / "roster.csv"
+
+    @property
     def results(self) -> Path:
         """Tables built and not yet published."""
         return self.work / "results"

@@ -54,9 +54,9 @@ def publish(
     for folder in {place.parent for place in staged}:
         files.flush(folder)
     prints = {_relative(place, marker): files.Fingerprint.of(place) for place in staged}
-    files.write_json(marker, Marker(build, run, about, prints))
     for name in (before.files.keys() if before else set()) - prints.keys():
         (marker.parent / name).unlink(missing_ok=True)
+    files.write_json(marker, Marker(build, run, about, prints))
 
 
 class _staged:  # noqa: N801  a context manager

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.layout import Snapshot
-from pipeline.tables import COMBINED, GROUP, VIEW
 
 _HEADLINES = {
     "published": "published.",
@@ -13,7 +12,7 @@ _HEADLINES = {
     "failed": "FAILED; what was published before is unchanged.",
     "stopped": "stopped; finished shards are kept, run again to go on.",
 }
-_BUILT_BY = {COMBINED: "CombineResults", GROUP: "CombineGroup", VIEW: "ResultsView"}
+_BUILT_BY = {"combined": "CombineResults", "group": "CombineGroup", "view": "ResultsView"}
 
 
 def summary(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
@@ -21,6 +20,10 @@ def summary(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
     made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
     year = f"School year {record['year']} as of {record['as_of']}{made_up}"
     lines = [f"\n{year}: {_HEADLINES[record['outcome']]}"]
+    if snapshot.window.is_empty:
+        lines += [
+            f"  The year begins on {snapshot.window.start}: there were no results to ask for."
+        ]
     lines += [f"  {failure['step']}: {failure['reason']}" for failure in record["failures"]]
     lines += [f"  {name:<11} {text}" for name, text in _asked(record)]
     if record["outcome"] in {"published", "up to date"}:
@@ -49,7 +52,7 @@ def _asked(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     steps = record["steps"]
-    rows = [f"{table.stem} {steps[step]['rows']:,}" for table, step in _BUILT_BY.items()]
+    rows = [f"{name} {steps[step]['rows']:,}" for name, step in _BUILT_BY.items()]
     values = [
         counts
         for step in ("CombineResults", "CombineGroup")

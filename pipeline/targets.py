@@ -130,8 +130,10 @@ class ShardsTarget(luigi.Target):
 
     def exists(self) -> bool:
         """Whether each expected shard is there, unchanged, and asked of this origin."""
-        expected, known = self._expected(), self.intact()
-        return expected is not None and known.keys() == set(expected)
+        expected, manifest = self._expected(), self.manifest
+        if expected is None or manifest is None:
+            return False
+        return manifest.shards.keys() == set(expected) == self.intact().keys()
 
     @property
     def manifest(self) -> "Manifest | None":

@@ -3,26 +3,22 @@
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import luigi
-from luigi.configuration import get_config
-
-from pipeline import config, labels, roster
+from pipeline import config, roster, rules
 from pipeline.errors import PipelineError
 from pipeline.files import make_folder
-from pipeline.tasks.run import Connection
+from pipeline.tasks.connection import Connection
 
-_SECTIONS = (config.illuminate, config.paths, config.years, config.build)
 _NEEDED_BYTES = 1 << 30
 
 
 def examine() -> int:
     """Print a line per thing tried; 0 when all is well, else 1."""
     print("Settings (command line > environment > luigi.cfg > default):")
-    for section in _SECTIONS:
-        for line in _settings(section):
-            print(f"  {line}")
+    for section, name, value, origin in config.describe():
+        shown = "(none)" if value in ("", ()) else value
+        print(f"  [{section}] {name} = {shown}, from {origin}".replace("from default", "default"))
     print("Tried:")
     failed = False
     for name, trial in _TRIALS.items():
@@ -32,20 +28,6 @@ def examine() -> int:
             failed = True
             print(f"  FAILED  {name}: {error}")
     return 1 if failed else 0
-
-
-def _settings(section: type[luigi.Config]) -> Iterator[str]:
-    variables = {place: variable for variable, place in config.ENVIRONMENT.items()}
-    chosen = section()
-    for name, _ in section.get_params():
-        place = (section.__name__, name)
-        variable = variables.get(place, "")
-        if os.environ.get(variable):
-            origin = f"from {variable}"
-        else:
-            origin = "from luigi.cfg" if get_config().has_option(*place) else "default"
-        value = getattr(chosen, name)
-        yield f"[{place[0]}] {name} = {value if value not in ('', ()) else '(none)'}, {origin}"
 
 
 def _python() -> str:
@@ -69,16 +51,16 @@ def _roster() -> str:
 
 
 def _rules() -> str:
-    path = config.input_files(config.current_year())["title rules"] or labels.DEFAULT_RULES
-    rules = labels.read_rules(path)
-    return f"{path} has {sum(map(len, rules.by_column.values())):,} rules"
+    path = config.input_files(config.current_year())["title rules"] or rules.DEFAULT_RULES
+    read = rules.read_rules(path)
+    return f"{path} has {sum(map(len, read.by_column.values())):,} rules"
 
 
 def _overrides() -> str:
     path = config.input_files(config.current_year())["overrides"]
     if path is None:
         return "none are configured"
-    return f"{path} has {len(labels.read_overrides(path)):,} overrides"
+    return f"{path} has {len(rules.read_overrides(path)):,} overrides"
 
 
 def _disk() -> str:

@@ -4,7 +4,7 @@ import datetime as dt
 import shutil
 
 from pipeline import config
-from pipeline.tasks.run import hold
+from pipeline.tasks.lock import hold
 from pipeline.years import SchoolYear
 
 

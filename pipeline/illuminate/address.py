@@ -24,8 +24,8 @@ class Address:
             SettingsError: it is no such address, holds credentials, or is plain http to a host
                 other than this machine.
         """
-        parts = urlsplit(url.strip())
         try:
+            parts = urlsplit(url.strip())
             host, port = parts.hostname, parts.port
         except ValueError:
             raise SettingsError(f"ILLUMINATE_BASE_URL is no address; use {_EXAMPLE}.") from None

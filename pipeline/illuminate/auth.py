@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 import requests
-from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.requests_client import OAuth1Auth, OAuth2Session
+from authlib.integrations.requests_client import OAuth1Auth
 from requests.auth import AuthBase
 
 from pipeline.errors import AuthError, TransientError
@@ -130,53 +130,41 @@ class OAuth2:
         return Bearer(token)
 
 
-def token_session(credentials: OAuth2Credentials) -> OAuth2Session:
-    """A session that can ask for tokens; give it to `request_token`."""
-    session = OAuth2Session(
-        credentials.client_id,
-        credentials.client_secret,
-        token_endpoint_auth_method="client_secret_post",  # noqa: S106  a method's name
-    )
-    session.register_compliance_hook("access_token_response", _check_reply)
-    return session
+def token_form(credentials: OAuth2Credentials) -> dict[str, str]:
+    """What is posted to ask for a token (RFC 6749, section 4.4)."""
+    return {
+        "grant_type": "client_credentials",
+        "client_id": credentials.client_id,
+        "client_secret": credentials.client_secret,
+    }
 
 
-def request_token(session: OAuth2Session, url: str, **options: Any) -> tuple[str, float]:  # noqa: ANN401
-    """Ask once for a token; the token and its life in seconds.
+def read_token(status: int, body: bytes) -> tuple[str, float]:
+    """The token and its life in seconds, from the reply to a token request.
 
     Raises:
         AuthError: the credentials are refused.
-        TransientError: anything else went wrong. The reply's text is never repeated.
+        TransientError: anything else is wrong with it. Its text is never repeated.
     """
-    try:
-        token = session.fetch_token(
-            url, grant_type="client_credentials", allow_redirects=False, **options
+    if status in _REFUSALS:
+        raise AuthError(
+            "the server refuses the credentials; check ILLUMINATE_CLIENT_ID and "
+            "ILLUMINATE_CLIENT_SECRET"
         )
-    except requests.RequestException as error:
-        raise TransientError(f"the token request failed ({type(error).__name__})") from None
-    except AuthlibBaseError:
-        raise _refusal() from None
-    except (ValueError, TypeError):
-        raise TransientError("the token reply is not JSON") from None
-    access_token = token.get("access_token")
-    if not access_token or not isinstance(access_token, str):
+    if status != requests.codes.ok:
+        raise TransientError(f"the token request was answered with {status}")
+    try:
+        token = msgspec.json.decode(body, type=_Token)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise TransientError("the token reply holds no access_token") from None
+    if not token.access_token:
         raise TransientError("the token reply holds no access_token")
-    return access_token, _life(token.get("expires_in"))
+    return token.access_token, _life(token.expires_in)
 
 
-def _check_reply(response: requests.Response) -> requests.Response:
-    if response.status_code in _REFUSALS:
-        raise _refusal()
-    if response.status_code != requests.codes.ok:
-        raise TransientError(f"the token request was answered with {response.status_code}")
-    return response
-
-
-def _refusal() -> AuthError:
-    return AuthError(
-        "the server refuses the credentials; check ILLUMINATE_CLIENT_ID and "
-        "ILLUMINATE_CLIENT_SECRET"
-    )
+class _Token(msgspec.Struct):
+    access_token: str
+    expires_in: Any = None
 
 
 def _life(expires_in: object) -> float:
@@ -186,4 +174,4 @@ def _life(expires_in: object) -> float:
         life = float(str(expires_in))
     except ValueError:
         return _SHORT_LIFE
-    return min(life, _LONGEST_LIFE) if life > 0 else _SHORT_LIFE
+    return min(life, _LONGEST_LIFE) if life > 0 else _SHORT_LIFE  # also where it is not a number

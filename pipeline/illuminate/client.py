@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import requests
 import tenacity
@@ -27,8 +28,8 @@ from pipeline.illuminate.auth import (
     OAuth1Credentials,
     OAuth2,
     OAuth2Credentials,
-    request_token,
-    token_session,
+    read_token,
+    token_form,
 )
 from pipeline.illuminate.endpoints import CATALOGUE, Endpoint, results_parameters
 from pipeline.illuminate.retry import Pause, Retrying, parse_retry_after
@@ -39,6 +40,7 @@ COUNTED = ("requests", "retries", "tokens")
 
 _WALKS = 3
 _CHUNK = 1 << 18
+_RATE_STEP = 0.01
 
 
 @dataclass(frozen=True)
@@ -157,31 +159,35 @@ class Client:
 
     def _get(self, url: str, parameters: dict[str, str]) -> bytes:
         """The body of a good reply; a refused token is renewed once."""
+        self.counts.add("requests")
         signer = self._auth.signer()
-        response, body = self._send(url, parameters, signer)
+        response, body = self._send("GET", url, params=parameters, auth=signer)
         if response.status_code == requests.codes.unauthorized:
             self._auth.refused(signer)
-            response, body = self._send(url, parameters, self._auth.signer())
+            signer = self._auth.signer()
+            response, body = self._send("GET", url, params=parameters, auth=signer)
         _check_status(response)
         _check_is_json(response, body)
         return body
 
     def _send(
-        self, url: str, parameters: dict[str, str], signer: requests.auth.AuthBase
+        self,
+        method: str,
+        url: str,
+        **what: Any,  # noqa: ANN401  passed on to requests
     ) -> tuple[requests.Response, bytes]:
-        if self._limiter is not None:
-            self._limiter.try_acquire("illuminate")
+        """Send once, and read the whole reply, within the limits."""
+        self._wait_for_the_rate()
         line, session = self._thread()
-        self.counts.add("requests")
         try:
             with line.within(self._limits.deadline):
-                response = session.get(
+                response = session.request(
+                    method,
                     url,
-                    params=parameters,
-                    auth=signer,
-                    timeout=self._timeouts,
+                    timeout=(self._limits.connect_timeout, self._limits.read_timeout),
                     allow_redirects=False,
                     stream=True,
+                    **what,
                 )
                 body = self._read_body(response)
         except requests.exceptions.SSLError:
@@ -214,24 +220,24 @@ class Client:
             return TransientError(f"no complete reply within {self._limits.deadline:g} s")
         return TransientError(f"the connection failed ({kind})")
 
-    @property
-    def _timeouts(self) -> tuple[float, float]:
-        return self._limits.connect_timeout, self._limits.read_timeout
+    def _wait_for_the_rate(self) -> None:
+        if self._limiter is None:
+            return
+        while not self._limiter.try_acquire("illuminate", blocking=False):
+            if self._stop.wait(_RATE_STEP):
+                raise StoppedError("the run was asked to stop")
 
     def _thread(self) -> tuple[Line, requests.Session]:
         """The line and the session of the calling thread."""
         if not hasattr(self._local, "session"):
             line = self._watch.new_line()
             session = new_session(line)
-            self._configure(session)
+            # Proxies and certificates are looked up once, not at each request.
+            session.trust_env = False
+            session.proxies = dict(self._proxies)
+            session.verify = self._verify
             self._local.line, self._local.session = line, session
         return self._local.line, self._local.session
-
-    def _configure(self, session: requests.Session) -> None:
-        # Proxies and certificates are looked up once, not at each request.
-        session.trust_env = False
-        session.proxies = dict(self._proxies)
-        session.verify = self._verify
 
     def _make_auth(self, credentials: Credentials) -> Auth:
         if isinstance(credentials, OAuth1Credentials):
@@ -240,10 +246,13 @@ class Client:
 
     def _fetch_token(self, credentials: OAuth2Credentials) -> tuple[str, float]:
         self.counts.add("tokens")
-        session = token_session(credentials)
-        self._configure(session)
-        with session:
-            return request_token(session, self._address.token_url, timeout=self._timeouts)
+        form = token_form(credentials)
+        response, body = self._send("POST", self._address.token_url, data=form, auth=_unsigned)
+        return read_token(response.status_code, body)
+
+
+def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _limiter(per_second: float) -> Limiter | None:

@@ -4,9 +4,8 @@ What is known of them, and from where: README, "What is known of the API". All a
 GET, answer in pages, and send every scalar as text or null.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pipeline.years import Window
 
@@ -24,12 +23,20 @@ _STANDARD = ("academic_benchmark_guid", "standard_code", "standard_description")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One kind of reply: where it is asked, and the fields that each of its rows must have."""
+    """One kind of reply: where it is asked, and the fields that each of its rows must have.
+
+    `own_names` gives the fields that are called otherwise everywhere but in the API.
+    """
 
     name: str
     method: str
     fields: tuple[str, ...]
     required: frozenset[str]
+    own_names: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def rename(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """The names of columns outside of the API."""
+        return tuple(self.own_names.get(name, name) for name in columns)
 
 
 CATALOGUE = Endpoint(
@@ -61,14 +68,11 @@ def group(id_field: str = "reporting_group_id", label_field: str = "reporting_gr
 
     No public source shows how its two own fields are called, so their names are settings.
     """
-    return _results(
+    endpoint = _results(
         "group", "AssessmentAggregateStudentResponsesGroup", (id_field, label_field), set()
     )
-
-
-RESULTS: Mapping[str, Endpoint] = MappingProxyType(
-    {"overall": OVERALL, "standard": STANDARD, "group": group()}
-)
+    own_names = {id_field: "reporting_group_id", label_field: "reporting_group"}
+    return replace(endpoint, own_names=own_names)
 
 
 def results_parameters(assessment_id: str, window: Window) -> dict[str, str]:

@@ -5,6 +5,7 @@ A reply is `{"page", "num_pages", "num_results", "results"}`; every row repeats 
 walk knows no HTTP: it is given pages and says which one it wants next.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -30,18 +31,26 @@ class _Envelope(msgspec.Struct):
 _envelope = msgspec.json.Decoder(_Envelope)
 _text_rows = msgspec.json.Decoder(list[dict[str, str | None]])
 # Floats are kept as the text that was sent, so that no digit is lost or invented.
-_any_rows = msgspec.json.Decoder(list[dict[str, Any]], float_hook=str)
+_any_rows = msgspec.json.Decoder(list[dict[str, Any]], float_hook=lambda t: msgspec.Raw(t.encode()))
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page, decoded: its numbers, the names of its columns, and its rows as text."""
+    """One page, decoded: its numbers, the names of its columns, and its rows as text.
+
+    `fields` are the endpoint's own, which stand before all others.
+    """
 
     number: int
     num_pages: int
     num_results: int
     columns: tuple[str, ...]
     rows: list[Row]
+    fields: tuple[str, ...] = ()
+
+    def repeats(self, other: "Page") -> bool:
+        """Whether both hold the same rows, in whatever order."""
+        return (self.columns, Counter(self.rows)) == (other.columns, Counter(other.rows))
 
 
 def decode(content: bytes, endpoint: Endpoint, asked_page: int) -> Page:
@@ -54,6 +63,7 @@ def decode(content: bytes, endpoint: Endpoint, asked_page: int) -> Page:
         TransientError: the body is no complete JSON in UTF-8, or not a page of this endpoint.
     """
     try:
+        content.decode()  # what the decoder passes over must be UTF-8 as well
         envelope = _envelope.decode(content.removeprefix(b"\xef\xbb\xbf"))
         rows = _decode_rows(bytes(envelope.results))
     except msgspec.ValidationError as error:
@@ -69,6 +79,7 @@ def decode(content: bytes, endpoint: Endpoint, asked_page: int) -> Page:
         envelope.num_results,
         columns,
         project(rows, columns),
+        endpoint.fields,
     )
 
 
@@ -106,8 +117,12 @@ def _columns(rows: Iterable[dict[str, str | None]], endpoint: Endpoint) -> tuple
         seen |= keys
     if lacking:
         raise TransientError(f"rows lack the field {', '.join(sorted(lacking))}")
-    known = [name for name in endpoint.fields if name in seen]
-    return (*known, *sorted(seen.difference(known, [COUNT_FIELD])))
+    return _in_order(seen - {COUNT_FIELD}, endpoint.fields)
+
+
+def _in_order(names: set[str], fields: tuple[str, ...]) -> tuple[str, ...]:
+    known = [name for name in fields if name in names]
+    return (*known, *sorted(names.difference(known)))
 
 
 def project(rows: Sequence[dict[str, str | None]], columns: Sequence[str]) -> list[Row]:
@@ -160,7 +175,7 @@ class PageWalk:
                     f"page 1 of {first.num_pages} promised {first.num_results} rows, "
                     f"page {page.number} of {page.num_pages} promised {page.num_results}"
                 )
-            if any(page.rows == other.rows for other in self.pages):
+            if any(page.repeats(other) for other in self.pages):
                 raise WalkError(f"page {page.number} repeats the rows of another page")
         self.pages.append(page)
 
@@ -191,9 +206,8 @@ class PageWalk:
         )
 
     def _columns(self) -> tuple[str, ...]:
-        longest = max((page.columns for page in self.pages), key=len)
-        extra = {name for page in self.pages for name in page.columns} - set(longest)
-        return (*longest, *sorted(extra))
+        seen = {name for page in self.pages for name in page.columns}
+        return _in_order(seen, self.pages[0].fields)
 
     def _aligned(self) -> list[Page]:
         columns = self._columns()

@@ -1,6 +1,7 @@
 """When to ask again, how long to wait before, and when to stop asking at all."""
 
 import datetime as dt
+import email.utils
 import logging
 import threading
 import time
@@ -8,8 +9,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import tenacity
-from urllib3.exceptions import InvalidHeader
-from urllib3.util import Retry
 
 from pipeline.errors import OutageError, StoppedError, TransientError
 
@@ -26,9 +25,12 @@ def parse_retry_after(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return Retry().parse_retry_after(text)
-    except (InvalidHeader, OverflowError):
+        if text.isascii() and text.strip().isdigit():
+            return float(text)
+        moment = email.utils.parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
         return None
+    return max(0.0, moment.timestamp() - time.time())
 
 
 class Pause:

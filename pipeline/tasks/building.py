@@ -58,20 +58,23 @@ class LabelAssessments(PipelineTask):
         tables = self.snapshot.built(LABELS) + self.snapshot.built(UNMAPPED)
         return [*tables, self.snapshot.results / "labels_by_grade.csv"]
 
-    def parameters(self) -> dict[str, Any]:
-        """None."""
-        return {}
+    def inputs(self) -> dict[str, str | None]:
+        """Titles, who has results, and what rules and overrides say; not the roster."""
+        fetched = super().inputs()
+        del fetched[self.at(ReadInputs).name]
+        contents = self.at(ReadInputs).contents()
+        return fetched | {name: contents[name] for name in ("title rules", "overrides")}
 
     def make(self) -> dict[str, Any]:
         """Apply the rules, then the overrides."""
-        from pipeline import labels
+        from pipeline import labels, rules
 
         chosen = config.input_files(self.year)
-        rules = labels.read_rules(chosen["title rules"] or labels.DEFAULT_RULES)
+        title_rules = rules.read_rules(chosen["title rules"] or rules.DEFAULT_RULES)
         overrides = read_overrides(chosen["overrides"])
-        labelled = labels.label_assessments(self._titles(), rules, overrides)
+        labelled = labels.label_assessments(self._titles(), title_rules, overrides)
         unmapped = labels.unmapped(labelled, self._row_counts())
-        by_grade = labels.label_by_grade(labelled, rules, overrides)
+        by_grade = labels.label_by_grade(labelled, title_rules, overrides)
         for frame, path in zip((labelled, unmapped, by_grade), self.paths(), strict=True):
             with files.replacing(path) as temporary:
                 frame.to_csv(temporary, index=False, lineterminator="\n")
@@ -177,15 +180,11 @@ class CombineGroup(BuildTable):
         """The shards by reporting group."""
         return self.at(FetchScores, endpoint="group")
 
-    def parameters(self) -> dict[str, Any]:
-        """The year, and how the API calls the two fields of a reporting group."""
-        return {**super().parameters(), "fields": list(_group_fields())}
-
     def frame(self) -> "pl.LazyFrame":
         """All rows by reporting group."""
         from pipeline import build
 
-        return build.group(source_of(self, "group"), str(self.year), *_group_fields())
+        return build.group(source_of(self, "group"), str(self.year))
 
     def make(self) -> dict[str, Any]:
         """The table, and how many of its values are null or odd."""
@@ -256,11 +255,6 @@ def source_of(task: PipelineTask, endpoint: str) -> "Source":
     with_rows = {i: entry for i, entry in entries_of(task, endpoint).items() if entry.rows}
     columns = dict.fromkeys(name for entry in with_rows.values() for name in entry.columns)
     return Source([folder / shards.file_name(i) for i in with_rows], list(columns))
-
-
-def _group_fields() -> tuple[str, str]:
-    chosen = config.illuminate()
-    return chosen.reporting_group_id_field, chosen.reporting_group_field
 
 
 def _write(path: Path, write: Callable[[Path], None]) -> None:

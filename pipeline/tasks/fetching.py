@@ -16,8 +16,9 @@ from pipeline.progress import Steps
 from pipeline.shards import Entry, Origin, Reply
 from pipeline.targets import Manifest, ShardsTarget
 from pipeline.tasks.base import PipelineTask
+from pipeline.tasks.connection import source_name
 from pipeline.tasks.inputs import ReadInputs
-from pipeline.tasks.run import Run, source_name
+from pipeline.tasks.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,16 @@ class FetchScores(PipelineTask):
         choices=["overall", "standard", "group"], description="which results to ask for"
     )
 
+    @property
+    def priority(self) -> int:  # type: ignore[override]
+        """Overall first: it tells the most, should the run end early."""
+        return {"overall": 3, "standard": 2, "group": 1}[self.endpoint]
+
+    @property
+    def name(self) -> str:
+        """The step's name, with its endpoint."""
+        return f"FetchScores {self.endpoint}"
+
     def requires(self) -> list[PipelineTask]:
         """The catalogue says what to ask for, and nothing is asked before inputs are good."""
         return [self.at(ReadInputs), self.at(FetchMetadata)]
@@ -104,8 +115,7 @@ class FetchScores(PipelineTask):
             return None
         if self.snapshot.window.is_empty:
             return []
-        chosen = config.illuminate()
-        return catalogue.ids(chosen.include_ids, chosen.exclude_ids)
+        return catalogue.ids(config.ids_to_include(), config.ids_to_exclude())
 
     def digest(self) -> str | None:
         """A digest of all the shards."""
@@ -116,6 +126,8 @@ class FetchScores(PipelineTask):
         """Fetch what is missing, and write down what is there."""
         run, target = Run.begin(), self.output()
         run.raise_if_stopped()
+        if target.exists():
+            return
         expected = self.expected() or []
         kept = self._kept(target, expected)
         missing = [assessment for assessment in expected if assessment not in kept]
@@ -179,5 +191,5 @@ class FetchScores(PipelineTask):
 
 
 def _reply(result: Result, endpoint: Endpoint) -> Reply:
-    columns = result.columns or endpoint.fields
+    columns = endpoint.rename(result.columns or endpoint.fields)
     return Reply(columns, result.rows, result.declared, result.pages, result.duplicates)

@@ -18,7 +18,7 @@ class ReadInputs(PipelineTask):
 
     def paths(self) -> list[Path]:
         """The roster, read."""
-        return [self.snapshot.work / "inputs" / "roster.csv"]
+        return [self.snapshot.roster]
 
     def parameters(self) -> dict[str, Any]:
         """Which files are configured."""
@@ -26,17 +26,21 @@ class ReadInputs(PipelineTask):
 
     def inputs(self) -> dict[str, str | None]:
         """The contents of the files."""
+        return self.contents()
+
+    def contents(self) -> dict[str, str | None]:
+        """Digests of the files as they are now."""
         return {name: _content(path) for name, path in self._files().items()}
 
     def make(self) -> dict[str, Any]:
         """Read all three; the roster's students are kept."""
-        from pipeline import labels, roster
+        from pipeline import roster, rules
 
         chosen = self._files()
         for name, path in chosen.items():
             if path is not None and not path.is_file():
                 raise InputFileError(f"The {name} file {path} is not there; no request was made.")
-        rules = labels.read_rules(chosen["title rules"] or labels.DEFAULT_RULES)
+        title_rules = rules.read_rules(chosen["title rules"] or rules.DEFAULT_RULES)
         overrides = read_overrides(chosen["overrides"])
         students = roster.read_roster(chosen["roster"]) if chosen["roster"] else roster.no_roster()
         with files.replacing(self.paths()[0]) as temporary:
@@ -44,7 +48,7 @@ class ReadInputs(PipelineTask):
         return {
             "students": len(students.students),
             "repeated roster lines": students.repeated,
-            "rules": sum(len(of_column) for of_column in rules.by_column.values()),
+            "rules": sum(len(of_column) for of_column in title_rules.by_column.values()),
             "overrides": len(overrides),
         }
 
@@ -54,9 +58,9 @@ class ReadInputs(PipelineTask):
 
 def read_overrides(path: Path | None) -> Any:  # noqa: ANN401
     """The overrides at `path`, or none."""
-    from pipeline import labels
+    from pipeline import rules
 
-    return labels.read_overrides(path) if path else labels.no_overrides()
+    return rules.read_overrides(path) if path else rules.no_overrides()
 
 
 def _content(path: Path | None) -> str:

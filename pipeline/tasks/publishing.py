@@ -18,7 +18,8 @@ from pipeline.tasks.building import (
     ResultsView,
     entries_of,
 )
-from pipeline.tasks.run import Run, source_name
+from pipeline.tasks.connection import source_name
+from pipeline.tasks.run import Run
 
 TABLE_STEPS: tuple[type[PipelineTask], ...] = (
     ListAssessments,
@@ -120,6 +121,8 @@ class Publish(PipelineTask):
         """Rename everything into place; the marker comes last."""
         run, snapshot = Run.begin(), self.snapshot
         run.raise_if_stopped()
+        if self.output().exists():
+            return
         built = {
             file: place
             for table in TABLES

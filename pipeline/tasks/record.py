@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import config, files
+from pipeline import files
 from pipeline.errors import PipelineError
 from pipeline.layout import Snapshot
 from pipeline.publish import Marker
@@ -55,11 +55,11 @@ def compose(run: "Run", snapshot: Snapshot) -> dict[str, Any]:
         "outcome": _outcome(run, marker),
         "year": str(snapshot.year),
         "as_of": snapshot.window.end.isoformat(),
-        "is_made_up": config.is_demo(),
+        "is_made_up": run.is_demo,
         "finished_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "seconds": round(run.seconds, 1),
-        "included_ids": list(config.illuminate().include_ids),
-        "excluded_ids": list(config.illuminate().exclude_ids),
+        "included_ids": run.included_ids,
+        "excluded_ids": run.excluded_ids,
         "steps": {
             step: {"by_this_run": note.run == run.id, **note.facts}
             for step, note in notes(snapshot).items()

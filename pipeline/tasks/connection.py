@@ -1,0 +1,47 @@
+"""The connection to who is asked: the configured district, or a demo district started for it."""
+
+import threading
+
+from pipeline import config
+from pipeline.demo import NAME, DemoDistrict
+from pipeline.illuminate.address import Address
+from pipeline.illuminate.auth import Credentials, OAuth2Credentials
+from pipeline.illuminate.client import Client
+
+
+def source_name() -> str:
+    """The name of who is asked: the base URL, or the demo district's own."""
+    return NAME if config.is_demo() else config.address().base
+
+
+class Connection:
+    """A client of the configured district, or of a demo district that is started for it."""
+
+    def __init__(self, stop: threading.Event | None = None) -> None:
+        self._stop = stop
+        self._client: Client | None = None
+        self._demo: DemoDistrict | None = None
+
+    def __enter__(self) -> Client:
+        """Connect.
+
+        Raises:
+            SettingsError: the address or the credentials cannot be used.
+        """
+        if config.is_demo():
+            self._demo = DemoDistrict()
+            address = Address.parse(self._demo.base_url)
+            credentials: Credentials = OAuth2Credentials(
+                self._demo.client_id, self._demo.client_secret
+            )
+        else:
+            address, credentials = config.address(), config.credentials()
+        self._client = Client(address, credentials, config.limits(), self._stop)
+        return self._client
+
+    def __exit__(self, *_: object) -> None:
+        """Disconnect; a demo district ends."""
+        if self._client is not None:
+            self._client.close()
+        if self._demo is not None:
+            self._demo.stop()

@@ -10,16 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputFileError
-from pipeline.labels import (
+from pipeline.labels import label_assessments, label_by_grade, unmapped
+from pipeline.rules import (
     DEFAULT_RULES,
     TitleRules,
-    label_assessments,
-    label_by_grade,
     no_overrides,
     normalise_title,
     read_overrides,
     read_rules,
-    unmapped,
 )
 
 RULES = read_rules(DEFAULT_RULES)

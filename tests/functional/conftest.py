@@ -1,0 +1,149 @@
+"""A place to run the real command in, against a made-up district over real sockets."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pipeline.simulator import SMALL, District, Protocol, Server, serving, write_inputs
+from tests.functional.oracle import content
+
+REPOSITORY = Path(__file__).parents[2]
+LUIGI = Path(sys.executable).with_name("luigi")
+YEAR = "23-24"
+
+# One clean environment for every command, so that no variable of this machine is a setting.
+_KEPT = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "COVERAGE_PROCESS_CONFIG",
+    "COVERAGE_PROCESS_START",
+    "COVERAGE_FILE",
+)
+
+
+@dataclass
+class Workplace:
+    """A data folder and the settings to reach a district; the commands run in it."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def work(self) -> Path:
+        return self.data / "work" / YEAR / "2024-06-30"
+
+    def shards(self, endpoint: str) -> Path:
+        return self.work / "shards" / endpoint
+
+    def point_at(self, server: Server) -> None:
+        self.environment |= {
+            "ILLUMINATE_BASE_URL": server.base_url,
+            "ILLUMINATE_CLIENT_ID": server.credentials.client_id,
+            "ILLUMINATE_CLIENT_SECRET": server.credentials.client_secret,
+        }
+
+    def start(self, *command: str | Path, **variables: str) -> "subprocess.Popen[str]":
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        return subprocess.Popen(
+            [str(part) for part in command],
+            cwd=self.folder,
+            env=kept | self.environment | variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self, process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
+        out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def start_run(self, *options: str, **variables: str) -> "subprocess.Popen[str]":
+        quick = ("--illuminate-longest-wait", "0.01")
+        return self.start(LUIGI, "--module", "pipeline", "RunAll", *quick, *options, **variables)
+
+    def run(self, *options: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        """`luigi --module pipeline RunAll` for the year of the tests."""
+        return self.finish(self.start_run("--year", YEAR, *options, **variables))
+
+    def look(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """`python -m pipeline` with a command."""
+        return self.finish(self.start(sys.executable, "-m", "pipeline", *command))
+
+    def published(self) -> dict[str, bytes]:
+        """What people see: every published file and its content."""
+        return {
+            name: data
+            for place in ("illuminate", "views")
+            for name, data in content(self.data / place).items()
+            if not name.endswith("published.json")
+        }
+
+    def leftovers(self) -> list[Path]:
+        return [path for path in self.data.rglob(".*") if path.name != ".lock"]
+
+
+@pytest.fixture(scope="session")
+def district() -> District:
+    """The small district; tests that change one make their own."""
+    return District.make(size=SMALL)
+
+
+@pytest.fixture
+def server(district: District) -> Iterator[Server]:
+    with serving(district) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory, district: District) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
+    write_inputs(district, folder)
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path: Path, server: Server, inputs: Path) -> Workplace:
+    """A fresh folder with everything set for the small district."""
+    workplace = Workplace(
+        tmp_path,
+        {
+            "LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"),
+            "STUDENT_ROSTERS": f"{inputs}/Student_Rosters_{{year}}.txt",
+            "TITLE_RULES": f"{inputs}/title_rules.csv",
+            "MANUAL_CHANGES": f"{inputs}/overrides.csv",
+        },
+    )
+    workplace.point_at(server)
+    return workplace
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, district: District, inputs: Path
+) -> dict[str, bytes]:
+    """What an undisturbed run of the small district publishes."""
+    workplace = Workplace(
+        tmp_path_factory.mktemp("undisturbed"),
+        {
+            "LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"),
+            "STUDENT_ROSTERS": f"{inputs}/Student_Rosters_{{year}}.txt",
+            "TITLE_RULES": f"{inputs}/title_rules.csv",
+            "MANUAL_CHANGES": f"{inputs}/overrides.csv",
+        },
+    )
+    with serving(district, Protocol()) as server:
+        workplace.point_at(server)
+        done = workplace.run()
+    assert done.returncode == 0, done.stderr
+    return workplace.published()

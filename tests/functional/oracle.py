@@ -1,0 +1,182 @@
+"""What the tables must hold, worked out in plain Python from what the district knows."""
+
+import csv
+import datetime as dt
+import math
+import re
+from decimal import ROUND_FLOOR, Decimal
+from pathlib import Path
+
+from pipeline.simulator import District
+from pipeline.years import SchoolYear
+
+YEAR = SchoolYear(2023)
+
+COMBINED = [
+    "year",
+    "response_type",
+    "assessment_id",
+    "title",
+    "standard_code",
+    "standard_description",
+    "academic_benchmark_guid",
+    "version",
+    "version_label",
+    "local_student_id",
+    "first_name",
+    "last_name",
+    "middle_name",
+    "date_taken",
+    "points",
+    "points_possible",
+    "percent_correct",
+    "performance_band_level",
+    "performance_band_label",
+    "mastered",
+]
+GROUP = [
+    "year",
+    "response_type",
+    "assessment_id",
+    "title",
+    "reporting_group_id",
+    "reporting_group",
+    "local_student_id",
+    "first_name",
+    "last_name",
+    "middle_name",
+    "date_taken",
+    "points",
+    "points_possible",
+    "percent_correct",
+    "performance_band_level",
+    "performance_band_label",
+    "mastered",
+]
+VIEW = [
+    "data_source",
+    "assessment_id",
+    "year",
+    "date_taken",
+    "grade",
+    "local_student_id",
+    "test_type",
+    "curriculum",
+    "unit",
+    "unit_labels",
+    "title",
+    "standard_code",
+    "score",
+    "performance_band_level",
+    "performance_band_label",
+    "proficiency",
+    "mastered",
+    "response_type",
+    "points",
+    "points_possible",
+]
+
+Row = dict[str, str]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its relative path."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def read_csv(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def header(path: Path) -> list[str]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return next(csv.reader(file))
+
+
+def catalogue_ids(district: District) -> list[str]:
+    return sorted({str(row["assessment_id"]) for row in district.catalogue})
+
+
+def combined(district: District, ids: list[str]) -> list[Row]:
+    """The combined table, in its order."""
+    overall = _rows(district, "overall", ids, {"standard_code": "percent"}, COMBINED)
+    key = ("assessment_id", "standard_code", "version", "local_student_id", "date_taken")
+    standard = _rows(district, "standard", ids, {}, COMBINED)
+    return _ordered(overall, key) + _ordered(standard, key)
+
+
+def group(district: District, ids: list[str]) -> list[Row]:
+    """The table by reporting group, in its order."""
+    key = ("assessment_id", "reporting_group_id", "local_student_id", "date_taken")
+    return _ordered(_rows(district, "group", ids, {}, GROUP), key)
+
+
+def view_of(row: Row, grades: dict[str, str]) -> Row:
+    """What the view says of a combined row, labels aside."""
+    level, label = row["performance_band_level"], row["performance_band_label"]
+    return {
+        "data_source": "illuminate",
+        "grade": grades.get(row["local_student_id"], ""),
+        "score": _score(row["percent_correct"]),
+        "proficiency": f"{level} {label}" if level and label else "",
+        **{
+            name: row[name]
+            for name in (
+                *("assessment_id", "year", "date_taken", "local_student_id", "standard_code"),
+                *("performance_band_level", "performance_band_label", "mastered"),
+                *("response_type", "points", "points_possible"),
+            )
+        },
+    }
+
+
+def one_space(title: str) -> str:
+    return " ".join(title.split())
+
+
+def _rows(
+    district: District, endpoint: str, ids: list[str], fixed: Row, columns: list[str]
+) -> list[Row]:
+    rows = []
+    for assessment_id in ids:
+        sent = district.results(endpoint, assessment_id, YEAR.first_day, YEAR.last_day)
+        distinct = {tuple(sorted(row.items(), key=lambda i: i[0])): row for row in sent}
+        for row in distinct.values():
+            full = {"year": "23-24", "response_type": endpoint, **row, **fixed}
+            rows.append({name: _clean(name, full.get(name)) for name in columns})
+    return rows
+
+
+def _clean(name: str, text: str | None) -> str:
+    if text is None:
+        return ""
+    if name in {"points", "points_possible", "percent_correct"}:
+        return text if _is_number(text) else ""
+    if name == "date_taken":
+        return text if _is_date(text) else ""
+    return text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", text)) and bool(dt.date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _score(percent: str) -> str:
+    if not percent:
+        return ""
+    return str(int((Decimal(percent) + Decimal("0.5")).to_integral_value(ROUND_FLOOR)))
+
+
+def _ordered(rows: list[Row], key: tuple[str, ...]) -> list[Row]:
+    return sorted(rows, key=lambda row: [row[name].encode() for name in key])

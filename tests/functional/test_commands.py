@@ -1,0 +1,123 @@
+"""status, verify and doctor tell the truth and change nothing."""
+
+from pipeline.simulator import Fault, Server
+from tests.functional import oracle
+from tests.functional.conftest import Workplace
+from tests.functional.test_reruns import newest_record
+
+YEAR = ("--year", "23-24")
+
+
+def test_status_before_any_run(place: Workplace, server: Server) -> None:
+    done = place.look("status", *YEAR)
+    assert done.returncode == 1
+    assert "nothing is published yet" in done.stdout
+    assert server.log == []
+    assert not place.data.exists()
+
+
+def test_status_after_a_run(place: Workplace, server: Server) -> None:
+    assert place.run().returncode == 0
+    server.clear_log()
+    before = oracle.content(place.data)
+    done = place.look("status", *YEAR)
+    assert done.returncode == 0
+    count = len(oracle.catalogue_ids(server.district))
+    assert done.stdout.count(f"{count} of {count} shards") == 3
+    assert "published at" in done.stdout
+    assert server.log == []
+    assert oracle.content(place.data) == before
+
+
+def test_status_after_a_failure(place: Workplace, server: Server) -> None:
+    """It says what is missing, that it failed, and why."""
+    victim = sorted(str(row["assessment_id"]) for row in server.district.catalogue)[3]
+    server.faults.add(Fault("status", endpoint="group", assessment_id=victim, value=403))
+    assert place.run().returncode == 30
+    done = place.look("status", *YEAR)
+    assert done.returncode == 1
+    assert "1 failed last time" in done.stdout
+    assert f"group of assessment {victim}" in done.stdout
+
+
+def test_verify_finds_all_whole(place: Workplace, server: Server) -> None:
+    assert place.run().returncode == 0
+    server.clear_log()
+    done = place.look("verify", *YEAR)
+    assert done.returncode == 0, done.stdout
+    assert "All is whole." in done.stdout
+    assert server.log == []
+
+
+def test_verify_finds_every_kind_of_harm(place: Workplace) -> None:
+    """Also harm that leaves size and time of change as they were."""
+    import os
+
+    assert place.run().returncode == 0
+    victims = [
+        next(place.shards("overall").glob("*.parquet")),
+        place.work / "metadata.json",
+        place.work / "results" / "assessment_labels.csv",
+        place.data / "illuminate" / "23-24" / "assessments_metadata.csv",
+    ]
+    for victim in victims:
+        data, status = victim.read_bytes(), victim.stat()
+        victim.write_bytes(data[:-5] + bytes([data[-5] ^ 1]) + data[-4:])
+        os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
+        done = place.look("verify", *YEAR)
+        assert done.returncode == 1, victim
+        assert victim.name in done.stdout
+        victim.write_bytes(data)
+        os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert place.look("verify", *YEAR).returncode == 0
+
+
+def test_verify_before_any_run(place: Workplace) -> None:
+    done = place.look("verify", *YEAR)
+    assert done.returncode == 1
+    assert "not fetched yet" in done.stdout
+
+
+def test_doctor_when_all_is_well(place: Workplace, server: Server) -> None:
+    """One request is tried, every setting has its origin, and no secret is shown."""
+    done = place.look("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "base_url = http://127.0.0.1" in done.stdout
+    assert "from ILLUMINATE_BASE_URL" in done.stdout
+    assert "[illuminate] threads = 10, from luigi.cfg" in done.stdout
+    assert server.credentials.client_secret not in done.stdout + done.stderr
+    assert [r.endpoint for r in server.log] == ["token", "catalogue"]
+
+
+def test_doctor_names_what_is_wrong(place: Workplace) -> None:
+    done = place.look("doctor")
+    assert done.returncode == 0
+    place.environment |= {
+        "ILLUMINATE_CLIENT_SECRET": "wrong-secret-77",
+        "STUDENT_ROSTERS": "/nowhere/roster.txt",
+    }
+    done = place.look("doctor")
+    assert done.returncode == 1
+    assert "FAILED  district: the server refuses the credentials" in done.stdout
+    assert "FAILED  roster" in done.stdout
+    assert "ok      title rules" in done.stdout
+    assert "wrong-secret-77" not in done.stdout + done.stderr
+
+
+def test_forget_waits_for_nobody(place: Workplace) -> None:
+    done = place.look("forget", *YEAR)
+    assert done.returncode == 0
+    assert "no snapshot" in done.stdout
+
+
+def test_bad_year_in_a_sentence(place: Workplace) -> None:
+    done = place.look("status", "--year", "2024")
+    assert done.returncode == 1
+    assert "could mean" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_record_of_a_run_up_to_date(place: Workplace) -> None:
+    assert place.run().returncode == 0
+    assert place.run().returncode == 0
+    assert '"outcome": "up to date"' in newest_record(place)

@@ -1,0 +1,62 @@
+"""With no settings at all, the whole job runs against the demo district."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.simulator import District
+from tests.functional import oracle
+from tests.functional.conftest import LUIGI, REPOSITORY, Workplace
+
+COMMAND = (LUIGI, "--module", "pipeline", "RunAll", "--year", "23-24")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """A folder in which the demo ran, from a folder that is not the repository's."""
+    folder = tmp_path_factory.mktemp("demo")
+    place = Workplace(folder, {"LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg")})
+    done = place.finish(place.start(*COMMAND))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "out").write_text(done.stdout, encoding="utf-8")
+    (folder / "err").write_text(done.stderr, encoding="utf-8")
+    return place
+
+
+def test_the_tables_are_what_the_district_knows(demo: Workplace) -> None:
+    district = District.make()
+    ids = oracle.catalogue_ids(district)
+    tables = demo.data / "demo" / "illuminate" / "23-24"
+    path = tables / "assessment_results_combined_historical.csv"
+    assert oracle.read_csv(path) == oracle.combined(district, ids)
+    path = tables / "assessment_results_group_historical.csv"
+    assert oracle.read_csv(path) == oracle.group(district, ids)
+
+
+def test_it_says_that_nobody_is_real(demo: Workplace) -> None:
+    """At its start, in its summary, in its paths and in its record."""
+    assert "every student and result is made up" in (demo.folder / "err").read_text()
+    assert "demo district, nobody in it is real" in (demo.folder / "out").read_text()
+    assert [path.name for path in demo.data.iterdir()] == ["demo"]
+    marker = demo.data / "demo" / "illuminate" / "23-24" / "published.json"
+    assert '"is_made_up": true' in marker.read_text(encoding="utf-8")
+
+
+def test_its_grades_and_labels_come_with_it(demo: Workplace) -> None:
+    path = demo.data / "demo/views/23-24/illuminate_assessment_results_historical.csv"
+    rows = oracle.read_csv(path)
+    assert sum(row["grade"] != "" for row in rows) > 0.9 * len(rows)
+    assert sum(row["curriculum"] != "" for row in rows) > 0.8 * len(rows)
+
+
+def test_a_rerun_starts_no_district(demo: Workplace) -> None:
+    done = demo.finish(demo.start(*COMMAND, PATH="/nonexistent"))
+    assert done.returncode == 0
+    assert "nothing was changed" in done.stdout
+
+
+def test_tables_elsewhere_are_still_kept_apart(demo: Workplace, tmp_path: Path) -> None:
+    """Made-up students never land where real ones are read."""
+    done = demo.finish(demo.start(*COMMAND, SAVE_PATH=str(tmp_path / "real")))
+    assert done.returncode == 0
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["demo"]

@@ -1,0 +1,261 @@
+"""What fails says so in a plain sentence, keeps what is good, and a rerun needs only the rest."""
+
+import json
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.simulator import District, Fault, Protocol, Server, serving
+from pipeline.years import SchoolYear
+from tests.functional.conftest import LUIGI, Workplace
+from tests.functional.test_reruns import asked, asked_for
+
+
+@pytest.fixture
+def victims(district: District) -> list[str]:
+    return district.ids_with_results(SchoolYear(2023))[:3]
+
+
+def test_failed_shards_do_not_stop_the_others(
+    place: Workplace, server: Server, victims: list[str], undisturbed: dict[str, bytes]
+) -> None:
+    """Each is named with endpoint and reason; all others are kept; the rerun asks for them only."""
+    failing = {
+        ("overall", victims[0], 500),
+        ("standard", victims[1], 403),
+        ("group", victims[2], 503),
+    }
+    for endpoint, assessment_id, status in failing:
+        server.faults.add(
+            Fault("status", endpoint=endpoint, assessment_id=assessment_id, value=status)
+        )
+    done = place.run()
+    assert done.returncode == 30
+    for endpoint, assessment_id, status in failing:
+        assert f"{endpoint} of assessment {assessment_id}: the server answered {status}" in (
+            done.stdout
+        )
+    assert "FAILED; what was published before is unchanged." in done.stdout
+    assert place.published() == {}
+    assert len(list(place.work.glob("shards/*/*.parquet"))) == len(asked_for(server)) - 3
+
+    server.faults.clear()
+    server.clear_log()
+    assert place.run().returncode == 0
+    assert asked_for(server) == {(endpoint, i) for endpoint, i, _ in failing}
+    assert asked(server)["catalogue"] == 0
+    assert place.published() == undisturbed
+
+
+def test_passing_faults_are_retried(
+    place: Workplace, server: Server, undisturbed: dict[str, bytes]
+) -> None:
+    """A run through trouble that passes gives the bytes of an undisturbed one."""
+    for fault in (
+        Fault("status", value=502, every=9, times=3),
+        Fault("reset_before", every=13, times=2),
+        Fault("truncated_json", every=11, times=2),
+        Fault("short_body", every=17, times=2),
+        Fault("status", endpoint="token", value=500, times=1),
+        Fault("status", endpoint="catalogue", value=503, times=1),
+    ):
+        server.faults.add(fault)
+    done = place.run()
+    assert done.returncode == 0, done.stdout
+    assert place.published() == undisturbed
+    assert " 0 of them retries" not in done.stdout
+
+
+def test_tokens_that_end_early_lose_nothing(
+    place: Workplace, district: District, undisturbed: dict[str, bytes]
+) -> None:
+    """A token refused after some requests is renewed once for all threads."""
+    with serving(district, Protocol(token_requests_limit=20)) as server:
+        place.point_at(server)
+        done = place.run("--illuminate-threads", "16")
+        good = sum(request.status == 200 and request.endpoint != "token" for request in server.log)
+        tokens = asked(server)["token"]
+    assert done.returncode == 0, done.stdout
+    assert place.published() == undisturbed
+    assert tokens <= good // 20 + 1
+
+
+def test_wrong_credentials(place: Workplace, server: Server) -> None:
+    """The run ends at once, names the variables, and shows no value."""
+    done = place.run(ILLUMINATE_CLIENT_SECRET="a-wrong-secret-42")
+    assert done.returncode == 30
+    assert "check ILLUMINATE_CLIENT_ID and ILLUMINATE_CLIENT_SECRET" in done.stdout
+    assert "a-wrong-secret-42" not in done.stdout + done.stderr
+    assert asked(server) == {"token": 1}
+
+
+def test_oauth_1(place: Workplace, server: Server, undisturbed: dict[str, bytes]) -> None:
+    """The older scheme fetches the same."""
+    for name in ("ILLUMINATE_CLIENT_ID", "ILLUMINATE_CLIENT_SECRET"):
+        del place.environment[name]
+    known = server.credentials
+    done = place.run(
+        ILLUMINATE_CONSUMER_KEY=known.consumer_key,
+        ILLUMINATE_CONSUMER_SECRET=known.consumer_secret,
+        ILLUMINATE_ACCESS_TOKEN=known.access_token,
+        ILLUMINATE_ACCESS_TOKEN_SECRET=known.access_token_secret,
+    )
+    assert done.returncode == 0, done.stdout
+    assert place.published() == undisturbed
+    assert {request.auth for request in server.log} == {"oauth1"}
+
+
+def test_a_secret_from_a_file(place: Workplace, server: Server) -> None:
+    file = place.folder / "secret"
+    file.write_text(server.credentials.client_secret + "\n", encoding="utf-8")
+    file.chmod(0o600)
+    del place.environment["ILLUMINATE_CLIENT_SECRET"]
+    assert place.run(ILLUMINATE_CLIENT_SECRET_FILE=str(file)).returncode == 0
+
+
+def test_a_web_page_in_place_of_data(place: Workplace, server: Server) -> None:
+    """A wrong base URL is told from a fault, by the first answer."""
+    place.environment["ILLUMINATE_BASE_URL"] = server.base_url.replace("/live", "/live/api/v2")
+    done = place.run()
+    assert done.returncode == 30
+    assert "https://<district>.illuminateed.com/live" in done.stdout
+
+
+def test_nobody_answers(place: Workplace) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        done = place.run(ILLUMINATE_BASE_URL=f"http://127.0.0.1:{port}/live")
+    assert done.returncode == 30
+    assert "the connection failed" in done.stdout or "the token request failed" in done.stdout
+
+
+def spoil_rules(inputs: dict[str, Path]) -> str:
+    inputs["TITLE_RULES"].write_text("column,pattern,value\nunit,(,x\n", encoding="utf-8")
+    return "title_rules.csv, line 2"
+
+
+def spoil_overrides(inputs: dict[str, Path]) -> str:
+    head = "assessment_id,grade,test_type,curriculum,unit,title,reason\n"
+    inputs["MANUAL_CHANGES"].write_text(f"{head}1,twelve,,ELA,,,\n", encoding="utf-8")
+    return "overrides.csv, line 2"
+
+
+def spoil_roster(inputs: dict[str, Path]) -> str:
+    inputs["STUDENT_ROSTERS"].write_text(
+        "STUDENTS.Student_Number\tSTUDENTS.Grade_Level\n77001\t4\n77002\t5\n77001\t5\n",
+        encoding="utf-8",
+    )
+    return "lines 2 and 4"
+
+
+def remove_roster(inputs: dict[str, Path]) -> str:
+    inputs["STUDENT_ROSTERS"].unlink()
+    return "roster"
+
+
+@pytest.mark.parametrize("spoil", [spoil_rules, spoil_overrides, spoil_roster, remove_roster])
+def test_bad_input_files_stop_before_any_request(
+    place: Workplace,
+    server: Server,
+    inputs: Path,
+    spoil: Callable[[dict[str, Path]], str],
+) -> None:
+    """A bad line is named by file and line, and nothing was asked; no student is named."""
+    own = {
+        "STUDENT_ROSTERS": place.folder / "roster.txt",
+        "TITLE_RULES": place.folder / "title_rules.csv",
+        "MANUAL_CHANGES": place.folder / "overrides.csv",
+    }
+    for variable, path in own.items():
+        source = Path(place.environment[variable].replace("{year}", "23-24"))
+        path.write_bytes(source.read_bytes())
+        place.environment[variable] = str(path)
+    expected = spoil(own)
+    done = place.run()
+    assert done.returncode == 30
+    assert expected in done.stdout
+    assert "77001" not in done.stdout + done.stderr
+    assert server.log == []
+
+
+def test_a_bad_rule_stops_before_requests_also_when_resuming(
+    place: Workplace, server: Server
+) -> None:
+    """With the catalogue there and shards missing, nothing is asked either."""
+    assert place.run().returncode == 0
+    next(place.shards("overall").glob("*.parquet")).unlink()
+    server.clear_log()
+    rules = place.folder / "title_rules.csv"
+    rules.write_text("column,pattern,value\nunit,(,x\n", encoding="utf-8")
+    assert place.run(TITLE_RULES=str(rules)).returncode == 30
+    assert server.log == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopping_while_every_thread_waits(
+    place: Workplace, server: Server, number: signal.Signals, undisturbed: dict[str, bytes]
+) -> None:
+    """The run ends by the signal, says so, keeps finished shards, and a rerun goes on."""
+    server.faults.add(Fault("silence", endpoint="standard"))
+    process = place.start_run("--year", "23-24", "--illuminate-threads", "4")
+    wait_until(lambda: asked(server)["standard"] >= 4)
+    kept = {(path.parent.name, path.stem) for path in place.work.glob("shards/*/*.parquet")}
+    process.send_signal(number)
+    done = place.finish(process)
+    assert done.returncode == -number
+    assert "stopped; finished shards are kept, run again to go on." in done.stdout
+    assert place.leftovers() == []
+
+    server.faults.clear()
+    server.clear_log()
+    assert place.run().returncode == 0
+    assert asked_for(server).isdisjoint(kept)
+    assert place.published() == undisturbed
+
+
+def wait_until(ready: Callable[[], bool]) -> None:
+    """Poll until something outside of this process has happened."""
+    import time
+
+    limit = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < limit, "it never happened"
+        time.sleep(0.002)
+
+
+def test_a_second_run_in_the_same_folder(place: Workplace, server: Server) -> None:
+    """It exits 10 and changes nothing, whatever its arguments; the first goes on."""
+    server.faults.add(Fault("silence", endpoint="catalogue", times=1, value=60))
+    first = place.start_run("--year", "23-24")
+    wait_until(lambda: asked(server)["catalogue"] >= 1)
+    second = place.finish(place.start_run("--year", "22-23"))
+    assert second.returncode == 10
+    assert "is at work in" in second.stderr
+    first.kill()
+    place.finish(first)
+    server.faults.clear()
+    assert place.run().returncode == 0  # the lock died with its owner
+
+
+def test_the_record_tells_programs_the_same(place: Workplace, server: Server) -> None:
+    """The JSON record has outcome, counts per step, checks and failures, and no student."""
+    assert place.run().returncode == 0
+    (path,) = (place.data / "runs").iterdir()
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["outcome"] == "published"
+    steps = record["steps"]
+    requests = sum(facts.get("requests", 0) for facts in steps.values())
+    assert requests == sum(r.endpoint != "token" for r in server.log)
+    assert all(check["ok"] for check in steps["CheckTables"]["checks"])
+    students = {student.encode() for student, _ in server.district.roster(SchoolYear(2023))}
+    data = path.read_bytes()
+    assert not [student for student in students if b'"' + student + b'"' in data]
+
+
+def test_a_mistyped_option_is_refused(place: Workplace) -> None:
+    done = place.finish(place.start(LUIGI, "--module", "pipeline", "RunAll", "--yaer", "23-24"))
+    assert done.returncode != 0

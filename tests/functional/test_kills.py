@@ -1,0 +1,88 @@
+"""kill -9 at many points: nothing torn, nothing finished asked again, the same bytes at the end."""
+
+import pytest
+
+from pipeline import shards
+from pipeline.illuminate.address import Address
+from pipeline.shards import Origin
+from pipeline.simulator import District, Protocol, Server, serving
+from pipeline.years import SchoolYear
+from tests.functional.conftest import Workplace
+from tests.functional.test_failures import wait_until
+from tests.functional.test_reruns import asked_for
+
+WINDOW = SchoolYear(2023).window(SchoolYear(2023).last_day)
+
+
+def finished(place: Workplace, server: Server) -> set[tuple[str, str]]:
+    """The shards on disk that are whole."""
+    found = set()
+    for endpoint in ("overall", "standard", "group"):
+        origin = Origin(Address.parse(server.base_url).base, endpoint, WINDOW)
+        for assessment_id in {str(row["assessment_id"]) for row in server.district.catalogue}:
+            if shards.find(place.shards(endpoint), origin, assessment_id):
+                found.add((endpoint, assessment_id))
+    return found
+
+
+@pytest.mark.parametrize("requests", [1, 2, 3, 10, 35, 60, 85, 110, 122])
+def test_killed_after_so_many_requests(
+    place: Workplace, district: District, undisturbed: dict[str, bytes], requests: int
+) -> None:
+    """Resuming asks for what is missing only, and ends with the bytes of an undisturbed run."""
+    with serving(district, Protocol(latency_seconds=0.01)) as server:
+        place.point_at(server)
+        process = place.start_run("--year", "23-24", "--illuminate-threads", "4")
+        wait_until(lambda: len(server.log) >= requests or process.poll() is not None)
+        process.kill()
+        assert place.finish(process).returncode == -9
+        there = finished(place, server)
+        on_disk = set(place.work.glob("shards/*/*.parquet"))
+        assert len(on_disk) == len(there)  # nothing torn
+        server.clear_log()
+        done = place.run()
+        assert done.returncode == 0, done.stdout
+        assert asked_for(server).isdisjoint(there)
+    assert place.published() == undisturbed
+    assert place.leftovers() == []
+
+
+def test_killed_again_and_again(
+    place: Workplace, district: District, undisturbed: dict[str, bytes]
+) -> None:
+    """Each run gets a little further; no shard is ever asked for twice once it is finished."""
+    with serving(district, Protocol(latency_seconds=0.005)) as server:
+        place.point_at(server)
+        for _ in range(6):
+            there = finished(place, server)
+            server.clear_log()
+            process = place.start_run("--year", "23-24", "--illuminate-threads", "4")
+            wait_until(lambda: len(asked_for(server)) >= 15)
+            process.kill()
+            place.finish(process)
+            assert asked_for(server).isdisjoint(there)
+        assert place.run().returncode == 0
+    assert place.published() == undisturbed
+
+
+@pytest.mark.parametrize("moment", ["results", "receipts", "illuminate", "views"])
+def test_killed_while_tables_are_made(
+    place: Workplace, district: District, server: Server, undisturbed: dict[str, bytes], moment: str
+) -> None:
+    """Killed as soon as a folder gets its first file: the rerun needs no request."""
+    folder = {
+        "results": place.work / "results",
+        "receipts": place.work / "receipts",
+        "illuminate": place.data / "illuminate" / "23-24",
+        "views": place.data / "views" / "23-24",
+    }[moment]
+    process = place.start_run("--year", "23-24")
+    wait_until(lambda: (folder.is_dir() and any(folder.iterdir())) or process.poll() is not None)
+    process.kill()
+    place.finish(process)
+    there = finished(place, server)
+    server.clear_log()
+    assert place.run().returncode == 0
+    assert asked_for(server).isdisjoint(there)
+    assert place.published() == undisturbed
+    assert place.leftovers() == []

@@ -1,0 +1,280 @@
+"""A rerun does what is missing or stale, and nothing else."""
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pipeline.simulator import SMALL, District, Fault, Server, serving
+from pipeline.years import SchoolYear
+from tests.functional import oracle
+from tests.functional.conftest import Workplace
+
+VIEW = "views/23-24/illuminate_assessment_results_historical"
+
+
+def asked(server: Server) -> Counter[str]:
+    """How many requests of each kind the server saw."""
+    return Counter(request.endpoint for request in server.log)
+
+
+def asked_for(server: Server) -> set[tuple[str, str | None]]:
+    """Which shards the server was asked for."""
+    wanted = {"overall", "standard", "group"}
+    return {(r.endpoint, r.assessment_id) for r in server.log if r.endpoint in wanted}
+
+
+def lasting(place: Workplace) -> dict[str, bytes]:
+    """All that a run leaves, but for its lock and its record."""
+    return {
+        name: data
+        for name, data in oracle.content(place.data).items()
+        if name != ".lock" and not name.startswith("runs/")
+    }
+
+
+@pytest.fixture
+def ran(place: Workplace, server: Server) -> Workplace:
+    """A place where everything is done, and a server that has forgotten it."""
+    assert place.run().returncode == 0
+    server.clear_log()
+    return place
+
+
+def test_one_request_per_page_and_one_token(
+    place: Workplace, server: Server, district: District
+) -> None:
+    """A first run asks for each page once: as few requests as the protocol allows."""
+    assert place.run().returncode == 0
+    pages = Counter((r.endpoint, r.assessment_id, r.page) for r in server.log)
+    assert set(pages.values()) == {1}
+    ids = oracle.catalogue_ids(district)
+    assert asked_for(server) == {
+        (endpoint, i) for endpoint in ("overall", "standard", "group") for i in ids
+    }
+    assert asked(server)["token"] == 1
+
+
+def test_nothing_to_do(ran: Workplace, server: Server) -> None:
+    """The second run sends no request and changes no byte."""
+    before = lasting(ran)
+    done = ran.run()
+    assert done.returncode == 0
+    assert "everything is up to date; nothing was changed" in done.stdout
+    assert server.log == []
+    assert lasting(ran) == before
+
+
+@pytest.mark.parametrize("endpoint", ["overall", "standard", "group"])
+def test_one_shard_deleted(ran: Workplace, server: Server, endpoint: str) -> None:
+    """Only it is fetched, and everything is as before."""
+    before = ran.published()
+    victim = sorted(ran.shards(endpoint).glob("*.parquet"))[5]
+    victim.unlink()
+    assert ran.run().returncode == 0
+    assert asked_for(server) == {(endpoint, victim.stem)}
+    assert asked(server)["catalogue"] == 0
+    assert victim.exists()
+    assert ran.published() == before
+
+
+def test_one_shard_damaged(ran: Workplace, server: Server) -> None:
+    """A changed byte is noticed, and only that shard is fetched again."""
+    before = ran.published()
+    victim = max(ran.shards("standard").glob("*.parquet"), key=lambda p: p.stat().st_size)
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 3] ^= 1
+    victim.write_bytes(data)
+    assert ran.run().returncode == 0
+    assert asked_for(server) == {("standard", victim.stem)}
+    assert ran.published() == before
+
+
+def test_manifests_deleted(ran: Workplace, server: Server) -> None:
+    """Shards prove by themselves that they are whole; nothing is asked again."""
+    before = ran.published()
+    for manifest in ran.work.glob("scores-*.json"):
+        manifest.unlink()
+    assert ran.run().returncode == 0
+    assert server.log == []
+    assert ran.published() == before
+
+
+def test_one_assessment_added(place: Workplace, inputs: Path) -> None:
+    """Once the catalogue is asked for again, only the new assessment is fetched."""
+    district = District.make(size=SMALL)
+    with serving(district) as server:
+        place.point_at(server)
+        assert place.run().returncode == 0
+        added = district.add_assessment(
+            "Gr 6 Math Unit 9 Assessment", year=SchoolYear(2023), students=30, standards=3
+        )
+        (place.work / "metadata.json").unlink()
+        server.clear_log()
+        assert place.run().returncode == 0
+        assert asked_for(server) == {(e, added) for e in ("overall", "standard", "group")}
+    rows = oracle.read_csv(
+        place.data / "illuminate/23-24/assessment_results_combined_historical.csv"
+    )
+    assert rows == oracle.combined(district, oracle.catalogue_ids(district))
+    assert added in {row["assessment_id"] for row in rows}
+
+
+def test_a_rule_edited(ran: Workplace, server: Server, inputs: Path) -> None:
+    """Nothing is fetched, the tables of results stay, and the view changes."""
+    before = ran.published()
+    rules = ran.folder / "rules.csv"
+    lines = (inputs / "title_rules.csv").read_text(encoding="utf-8").splitlines()
+    lines.insert(1, "curriculum,.,Everything")
+    rules.write_text("\n".join(lines), encoding="utf-8")
+    assert ran.run(TITLE_RULES=str(rules)).returncode == 0
+    assert server.log == []
+    after = ran.published()
+    assert {Path(name).name for name in before if before[name] != after[name]} == {
+        "assessment_labels.csv",
+        "unmapped_titles.csv",
+        "illuminate_assessment_results_historical.csv",
+        "illuminate_assessment_results_historical.parquet",
+    }
+    view = oracle.read_csv(ran.data / f"{VIEW}.csv")
+    curricula = Counter(row["curriculum"] for row in view)
+    assert curricula.most_common(1)[0][0] == "Everything"
+
+
+def test_a_comment_in_the_rules_changes_nothing(
+    ran: Workplace, server: Server, inputs: Path
+) -> None:
+    """An edit that changes no label is read, and the view is not built anew."""
+    before = lasting(ran)
+    rules = ran.folder / "rules.csv"
+    text = (inputs / "title_rules.csv").read_text(encoding="utf-8")
+    rules.write_text(text + "# reviewed in May\n", encoding="utf-8")
+    assert ran.run(TITLE_RULES=str(rules)).returncode == 0
+    assert server.log == []
+    after = lasting(ran)
+    changed = {Path(name).name for name in before if before[name] != after[name]}
+    assert changed == {"ReadInputs.json", "LabelAssessments.json"}
+
+
+def test_a_roster_edited(ran: Workplace, server: Server, inputs: Path) -> None:
+    """Nothing is fetched; grades in the view follow the roster."""
+    source = (inputs / "Student_Rosters_23-24.txt").read_text(encoding="utf-8")
+    head, *lines = source.splitlines()
+    grade = head.split("\t").index("STUDENTS.Grade_Level")
+    moved = ["\t".join([*c[:grade], "7", *c[grade + 1 :]]) for c in (x.split("\t") for x in lines)]
+    (ran.folder / "roster.txt").write_text("\n".join([head, *moved]), encoding="utf-8")
+    assert ran.run(STUDENT_ROSTERS=str(ran.folder / "roster.txt")).returncode == 0
+    assert server.log == []
+    view = oracle.read_csv(ran.data / f"{VIEW}.csv")
+    assert {row["grade"] for row in view} == {"7", ""}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("harm", ["deleted", "truncated", "one byte"])
+def test_a_published_file_damaged(ran: Workplace, server: Server, ending: str, harm: str) -> None:
+    """It is mended with no request."""
+    before = ran.published()
+    victim = ran.data / f"{VIEW}.{ending}"
+    data = victim.read_bytes()
+    if harm == "deleted":
+        victim.unlink()
+    elif harm == "truncated":
+        victim.write_bytes(data[: len(data) // 2])
+    else:
+        victim.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    assert ran.run().returncode == 0
+    assert server.log == []
+    assert ran.published() == before
+
+
+@pytest.mark.parametrize("endpoint", ["overall", "standard"])
+def test_other_rows_of_either_endpoint_make_another_table(
+    ran: Workplace, server: Server, endpoint: str
+) -> None:
+    """Each part of the combined table is one of its inputs."""
+    before = ran.published()
+    victim = max(ran.shards(endpoint).glob("*.parquet"), key=lambda p: p.stat().st_size)
+    victim.unlink()
+    server.faults.add(Fault("bad_numbers", endpoint=endpoint))
+    done = ran.run()
+    assert done.returncode == 0, done.stdout
+    changed = {Path(name).name for name, data in ran.published().items() if data != before[name]}
+    assert "assessment_results_combined_historical.csv" in changed
+    assert "illuminate_assessment_results_historical.csv" in changed
+
+
+def test_files_touched_but_not_changed(ran: Workplace, server: Server) -> None:
+    """Another time of change alone makes no work."""
+    for path in ran.data.rglob("*.*"):
+        if path.is_file():
+            os.utime(path, (1, 1))
+    done = ran.run()
+    assert done.returncode == 0
+    assert "nothing was changed" in done.stdout
+    assert server.log == []
+
+
+def test_work_on_another_server_is_not_mixed_in(
+    ran: Workplace, undisturbed: dict[str, bytes]
+) -> None:
+    """Another source is asked for everything."""
+    other = District.make(2, SMALL)
+    with serving(other) as server:
+        ran.point_at(server)
+        assert ran.run().returncode == 0
+        assert len(asked_for(server)) == 3 * len(oracle.catalogue_ids(other))
+    rows = oracle.read_csv(ran.data / "illuminate/23-24/assessment_results_combined_historical.csv")
+    assert rows == oracle.combined(other, oracle.catalogue_ids(other))
+
+
+def test_include_and_exclude(ran: Workplace, server: Server, district: District) -> None:
+    """Ids that the catalogue lacks are fetched, faulty ones left out and named in the record."""
+    hidden = district.hidden_ids(SchoolYear(2023))[0]
+    shunned = district.ids_with_results(SchoolYear(2023))[0]
+    assert shunned != hidden
+    done = ran.run(
+        *("--illuminate-include-ids", f'["{hidden}"]'),
+        *("--illuminate-exclude-ids", f'["{shunned}"]'),
+    )
+    assert done.returncode == 0, done.stdout
+    assert asked_for(server) == {(e, hidden) for e in ("overall", "standard", "group")}
+    rows = oracle.read_csv(ran.data / "illuminate/23-24/assessment_results_combined_historical.csv")
+    ids = sorted({*oracle.catalogue_ids(district), hidden} - {shunned})
+    assert rows == oracle.combined(district, ids)
+    assert f"left out    assessment {shunned}" in done.stdout
+    assert f'"excluded_ids": [\n  "{shunned}"\n ]' in newest_record(ran)
+
+
+def newest_record(place: Workplace) -> str:
+    return max((place.data / "runs").iterdir()).read_text(encoding="utf-8")
+
+
+def test_forget_fetches_anew_and_keeps_what_is_published(ran: Workplace, server: Server) -> None:
+    before = ran.published()
+    forgot = ran.look("forget", "--year", "23-24")
+    assert forgot.returncode == 0
+    assert not ran.work.exists()
+    assert ran.published() == before
+    assert ran.run().returncode == 0
+    assert asked(server)["catalogue"] == 1
+    assert ran.published() == before
+
+
+def test_published_files_stay_while_a_run_fails(
+    ran: Workplace, server: Server, district: District
+) -> None:
+    """A run that cannot be whole changes nothing that people see."""
+    before = oracle.content(ran.data / "views") | oracle.content(ran.data / "illuminate")
+    shutil.rmtree(ran.work)
+    server.faults.add(
+        Fault("status", endpoint="group", assessment_id=oracle_id(district), value=500)
+    )
+    done = ran.run()
+    assert done.returncode == 30
+    assert oracle.content(ran.data / "views") | oracle.content(ran.data / "illuminate") == before
+
+
+def oracle_id(district: District) -> str:
+    return district.ids_with_results(SchoolYear(2023))[1]

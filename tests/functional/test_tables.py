@@ -1,0 +1,170 @@
+"""The published tables are what the district knows, row by row."""
+
+import csv
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline.simulator import SMALL, District, Protocol, serving
+from tests.functional import oracle
+from tests.functional.conftest import Workplace
+
+
+def check_tables(place: Workplace, district: District) -> None:
+    tables = place.data / "illuminate" / "23-24"
+    ids = oracle.catalogue_ids(district)
+    combined = oracle.combined(district, ids)
+    assert oracle.read_csv(tables / "assessment_results_combined_historical.csv") == combined
+    assert oracle.read_csv(tables / "assessment_results_group_historical.csv") == oracle.group(
+        district, ids
+    )
+    check_view(place, district, combined)
+
+
+def check_view(place: Workplace, district: District, combined: list[oracle.Row]) -> None:
+    grades = {
+        student: "0" if grade == "K" else grade for student, grade in district.roster(oracle.YEAR)
+    }
+    path = place.data / "views" / "23-24" / "illuminate_assessment_results_historical.csv"
+    view = oracle.read_csv(path)
+    assert oracle.header(path) == oracle.VIEW
+    expected = [oracle.view_of(row, grades) for row in combined]
+    assert [{name: row[name] for name in expected[0]} for row in view] == expected
+    labels = {
+        row["assessment_id"]: row
+        for row in oracle.read_csv(place.data / "illuminate" / "23-24" / "assessment_labels.csv")
+    }
+    by_grade = {
+        (row["assessment_id"], row["grade"])
+        for row in oracle.read_csv(place.work / "results" / "labels_by_grade.csv")
+    }
+    for row in view:
+        if (row["assessment_id"], row["grade"]) not in by_grade:
+            label = labels[row["assessment_id"]]
+            for name in ("test_type", "curriculum", "unit", "unit_labels", "title"):
+                assert row[name].removeprefix("'") == label[name].removeprefix("'")
+
+
+@pytest.mark.parametrize(("seed", "cap"), [(1, 1000), (2, 100), (3, 37), (4, 7)])
+def test_tables_are_what_the_district_knows(place: Workplace, seed: int, cap: int) -> None:
+    """Whatever the district and however small its pages."""
+    from pipeline.simulator import write_inputs
+
+    district = District.make(seed, SMALL)
+    inputs = place.folder / "inputs"
+    write_inputs(district, inputs)
+    with serving(district, Protocol(cap=cap)) as server:
+        place.point_at(server)
+        done = place.run(
+            STUDENT_ROSTERS=f"{inputs}/Student_Rosters_{{year}}.txt",
+            MANUAL_CHANGES=f"{inputs}/overrides.csv",
+        )
+    assert done.returncode == 0, done.stderr
+    check_tables(place, district)
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        Protocol(numbers_as_json=True),
+        Protocol(row_order="student"),
+        Protocol(row_order="reversed", cap=50),
+        Protocol(ascii_json=True, gzip=True),
+    ],
+    ids=["JSON numbers", "by student", "reversed", "escaped and compressed"],
+)
+def test_how_the_server_writes_makes_no_difference(
+    place: Workplace,
+    district: District,
+    undisturbed: dict[str, bytes],
+    protocol: Protocol,
+) -> None:
+    """Order of rows, numbers as JSON, escapes and compression give the same bytes."""
+    with serving(district, protocol) as server:
+        place.point_at(server)
+        done = place.run()
+    assert done.returncode == 0, done.stderr
+    assert place.published() == undisturbed
+
+
+@pytest.mark.parametrize("threads", ["1", "4", "16"])
+def test_threads_make_no_difference(
+    place: Workplace, undisturbed: dict[str, bytes], threads: str
+) -> None:
+    done = place.run("--illuminate-threads", threads)
+    assert done.returncode == 0, done.stderr
+    assert place.published() == undisturbed
+
+
+def test_parquet_twins_hold_the_same_rows_as_numbers_and_dates(
+    place: Workplace, district: District
+) -> None:
+    assert place.run().returncode == 0
+    for path in place.data.glob("*/23-24/*.parquet"):
+        csv_rows = oracle.read_csv(path.with_suffix(".csv"))
+        twin = pl.read_parquet(path)
+        assert twin.columns == list(csv_rows[0])
+        assert twin["date_taken"].dtype == pl.Date
+        assert twin["points"].dtype == pl.Float64
+        for name in twin.columns:
+            for sent, value in zip((row[name] for row in csv_rows), twin[name], strict=True):
+                assert _same(sent, value), (path.name, name)
+
+
+def _same(sent: str, value: object) -> bool:
+    if value is None:
+        return sent == ""
+    if isinstance(value, float | int):
+        return float(sent) == value
+    return sent in {str(value), f"'{value}"}
+
+
+def test_group_fields_by_other_names(place: Workplace, district: District) -> None:
+    """The two fields whose names nobody has published are a setting."""
+    protocol = Protocol(group_id_field="group_id", group_label_field="group_label")
+    with serving(district, protocol) as server:
+        place.point_at(server)
+        refused = place.run()
+        assert refused.returncode == 30
+        assert "rows lack the field reporting_group" in refused.stdout
+        done = place.run(
+            *("--illuminate-reporting-group-id-field", "group_id"),
+            *("--illuminate-reporting-group-field", "group_label"),
+        )
+    assert done.returncode == 0, done.stdout
+    check_tables(place, district)
+
+
+def test_small_tables(place: Workplace, district: District) -> None:
+    """Catalogue, labels and unmapped titles."""
+    assert place.run().returncode == 0
+    tables = place.data / "illuminate" / "23-24"
+    catalogue = oracle.read_csv(tables / "assessments_metadata.csv")
+    assert [row["assessment_id"] for row in catalogue] == oracle.catalogue_ids(district)
+    labels = oracle.read_csv(tables / "assessment_labels.csv")
+    with_results = {
+        row["assessment_id"] for row in oracle.combined(district, oracle.catalogue_ids(district))
+    }
+    assert [row["assessment_id"] for row in labels] == sorted(with_results)
+    unmapped = {row["assessment_id"] for row in labels if not row["curriculum"] or not row["unit"]}
+    found = oracle.read_csv(tables / "unmapped_titles.csv")
+    assert {row["assessment_id"] for row in found} == unmapped
+    assert unmapped
+
+
+def test_no_name_of_a_student_is_in_the_view(place: Workplace) -> None:
+    assert place.run().returncode == 0
+    path = place.data / "views" / "23-24" / "illuminate_assessment_results_historical.csv"
+    assert not {"first_name", "last_name", "middle_name"} & set(oracle.header(path))
+
+
+def test_every_csv_is_plain(place: Workplace) -> None:
+    """UTF-8 without a mark, LF, and as many cells in each line as in the header."""
+    assert place.run().returncode == 0
+    for path in place.data.glob("*/23-24/*.csv"):
+        data = path.read_bytes()
+        assert not data.startswith(b"\xef\xbb\xbf")
+        assert b"\r\n" not in data
+        with Path(path).open(encoding="utf-8", newline="") as file:
+            assert len({len(row) for row in csv.reader(file)}) == 1

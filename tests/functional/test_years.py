@@ -1,0 +1,133 @@
+"""School years: spellings, windows, names of files, years beside each other."""
+
+import pytest
+
+from pipeline.simulator import Server
+from pipeline.years import SchoolYear
+from tests.functional import oracle
+from tests.functional.conftest import LUIGI, Workplace
+
+
+def names(place: Workplace, year: str) -> set[str]:
+    return {path.name for path in place.data.glob(f"[iv]*/{year}/*")}
+
+
+LARGE = {"assessment_results_combined", "assessment_results_group", "illuminate_assessment_results"}
+SMALL_ONES = {"assessments_metadata.csv", "assessment_labels.csv", "unmapped_titles.csv"}
+
+
+def expected(suffix: str) -> set[str]:
+    large = {f"{stem}{suffix}.{ending}" for stem in LARGE for ending in ("csv", "parquet")}
+    return large | SMALL_ONES | {"published.json"}
+
+
+@pytest.mark.parametrize("spelling", ["23-24", "2023-24", "2023-2024"])
+def test_every_spelling_means_the_same(place: Workplace, spelling: str) -> None:
+    done = place.finish(place.start_run("--year", spelling))
+    assert done.returncode == 0
+    assert names(place, "23-24") >= expected("_historical")
+
+
+@pytest.mark.parametrize("spelling", ["2024", "23-25", "abc", "24-23", "99-00", "23/24"])
+def test_other_spellings_are_refused_in_a_sentence(
+    place: Workplace, server: Server, spelling: str
+) -> None:
+    done = place.finish(place.start_run("--year", spelling))
+    assert done.returncode == 40
+    assert spelling in done.stderr
+    assert "Traceback" not in done.stderr
+    assert server.log == []
+
+
+def test_the_current_year_is_the_default_and_has_no_suffix(place: Workplace) -> None:
+    assert place.finish(place.start_run()).returncode == 0
+    assert names(place, "24-25") == expected("")
+
+
+def test_years_never_overwrite_each_other(
+    place: Workplace, server: Server, undisturbed: dict[str, bytes]
+) -> None:
+    """Each year has folders and a snapshot of its own."""
+    assert place.run().returncode == 0
+    assert place.finish(place.start_run("--year", "24-25")).returncode == 0
+    assert names(place, "23-24") == expected("_historical")
+    assert names(place, "24-25") == expected("")
+    server.clear_log()
+    assert place.run().returncode == 0
+    assert server.log == []
+    assert {k: v for k, v in place.published().items() if k.startswith("23-24")} == undisturbed
+
+
+def test_a_finished_year_is_asked_for_up_to_its_last_day(place: Workplace, server: Server) -> None:
+    assert place.run("--as-of", "2026-11-22").returncode == 0
+    asked = {
+        (r.params["date_taken_start"], r.params["date_taken_end"])
+        for r in server.log
+        if r.endpoint in {"overall", "standard", "group"}
+    }
+    assert asked == {("2023-07-01", "2024-06-30")}
+
+
+def test_a_running_year_has_a_snapshot_for_each_day(place: Workplace, server: Server) -> None:
+    """Within a day a rerun asks nothing; on another day everything is asked up to that day."""
+    assert place.run("--as-of", "2023-12-31").returncode == 0
+    first = len(server.log)
+    assert place.run("--as-of", "2023-12-31").returncode == 0
+    assert len(server.log) == first
+    server.clear_log()
+    assert place.run("--as-of", "2024-01-31").returncode == 0
+    asked = {r.params.get("date_taken_end") for r in server.log if r.endpoint == "overall"}
+    assert asked == {"2024-01-31"}
+    path = place.data / "illuminate/23-24/assessment_results_combined_historical.csv"
+    dates = {row["date_taken"] for row in oracle.read_csv(path)}
+    assert max(dates) <= "2024-01-31"
+    assert {path.name for path in (place.data / "work/23-24").iterdir()} == {
+        "2023-12-31",
+        "2024-01-31",
+    }
+
+
+def test_a_year_that_has_not_begun_is_a_success_without_rows(
+    place: Workplace, server: Server
+) -> None:
+    done = place.run("--as-of", "2023-05-01")
+    assert done.returncode == 0, done.stdout
+    assert not {"overall", "standard", "group"} & {r.endpoint for r in server.log}
+    path = place.data / "illuminate/23-24/assessment_results_combined_historical.csv"
+    assert oracle.read_csv(path) == []
+    assert oracle.header(path) == oracle.COMBINED
+    assert SchoolYear(2023).first_day.isoformat() in done.stdout
+
+
+def test_when_a_year_becomes_history_its_files_are_renamed(
+    place: Workplace, server: Server
+) -> None:
+    """No file without the suffix is left behind to be taken for the current year."""
+    assert place.run("--years-current", "23-24").returncode == 0
+    assert names(place, "23-24") == expected("")
+    server.clear_log()
+    assert place.run("--years-current", "24-25").returncode == 0
+    assert names(place, "23-24") == expected("_historical")
+    assert server.log == []
+
+
+def test_other_places_for_tables_and_views(place: Workplace) -> None:
+    """SAVE_PATH gets the year behind it; VIEW_PATH has it filled in."""
+    done = place.run(
+        SAVE_PATH=str(place.folder / "out" / "illuminate"),
+        VIEW_PATH=str(place.folder / "out" / "{year}" / "views"),
+    )
+    assert done.returncode == 0
+    tables = place.folder / "out" / "illuminate" / "23-24"
+    views = place.folder / "out" / "23-24" / "views"
+    assert (tables / "assessment_results_combined_historical.csv").exists()
+    assert (views / "illuminate_assessment_results_historical.csv").exists()
+    assert not (place.data / "illuminate").exists()
+
+
+def test_without_luigi_cfg_the_settings_are_the_same(place: Workplace) -> None:
+    """Started in a folder without settings, a run still needs no scheduler and fails loudly."""
+    del place.environment["LUIGI_CONFIG_PATH"]
+    place.environment["ILLUMINATE_CLIENT_SECRET"] = "wrong"
+    command = (LUIGI, "--module", "pipeline", "RunAll", "--year", "23-24")
+    assert place.finish(place.start(*command)).returncode == 30

@@ -1,0 +1,66 @@
+"""Small things that several test files share."""
+
+import csv
+import datetime as dt
+import itertools
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pipeline import shards
+from pipeline.build import Source
+from pipeline.shards import Entry, Origin, Reply
+from pipeline.years import SchoolYear
+
+YEAR = SchoolYear(2023)
+WINDOW = YEAR.window(dt.date(2024, 6, 30))
+ENDPOINTS = ("overall", "standard", "group")
+
+Row = Mapping[str, str | None]
+
+
+def origin(endpoint: str = "overall", source: str = "a district") -> Origin:
+    """Where a shard comes from."""
+    return Origin(source, endpoint, WINDOW)
+
+
+def write_shard(
+    folder: Path, assessment_id: str, rows: Iterable[Row], endpoint: str = "overall"
+) -> Entry:
+    """Write rows as a shard; its columns are the fields that occur in them."""
+    rows = list(rows)
+    columns = tuple(dict.fromkeys(name for row in rows for name in row))
+    values = list(dict.fromkeys(tuple(row.get(name) for name in columns) for row in rows))
+    reply = Reply(columns, values, len(rows), 1, len(rows) - len(values))
+    return shards.write(folder, origin(endpoint), assessment_id, reply)
+
+
+def source_of(folder: Path, rows: Iterable[Row], endpoint: str = "overall") -> Source:
+    """Rows as shards, one per assessment, in order of the ids: what the builders are given."""
+    by_id: dict[str, list[Row]] = {}
+    for row in rows:
+        by_id.setdefault(row["assessment_id"] or "", []).append(row)
+    paths, columns = [], {}
+    for assessment_id in sorted(by_id):
+        entry = write_shard(folder / endpoint, assessment_id, by_id[assessment_id], endpoint)
+        paths.append(folder / endpoint / shards.file_name(assessment_id))
+        columns |= dict.fromkeys(entry.columns)
+    return Source(paths, list(columns))
+
+
+def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The header and the records of a CSV file, by the standard library."""
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *records = csv.reader(file, strict=True)
+    return header, records
+
+
+def fail_at(monkeypatch, owner, name: str, nth: int) -> None:
+    """Let the nth call of `owner.name` end the run, as if the process were killed there."""
+    real, calls = getattr(owner, name), itertools.count(1)
+
+    def broken(*args, **kwargs):
+        if next(calls) == nth:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, broken)

@@ -1,0 +1,59 @@
+"""What is written about the project is true of it."""
+
+import re
+from pathlib import Path
+
+from pipeline import config
+from pipeline.commands.dictionary import dictionary
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_data_dictionary_is_current() -> None:
+    """`make dictionary` would write what is there."""
+    page = REPOSITORY / "docs" / "data-dictionary.md"
+    assert page.read_text(encoding="utf-8") == dictionary()
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    for section in (config.illuminate, config.paths, config.years, config.build):
+        for name, _ in section.get_params():
+            assert f"`{name}`" in README or f"[{section.__name__}] {name}" in README, name
+
+
+def test_every_environment_variable_is_in_the_readme() -> None:
+    for variable in config.ENVIRONMENT:
+        assert f"`{variable}`" in README, variable
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)(?: YEAR|`|  )", README))
+    assert named
+    assert named <= targets
+
+
+def test_every_make_target_is_explained() -> None:
+    """`make help` is drawn from the targets, and none is left out."""
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (help .*)$", makefile, re.MULTILINE)
+    assert phony
+    for target in phony[1].split():
+        assert re.search(rf"^{target}:.*## \S", makefile, re.MULTILINE), target
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    assert "make test" in README
+    assert "\nmake test\n" in (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_locks_have_hashes_and_no_address() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        text = (REPOSITORY / name).read_text(encoding="utf-8")
+        assert "--hash=sha256:" in text
+        assert "://" not in text
+        assert "--find-links" not in text
+        pins = [line for line in text.splitlines() if re.match(r"[a-z0-9]", line)]
+        assert all("==" in pin and pin.endswith("\\") for pin in pins)

@@ -1,0 +1,387 @@
+"""Settings: which one wins, what is refused and how, and that no secret is ever told."""
+
+import configparser
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import luigi
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from luigi.cmdline_parser import CmdlineParser
+from luigi.configuration import LuigiConfigParser, get_config
+
+from pipeline import config
+from pipeline.errors import SettingsError
+from pipeline.illuminate.auth import OAuth1Credentials, OAuth2Credentials
+from pipeline.illuminate.client import Limits
+from pipeline.years import SchoolYear
+
+ROOT = Path(__file__).parents[2]
+SECTIONS = (config.illuminate, config.paths, config.years, config.build)
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch):
+    """Each test begins with the defaults alone, whatever luigi.cfg is near."""
+    monkeypatch.setattr(LuigiConfigParser, "_instance", LuigiConfigParser())
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Set variables, and let them take effect as at the start of a run."""
+    for variable in config.ENVIRONMENT:
+        monkeypatch.delenv(variable, raising=False)
+
+    def apply(variables: dict[str, str]) -> None:
+        for variable, value in variables.items():
+            monkeypatch.setenv(variable, value)
+        config.apply_environment()
+
+    return apply
+
+
+def put(section: str, name: str, value: object) -> None:
+    get_config().set(section, name, str(value))
+
+
+# Precedence.
+
+PROBE = """
+import sys
+import pipeline
+from luigi.cmdline_parser import CmdlineParser
+with CmdlineParser.global_instance(["RunAll", *sys.argv[1:]]):
+    print(pipeline.config.paths().data_dir)
+"""
+
+
+@pytest.mark.parametrize(
+    ("levels", "winner"),
+    [
+        ({"command line", "environment", "luigi.cfg"}, "command line"),
+        ({"environment", "luigi.cfg"}, "environment"),
+        ({"luigi.cfg"}, "luigi.cfg"),
+        (set(), "data"),
+    ],
+)
+def test_the_command_line_wins_over_environment_luigi_cfg_and_default(tmp_path, levels, winner):
+    cfg = tmp_path / "settings.cfg"
+    cfg.write_text("[paths]\ndata_dir=luigi.cfg\n" if "luigi.cfg" in levels else "")
+    environ = {n: v for n, v in os.environ.items() if n not in config.ENVIRONMENT}
+    environ |= {"LUIGI_CONFIG_PATH": str(cfg)}
+    environ |= {"PIPELINE_DATA_DIR": "environment"} if "environment" in levels else {}
+    arguments = ["--paths-data-dir", "command line"] if "command line" in levels else []
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *arguments],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == winner
+
+
+@pytest.mark.parametrize(("variable", "place"), config.ENVIRONMENT.items())
+def test_each_variable_stands_above_its_setting(variable, place, environment):
+    section, name = place
+    put(section, name, "from luigi.cfg")
+    environment({variable: "from the environment"})
+    assert getattr(getattr(config, section)(), name) == "from the environment"
+
+
+@pytest.mark.parametrize(("variable", "place"), config.ENVIRONMENT.items())
+def test_an_empty_variable_counts_as_not_set(variable, place, environment):
+    section, name = place
+    put(section, name, "from luigi.cfg")
+    environment({variable: ""})
+    assert getattr(getattr(config, section)(), name) == "from luigi.cfg"
+
+
+@pytest.mark.parametrize("value", ["/a%20b/100%", "%", "%%", "%(x)s", "/data/{year}/%Y", "a=b;#c"])
+def test_a_value_of_the_environment_is_taken_as_it_is(value, environment):
+    environment({"SAVE_PATH": value})
+    assert config.paths().save_path == value
+
+
+def test_a_dollar_in_a_value_of_the_environment_is_taken_as_it_is(environment):
+    environment({"SAVE_PATH": "/exports/${NOT_A_VARIABLE_OF_ANYONE}"})
+    assert config.paths().save_path == "/exports/${NOT_A_VARIABLE_OF_ANYONE}"
+
+
+# Our luigi.cfg.
+
+
+def shipped() -> dict[tuple[str, str], str]:
+    parser = configparser.RawConfigParser()
+    parser.read_string((ROOT / "luigi.cfg").read_text(encoding="utf-8"))
+    return {(section, name): text for section in parser for name, text in parser.items(section)}
+
+
+def test_the_luigi_cfg_shipped_says_what_the_defaults_say():
+    written = {}
+    for section in SECTIONS:
+        for name, parameter in section.get_params():
+            if (section.__name__, name) in shipped():
+                text = shipped()[section.__name__, name]
+                written[section.__name__, name] = parameter.normalize(parameter.parse(text))
+                assert written[section.__name__, name] == getattr(section(), name), name
+    ours = {section.__name__ for section in SECTIONS}
+    assert written.keys() == {place for place in shipped() if place[0] in ours}
+
+
+def test_every_section_of_ours_is_in_the_luigi_cfg_shipped():
+    assert {section.__name__ for section in SECTIONS} <= {place[0] for place in shipped()}
+
+
+def test_luigi_gets_the_settings_of_our_luigi_cfg_also_without_it():
+    config.apply_luigi_defaults()
+    applied = {
+        (section, name): get_config().get(section, name)
+        for section in get_config().sections()
+        for name in get_config().options(section)
+    }
+    ours = {section.__name__ for section in SECTIONS}
+    assert applied == {place: text for place, text in shipped().items() if place[0] not in ours}
+
+
+def test_what_a_luigi_cfg_says_of_luigi_is_left_as_it_is():
+    put("core", "local_scheduler", "false")
+    config.apply_luigi_defaults()
+    assert get_config().get("core", "local_scheduler") == "false"
+    assert get_config().get("retcode", "task_failed") == "30"
+
+
+def test_every_setting_is_described():
+    for section in SECTIONS:
+        assert all(parameter.description for _, parameter in section.get_params())
+
+
+# Whom to ask, and how.
+
+
+def test_without_an_address_the_demo_district_is_asked():
+    assert config.is_demo()
+    assert "demo" in config.folders().data.parts
+
+
+def test_with_an_address_the_district_is_asked_and_nothing_is_called_demo(environment):
+    environment({"ILLUMINATE_BASE_URL": "https://example.illuminateed.com/live"})
+    assert not config.is_demo()
+    assert config.folders().data == Path("data")
+    assert config.address().base.startswith("https://example.illuminateed.com/live")
+
+
+def test_the_folders_are_the_ones_configured(environment):
+    environment(
+        {
+            "ILLUMINATE_BASE_URL": "https://example.illuminateed.com/live",
+            "PIPELINE_DATA_DIR": "/d",
+            "SAVE_PATH": "/s/{year}",
+            "VIEW_PATH": "/v",
+        }
+    )
+    snapshot = config.snapshot(SchoolYear(2023), SchoolYear(2023).last_day)
+    assert snapshot.work.is_relative_to("/d/work/23-24")
+    assert snapshot.published_folder("illuminate") == Path("/s/23-24")
+    assert snapshot.published_folder("views") == Path("/v/23-24")
+
+
+@pytest.mark.parametrize(("current", "suffix"), [("24-25", "_historical"), ("2023-2024", "")])
+def test_the_current_year_decides_what_is_historical(current, suffix):
+    put("years", "current", current)
+    assert config.snapshot(SchoolYear(2023), SchoolYear(2023).last_day).suffix == suffix
+
+
+def test_the_client_asks_within_the_limits_configured():
+    assert config.limits() == Limits()
+    put("illuminate", "page_limit", 50)
+    put("illuminate", "tries", 2)
+    put("illuminate", "max_requests_per_second", 2.5)
+    assert config.limits() == Limits(page_limit=50, tries=2, max_requests_per_second=2.5)
+
+
+@pytest.mark.parametrize("count", [1, 10, 64])
+def test_1_to_64_threads_are_used_as_configured(count):
+    put("illuminate", "threads", count)
+    assert config.threads() == count
+
+
+@pytest.mark.parametrize("count", [0, -1, 65, 1000])
+def test_other_numbers_of_threads_are_refused(count):
+    put("illuminate", "threads", count)
+    with pytest.raises(SettingsError) as error:
+        config.threads()
+    assert str(error.value) == f"[illuminate] threads is {count}; it must be 1 to 64."
+
+
+def test_a_current_year_that_is_none_is_refused():
+    put("years", "current", "2024")
+    with pytest.raises(SettingsError, match="2024 could mean"):
+        config.current_year()
+
+
+@pytest.mark.parametrize("written", ['["114845", "7"]', '[114845, "7"]'])
+def test_ids_are_text_even_where_they_are_written_as_numbers(written):
+    arguments = ["RunAll", "--illuminate-include-ids", written]
+    with CmdlineParser.global_instance(arguments):
+        assert config.ids_to_include() == ["114845", "7"]
+
+
+def test_settings_can_be_given_on_any_command_line():
+    arguments = ["RunAll", "--illuminate-threads", "16", "--years-current", "25-26"]
+    with CmdlineParser.global_instance(arguments):
+        assert config.threads() == 16
+        assert config.current_year() == SchoolYear(2025)
+
+
+def test_every_setting_is_told_with_its_value_and_where_it_is_from(environment):
+    put("illuminate", "threads", 16)
+    environment({"SAVE_PATH": "/exports"})
+    told = {(section, name): found for section, name, *found in config.describe()}
+    assert told["illuminate", "threads"] == [16, "luigi.cfg"]
+    assert told["paths", "save_path"] == ["/exports", "SAVE_PATH"]
+    assert told["years", "current"] == ["24-25", "default"]
+    assert len(told) == sum(len(section.get_params()) for section in SECTIONS)
+
+
+# Input files.
+
+
+def real() -> None:
+    put("illuminate", "base_url", "https://example.illuminateed.com/live")
+
+
+def test_without_input_files_there_are_none():
+    real()
+    found = config.input_files(SchoolYear(2023))
+    assert found == {"roster": None, "title rules": None, "overrides": None}
+
+
+def test_input_files_are_the_ones_configured_and_the_roster_is_the_years_own(environment):
+    real()
+    environment(
+        {"STUDENT_ROSTERS": "/r/{year}.txt", "TITLE_RULES": "/t.csv", "MANUAL_CHANGES": "/o.csv"}
+    )
+    assert config.input_files(SchoolYear(2022)) == {
+        "roster": Path("/r/22-23.txt"),
+        "title rules": Path("/t.csv"),
+        "overrides": Path("/o.csv"),
+    }
+
+
+def test_the_demo_brings_its_own_input_files_where_none_are_configured(tmp_path):
+    put("paths", "data_dir", tmp_path)
+    inputs = config.folders().inputs
+    inputs.mkdir(parents=True)
+    for name in ("Student_Rosters_23-24.txt", "title_rules.csv", "overrides.csv"):
+        (inputs / name).touch()
+    put("paths", "title_rules", "/mine.csv")
+    assert config.input_files(SchoolYear(2023)) == {
+        "roster": inputs / "Student_Rosters_23-24.txt",
+        "title rules": Path("/mine.csv"),
+        "overrides": inputs / "overrides.csv",
+    }
+
+
+# Secrets.
+
+OAUTH2 = {"ILLUMINATE_CLIENT_ID": "an-id", "ILLUMINATE_CLIENT_SECRET": "hush-2"}
+OAUTH1 = {
+    "ILLUMINATE_CONSUMER_KEY": "key",
+    "ILLUMINATE_CONSUMER_SECRET": "hush-key",
+    "ILLUMINATE_ACCESS_TOKEN": "token",
+    "ILLUMINATE_ACCESS_TOKEN_SECRET": "hush-token",
+}
+
+
+def refusal(environ: dict[str, str]) -> str:
+    with pytest.raises(SettingsError) as error:
+        config.credentials(environ)
+    # What led to it may quote the value, and must not be shown beside it.
+    assert error.value.__context__ is None or error.value.__suppress_context__
+    return str(error.value)
+
+
+def test_credentials_of_either_scheme_are_taken_from_variables():
+    assert config.credentials(OAUTH2) == OAuth2Credentials("an-id", "hush-2")
+    of_oauth1 = OAuth1Credentials("key", "hush-key", "token", "hush-token")
+    assert config.credentials(OAUTH1) == of_oauth1
+
+
+def test_the_newer_scheme_is_taken_where_both_are_given():
+    assert config.credentials(OAUTH1 | OAUTH2) == OAuth2Credentials("an-id", "hush-2")
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("scheme", [OAUTH2, OAUTH1], ids=["OAuth 2", "OAuth 1"])
+def test_each_secret_may_stand_in_a_file_and_the_end_of_its_line_is_no_part_of_it(
+    tmp_path, scheme, end
+):
+    environ = {}
+    for name, value in scheme.items():
+        (tmp_path / name).write_bytes(f"{value}{end}".encode())
+        environ[f"{name}_FILE"] = str(tmp_path / name)
+    assert config.credentials(environ) == config.credentials(scheme)
+
+
+def test_a_variable_wins_over_the_file():
+    environ = OAUTH2 | {"ILLUMINATE_CLIENT_SECRET_FILE": "/not/there"}
+    assert config.credentials(environ) == config.credentials(OAUTH2)
+
+
+@pytest.mark.parametrize("scheme", [OAUTH2, OAUTH1], ids=["OAuth 2", "OAuth 1"])
+@given(data=st.data())
+def test_an_incomplete_set_names_the_variables_that_are_missing_and_no_value(scheme, data):
+    given_names = data.draw(st.sets(st.sampled_from(sorted(scheme)), min_size=1))
+    missing = scheme.keys() - given_names
+    if not missing:
+        return
+    told = refusal({name: scheme[name] for name in given_names})
+    said = {word for word in told.replace(",", " ").split() if word.startswith("ILLUMINATE")}
+    assert said == missing
+    assert not [name for name in given_names if scheme[name] in told.replace("_", " ").split()]
+    assert "_FILE" in told
+
+
+def test_no_credentials_at_all_names_what_to_set():
+    told = refusal({})
+    assert "ILLUMINATE_CLIENT_ID and ILLUMINATE_CLIENT_SECRET" in told
+    assert "demo" in told
+
+
+@pytest.mark.parametrize("content", [b"hush\nhush", b"", b" ", b"\n", b"\xff\xfe"])
+def test_a_file_that_holds_no_secret_is_refused_by_the_name_of_its_variable(tmp_path, content):
+    file = tmp_path / "secret"
+    file.write_bytes(content)
+    told = refusal(
+        OAUTH2 | {"ILLUMINATE_CLIENT_SECRET": "", "ILLUMINATE_CLIENT_SECRET_FILE": f"{file}"}
+    )
+    assert told.startswith("ILLUMINATE_CLIENT_SECRET")
+    assert "hush" not in told
+
+
+def test_a_missing_file_is_refused_by_the_name_of_its_variable(tmp_path):
+    told = refusal({"ILLUMINATE_CLIENT_ID_FILE": str(tmp_path / "nothing")})
+    assert told == "ILLUMINATE_CLIENT_ID_FILE names a file that cannot be read."
+
+
+@pytest.mark.parametrize("value", [" ", "\t", "hush\nhush"])
+def test_a_blank_or_broken_value_is_refused_and_not_told(value):
+    told = refusal(OAUTH2 | {"ILLUMINATE_CLIENT_SECRET": value})
+    assert told == "ILLUMINATE_CLIENT_SECRET is blank or has several lines."
+
+
+def test_credentials_do_not_show_their_values():
+    shown = repr(config.credentials(OAUTH2)) + repr(config.credentials(OAUTH1))
+    assert not [value for value in (OAUTH1 | OAUTH2).values() if value in shown.split("'")]
+    assert "hush" not in shown
+
+
+def test_no_secret_is_a_setting():
+    names = {name for section in SECTIONS for name, _ in section.get_params()}
+    assert not [n for n in names if any(word in n for word in ("secret", "client", "consumer"))]
+    assert issubclass(config.illuminate, luigi.Config)

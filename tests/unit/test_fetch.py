@@ -1,0 +1,159 @@
+"""Fetching over threads: every shard has an outcome, and a lost cause ends the asking."""
+
+import threading
+
+import pytest
+
+from pipeline.errors import (
+    AuthError,
+    OutageError,
+    ResponseError,
+    ShardError,
+    StoppedError,
+    TransientError,
+    WalkError,
+)
+from pipeline.fetch import Outcome, failure, fetch_shards
+from pipeline.files import Fingerprint
+from pipeline.shards import Entry
+
+IDS = [str(number) for number in range(40)]
+
+
+def entry(assessment_id: str) -> Entry:
+    return Entry(1, 1, 0, 1, ("assessment_id",), Fingerprint(assessment_id, 1, 1))
+
+
+def fetch(fetch_one, ids=IDS, threads=4, stop=None, on_done=None):
+    return fetch_shards(
+        ids,
+        fetch_one,
+        threads=threads,
+        stop=stop or threading.Event(),
+        on_done=on_done or [].append,
+    )
+
+
+def failing(bad, error):
+    """Fetches every shard but one, which fails with `error`; remembers what was asked."""
+    asked = []
+
+    def fetch_one(assessment_id):
+        asked.append(assessment_id)
+        if assessment_id == bad:
+            raise error
+        return entry(assessment_id)
+
+    return fetch_one, asked
+
+
+@pytest.mark.parametrize("threads", [1, 4, 16])
+def test_every_shard_has_one_outcome_and_each_is_announced(threads):
+    announced = []
+    outcomes = fetch(entry, threads=threads, on_done=announced.append)
+    assert sorted(outcome.assessment_id for outcome in outcomes) == sorted(IDS)
+    assert all(outcome.entry == entry(outcome.assessment_id) for outcome in outcomes)
+    assert announced == outcomes
+
+
+def test_nothing_to_fetch_has_no_outcome():
+    assert fetch(entry, ids=[]) == []
+
+
+def test_so_many_shards_are_fetched_at_once_and_no_more():
+    together = threading.Barrier(4)
+    inside, most = set(), []
+
+    def fetch_one(assessment_id):
+        inside.add(threading.get_ident())
+        together.wait(10)
+        most.append(len(inside))
+        return entry(assessment_id)
+
+    assert all(outcome.entry for outcome in fetch(fetch_one, threads=4))
+    assert max(most) == 4
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TransientError("x"), ResponseError("x"), WalkError("x"), ShardError("x")],
+    ids=lambda error: type(error).__name__,
+)
+def test_one_failed_shard_does_not_stop_the_others(error):
+    fetch_one, asked = failing("7", error)
+    outcomes = {outcome.assessment_id: outcome for outcome in fetch(fetch_one)}
+    assert sorted(asked) == sorted(IDS)
+    assert outcomes.pop("7") == Outcome("7", None, "x")
+    assert all(outcome.entry for outcome in outcomes.values())
+
+
+@pytest.mark.parametrize(
+    "error", [AuthError("no entry"), OutageError("no entry"), StoppedError("no entry")],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_a_lost_cause_ends_the_asking_and_every_shard_still_has_an_outcome(error):
+    fetch_one, asked = failing("3", error)
+    outcomes = fetch(fetch_one, threads=1)
+    assert asked == ["0", "1", "2", "3"]
+    by_id = {outcome.assessment_id: outcome for outcome in outcomes}
+    assert sorted(by_id) == sorted(IDS)
+    assert by_id["3"] == Outcome("3", None, "no entry")
+    assert by_id["2"].entry
+    rest = [by_id[assessment_id] for assessment_id in IDS[4:]]
+    assert {(outcome.entry, outcome.reason) for outcome in rest} == {(None, "not asked: no entry")}
+
+
+def test_stop_leaves_the_rest_unasked_and_keeps_what_is_done():
+    stop = threading.Event()
+    asked = []
+
+    def fetch_one(assessment_id):
+        asked.append(assessment_id)
+        if assessment_id == "5":
+            stop.set()
+        return entry(assessment_id)
+
+    outcomes = fetch(fetch_one, threads=1, stop=stop)
+    assert asked == IDS[:6]
+    assert [outcome.assessment_id for outcome in outcomes if outcome.entry] == IDS[:6]
+    assert {outcome.reason for outcome in outcomes if not outcome.entry} == {
+        "not asked: the run was asked to stop"
+    }
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), ZeroDivisionError("a mistake")])
+def test_an_unforeseen_error_is_not_swallowed(error):
+    fetch_one, _ = failing("2", error)
+    with pytest.raises(type(error)) as raised:
+        fetch(fetch_one)
+    assert raised.value is error
+
+
+def test_nothing_is_asked_after_an_unforeseen_error():
+    fetch_one, asked = failing("2", OSError("disk full"))
+    with pytest.raises(OSError, match="disk full"):
+        fetch(fetch_one, threads=1)
+    assert asked == ["0", "1", "2"]
+
+
+def test_an_error_of_whoever_watches_ends_the_run():
+    def on_done(outcome):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(entry, on_done=on_done)
+
+
+def test_the_failure_names_each_failed_assessment_with_its_reason_and_what_was_kept():
+    outcomes = [
+        Outcome("9", None, "the server answered 500"),
+        Outcome("10", entry("10")),
+        Outcome("11", None, "not asked: the run was asked to stop"),
+    ]
+    text = str(failure("standard", outcomes))
+    assert text.startswith("2 of 3 standard shards")
+    assert "standard of assessment 9: the server answered 500" in text
+    assert "standard of assessment 11: not asked: the run was asked to stop" in text
+    assert "assessment 10" not in text
+    assert "1 were fetched now and are kept" in text
+    assert "nothing was published" in text

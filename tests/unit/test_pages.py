@@ -1,0 +1,465 @@
+"""Pages: the rows of a reply come out exactly once, or the reply is refused."""
+
+import itertools
+import json
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from pipeline.errors import IlluminateError, TransientError, WalkError
+from pipeline.illuminate import pages
+from pipeline.illuminate.endpoints import CATALOGUE, OVERALL, STANDARD, group
+from pipeline.illuminate.pages import PageWalk, decode, walk
+
+
+def row(number: int, **more: object) -> dict[str, object]:
+    return {"assessment_id": str(number), "title": f"Title {number}", **more}
+
+
+def envelopes(*split: list[dict[str, object]]) -> list[dict[str, object]]:
+    """The pages of an honest reply whose rows are split like this."""
+    total = sum(map(len, split))
+    return [
+        {
+            "page": number,
+            "num_pages": len(split),
+            "num_results": total,
+            "results": [{**each, "__count": str(total)} for each in rows],
+        }
+        for number, rows in enumerate(split, start=1)
+    ]
+
+
+def encoded(envelope: object) -> bytes:
+    return json.dumps(envelope, ensure_ascii=False).encode()
+
+
+EMPTY = {"num_pages": 0, "num_results": 0, "results": []}
+
+
+def getter(*replies: list[dict[str, object]]):
+    """Serves one reply in each walk, the last one for ever; a page beyond the end is empty."""
+    walks = iter([*replies])
+    current: list[dict[str, object]] = []
+
+    def get(number: int) -> pages.Page:
+        nonlocal current
+        if number == 1:
+            current = next(walks, current)
+        envelope = current[number - 1] if number <= len(current) else {"page": number, **EMPTY}
+        return decode(encoded(envelope), CATALOGUE, number)
+
+    return get
+
+
+def refused(*replies: list[dict[str, object]]) -> str:
+    with pytest.raises(IlluminateError) as error:
+        walk(getter(*replies))
+    return str(error.value)
+
+
+def as_dicts(result: pages.Result) -> list[dict[str, str | None]]:
+    """Rows without the fields that are null."""
+    return [
+        {name: value for name, value in zip(result.columns, each, strict=True) if value is not None}
+        for each in result.rows
+    ]
+
+
+def one_page(results: str, total: int = 1) -> bytes:
+    return f'{{"page":1,"num_pages":1,"num_results":{total},"results":{results}}}'.encode()
+
+
+def value_of(literal: str) -> str | None:
+    """What becomes of a JSON value in a row."""
+    page = decode(one_page(f'[{{"assessment_id":"1","title":{literal}}}]'), CATALOGUE, 1)
+    return page.rows[0][1]
+
+
+# Any rows, split in any way.
+
+UNKNOWN = ("alpha", "Omega", "zeta", "__x", "éa")
+VALUES = st.none() | st.text(max_size=3) | st.sampled_from(["a", "b", '"', "\n", "ü", "\x00"])
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"assessment_id": st.sampled_from("123"), "title": VALUES},
+        optional=dict.fromkeys(UNKNOWN, VALUES),
+    ),
+    max_size=12,
+)
+
+
+@st.composite
+def splits(draw):
+    """Rows on pages of any size; no two pages with the same rows, which are refused on purpose."""
+    rows = draw(ROWS)
+    cuts = draw(st.sets(st.integers(1, len(rows) - 1))) if len(rows) > 1 else set()
+    ends = [0, *sorted(cuts), len(rows)]
+    split = [rows[start:end] for start, end in itertools.pairwise(ends)]
+    alike = {json.dumps(sorted(json.dumps(with_nulls(r)) for r in page)) for page in split}
+    assume(len(alike) == len(split))
+    return split
+
+
+def with_nulls(each: dict[str, str | None]) -> list[str | None]:
+    return [each.get(name) for name in ("assessment_id", "title", *UNKNOWN)]
+
+
+@given(splits())
+def test_any_split_gives_the_distinct_rows_and_the_counts(split):
+    result = walk(getter(envelopes(*split)))
+    sent = [{k: v for k, v in each.items() if v is not None} for page in split for each in page]
+    distinct = [each for index, each in enumerate(sent) if each not in sent[:index]]
+    assert as_dicts(result) == distinct
+    assert len(result.rows) == len(set(result.rows))
+    assert (result.declared, result.pages) == (len(sent), len(split))
+    assert result.duplicates == len(sent) - len(distinct)
+
+
+@given(splits())
+@example([[row(1, alpha="a", zeta="z")], [row(2, beta="b")]])
+def test_unknown_fields_follow_the_known_in_alphabetical_order_however_rows_are_split(split):
+    result = walk(getter(envelopes(*split)))
+    names = {name for page in split for each in page for name in each}
+    known = [name for name in CATALOGUE.fields if name in names]
+    assert result.columns == (*known, *sorted(names - set(known)))
+
+
+def test_known_fields_stay_in_front_when_a_page_lacks_one():
+    fields = [name for name in OVERALL.fields if name != "version"]
+    bare = dict.fromkeys(fields, "x")
+    replies = envelopes([bare | {"a": "1", "b": "2"}], [bare | {"version": "1"}])
+    result = walk(lambda number: decode(encoded(replies[number - 1]), OVERALL, number))
+    assert result.columns == (*OVERALL.fields, "a", "b")
+
+
+def test_a_reply_without_rows_is_a_result_without_rows():
+    for num_pages in (0, 1):
+        reply = {"page": 1, "num_pages": num_pages, "num_results": 0, "results": []}
+        result = walk(getter([reply]))
+        assert (result.rows, result.declared, result.pages, result.duplicates) == ([], 0, 1, 0)
+
+
+def test_each_page_is_asked_for_once_and_in_order():
+    asked = []
+    get = getter(envelopes([row(1)], [row(2)], [row(3)]))
+    walk(lambda number: asked.append(number) or get(number))
+    assert asked == [1, 2, 3]
+
+
+# Lies.
+
+THREE = ([row(1), row(2)], [row(3), row(4)], [row(5)])
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [("num_results", 1), ("num_results", -1), ("num_pages", 1), ("num_pages", -1), ("page", 1),
+     ("page", -1)],
+)  # fmt: skip
+def test_a_page_with_a_number_of_its_own_is_refused(number, name, by):
+    reply = envelopes(*THREE)
+    reply[number][name] += by
+    refused(reply)
+
+
+@pytest.mark.parametrize("by", [1, -1, 5])
+@pytest.mark.parametrize("count_follows", [True, False])
+def test_num_results_that_is_wrong_on_every_page_is_refused(by, count_follows):
+    reply = envelopes(*THREE)
+    for page in reply:
+        page["num_results"] += by
+        if count_follows:
+            for each in page["results"]:
+                each["__count"] = str(page["num_results"])
+    refused(reply)
+
+
+@pytest.mark.parametrize("num_pages", [0, 1, 2, 4, 5, 6, 10**12, -1])
+def test_num_pages_that_is_wrong_on_every_page_is_refused(num_pages):
+    reply = envelopes(*THREE)
+    for page in reply:
+        page["num_pages"] = num_pages
+    refused(reply)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("count", ["4", "6", "", None, 4, "5.0"])
+def test_a_row_with_another_count_is_refused(number, count):
+    reply = envelopes(*THREE)
+    reply[number]["results"][-1]["__count"] = count
+    refused(reply)
+
+
+def test_a_count_that_is_a_json_number_is_the_same_count():
+    reply = envelopes(*THREE)
+    for page in reply:
+        for each in page["results"]:
+            each["__count"] = 5
+    assert walk(getter(reply)).declared == 5
+
+
+@pytest.mark.parametrize(("gone", "instead"), list(itertools.permutations(range(3), 2)))
+def test_a_page_that_repeats_another_is_refused(gone, instead):
+    split = list(THREE)
+    split[gone] = split[instead]
+    total = sum(map(len, THREE))
+    reply = [{**page, "num_results": total} for page in envelopes(*split)]
+    for page in reply:
+        page["results"] = [{**each, "__count": str(total)} for each in page["results"]]
+    refused(reply)
+
+
+def test_a_page_that_repeats_another_of_the_same_size_is_refused():
+    refused(envelopes([row(1), row(2)], [row(1), row(2)]))
+
+
+def test_a_page_that_repeats_another_in_another_order_is_refused():
+    refused(envelopes([row(1), row(2)], [row(2), row(1)]))
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_lost_page_is_refused(lost):
+    rest = envelopes(*[page for number, page in enumerate(THREE) if number != lost])
+    reply = [{**page, "num_results": 5} for page in rest]
+    for page in reply:
+        page["results"] = [{**each, "__count": "5"} for each in page["results"]]
+    refused(reply)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_lost_row_is_refused(number):
+    reply = envelopes(*THREE)
+    reply[number]["results"].pop()
+    refused(reply)
+
+
+def test_a_row_that_moved_to_the_next_page_while_pages_were_read_is_refused():
+    """Row 2 came twice and row 3 never: the numbers agree, a second walk does not."""
+    moved = envelopes([row(1), row(2)], [row(2), row(4)])
+    assert "moved" in refused(moved, envelopes([row(1), row(2)], [row(3), row(4)]))
+
+
+def test_rows_that_stand_on_two_pages_in_two_walks_are_the_servers_own_duplicates():
+    reply = envelopes([row(1), row(2)], [row(2), row(3)])
+    result = walk(getter(reply, reply))
+    assert [each[0] for each in result.rows] == ["1", "2", "3"]
+    assert (result.declared, result.duplicates) == (4, 1)
+
+
+def test_rows_of_a_second_walk_that_contradicts_itself_are_refused():
+    reply = envelopes([row(1), row(2)], [row(2), row(3)])
+    refused(reply, [reply[0], {**reply[1], "num_results": 3}])
+
+
+def test_duplicates_on_one_page_need_no_second_walk():
+    asked = []
+    get = getter(envelopes([row(1), row(1)], [row(2)]))
+    assert walk(lambda number: asked.append(number) or get(number)).duplicates == 1
+    assert asked == [1, 2]
+
+
+def test_a_walk_says_what_was_promised_and_what_came():
+    reply = envelopes(*THREE)
+    reply[2]["results"] = []
+    assert "5" in refused(reply)
+    assert "4" in refused(reply)
+
+
+def test_a_walk_refuses_more_pages_than_it_wanted():
+    collected = PageWalk()
+    for number, envelope in enumerate(envelopes([row(1)], [row(2)]), start=1):
+        assert collected.wanted == number
+        collected.add(decode(encoded(envelope), CATALOGUE, number))
+    assert collected.wanted is None
+
+
+# Broken bodies.
+
+GOOD = encoded(
+    {
+        "page": 1,
+        "num_pages": 1,
+        "num_results": 2,
+        "results": [
+            row(1, a='Zoë "Z" \\', b=None, __count="2"),
+            row(2, a={"n": [1.5, None, True]}, b=-1e-7, __count=2),
+        ],
+    }
+)
+
+
+def test_every_byte_prefix_of_a_good_reply_is_refused():
+    assert len(decode(GOOD, CATALOGUE, 1).rows) == 2
+    for length in range(len(GOOD)):
+        with pytest.raises(TransientError):
+            decode(GOOD[:length], CATALOGUE, 1)
+
+
+@pytest.mark.parametrize("tail", [b"}", b"x", b"{}", b"\x00", b"\xef\xbb\xbf", b"<!-- -->"])
+def test_anything_behind_a_reply_is_refused(tail):
+    with pytest.raises(TransientError):
+        decode(GOOD + tail, CATALOGUE, 1)
+
+
+def test_a_byte_order_mark_is_accepted():
+    assert decode(b"\xef\xbb\xbf" + GOOD, CATALOGUE, 1) == decode(GOOD, CATALOGUE, 1)
+
+
+LATIN = '{{"page":1,"num_pages":1,"num_results":1,{}"results":[{{"assessment_id":"1",{}}}]}}'
+
+
+@pytest.mark.parametrize(
+    ("envelope", "inside"),
+    [
+        ("", '"title":"José"'),
+        ("", '"title":"a","é":"a"'),
+        ("", '"title":"a","nested":["é"]'),
+        ('"é":1,', '"title":"a"'),
+        ('"note":"é",', '"title":"a"'),
+    ],
+)
+def test_bytes_that_are_not_utf8_are_refused_wherever_they_stand(envelope, inside):
+    text = LATIN.format(envelope, inside)
+    assert decode(text.encode(), CATALOGUE, 1).rows
+    with pytest.raises(TransientError):
+        decode(text.encode("latin-1"), CATALOGUE, 1)
+
+
+@pytest.mark.parametrize(
+    "literal",
+    ["NaN", "Infinity", "-Infinity", "nan", "01", "1.", ".5", "+1", "'a'", "tru", '"\\ud800"',
+     '"\x00"', "9" * 5000, "[" * 100_000, '{"a":NaN}'],
+)  # fmt: skip
+def test_what_is_no_json_value_is_refused(literal):
+    with pytest.raises(TransientError):
+        value_of(literal)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b" ", b"null", b"5", b"[]", b'"page"', b"{}",
+        b'{"page":1,"num_pages":0,"num_results":0}',
+        b'{"page":1,"num_pages":0,"num_results":0,"results":null}',
+        b'{"page":1,"num_pages":0,"num_results":0,"results":{}}',
+        b'{"page":1,"num_pages":1,"num_results":1,"results":[null]}',
+        b'{"page":1,"num_pages":1,"num_results":1,"results":[[]]}',
+        b'{"page":"1","num_pages":0,"num_results":0,"results":[]}',
+        b'{"page":1,"num_pages":null,"num_results":0,"results":[]}',
+        b'{"page":1,"num_pages":0,"num_results":"0","results":[]}',
+        b'{"page":1,"num_pages":0,"num_results":-1,"results":[]}',
+        b'{"page":1,"num_pages":-1,"num_results":0,"results":[]}',
+        b'{"page":1,"num_pages":2,"num_results":0,"results":[]}',
+        b'{"page":1.5,"num_pages":0,"num_results":0,"results":[]}',
+        b'{"page":true,"num_pages":0,"num_results":0,"results":[]}',
+        b'{"num_pages":0,"num_results":0,"results":[]}',
+    ],
+)  # fmt: skip
+def test_what_is_no_page_is_refused(content):
+    with pytest.raises(TransientError):
+        decode(content, CATALOGUE, 1)
+
+
+def test_unknown_fields_of_the_envelope_are_ignored():
+    reply = {"extra": {"page": 7}, **envelopes([row(1)])[0]}
+    assert decode(encoded(reply), CATALOGUE, 1).number == 1
+
+
+# What becomes of values.
+
+DIGITS = r"(0|-?[1-9][0-9]{0,25})(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,4})?"
+
+
+@given(st.from_regex(DIGITS, fullmatch=True))
+@example("1.50")
+@example("100.0")
+@example("1e400")
+@example("0.1000000000000000055511151231257827")
+@example("18446744073709551616")
+def test_numbers_keep_the_digits_that_were_sent(literal):
+    assert value_of(literal) == literal
+
+
+@given(st.text())
+def test_text_is_kept_as_it_is(text):
+    assert value_of(json.dumps(text, ensure_ascii=False)) == text
+    assert value_of(json.dumps(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("literal", "text"), [("true", "true"), ("false", "false"), ("null", None)]
+)
+def test_truth_values_become_words_and_null_stays_null(literal, text):
+    assert value_of(literal) == text
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [[], {}, [1, None, True, "é"], {"b": {"a": "1"}, "a": []}, {"half": 1.5}, [[0.25]], [10**30]],
+)
+def test_nested_values_become_json_that_says_the_same(nested):
+    assert json.loads(value_of(json.dumps(nested, ensure_ascii=False))) == nested
+
+
+def test_a_row_with_a_number_does_not_change_the_rows_beside_it():
+    reply = envelopes([row(1, points=1.50), row(2, points="1.50"), row(3)])[0]
+    page = decode(encoded(reply), CATALOGUE, 1)
+    assert page.columns == ("assessment_id", "title", "points")
+    assert [each[2] for each in page.rows] == ["1.5", "1.50", None]
+
+
+# Fields.
+
+RESULTS = (OVERALL, STANDARD, group())
+
+
+def test_count_is_no_column():
+    assert "__count" not in decode(GOOD, CATALOGUE, 1).columns
+
+
+def test_unknown_fields_are_kept_behind_the_known_by_name():
+    page = decode(encoded(envelopes([{"z": "1", **row(1), "B": "2", "a": "3"}])[0]), CATALOGUE, 1)
+    assert page.columns == ("assessment_id", "title", "B", "a", "z")
+    assert page.rows == [("1", "Title 1", "2", "3", "1")]
+
+
+@pytest.mark.parametrize("endpoint", RESULTS, ids=lambda endpoint: endpoint.name)
+def test_a_row_without_a_required_field_is_refused_by_the_name_of_the_field(endpoint):
+    whole = dict.fromkeys(endpoint.fields, "canary")
+    for field, place in itertools.product(sorted(endpoint.required), range(3)):
+        rows = [dict(whole) for _ in range(3)]
+        del rows[place][field]
+        with pytest.raises(TransientError, match=field) as error:
+            decode(encoded(envelopes(rows)[0]), endpoint, 1)
+        assert "canary" not in str(error.value)
+
+
+def test_fields_that_are_not_required_may_be_missing():
+    for endpoint in RESULTS:
+        bare = dict.fromkeys(sorted(endpoint.required), "x")
+        assert len(decode(encoded(envelopes([bare])[0]), endpoint, 1).rows) == 1
+
+
+def test_refusals_hold_no_value_of_a_row():
+    canary = "c4nary-Zz9"
+    bad = [
+        encoded({"page": 1, "num_pages": 1, "num_results": 1, "results": [canary]}),
+        encoded({"page": canary, "num_pages": 1, "num_results": 1, "results": []}),
+        encoded(envelopes([row(1, a=canary, b=[canary], __count="9")])[0])[:-1],
+        one_page(json.dumps([{"title": canary, canary: canary}])),
+        one_page(json.dumps([{**row(1, a=canary), "__count": canary}])),
+    ]
+    for content in bad:
+        with pytest.raises(IlluminateError) as error:
+            decode(content, CATALOGUE, 1)
+        assert canary not in str(error.value)
+
+
+def test_a_count_that_differs_calls_for_a_fresh_walk():
+    reply = envelopes([row(1)])[0]
+    reply["results"][0]["__count"] = "2"
+    with pytest.raises(WalkError):
+        decode(encoded(reply), CATALOGUE, 1)

@@ -1,0 +1,354 @@
+"""Asking again: how often, after what, how long before, and when never."""
+
+import email.utils
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pipeline.errors import (
+    OutageError,
+    ResponseError,
+    StoppedError,
+    TransientError,
+    WalkError,
+)
+from pipeline.illuminate.endpoints import OVERALL
+from pipeline.illuminate.retry import Pause, Retrying, parse_retry_after
+from pipeline.simulator import Fault
+
+ASSESSMENT = "1"
+
+
+class RecordedWaits(threading.Event):
+    """A stop event that never waits, and remembers how long it was asked to."""
+
+    def __init__(self):
+        super().__init__()
+        self.waits = []
+
+    def wait(self, timeout=None):
+        self.waits.append(timeout)
+        return self.is_set()
+
+
+def retrying(stop=None, *, tries=5, longest_wait=0.0, on_retry=lambda: None):
+    stop = stop or RecordedWaits()
+    pause = Pause(stop, 300.0)
+    return Retrying(
+        tries=tries, longest_wait=longest_wait, pause=pause, stop=stop, on_retry=on_retry
+    )
+
+
+class Attempts:
+    """Fails so many times, then succeeds; counts its calls."""
+
+    def __init__(self, failures, error=None):
+        self.calls = 0
+        self.failures = failures
+        self.error = error or TransientError("broken")
+
+    def __call__(self):
+        self.calls += 1
+        if self.calls <= self.failures:
+            raise self.error
+        return "good"
+
+
+def asked(server, endpoint="overall"):
+    return [entry for entry in server.log if entry.endpoint == endpoint]
+
+
+# Which failures are tried again.
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_status_that_may_pass_is_asked_again(server, connect, window, status):
+    server.faults.add(Fault("status", status, endpoint="overall", times=2))
+    client = connect(server, tries=3)
+    assert client.results(OVERALL, ASSESSMENT, window).rows == []
+    assert len(asked(server)) == 3
+    assert client.counts.snapshot() == {"requests": 3, "retries": 2, "tokens": 1}
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 410, 422])
+def test_a_status_that_will_not_pass_is_asked_once(server, connect, window, status):
+    server.faults.add(Fault("status", status, endpoint="overall"))
+    with pytest.raises(ResponseError, match=str(status)):
+        connect(server).results(OVERALL, ASSESSMENT, window)
+    assert len(asked(server)) == 1
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["reset_before", "reset_inside", "short_body", "unframed_body", "truncated_json",
+     "gzip_garbage", "gzip_truncated", "list_instead_of_object", "no_results_key", "nan"],
+)  # fmt: skip
+def test_a_reply_that_was_broken_on_its_way_is_asked_again(server, connect, kind):
+    server.faults.add(Fault(kind, endpoint="catalogue", times=1))
+    assert connect(server).count_assessments() == len(server.district.catalogue)
+    assert len(asked(server, "catalogue")) == 2
+
+
+@pytest.mark.parametrize("tries", [1, 2, 4])
+def test_a_page_that_never_comes_is_asked_for_so_many_times(server, connect, window, tries):
+    server.faults.add(Fault("status", 502, endpoint="overall"))
+    with pytest.raises(TransientError, match="502"):
+        connect(server, tries=tries).results(OVERALL, ASSESSMENT, window)
+    assert len(asked(server)) == tries
+
+
+def test_a_server_that_cannot_be_reached_is_tried_so_many_times(server, connect, window):
+    client = connect(server, tries=3)
+    client.count_assessments()
+    server.stop_listening()
+    with pytest.raises(TransientError, match="connection"):
+        client.results(OVERALL, ASSESSMENT, window)
+    assert client.counts.snapshot() == {"requests": 4, "retries": 2, "tokens": 1}
+    server.resume_listening()
+    assert client.results(OVERALL, ASSESSMENT, window).rows == []
+
+
+@pytest.mark.parametrize("error", [ResponseError("a"), WalkError("b"), KeyError("c")])
+def test_an_error_that_is_not_transient_is_raised_at_once(error):
+    attempts = Attempts(1, error)
+    with pytest.raises(type(error)):
+        retrying().call(attempts)
+    assert attempts.calls == 1
+
+
+def test_each_retry_is_announced():
+    announced = []
+    attempts = Attempts(3)
+    assert retrying(on_retry=lambda: announced.append(attempts.calls)).call(attempts) == "good"
+    assert announced == [1, 2, 3]
+
+
+def test_waits_grow_to_a_limit_and_differ():
+    waits = []
+    for _ in range(5):
+        stop = RecordedWaits()
+        retrying(stop, tries=9, longest_wait=20.0).call(Attempts(8))
+        assert len(stop.waits) == 8
+        for before, wait in enumerate(stop.waits):
+            assert 0 <= wait <= min(2**before, 20.0)
+        waits += stop.waits
+    assert len(set(waits)) == len(waits)
+    assert max(waits) > 1
+
+
+# Retry-After.
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (None, None),
+        ("0", 0),
+        ("7", 7),
+        (" 7 ", 7),
+        ("21601", 21_601),
+        ("86400", 86_400),
+        ("", None),
+        ("soon", None),
+        ("1.5", None),
+        ("-5", None),
+        ("1e3", None),
+        ("\u0663", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("Wed, 21 Foo 2015 07:28:00 GMT", None),
+    ],
+)
+def test_retry_after_means_seconds_or_nothing(text, seconds):
+    assert parse_retry_after(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["9" * 5000, "Wed, 21 Oct 99999 07:28:00 GMT", "Wed, 99 Oct 2015 99:99:99 GMT", "\x00", "GMT",
+     "Wed, 21 Oct 2015 07:28:00 +99999999999999999999"],
+)  # fmt: skip
+def test_a_retry_after_that_makes_no_sense_is_no_crash(text):
+    seconds = parse_retry_after(text)
+    assert seconds is None or seconds >= 0
+
+
+def test_retry_after_may_be_a_date_to_come():
+    seconds = parse_retry_after(email.utils.formatdate(time.time() + 120, usegmt=True))
+    assert 60 < seconds <= 120
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("retry_after", ["0", "soon", "1.5", "-5", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_retry_after_that_asks_for_nothing_leaves_the_usual_wait(
+    server, connect, window, status, retry_after
+):
+    server.faults.add(Fault("status", status, endpoint="overall", times=1, retry_after=retry_after))
+    connect(server).results(OVERALL, ASSESSMENT, window)
+    assert len(asked(server)) == 2
+
+
+def test_every_thread_waits_as_long_as_the_server_asks(server, connect, window, until):
+    """Seen by the server's clock: nothing arrives during the second that it asked for."""
+    server.faults.add(
+        Fault("status", 429, endpoint="overall", assessment_id="1", times=1, retry_after="1")
+    )
+    client = connect(server)
+    client.count_assessments()
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(client.results, OVERALL, "1", window)
+        until(lambda: client.counts.snapshot()["retries"])
+        others = [pool.submit(client.results, OVERALL, str(n), window) for n in range(2, 9)]
+        for each in [first, *others]:
+            assert each.result(20).rows == []
+    refused, *later = asked(server)
+    assert refused.status == 429
+    assert len(later) == 8
+    assert min(entry.time for entry in later) - refused.time >= 1.0
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "shown"),
+    [("301", "301 s"), ("3600", "3,600 s"), ("86400", "86,400 s"), ("9" * 20, "run again after")],
+)
+def test_a_retry_after_longer_than_a_run_may_wait_ends_the_run(
+    server, connect, window, retry_after, shown
+):
+    server.faults.add(Fault("status", 429, endpoint="overall", retry_after=retry_after))
+    with pytest.raises(OutageError, match=shown):
+        connect(server, tries=1, longest_pause=300.0).results(OVERALL, ASSESSMENT, window)
+    assert len(asked(server)) == 1
+
+
+def test_a_retry_after_of_ten_years_ends_the_run(server, connect, window):
+    then = email.utils.formatdate(time.time() + 10 * 365 * 86_400, usegmt=True)
+    server.faults.add(Fault("status", 503, endpoint="overall", retry_after=then))
+    with pytest.raises(OutageError):
+        connect(server, tries=1).results(OVERALL, ASSESSMENT, window)
+
+
+def test_the_longest_pause_itself_is_still_waited_for():
+    pause = Pause(threading.Event(), 5.0)
+    pause.extend(5.0)
+    with pytest.raises(OutageError):
+        pause.extend(5.001)
+
+
+def test_a_shorter_pause_does_not_end_a_longer_one():
+    stop = RecordedWaits()
+    pause = Pause(stop, 300.0)
+    pause.extend(200.0)
+    pause.extend(1.0)
+    stop.set()
+    with pytest.raises(StoppedError):
+        pause.wait()
+    assert stop.waits[0] > 100
+
+
+# Stop.
+
+
+def test_stop_ends_a_pause_at_once(server, connect, window, until):
+    server.faults.add(Fault("status", 429, endpoint="overall", times=1, retry_after="250"))
+    stop = threading.Event()
+    client = connect(server, stop=stop)
+    ended = []
+
+    def ask():
+        try:
+            client.results(OVERALL, ASSESSMENT, window)
+        except StoppedError as error:
+            ended.append(error)
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+    threads[0].start()
+    until(lambda: client.counts.snapshot()["retries"])
+    for thread in threads[1:]:
+        thread.start()
+    stop.set()
+    for thread in threads:
+        thread.join(20)
+    assert len(ended) == 4
+    assert len(asked(server)) == 1
+
+
+def test_stop_between_two_attempts_is_the_last_of_them():
+    stop = threading.Event()
+    attempts = Attempts(9)
+    with pytest.raises(StoppedError):
+        retrying(stop, on_retry=stop.set).call(attempts)
+    assert attempts.calls == 1
+
+
+def test_nothing_is_asked_after_stop(server, connect, window):
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(StoppedError):
+        connect(server, stop=stop).results(OVERALL, ASSESSMENT, window)
+    assert server.log == []
+
+
+def test_stop_ends_the_wait_for_the_request_rate(server, connect, window):
+    stop = threading.Event()
+    client = connect(server, stop=stop, max_requests_per_second=1)
+    client.count_assessments()
+    server.clear_log()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.results, OVERALL, ASSESSMENT, window)
+        assert not waiting.done()
+        stop.set()
+        assert isinstance(waiting.exception(20), StoppedError)
+    assert server.log == []
+
+
+# The allowance of a run.
+
+
+def test_a_server_that_is_down_is_not_asked_five_times_for_everything():
+    calls = retrying(tries=5)
+    down = Attempts(10**6)
+    for _ in range(9):
+        with pytest.raises(TransientError):
+            calls.call(down)
+    with pytest.raises(OutageError, match="broken"):
+        calls.call(down)
+    assert down.calls == 50
+
+
+def test_a_few_bad_assessments_are_retried_in_full_and_end_nothing():
+    calls = retrying(tries=5)
+    for _ in range(200):
+        bad = Attempts(10**6)
+        with pytest.raises(TransientError):
+            calls.call(bad)
+        assert bad.calls == 5
+        for _ in range(10):
+            assert calls.call(Attempts(0)) == "good"
+
+
+def test_retries_are_spent_when_every_other_request_fails():
+    calls = retrying(tries=5)
+    bad = Attempts(10**6)
+    for _ in range(200):
+        with pytest.raises(TransientError):
+            calls.call(bad)
+        calls.call(Attempts(0))
+    before = bad.calls
+    with pytest.raises(TransientError):
+        calls.call(bad)
+    assert bad.calls == before + 1
+
+
+def test_successes_give_retries_back():
+    calls = retrying(tries=5)
+    bad = Attempts(10**6)
+    for _ in range(60):
+        with pytest.raises(TransientError):
+            calls.call(bad)
+        calls.call(Attempts(0))
+    for _ in range(50):
+        calls.call(Attempts(0))
+    again = Attempts(4)
+    assert calls.call(again) == "good"
+    assert again.calls == 5

@@ -18,6 +18,8 @@ from pipeline.tasks.fetching import FetchMetadata, FetchScores
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.messages import quiet_luigi
 from pipeline.tasks.publishing import CheckTables, Publish, RunAll
+from pipeline.tasks.record import finish
+from pipeline.tasks.run import Run
 
 __all__ = [
     "CheckTables",
@@ -33,6 +35,7 @@ __all__ = [
     "RunAll",
 ]
 
+Run.at_end = finish
 quiet_luigi()
 apply_luigi_defaults()
 apply_environment()

@@ -170,13 +170,26 @@ def safe_for_spreadsheets(frame: pl.LazyFrame, table: Table) -> pl.LazyFrame:
 
 
 def write_csv(frame: pl.LazyFrame, path: Path) -> None:
-    """Stream a frame into a CSV file: UTF-8, comma, LF, null as nothing."""
+    """Stream a frame into a CSV file: UTF-8, comma, LF, null as nothing.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     frame.sink_csv(path, maintain_order=True, quote_style="necessary", check_extension=False)
 
 
 def write_parquet(frame: pl.LazyFrame, path: Path) -> None:
-    """Stream a frame into a Parquet file."""
-    frame.sink_parquet(path, maintain_order=True)
+    """Stream a frame into a Parquet file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        frame.sink_parquet(path, maintain_order=True)
+    except pl.exceptions.ComputeError as error:
+        if "os error" in str(error):  # polars gives the system's error another name here
+            raise OSError(str(error)) from error
+        raise
 
 
 def _unknown(table: Table, *columns: Sequence[str]) -> list[str]:

@@ -1,28 +1,14 @@
 """Checks before publishing: each is a value with a name, a verdict and a note in plain words."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from pipeline.shards import Entry
+from pipeline.verdicts import Check
 
 _NAMED = 5
-
-
-@dataclass(frozen=True)
-class Check:
-    """What was compared, whether it agrees, and a sentence with the counts."""
-
-    name: str
-    ok: bool
-    note: str
-
-    def as_json(self) -> dict[str, Any]:
-        """The check as it stands in the run record."""
-        return asdict(self)
 
 
 def shards_conserved(endpoint: str, shards: Mapping[str, Entry]) -> Check:

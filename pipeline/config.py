@@ -7,6 +7,7 @@ settings: they come from the environment or from files that it names, and are ne
 
 import datetime as dt
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -82,12 +83,37 @@ class paths(luigi.Config):  # noqa: N801
     rosters = luigi.Parameter(default="", description="student roster; {year} is filled in")
     title_rules = luigi.Parameter(default="", description="title rules; empty: those shipped")
     manual_changes = luigi.Parameter(default="", description="overrides; empty: none")
+    group_readable = luigi.BoolParameter(
+        default=False, description="let the group of the owner read what is written"
+    )
 
 
 class years(luigi.Config):  # noqa: N801
     """Which school years are history."""
 
     current = luigi.Parameter(default="24-25", description="the first year that is not historical")
+
+
+class checks(luigi.Config):  # noqa: N801
+    """What stops a run before it publishes."""
+
+    shrink_tolerance = luigi.FloatParameter(
+        default=0.0, description="part of the published rows that may be gone, 0 to 1"
+    )
+    roster_floor = luigi.FloatParameter(
+        default=0.5, description="least part of the students that must be on the roster"
+    )
+    roster_drop = luigi.FloatParameter(
+        default=0.1, description="by how much that part may be less than last time"
+    )
+
+
+class publish(luigi.Config):  # noqa: N801
+    """What is let pass once; only on the command line."""
+
+    allow_shrink = luigi.Parameter(
+        default="", description="rows that may be gone this once: combined=120,group=3"
+    )
 
 
 class build(luigi.Config):  # noqa: N801
@@ -209,10 +235,24 @@ def _as_text(ids: Iterable[object]) -> list[str]:
     return [str(assessment_id) for assessment_id in ids]
 
 
+def allowed_shrink() -> str:
+    """What `--publish-allow-shrink` says.
+
+    Raises:
+        SettingsError: it was made a standing setting.
+    """
+    if get_config().has_option("publish", "allow_shrink"):
+        raise SettingsError(
+            "[publish] allow_shrink stands in luigi.cfg; it lets a loss pass once, so give it on "
+            "the command line of that one run."
+        )
+    return str(publish().allow_shrink)
+
+
 def describe(environ: Mapping[str, str] = os.environ) -> Iterator[tuple[str, str, object, str]]:
     """Every setting: its section, name, value, and where the value is from."""
     variables = {place: variable for variable, place in ENVIRONMENT.items()}
-    for section in (illuminate, paths, years, build):
+    for section in (illuminate, paths, years, checks, build):
         for name, _ in section.get_params():
             place = (section.__name__, name)
             origin = "luigi.cfg" if get_config().has_option(*place) else "default"
@@ -257,10 +297,19 @@ def secret(name: str, environ: Mapping[str, str]) -> str | None:
     """
     value = environ.get(name) or None
     if value is None and (file_name := environ.get(f"{name}_FILE")):
-        try:
-            value = Path(file_name).read_text(encoding="utf-8").removesuffix("\n")
-        except (OSError, UnicodeDecodeError):
-            raise SettingsError(f"{name}_FILE names a file that cannot be read.") from None
+        value = _read_secret(name, Path(file_name))
     if value is not None and (not value.strip() or "\n" in value):
         raise SettingsError(f"{name} is blank or has several lines.")
     return value
+
+
+def _read_secret(name: str, path: Path) -> str:
+    try:
+        if path.stat().st_mode & stat.S_IRWXO:
+            raise SettingsError(
+                f"{name}_FILE names a file that everybody on this machine can open; "
+                "take that right away (chmod o= FILE)."
+            )
+        return path.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{name}_FILE names a file that cannot be read.") from None

@@ -11,6 +11,7 @@ PipelineError            one plain sentence: what, where, what was kept, what to
 │   ├── WalkError        the pages of one walk contradict each other
 │   └── OutageError      nothing more will be asked in this run (long Retry-After)
 ├── FetchError           some shards could not be fetched: names each of them
+├── StorageError         a file cannot be written: names it, and what to do
 ├── ShardError           a shard on disk that is damaged or not what its name says
 ├── CheckError           a check before publishing found a difference
 └── StoppedError         the run was asked to stop
@@ -65,6 +66,10 @@ class OutageError(IlluminateError):
 
 class FetchError(PipelineError):
     """At least one shard could not be fetched."""
+
+
+class StorageError(PipelineError):
+    """A file or folder cannot be written."""
 
 
 class ShardError(PipelineError):

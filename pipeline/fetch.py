@@ -5,7 +5,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
-from pipeline.errors import AuthError, FetchError, OutageError, PipelineError, StoppedError
+from pipeline.errors import (
+    AuthError,
+    FetchError,
+    OutageError,
+    PipelineError,
+    StoppedError,
+    StorageError,
+)
 from pipeline.shards import Entry
 
 _NAMED = 20
@@ -40,7 +47,7 @@ def fetch_shards(
             return Outcome(assessment_id, None, f"not asked: {halt.reason}")
         try:
             return Outcome(assessment_id, fetch_one(assessment_id))
-        except (AuthError, OutageError, StoppedError) as error:
+        except (AuthError, OutageError, StorageError, StoppedError) as error:
             halt.because(str(error))
             return Outcome(assessment_id, None, str(error))
         except PipelineError as error:
@@ -53,9 +60,13 @@ def fetch_shards(
     outcomes = []
     with ThreadPoolExecutor(threads, thread_name_prefix="fetch") as pool:
         futures = [pool.submit(attempt, assessment_id) for assessment_id in assessment_ids]
-        for future in as_completed(futures):
-            outcomes.append(future.result())
-            on_done(outcomes[-1])
+        try:
+            for future in as_completed(futures):
+                outcomes.append(future.result())
+                on_done(outcomes[-1])
+        except BaseException:
+            halt.because("the run ended")
+            raise
     return outcomes
 
 

@@ -1,14 +1,18 @@
 """Writing files so that a reader sees the old content or the new, never a part of either."""
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+
+from pipeline.errors import StorageError
 
 _TEMPORARY = ".partial"
 _serial = itertools.count()
@@ -42,10 +46,30 @@ class Fingerprint(NamedTuple):
             return False
 
 
+def let_group_read() -> None:
+    """Make what is written from now on readable for the group of its owner, too."""
+    _modes.file, _modes.folder = 0o640, 0o750
+
+
+class _Modes:
+    file = 0o600
+    folder = 0o700
+
+
+_modes = _Modes()
+
+
 def make_folder(folder: Path) -> Path:
-    """Make a folder that only its owner can open, with its parents, where there is none yet."""
-    for missing in reversed([f for f in (folder, *folder.parents) if not f.exists()]):
-        missing.mkdir(mode=0o700, exist_ok=True)
+    """Make a folder, with its parents, where there is none yet; closed to others.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    with storing(folder):
+        for missing in reversed([f for f in (folder, *folder.parents) if not f.exists()]):
+            missing.mkdir(mode=_modes.folder, exist_ok=True)
+            missing.chmod(_modes.folder)  # whatever the umask
+            flush(missing.parent)
     return folder
 
 
@@ -54,24 +78,60 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{next(_serial)}{_TEMPORARY}")
 
 
+def close_to_others(handle: int) -> None:
+    """Give an open file the rights that all our files have, whatever the umask."""
+    os.fchmod(handle, _modes.file)
+
+
+@contextlib.contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Turn an error of the operating system, met while writing `path`, into a plain sentence.
+
+    Raises:
+        StorageError: in place of that error.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {_reason(error)}. Finished shards and what was published "
+            "before are kept; mend this and run again."
+        ) from error
+
+
+def _reason(error: OSError) -> str:
+    # Polars tells the number of an error in its text only.
+    told = re.search(r"os error (\d+)", str(error))
+    number = int(told[1]) if told else error.errno
+    if number == errno.ENOSPC:
+        return "the disk is full"
+    return os.strerror(number) if number else type(error).__name__
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; on success it takes the place of `path`, durably.
 
-    The temporary file is there from the start, empty and readable by its owner only. On an
-    error it is removed, and `path` stays as it was.
+    The temporary file is there from the start, empty and closed to others. On an error it is
+    removed, and `path` stays as it was.
+
+    Raises:
+        StorageError: it cannot be written.
     """
     temporary = temporary_beside(path)
     make_folder(path.parent)
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    try:
-        yield temporary
-        flush(temporary)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    flush(path.parent)
+    with storing(path):
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+        close_to_others(handle)
+        os.close(handle)
+        try:
+            yield temporary
+            flush(temporary)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        flush(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

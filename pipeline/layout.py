@@ -112,6 +112,13 @@ class Snapshot:
         return [folder / path.name for path in self.built(table)]
 
     @property
+    def written(self) -> list[Path]:
+        """Every folder that a run writes in."""
+        shards = [self.shards(endpoint) for endpoint in ("overall", "standard", "group")]
+        places = [self.published_folder(kind) for kind in ("illuminate", "views")]
+        return [self.work, self.results, self.receipt("").parent, *shards, *places]
+
+    @property
     def marker(self) -> Path:
         """Names the set of files that is published; written last."""
         return self.published_folder("illuminate") / "published.json"

@@ -8,18 +8,19 @@ set, so the next run publishes again.
 
 import os
 import shutil
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from pipeline import files
+from pipeline.guards import Counted
 
 
 class Marker(msgspec.Struct, frozen=True):
-    """What is published: per file its fingerprint, and out of which build and run it came.
+    """What is published: its files, out of which build and run they came, and what they hold.
 
     Names are paths relative to the marker's folder.
     """
@@ -28,6 +29,7 @@ class Marker(msgspec.Struct, frozen=True):
     run: str
     about: dict[str, Any]
     files: dict[str, files.Fingerprint]
+    counted: Counted | None = None
 
     @classmethod
     def read(cls, path: Path) -> "Marker | None":
@@ -40,7 +42,13 @@ class Marker(msgspec.Struct, frozen=True):
 
 
 def publish(
-    built: Mapping[Path, Path], marker: Path, *, build: str, run: str, about: dict[str, Any]
+    built: Mapping[Path, Path],
+    marker: Path,
+    *,
+    build: str,
+    run: str,
+    about: dict[str, Any],
+    counted: Counted | None = None,
 ) -> None:
     """Publish files: from where each was built, to where people read it.
 
@@ -50,34 +58,38 @@ def publish(
     with ExitStack() as stack:
         staged = {place: stack.enter_context(_staged(file, place)) for file, place in built.items()}
         for place, temporary in staged.items():
-            temporary.replace(place)
+            with files.storing(place):
+                temporary.replace(place)
     for folder in {place.parent for place in staged}:
         files.flush(folder)
     prints = {_relative(place, marker): files.Fingerprint.of(place) for place in staged}
     for name in (before.files.keys() if before else set()) - prints.keys():
         (marker.parent / name).unlink(missing_ok=True)
-    files.write_json(marker, Marker(build, run, about, prints))
+    files.write_json(marker, Marker(build, run, about, prints, counted))
 
 
-class _staged:  # noqa: N801  a context manager
+@contextmanager
+def _staged(file: Path, place: Path) -> Iterator[Path]:
     """A copy of `file` under a hidden name beside `place`, removed unless it was renamed."""
+    files.make_folder(place.parent)
+    temporary = files.temporary_beside(place)
+    try:
+        with files.storing(place):
+            _link_or_copy(file, temporary)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
-    def __init__(self, file: Path, place: Path) -> None:
-        self._file, self._place = file, place
 
-    def __enter__(self) -> Path:
-        files.make_folder(self._place.parent)
-        self._temporary = files.temporary_beside(self._place)
-        try:
-            os.link(self._file, self._temporary)
-        except OSError:  # another file system, or one without links
-            shutil.copyfile(self._file, self._temporary)
-            self._temporary.chmod(0o600)
-            files.flush(self._temporary)
-        return self._temporary
-
-    def __exit__(self, *_: object) -> None:
-        self._temporary.unlink(missing_ok=True)
+def _link_or_copy(file: Path, copy: Path) -> None:
+    try:
+        os.link(file, copy)
+    except OSError:  # another file system, or one without links
+        with file.open("rb") as original, copy.open("xb") as written:
+            files.close_to_others(written.fileno())
+            shutil.copyfileobj(original, written)
+            written.flush()
+            os.fsync(written.fileno())
 
 
 def _relative(place: Path, marker: Path) -> str:

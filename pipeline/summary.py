@@ -43,6 +43,8 @@ def _asked(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     shards = f"{fetched:,} fetched, {there - fetched:,} kept"
     yield "requests", f"{requests:,}, {retries:,} of them retries"
     yield "shards", f"{shards}, {failed:,} FAILED" if failed else shards
+    if record["let_pass"]:
+        yield "let pass", f"{record['let_pass']} rows gone, by --publish-allow-shrink"
     if record["excluded_ids"]:
         yield (
             "left out",

@@ -28,8 +28,8 @@ ROWS = (
     {"config", "demo"},
     {"build", "catalogue", "checks", "fetch", "labels", "progress", "publish", "roster", "summary"},
     {"targets"},
-    {"shards", "layout", "illuminate", "rules", "simulator"},
-    {"files", "tables", "years"},
+    {"shards", "layout", "illuminate", "guards", "rules", "simulator"},
+    {"files", "tables", "verdicts", "years"},
     {"errors"},
 )
 
@@ -50,7 +50,7 @@ ONLY_IMPORTS = {
     "years": {"errors"},
     "errors": set(),
     "tables": set(),
-    "files": set(),
+    "files": {"errors"},
 }
 
 # Libraries, and the units that may import them.

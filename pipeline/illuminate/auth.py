@@ -3,6 +3,7 @@
 Both end as a `requests` AuthBase, so that no `~/.netrc` can take their place.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from requests.auth import AuthBase
 from pipeline.errors import AuthError, TransientError
 
 _REFUSALS = frozenset({400, 401, 403})
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_FRUITLESS = 2
 _USUAL_LIFE = 3600.0
 _SHORT_LIFE = 60.0
 _LONGEST_LIFE = 86_400.0
@@ -49,6 +52,9 @@ class Auth(Protocol):
     def signer(self) -> AuthBase:
         """Signs one request."""
 
+    def accepted(self, signer: AuthBase) -> None:
+        """The server answered a request that `signer` signed."""
+
     def refused(self, signer: AuthBase) -> None:
         """The server answered 401 to a request that `signer` signed.
 
@@ -70,6 +76,9 @@ class OAuth1:
             c.consumer_key, c.consumer_secret, c.access_token, c.access_token_secret
         )
         return auth
+
+    def accepted(self, signer: AuthBase) -> None:
+        """Nothing follows from it."""
 
     def refused(self, signer: AuthBase) -> None:  # noqa: ARG002
         """A refusal is final."""
@@ -95,7 +104,8 @@ class OAuth2:
     """One token for all threads, renewed before it ends and when the server refuses it.
 
     Threads that were refused with the same token cause one renewal: who comes second finds that
-    the token is another already.
+    the token is another already. A token that was accepted before has ended, and is renewed; two
+    tokens in a row that were never accepted mean that the server does not want us.
     """
 
     def __init__(self, fetch_token: Callable[[], tuple[str, float]]) -> None:
@@ -103,6 +113,7 @@ class OAuth2:
         self._lock = threading.Lock()
         self._bearer: Bearer | None = None
         self._renew_at = 0.0
+        self._fruitless = 0
         self._failure: AuthError | None = None
 
     def signer(self) -> AuthBase:
@@ -112,11 +123,19 @@ class OAuth2:
                 self._bearer = self._renew()
             return self._bearer
 
+    def accepted(self, signer: AuthBase) -> None:
+        """Remember that the token of the moment is good."""
+        if signer is self._bearer:
+            self._fruitless = 0
+
     def refused(self, signer: AuthBase) -> None:
         """Fetch another token, unless another thread has done so since."""
         with self._lock:
-            if signer is self._bearer:
-                self._bearer = self._renew()
+            if signer is not self._bearer:
+                return
+            if self._fruitless >= _FRUITLESS:
+                raise AuthError("the server refuses tokens that it has just given out (401)")
+            self._bearer = self._renew()
 
     def _renew(self) -> Bearer:
         if self._failure is not None:
@@ -126,6 +145,7 @@ class OAuth2:
         except AuthError as error:
             self._failure = error
             raise
+        self._fruitless += 1
         self._renew_at = time.monotonic() + life - min(300.0, life / 10)
         return Bearer(token)
 
@@ -157,8 +177,8 @@ def read_token(status: int, body: bytes) -> tuple[str, float]:
         token = msgspec.json.decode(body, type=_Token)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise TransientError("the token reply holds no access_token") from None
-    if not token.access_token:
-        raise TransientError("the token reply holds no access_token")
+    if not _TOKEN.fullmatch(token.access_token):
+        raise TransientError("the token reply holds no usable access_token")
     return token.access_token, _life(token.expires_in)
 
 

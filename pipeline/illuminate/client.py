@@ -12,7 +12,6 @@ from pyrate_limiter import Duration, Limiter, Rate
 from requests.utils import get_environ_proxies
 
 from pipeline.errors import (
-    AuthError,
     OutageError,
     ResponseError,
     StoppedError,
@@ -147,7 +146,11 @@ class Client:
             stop=tenacity.stop_after_attempt(_WALKS) | tenacity.stop_when_event_set(self._stop),
             reraise=True,
         )
-        return again(pages.walk, lambda number: self._page(endpoint, parameters, number))
+        return again(
+            pages.walk,
+            lambda number: self._page(endpoint, parameters, number),
+            lambda number, limit: self._page(endpoint, parameters, number, limit),
+        )
 
     def _page(
         self, endpoint: Endpoint, parameters: dict[str, str], number: int, limit: int | None = None
@@ -158,16 +161,16 @@ class Client:
         return self._retrying.call(lambda: pages.decode(self._get(url, asked), endpoint, number))
 
     def _get(self, url: str, parameters: dict[str, str]) -> bytes:
-        """The body of a good reply; a refused token is renewed once."""
-        self.counts.add("requests")
-        signer = self._auth.signer()
-        response, body = self._send("GET", url, params=parameters, auth=signer)
-        if response.status_code == requests.codes.unauthorized:
-            self._auth.refused(signer)
+        """The body of a good reply; a token that has ended is renewed."""
+        while True:
             signer = self._auth.signer()
             response, body = self._send("GET", url, params=parameters, auth=signer)
+            if response.status_code != requests.codes.unauthorized:
+                break
+            self._auth.refused(signer)
         _check_status(response)
         _check_is_json(response, body)
+        self._auth.accepted(signer)
         return body
 
     def _send(
@@ -179,6 +182,7 @@ class Client:
         """Send once, and read the whole reply, within the limits."""
         self._wait_for_the_rate()
         line, session = self._thread()
+        self.counts.add("requests" if method == "GET" else "tokens")
         try:
             with line.within(self._limits.deadline):
                 response = session.request(
@@ -245,7 +249,6 @@ class Client:
         return OAuth2(lambda: self._fetch_token(credentials))
 
     def _fetch_token(self, credentials: OAuth2Credentials) -> tuple[str, float]:
-        self.counts.add("tokens")
         form = token_form(credentials)
         response, body = self._send("POST", self._address.token_url, data=form, auth=_unsigned)
         return read_token(response.status_code, body)
@@ -268,8 +271,6 @@ def _check_status(response: requests.Response) -> None:
     if status in {408, 429} or status >= 500:
         wait = parse_retry_after(response.headers.get("Retry-After"))
         raise TransientError(f"the server answered {status}", wait)
-    if status == 401:
-        raise AuthError("the server refuses a token that it has just given out (401)")
     if 300 <= status < 400:
         raise ResponseError(
             f"the server redirects elsewhere ({status}); is ILLUMINATE_BASE_URL right?"

@@ -205,6 +205,11 @@ class PageWalk:
             self._columns(), distinct, declared, len(self.pages), declared - len(distinct)
         )
 
+    @property
+    def rows(self) -> list[Row]:
+        """Every row that came, in order, with all columns."""
+        return [row for page in self._aligned() for row in page.rows]
+
     def _columns(self) -> tuple[str, ...]:
         seen = {name for page in self.pages for name in page.columns}
         return _in_order(seen, self.pages[0].fields)
@@ -214,7 +219,7 @@ class PageWalk:
         return [_align(page, columns) for page in self.pages]
 
     def _distinct(self) -> list[Row]:
-        return list(dict.fromkeys(row for page in self._aligned() for row in page.rows))
+        return list(dict.fromkeys(self.rows))
 
 
 def _align(page: Page, columns: tuple[str, ...]) -> Page:
@@ -224,19 +229,23 @@ def _align(page: Page, columns: tuple[str, ...]) -> Page:
     return Page(page.number, page.num_pages, page.num_results, columns, project(rows, columns))
 
 
-def walk(get: Callable[[int], Page]) -> Result:
+def walk(get: Callable[[int], Page], again: Callable[[int, int], Page] | None = None) -> Result:
     """Read a whole reply through `get(page number)`.
 
     Rows that stand on two pages are accepted as the server's own duplicates only when a second
-    walk brings exactly the same rows.
+    walk brings exactly the same rows. It goes through `again(page number, limit)`, with smaller
+    pages, because rows that move at a boundary move elsewhere then.
 
     Raises:
         WalkError: the pages contradict each other, or two walks differ.
     """
     first = _walk_once(get)
     result = first.result()
-    if first.moved and set(_walk_once(get).result().rows) != set(result.rows):
-        raise WalkError("rows moved between pages while they were read")
+    if first.moved:
+        smaller = max(1, 2 * len(first.pages[0].rows) // 3)
+        second = _walk_once(get if again is None else lambda number: again(number, smaller))
+        if Counter(second.rows) != Counter(first.rows):
+            raise WalkError("rows moved between pages while they were read")
     return result
 
 

@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_MOST_RETRIES_AT_ONCE = 50
+_FIRST_RETRIES = 10
+_SHARE_OF_RETRIES = 0.1
 _MOST_FAILURES_IN_A_ROW = 50
 
 
@@ -73,12 +74,13 @@ class Pause:
 class Allowance:
     """How much failing a run may do before it asks no more, shared by all threads.
 
-    Each retry takes from an allowance that each success fills again, so a few bad assessments
-    are retried in full and a server that is down is not asked five times for everything.
+    A few first retries are free, and each good reply adds a tenth of one. So a few bad
+    assessments are retried in full, and a server that is down costs little more than one request
+    for each thing that is wanted, and much less when nothing succeeds.
     """
 
     def __init__(self) -> None:
-        self._retries = _MOST_RETRIES_AT_ONCE
+        self._retries = float(_FIRST_RETRIES)
         self._failures = 0
         self._lock = threading.Lock()
 
@@ -86,10 +88,10 @@ class Allowance:
         """Note a good reply."""
         with self._lock:
             self._failures = 0
-            self._retries = min(self._retries + 1, _MOST_RETRIES_AT_ONCE)
+            self._retries += _SHARE_OF_RETRIES
 
-    def failed(self, error: TransientError) -> bool:
-        """Note a failed attempt; whether it may be tried again.
+    def failed(self, error: TransientError) -> None:
+        """Note a failed attempt.
 
         Raises:
             OutageError: the last attempts, of all threads, failed without exception.
@@ -100,8 +102,14 @@ class Allowance:
                 raise OutageError(
                     f"{self._failures} requests in a row failed, the last one because {error}"
                 )
+
+    def take(self) -> bool:
+        """Take one retry, if there is one left."""
+        with self._lock:
+            if self._retries < 1:
+                return False
             self._retries -= 1
-            return self._retries >= 0
+            return True
 
 
 class Retrying:
@@ -117,13 +125,14 @@ class Retrying:
         on_retry: Callable[[], None],
     ) -> None:
         self._allowance = Allowance()
+        self._tries = tries
         self._pause = pause
         self._stop = stop
         self._on_retry = on_retry
         self._policy = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(tries) | tenacity.stop_when_event_set(stop),
+            stop=tenacity.stop_when_event_set(stop),
             wait=tenacity.wait_random_exponential(multiplier=1, max=longest_wait),
-            retry=tenacity.retry_if_exception(self._may_retry),
+            retry=self._may_retry,
             sleep=tenacity.sleep_using_event(stop),
             before_sleep=self._note_retry,
             reraise=True,
@@ -139,12 +148,14 @@ class Retrying:
         self._pause.wait()
         return attempt()
 
-    def _may_retry(self, error: BaseException) -> bool:
+    def _may_retry(self, state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
         if self._stop.is_set() or not isinstance(error, TransientError):
             return False
         if error.retry_after is not None:
             self._pause.extend(error.retry_after)
-        return self._allowance.failed(error)
+        self._allowance.failed(error)
+        return state.attempt_number < self._tries and self._allowance.take()
 
     def _note_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

@@ -4,32 +4,57 @@ import fcntl
 import os
 import sys
 from pathlib import Path
-from typing import IO
 
 from luigi.interface import PidLockAlreadyTakenExit
 
 from pipeline import files
 
 
-def hold(path: Path) -> IO[str]:
-    """Hold the lock at `path` until the result is closed, and no longer than this process lives.
+class Lock:
+    """Holds a data folder until it is closed, and no longer than this process lives.
+
+    The lock file tells who holds it and in which folders it writes. A run that was killed leaves
+    these names behind, so that the next run can sweep there.
 
     Raises:
         PidLockAlreadyTakenExit: another process holds it; Luigi exits 10.
     """
-    files.make_folder(path.parent)
-    handle = path.open("a+")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.seek(0)
-        print(
-            f"Another run (process {handle.read().strip()}) is at work in {path.parent}; "
-            "nothing was changed. Wait until it ends.",
-            file=sys.stderr,
-        )
-        raise PidLockAlreadyTakenExit from None
-    handle.truncate(0)
-    handle.write(f"{os.getpid()}\n")
-    handle.flush()
-    return handle
+
+    def __init__(self, path: Path) -> None:
+        files.make_folder(path.parent)
+        with files.storing(path):
+            self._file = path.open("a+", encoding="utf-8", errors="replace")
+            files.close_to_others(self._file.fileno())
+        self._file.seek(0)
+        before = self._file.read().splitlines()
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(
+                f"Another run (process {before[0] if before else '?'}) is at work in "
+                f"{path.parent}; nothing was changed. Wait until it ends.",
+                file=sys.stderr,
+            )
+            raise PidLockAlreadyTakenExit from None
+        self.unfinished = [Path(line) for line in before[1:]]
+        """The folders in which a run was at work when it was killed."""
+        self._file.truncate(0)
+        self.note(str(os.getpid()))
+
+    def note(self, line: str) -> None:
+        """Write a folder down as one that this run writes in."""
+        self._file.write(f"{line}\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Free the data folder; all that was begun in it is finished."""
+        self._file.truncate(0)
+        self._file.close()
+
+    def __enter__(self) -> "Lock":
+        """Hold it for a block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Free it at the end of the block."""
+        self.close()

@@ -1,13 +1,16 @@
 """The tasks at the end: check everything, then let people see it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import luigi
 
-from pipeline import config, files
+from pipeline import checks, config, files
 from pipeline.errors import CheckError
+from pipeline.guards import GUARDED, Counted, not_shrunk, parse_allowance, roster_fits
 from pipeline.publish import Marker, publish
+from pipeline.shards import Entry
 from pipeline.tables import COMBINED, GROUP, TABLES, VIEW
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.building import (
@@ -19,7 +22,10 @@ from pipeline.tasks.building import (
     entries_of,
 )
 from pipeline.tasks.connection import source_name
+from pipeline.tasks.fetching import FetchMetadata
+from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
+from pipeline.verdicts import Check
 
 TABLE_STEPS: tuple[type[PipelineTask], ...] = (
     ListAssessments,
@@ -48,22 +54,20 @@ class CheckTables(PipelineTask):
         Raises:
             CheckError: a check found a difference.
         """
-        checks = run_checks(self)
-        files.write_json(self.paths()[0], [check.as_json() for check in checks])
-        wrong = [check for check in checks if not check.ok]
+        found = run_checks(self)
+        files.write_json(self.paths()[0], [check.as_json() for check in found])
+        wrong = [check for check in found if not check.ok]
         if wrong:
-            found = "; ".join(f"{check.name}: {check.note}" for check in wrong)
+            named = "; ".join(f"{check.name}: {check.note}" for check in wrong)
             raise CheckError(
-                f"A check failed before publishing ({found}). What was published before is "
+                f"A check failed before publishing ({named}). What was published before is "
                 "unchanged and all shards are kept; make refresh fetches this year anew."
             )
-        return {"checks": [check.as_json() for check in checks]}
+        return {"checks": [check.as_json() for check in found]}
 
 
-def run_checks(task: PipelineTask) -> list[Any]:
+def run_checks(task: PipelineTask) -> list[Check]:
     """Compare shards with what the server declared, tables with shards, and tables with twins."""
-    from pipeline import checks
-
     snapshot = task.snapshot
     shards = {kind: entries_of(task, kind) for kind in ("overall", "standard", "group")}
     found = [checks.shards_conserved(kind, entries) for kind, entries in shards.items()]
@@ -128,16 +132,90 @@ class Publish(PipelineTask):
             for table in TABLES
             for file, place in zip(snapshot.built(table), snapshot.published(table), strict=True)
         }
+        counted = self._count()
+        self._guard(counted, parse_allowance(run.let_pass))
         about = {
             "year": str(self.year),
             "as_of": snapshot.window.end.isoformat(),
             "source": source_name(),
             "is_made_up": config.is_demo(),
+            "let_pass": run.let_pass,
         }
         build = self.output().build
         if build is None:
             raise CheckError("A table is missing; run again to build it.")
-        publish(built, snapshot.marker, build=build, run=run.id, about=about)
+        publish(built, snapshot.marker, build=build, run=run.id, about=about, counted=counted)
+
+    def _count(self) -> Counted:
+        """What is to be published, as the next run's guards will compare it."""
+        catalogue = self.at(FetchMetadata).read()
+        rows = {
+            "combined": _add_up(entries_of(self, "overall"), entries_of(self, "standard")),
+            "group": _add_up(entries_of(self, "group")),
+            "catalogue": {
+                str(row["assessment_id"]): 1 for row in (catalogue.assessments if catalogue else [])
+            },
+        }
+        inputs, view = (self.at(step).output().receipt for step in (ReadInputs, ResultsView))
+        if not (inputs and view and inputs.facts["students"]):
+            return Counted(rows)
+        return Counted(rows, view.facts["students"], view.facts["students on the roster"])
+
+    def _guard(self, now: Counted, allowed: dict[str, int]) -> None:
+        """Compare with what is published.
+
+        Raises:
+            CheckError: a guard stops the run.
+        """
+        before = self._published_before()
+        chosen = config.checks()
+        found = [
+            not_shrunk(
+                table,
+                before.rows.get(table, {}) if before else {},
+                now.rows[table],
+                left_out=config.ids_to_exclude(),
+                tolerance=chosen.shrink_tolerance,
+                allowed=allowed.get(table, 0),
+            )
+            for table in GUARDED
+        ]
+        share = before.share if before else None
+        found.append(roster_fits(now, share, floor=chosen.roster_floor, drop=chosen.roster_drop))
+        stop_at(found)
+
+    def _published_before(self) -> Counted | None:
+        """What is published of the same source."""
+        marker = Marker.read(self.snapshot.marker)
+        if marker is None or marker.about.get("source") != source_name():
+            return None
+        return marker.counted
+
+
+def stop_at(guards: list[Check]) -> None:
+    """Stop the run at guards that do not agree.
+
+    Raises:
+        CheckError: names each of them, and how a loss that is right is let pass.
+    """
+    wrong = [guard for guard in guards if not guard.ok]
+    if wrong:
+        found = "; ".join(f"not so: {guard.name}, {guard.note}" for guard in wrong)
+        raise CheckError(
+            f"Nothing was published ({found}). What was published before is unchanged and all "
+            "shards are kept. Rows that are rightly gone are let pass once with "
+            "--publish-allow-shrink TABLE=ROWS; another roster may be needed for the year."
+        )
+
+
+def _add_up(*parts: Mapping[str, Entry]) -> dict[str, int]:
+    """Rows per assessment over several endpoints, of those that have any."""
+    rows: dict[str, int] = {}
+    for part in parts:
+        for assessment_id, entry in part.items():
+            if entry.rows:
+                rows[assessment_id] = rows.get(assessment_id, 0) + entry.rows
+    return rows
 
 
 class RunAll(PipelineTask):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StorageError
 from pipeline.layout import Snapshot
 from pipeline.publish import Marker
 from pipeline.summary import summary
@@ -33,7 +33,10 @@ def finish(run: "Run") -> None:
     for snapshot in run.snapshots:
         record = compose(run, snapshot)
         path = snapshot.folders.runs / f"{run.id}-{snapshot.year}.json"
-        files.write_json(path, record)
+        try:
+            files.write_json(path, record)
+        except StorageError as error:
+            print(error, file=sys.stderr)
         print(summary(record, snapshot, path), flush=True)
 
 
@@ -60,6 +63,7 @@ def compose(run: "Run", snapshot: Snapshot) -> dict[str, Any]:
         "seconds": round(run.seconds, 1),
         "included_ids": run.included_ids,
         "excluded_ids": run.excluded_ids,
+        "let_pass": run.let_pass,
         "steps": {
             step: {"by_this_run": note.run == run.id, **note.facts}
             for step, note in notes(snapshot).items()

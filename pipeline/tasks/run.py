@@ -13,26 +13,31 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 import luigi
 
 from pipeline import config, files
 from pipeline.demo import ensure_inputs
-from pipeline.errors import StoppedError
+from pipeline.errors import SettingsError, StoppedError, StorageError
 from pipeline.illuminate.client import COUNTED, Client
 from pipeline.layout import Snapshot
 from pipeline.tasks.connection import Connection
-from pipeline.tasks.lock import hold
+from pipeline.tasks.lock import Lock
 from pipeline.tasks.messages import print_lines
 
 log = logging.getLogger("pipeline")
+
+_TASK_FAILED = 30
 
 
 class Run:
     """The run of this process."""
 
     current: "Run | None" = None
+    at_end: "Callable[[Run], None]"
+    """What is done with a run when it ends; set once, where tasks and record are put together."""
 
     def __init__(self) -> None:
         self.id = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S.%f}Z-{os.getpid()}"
@@ -43,21 +48,38 @@ class Run:
         self.is_demo = config.is_demo()
         self.included_ids = config.ids_to_include()
         self.excluded_ids = config.ids_to_exclude()
+        self.let_pass = config.allowed_shrink()
         self._folders = config.folders()
         self._began = time.monotonic()
         self._signal: int | None = None
         self._client: Client | None = None
         self._open = contextlib.ExitStack()
-        self._lock = hold(self._folders.lock)
+        self._lock = Lock(self._folders.lock)
 
     @classmethod
     def begin(cls) -> "Run":
         """The run of this process, begun when it is first asked for."""
         if cls.current is None:
             print_lines()
-            cls.current = Run()
-            cls.current.prepare()
+            try:
+                cls.current = Run()
+                cls.current.prepare()
+            except (SettingsError, StorageError) as error:
+                print(error, file=sys.stderr)
+                raise SystemExit(_TASK_FAILED) from None
         return cls.current
+
+    @classmethod
+    def end(cls) -> None:
+        """Say the last words of the run of this process, and let go of everything it holds."""
+        run, cls.current = cls.current, None
+        if run is None:
+            return
+        atexit.unregister(cls.end)
+        try:
+            cls.at_end(run)
+        finally:
+            run.close()
 
     @property
     def seconds(self) -> float:
@@ -76,14 +98,12 @@ class Run:
         return self._client.counts.snapshot() if self._client else dict.fromkeys(COUNTED, 0)
 
     def work_on(self, snapshot: Snapshot) -> None:
-        """Note a snapshot that tasks of this run build, and sweep what killed runs left there."""
+        """Note a snapshot that tasks of this run build."""
         if snapshot in self.snapshots:
             return
         self.snapshots.append(snapshot)
-        shards = [snapshot.shards(endpoint) for endpoint in ("overall", "standard", "group")]
-        places = [snapshot.published_folder(kind) for kind in ("illuminate", "views")]
-        receipts = snapshot.receipt("").parent
-        for folder in (snapshot.work, snapshot.results, receipts, *shards, *places):
+        for folder in snapshot.written:
+            self._lock.note(str(folder.absolute()))
             files.sweep(folder)
 
     def raise_if_stopped(self) -> None:
@@ -100,11 +120,14 @@ class Run:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, self._on_signal)
-        files.sweep(self._folders.runs)
+        if config.paths().group_readable:
+            files.let_group_read()
+        for folder in (self._folders.runs, *self._lock.unfinished):
+            files.sweep(folder)
         if self.is_demo:
             log.info("Demo district: every student and result is made up (no base URL is set).")
             ensure_inputs(self._folders.inputs)
-        atexit.register(self._finish)
+        atexit.register(Run.end)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self.stop.is_set():  # asked a second time: at once
@@ -113,15 +136,12 @@ class Run:
         self.stop.set()
         log.warning("Stopping: finished shards are kept, run again to go on.")
 
-    def _finish(self) -> None:
-        from pipeline.tasks import record
-
-        try:
-            record.finish(self)
-        finally:
-            self._open.close()
-            if self._signal is not None:
-                _die_of(self._signal)
+    def close(self) -> None:
+        """Disconnect, free the data folder, and end by the signal that asked for the end."""
+        self._open.close()
+        self._lock.close()
+        if self._signal is not None:
+            _die_of(self._signal)
 
 
 @luigi.Task.event_handler(luigi.Event.FAILURE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.simulator import SMALL, District, Fault, Server, serving
+from pipeline.simulator import SMALL, District, Fault, Server, serving, write_inputs
 from pipeline.years import SchoolYear
 from tests.functional import oracle
 from tests.functional.conftest import Workplace
@@ -221,9 +221,11 @@ def test_work_on_another_server_is_not_mixed_in(
 ) -> None:
     """Another source is asked for everything."""
     other = District.make(2, SMALL)
+    write_inputs(other, ran.folder / "other")
+    rosters = f"{ran.folder}/other/Student_Rosters_{{year}}.txt"
     with serving(other) as server:
         ran.point_at(server)
-        assert ran.run().returncode == 0
+        assert ran.run(STUDENT_ROSTERS=rosters).returncode == 0
         assert len(asked_for(server)) == 3 * len(oracle.catalogue_ids(other))
     rows = oracle.read_csv(ran.data / "illuminate/23-24/assessment_results_combined_historical.csv")
     assert rows == oracle.combined(other, oracle.catalogue_ids(other))

@@ -20,7 +20,7 @@ from pipeline.illuminate.client import Limits
 from pipeline.years import SchoolYear
 
 ROOT = Path(__file__).parents[2]
-SECTIONS = (config.illuminate, config.paths, config.years, config.build)
+SECTIONS = (config.illuminate, config.paths, config.years, config.checks, config.build)
 
 
 @pytest.fixture(autouse=True)
@@ -316,6 +316,16 @@ def test_the_newer_scheme_is_taken_where_both_are_given():
     assert config.credentials(OAUTH1 | OAUTH2) == OAuth2Credentials("an-id", "hush-2")
 
 
+def test_a_secret_file_that_everybody_can_open_is_refused(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("hush-4")
+    file.chmod(0o604)
+    environ = {"ILLUMINATE_CLIENT_ID": "an-id", "ILLUMINATE_CLIENT_SECRET_FILE": str(file)}
+    with pytest.raises(SettingsError, match="everybody on this machine can open") as error:
+        config.credentials(environ)
+    assert "hush-4" not in str(error.value)
+
+
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 @pytest.mark.parametrize("scheme", [OAUTH2, OAUTH1], ids=["OAuth 2", "OAuth 1"])
 def test_each_secret_may_stand_in_a_file_and_the_end_of_its_line_is_no_part_of_it(
@@ -324,6 +334,7 @@ def test_each_secret_may_stand_in_a_file_and_the_end_of_its_line_is_no_part_of_i
     environ = {}
     for name, value in scheme.items():
         (tmp_path / name).write_bytes(f"{value}{end}".encode())
+        (tmp_path / name).chmod(0o640)
         environ[f"{name}_FILE"] = str(tmp_path / name)
     assert config.credentials(environ) == config.credentials(scheme)
 

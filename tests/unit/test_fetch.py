@@ -136,12 +136,23 @@ def test_nothing_is_asked_after_an_unforeseen_error():
     assert asked == ["0", "1", "2"]
 
 
-def test_an_error_of_whoever_watches_ends_the_run():
+def test_an_error_of_whoever_watches_ends_the_run_without_asking_for_the_rest():
+    asked, released = [], threading.Event()
+
+    def fetch_one(assessment_id):
+        asked.append(assessment_id)
+        if assessment_id != "0":
+            assert released.wait(10)
+        return entry(assessment_id)
+
     def on_done(outcome):
+        # By then the pool waits for the one shard that is being fetched.
+        threading.Timer(0.2, released.set).start()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(entry, on_done=on_done)
+        fetch(fetch_one, threads=1, on_done=on_done)
+    assert len(asked) < len(IDS)
 
 
 def test_the_failure_names_each_failed_assessment_with_its_reason_and_what_was_kept():

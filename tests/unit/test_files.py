@@ -1,5 +1,6 @@
 """Files: a reader sees the old content or the new, and only its owner sees any."""
 
+import errno
 import os
 import stat
 
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline import files
+from pipeline.errors import StorageError
 from pipeline.files import Fingerprint
 
 ONE_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -58,7 +60,7 @@ def test_new_content_takes_the_place_of_the_old(path):
 
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])
 def test_an_error_leaves_the_old_content_and_no_temporary_file(path, error):
-    with pytest.raises(error):
+    with pytest.raises(StorageError if error is OSError else error):
         write_half(path, error)
     assert path.read_text() == "old"
     assert names(path.parent) == ["table.csv"]
@@ -72,7 +74,10 @@ def test_an_error_leaves_nothing_where_nothing_was(tmp_path):
 
 def test_a_file_that_cannot_be_replaced_leaves_no_temporary_file(tmp_path):
     (tmp_path / "taken").mkdir()
-    with pytest.raises(OSError, match="taken"), files.replacing(tmp_path / "taken") as temporary:
+    with (
+        pytest.raises(StorageError, match="taken"),
+        files.replacing(tmp_path / "taken") as temporary,
+    ):
         temporary.write_text("new")
     assert names(tmp_path) == ["taken"]
 
@@ -80,13 +85,16 @@ def test_a_file_that_cannot_be_replaced_leaves_no_temporary_file(tmp_path):
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_disk_that_fails_leaves_the_old_content(path, monkeypatch, step):
     def fail(*_args, **_kwargs):
-        raise OSError("input/output error")
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     if step == "fsync":
         monkeypatch.setattr(os, "fsync", fail)
     else:
         monkeypatch.setattr("pathlib.Path.replace", fail)
-    with pytest.raises(OSError, match="input/output"), files.replacing(path) as temporary:
+    with (
+        pytest.raises(StorageError, match="Input/output error"),
+        files.replacing(path) as temporary,
+    ):
         temporary.write_text("new")
     monkeypatch.undo()
     assert path.read_text() == "old"

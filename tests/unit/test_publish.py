@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import files
+from pipeline.errors import StorageError
 from pipeline.publish import Marker, publish
 from tests.helpers import fail_at
 
@@ -190,7 +191,7 @@ def test_a_table_that_was_not_built_changes_nothing(place):
     built = {place.work / "new" / name: place.out / name for name in NEW}
     (place.work / "new" / "illuminate").mkdir(parents=True)
     next(iter(built)).write_text("new a")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(StorageError):
         publish(built, place.marker, build="new", run="", about={})
     assert place.contents == OLD
     assert place.fits

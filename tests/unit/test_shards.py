@@ -1,5 +1,6 @@
 """Shards: whole and what their name says, or not used."""
 
+import errno
 import itertools
 import os
 import random
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline import shards
-from pipeline.errors import ShardError
+from pipeline.errors import ShardError, StorageError
 from pipeline.shards import Origin, Reply
 from pipeline.tables import SHARD_ORDER
 from pipeline.years import Window
@@ -123,11 +124,11 @@ def test_a_shard_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypat
     entry, path = write(tmp_path)
 
     def fail(handle):
-        raise OSError("no space left on device")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(StorageError, match="the disk is full"):
             write(tmp_path, replace(REPLY, rows=REPLY.rows[:1]))
     assert shards.find(tmp_path, ORIGIN, "77") == entry
     assert [each.name for each in tmp_path.iterdir()] == [path.name]

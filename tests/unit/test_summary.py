@@ -54,6 +54,7 @@ def record(outcome="published", **changes):
         "is_made_up": False,
         "seconds": 12.5,
         "included_ids": [],
+        "let_pass": "",
         "excluded_ids": [],
         "failures": [],
         "steps": steps(),

@@ -1,0 +1,156 @@
+"""What looks wrong is not published: rows that are gone, an empty district, another roster."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.simulator import SMALL, District, Fault, Server, serving
+from pipeline.years import SchoolYear
+from tests.functional import oracle
+from tests.functional.conftest import REPOSITORY, Workplace
+from tests.functional.test_reruns import newest_record
+
+YEAR = SchoolYear(2023)
+
+
+@pytest.fixture
+def changing(place: Workplace) -> Iterator[Server]:
+    """A district of its own that was published once, its snapshot then forgotten."""
+    with serving(District.make(size=SMALL)) as server:
+        place.point_at(server)
+        assert place.run().returncode == 0
+        assert place.look("forget", "--year", "23-24").returncode == 0
+        yield server
+
+
+def everything(place: Workplace) -> dict[str, bytes]:
+    """What people see, the marker included."""
+    return oracle.content(place.data / "illuminate") | oracle.content(place.data / "views")
+
+
+def largest(server: Server) -> str:
+    """The assessment with most results by standard."""
+    district = server.district
+    rows = {
+        i: len(district.results("standard", i, YEAR.first_day, YEAR.last_day))
+        for i in oracle.catalogue_ids(district)
+    }
+    return max(rows, key=lambda i: rows[i])
+
+
+def test_rows_that_are_gone_stop_the_run_and_are_named(place: Workplace, changing: Server) -> None:
+    """Even when another assessment grew by more; let pass once, by the number, it is recorded."""
+    before = everything(place)
+    victim = largest(changing)
+    changing.faults.add(
+        Fault("set_fields", {"results": [], "num_results": 0, "num_pages": 0}, "standard", victim)
+    )
+    changing.district.add_assessment("Gr 5 Math Unit 1", year=YEAR, students=90, standards=12)
+    done = place.run()
+    assert done.returncode == 30
+    assert "combined has not shrunk" in done.stdout
+    assert f"assessment {victim} had" in done.stdout
+    assert everything(place) == before
+
+    gone = done.stdout.split("combined has not shrunk, ")[1].split(" rows gone")[0].replace(",", "")
+    too_few = place.run("--publish-allow-shrink", f"combined={int(gone) - 1}")
+    assert too_few.returncode == 30
+    assert everything(place) == before
+
+    let = place.run("--publish-allow-shrink", f"combined={gone}")
+    assert let.returncode == 0, let.stdout
+    assert f"combined={gone} rows gone, by --publish-allow-shrink" in let.stdout
+    assert json.loads(newest_record(place))["let_pass"] == f"combined={gone}"
+    assert place.run().returncode == 0  # the new set is what the next run is compared with
+
+
+def test_an_allowance_is_no_standing_switch(place: Workplace, changing: Server) -> None:
+    config = (REPOSITORY / "luigi.cfg").read_text(encoding="utf-8")
+    own = place.folder / "own.cfg"
+    own.write_text(f"{config}\n[publish]\nallow_shrink=combined=99999\n", encoding="utf-8")
+    done = place.run(LUIGI_CONFIG_PATH=str(own))
+    assert done.returncode == 30
+    assert "on the command line of that one run" in done.stderr
+
+
+def test_an_empty_catalogue_after_a_full_one_stops_the_run(
+    place: Workplace, changing: Server
+) -> None:
+    before = everything(place)
+    changing.faults.add(Fault("empty_catalogue", endpoint="catalogue"))
+    done = place.run()
+    assert done.returncode == 30
+    assert "catalogue has not shrunk" in done.stdout
+    assert everything(place) == before
+
+
+def test_a_district_without_results_yet_is_a_success(place: Workplace, server: Server) -> None:
+    """Nothing was published before, so there is nothing to miss."""
+    server.faults.add(Fault("empty_catalogue", endpoint="catalogue"))
+    done = place.run()
+    assert done.returncode == 0, done.stdout
+    path = place.data / "illuminate/23-24/assessment_results_combined_historical.csv"
+    assert oracle.read_csv(path) == []
+
+
+def test_another_districts_roster_stops_the_run(place: Workplace, server: Server) -> None:
+    roster = place.folder / "roster.txt"
+    roster.write_text(
+        "STUDENTS.Student_Number\tSTUDENTS.Grade_Level\n" + "99000001\t4\n", encoding="utf-8"
+    )
+    done = place.run(STUDENT_ROSTERS=str(roster))
+    assert done.returncode == 30
+    assert "the roster is the right one" in done.stdout
+    assert place.published() == {}
+    assert "99000001" not in done.stdout + done.stderr
+    lower = place.run("--checks-roster-floor", "0", STUDENT_ROSTERS=str(roster))
+    assert lower.returncode == 0
+
+
+def test_a_roster_that_knows_far_fewer_than_last_time_stops_the_run(
+    place: Workplace, server: Server
+) -> None:
+    assert place.run().returncode == 0
+    before = everything(place)
+    source = place.environment["STUDENT_ROSTERS"].replace("{year}", "23-24")
+    with open(source, encoding="utf-8") as file:  # noqa: PTH123
+        head, *lines = file.read().splitlines()
+    half = place.folder / "half.txt"
+    half.write_text("\n".join([head, *lines[::2]]), encoding="utf-8")
+    done = place.run("--checks-roster-floor", "0.1", STUDENT_ROSTERS=str(half))
+    assert done.returncode == 30
+    assert "last time it was" in done.stdout
+    assert everything(place) == before
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_everything_is_open_to_its_owner_only_under_any_umask(
+    place: Workplace, server: Server, umask: int
+) -> None:
+    done = place.finish(
+        place.start("sh", "-c", f"umask {umask:04o}; {run_command()}", PYTHONDONTWRITEBYTECODE="1")
+    )
+    assert done.returncode == 0, done.stderr
+    assert modes(place) == {(0o700, True), (0o600, False)}
+
+
+def test_the_group_may_read_when_it_is_let(place: Workplace, server: Server) -> None:
+    assert place.run("--paths-group-readable").returncode == 0
+    found = modes(place)
+    assert found <= {(0o750, True), (0o640, False), (0o700, True), (0o600, False)}
+    for path in (*place.data.glob("*/23-24/*"), place.data / "views"):
+        assert path.stat().st_mode & 0o040, path
+
+
+def run_command() -> str:
+    from tests.functional.conftest import LUIGI
+
+    return f"exec {LUIGI} --module pipeline RunAll --year 23-24"
+
+
+def modes(place: Workplace) -> set[tuple[int, bool]]:
+    return {
+        (path.stat().st_mode & 0o777, path.is_dir())
+        for path in (place.data, *place.data.rglob("*"))
+    }

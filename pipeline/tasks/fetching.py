@@ -9,6 +9,7 @@ import luigi
 
 from pipeline import config, files, shards
 from pipeline.catalogue import SCHEMA, Catalogue
+from pipeline.errors import FetchError, IlluminateError
 from pipeline.fetch import Outcome, failure, fetch_shards
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, Endpoint, group
 from pipeline.illuminate.pages import Result
@@ -51,7 +52,13 @@ class FetchMetadata(PipelineTask):
         """Ask, and keep what was delivered."""
         run = Run.begin()
         before = run.counts()
-        result = run.client.catalogue()
+        try:
+            result = run.client.catalogue()
+        except IlluminateError as error:
+            raise FetchError(
+                f"The catalogue could not be read: {error}. What was fetched before is kept and "
+                "nothing was published; run again."
+            ) from None
         rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
         catalogue = Catalogue(
             source=source_name(),

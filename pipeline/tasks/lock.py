@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from luigi.interface import PidLockAlreadyTakenExit
@@ -38,13 +39,17 @@ class Lock:
             raise PidLockAlreadyTakenExit from None
         self.unfinished = [Path(line) for line in before[1:]]
         """The folders in which a run was at work when it was killed."""
-        self._file.truncate(0)
-        self.note(str(os.getpid()))
 
-    def note(self, line: str) -> None:
-        """Write a folder down as one that this run writes in."""
-        self._file.write(f"{line}\n")
+    def note(self, folders: Iterable[Path]) -> None:
+        """Write down who holds the data folder and where it writes, in place of what stood there.
+
+        Until then the notes of a run that was killed stay, so sweep before.
+        """
+        lines = [str(os.getpid()), *(str(folder.absolute()) for folder in folders)]
+        self._file.truncate(0)
+        self._file.write("\n".join(lines) + "\n")
         self._file.flush()
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Free the data folder; all that was begun in it is finished."""

@@ -103,8 +103,8 @@ class Run:
             return
         self.snapshots.append(snapshot)
         for folder in snapshot.written:
-            self._lock.note(str(folder.absolute()))
             files.sweep(folder)
+        self._lock.note(folder for known in self.snapshots for folder in known.written)
 
     def raise_if_stopped(self) -> None:
         """Begin nothing new once the run was asked to stop.
@@ -124,6 +124,7 @@ class Run:
             files.let_group_read()
         for folder in (self._folders.runs, *self._lock.unfinished):
             files.sweep(folder)
+        self._lock.note([])
         if self.is_demo:
             log.info("Demo district: every student and result is made up (no base URL is set).")
             ensure_inputs(self._folders.inputs)

@@ -18,6 +18,7 @@ YEAR = "23-24"
 
 # One clean environment for every command, so that no variable of this machine is a setting.
 _KEPT = (
+    "PYTHONPATH",
     "PATH",
     "HOME",
     "LANG",

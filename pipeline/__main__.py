@@ -3,6 +3,8 @@
 import argparse
 import datetime as dt
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.years import SchoolYear
@@ -85,7 +87,7 @@ def _dictionary(_: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from pipeline.simulator import Credentials, District, Protocol, serve_forever
+    from pipeline.simulator import Credentials
 
     credentials = Credentials()
 
@@ -95,6 +97,17 @@ def _simulate(options: argparse.Namespace) -> int:
         write = demo.announce if options.for_parent else demo.explain
         write(base_url, credentials.client_id, credentials.client_secret)
 
+    try:
+        _serve(options, credentials, ready)
+    except OSError as error:
+        print(f"Port {options.port} cannot be used: {error.strerror}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve(options: argparse.Namespace, credentials: Any, ready: Callable[[str], None]) -> None:  # noqa: ANN401
+    from pipeline.simulator import District, Protocol, serve_forever
+
     serve_forever(
         District.make(options.seed),
         Protocol(latency_seconds=options.latency),
@@ -103,7 +116,6 @@ def _simulate(options: argparse.Namespace) -> int:
         ready=ready,
         until_stdin_closes=options.for_parent,
     )
-    return 0
 
 
 def _year(options: argparse.Namespace) -> SchoolYear:

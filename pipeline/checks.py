@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from pipeline.shards import Entry
 from pipeline.verdicts import Check
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _NAMED = 5
 
@@ -25,7 +27,7 @@ def shards_conserved(endpoint: str, shards: Mapping[str, Entry]) -> Check:
 
 
 def table_conserved(
-    name: str, parts: Mapping[str, Mapping[str, Entry]], rows: pl.DataFrame
+    name: str, parts: Mapping[str, Mapping[str, Entry]], rows: "pl.DataFrame"
 ) -> Check:
     """Of every assessment: rows in the shards = rows in the table.
 
@@ -58,19 +60,25 @@ def same_rows(name: str, counts: Mapping[str, int]) -> Check:
     return Check(name, len(set(counts.values())) == 1, note)
 
 
-def count_by_assessment(parquet: Path) -> pl.DataFrame:
+def count_by_assessment(parquet: Path) -> "pl.DataFrame":
     """How many rows a table has per `response_type` and `assessment_id`; column `rows`."""
+    import polars as pl
+
     frame = pl.scan_parquet(parquet).group_by("response_type", "assessment_id")
     return frame.agg(pl.len().alias("rows")).collect(engine="streaming")
 
 
 def count_parquet(path: Path) -> int:
     """How many rows a Parquet file has."""
+    import polars as pl
+
     return int(pl.scan_parquet(path).select(pl.len()).collect().item())
 
 
 def count_csv(path: Path) -> int:
     """How many records a CSV file has, read by the rules of CSV."""
+    import polars as pl
+
     frame = pl.scan_csv(path, infer_schema=False)
     return int(frame.select(pl.len()).collect(engine="streaming").item())
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import luigi
 from luigi.configuration import get_config
 
-from pipeline.errors import SettingsError
+from pipeline.errors import SettingsError, YearError
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.auth import Credentials, OAuth1Credentials, OAuth2Credentials
 from pipeline.illuminate.client import Limits
@@ -180,9 +180,18 @@ def current_year() -> SchoolYear:
     return SchoolYear.parse(years().current)
 
 
-def snapshot(year: SchoolYear, as_of: dt.date) -> Snapshot:
-    """The files of a school year as of a day."""
-    return Snapshot(folders(), year, year.window(as_of), year.suffix(current_year()))
+def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date | None = None) -> Snapshot:
+    """The files of a school year as of a day.
+
+    Raises:
+        YearError: the day is still to come, so that its results cannot be known.
+    """
+    today = today or dt.date.today()  # noqa: DTZ011  the school's own day
+    window = year.window(as_of)
+    if window.end > today:
+        raise YearError(f"--as-of {as_of} is still to come; today is {today}.")
+    provisional = window.end == year.last_day and today <= year.last_day
+    return Snapshot(folders(), year, window, year.suffix(current_year()), provisional)
 
 
 def input_files(year: SchoolYear) -> dict[str, Path | None]:

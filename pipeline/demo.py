@@ -1,9 +1,9 @@
 """Starts the made-up district in a process of its own, to be asked like a real one."""
 
 import json
+import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from pipeline.errors import SettingsError
@@ -64,6 +64,7 @@ def ensure_inputs(folder: Path) -> None:
     from pipeline.simulator import District, write_inputs
 
     make_folder(folder.parent)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".inputs") as unfinished:
-        write_inputs(District.make(), Path(unfinished) / folder.name)
-        (Path(unfinished) / folder.name).rename(folder)
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    write_inputs(District.make(), unfinished)
+    unfinished.rename(folder)

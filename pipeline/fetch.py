@@ -15,16 +15,23 @@ from pipeline.errors import (
 )
 from pipeline.shards import Entry
 
-_NAMED = 20
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one shard: its manifest entry, or the reason why there is none."""
+    """What became of one shard: its manifest entry, or the reason why there is none.
+
+    A shard that was not asked for, or not to the end, because the run ended has not failed.
+    """
 
     assessment_id: str
     entry: Entry | None
     reason: str = ""
+    was_asked: bool = True
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was asked for in vain."""
+        return self.entry is None and self.was_asked
 
 
 def fetch_shards(
@@ -41,25 +48,12 @@ def fetch_shards(
     run is stopped, the shards that are left get an outcome that says so.
     """
     halt = _Halt(stop)
-
-    def attempt(assessment_id: str) -> Outcome:
-        if halt.reason:
-            return Outcome(assessment_id, None, f"not asked: {halt.reason}")
-        try:
-            return Outcome(assessment_id, fetch_one(assessment_id))
-        except (AuthError, OutageError, StorageError, StoppedError) as error:
-            halt.because(str(error))
-            return Outcome(assessment_id, None, str(error))
-        except PipelineError as error:
-            return Outcome(assessment_id, None, str(error))
-        except BaseException:
-            # A full disk, or a mistake in the code: nothing else would go better.
-            halt.because("the run ended")
-            raise
-
     outcomes = []
     with ThreadPoolExecutor(threads, thread_name_prefix="fetch") as pool:
-        futures = [pool.submit(attempt, assessment_id) for assessment_id in assessment_ids]
+        futures = [
+            pool.submit(_attempt, assessment_id, fetch_one, halt)
+            for assessment_id in assessment_ids
+        ]
         try:
             for future in as_completed(futures):
                 outcomes.append(future.result())
@@ -68,6 +62,23 @@ def fetch_shards(
             halt.because("the run ended")
             raise
     return outcomes
+
+
+def _attempt(assessment_id: str, fetch_one: Callable[[str], Entry], halt: "_Halt") -> Outcome:
+    if halt.reason:
+        return Outcome(assessment_id, None, halt.reason, was_asked=False)
+    try:
+        return Outcome(assessment_id, fetch_one(assessment_id))
+    except (AuthError, OutageError, StorageError, StoppedError) as error:
+        halt.because(str(error))
+        stopped = isinstance(error, StoppedError)
+        return Outcome(assessment_id, None, str(error), was_asked=not stopped)
+    except PipelineError as error:
+        return Outcome(assessment_id, None, str(error))
+    except BaseException:
+        # A mistake in the code: nothing else would go better.
+        halt.because("the run ended")
+        raise
 
 
 class _Halt:
@@ -86,14 +97,27 @@ class _Halt:
 
 
 def failure(endpoint: str, outcomes: Sequence[Outcome]) -> FetchError:
-    """The error that names each failed assessment of an endpoint, with its reason."""
-    failed = sorted((o for o in outcomes if o.entry is None), key=lambda o: o.assessment_id)
-    kept = len(outcomes) - len(failed)
-    lines = [f"  {endpoint} of assessment {o.assessment_id}: {o.reason}" for o in failed]
+    """The error that names each failed assessment of an endpoint, by reason."""
+    missing = [outcome for outcome in outcomes if outcome.entry is None]
+    lines = [
+        f"  {endpoint} of assessment {', '.join(ids)}: {reason}"
+        for reason, ids in _by_reason([o for o in missing if o.failed]).items()
+    ]
+    lines += [
+        f"  {len(ids):,} {endpoint} shards were not asked for: {reason}"
+        for reason, ids in _by_reason([o for o in missing if not o.failed]).items()
+    ]
     return FetchError(
-        f"{len(failed)} of {len(outcomes)} {endpoint} shards could not be fetched:\n"
+        f"{len(missing):,} of {len(outcomes):,} {endpoint} shards could not be fetched:\n"
         + "\n".join(lines)
-        + f"\n{kept} were fetched now and are kept; nothing was published. "
-        "Run again to ask for the missing ones only; an assessment that never succeeds can be "
-        "left out with [illuminate] exclude_ids."
+        + f"\n  {len(outcomes) - len(missing):,} were fetched now and are kept; nothing was "
+        "published. Run again to ask for the missing ones only; an assessment that never "
+        "succeeds can be left out with [illuminate] exclude_ids."
     )
+
+
+def _by_reason(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.assessment_id):
+        reasons.setdefault(outcome.reason, []).append(outcome.assessment_id)
+    return reasons

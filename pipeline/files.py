@@ -15,6 +15,7 @@ import msgspec
 from pipeline.errors import StorageError
 
 _TEMPORARY = ".partial"
+_OURS = re.compile(r"\..+\.[0-9]+-[0-9]+\.partial", re.DOTALL)
 _serial = itertools.count()
 
 T = TypeVar("T")
@@ -173,8 +174,9 @@ def sweep(folder: Path) -> int:
     """Remove what killed runs left half written in `folder`; how many files that were."""
     if not folder.is_dir():
         return 0
-    hidden = list(folder.glob(f".*{_TEMPORARY}"))
+    hidden = [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]
     leftovers = [path for path in hidden if not path.is_dir()]
-    for file in leftovers:
-        file.unlink(missing_ok=True)
+    with storing(folder):
+        for file in leftovers:
+            file.unlink(missing_ok=True)
     return len(leftovers)

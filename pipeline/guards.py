@@ -5,22 +5,26 @@ when the server itself suddenly declares less, or when the roster is another yea
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from pipeline.errors import SettingsError
+from pipeline.errors import CheckError, SettingsError
 from pipeline.verdicts import Check
 
-GUARDED = ("combined", "group", "catalogue")
+GUARDED = ("combined", "group")
 """The tables whose rows are counted per assessment."""
 
+CATALOGUE = "catalogue"
+"""The catalogue, guarded when it is fetched: one that shrank is not even kept."""
+
+_NAMES = (*GUARDED, CATALOGUE)
 _NAMED = 5
 _ALLOWANCE = re.compile(r"([a-z]+)=([0-9]+)")
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """What a published set held: per table of GUARDED the rows of each assessment, and students.
+    """What a published set held: per guarded table the rows of each assessment, and students.
 
     `students` counts those with results, `matched` those of them on the roster; both are None
     where no roster was configured.
@@ -45,9 +49,9 @@ def parse_allowance(text: str) -> dict[str, int]:
     allowed: dict[str, int] = {}
     for part in filter(None, text.replace(" ", "").split(",")):
         match = _ALLOWANCE.fullmatch(part)
-        if match is None or match[1] not in GUARDED:
+        if match is None or match[1] not in _NAMES:
             raise SettingsError(
-                f"--publish-allow-shrink is {text!r}; write a table ({', '.join(GUARDED)}) and "
+                f"--publish-allow-shrink is {text!r}; write a table ({', '.join(_NAMES)}) and "
                 "a number of rows, like combined=120."
             )
         allowed[match[1]] = int(match[2])
@@ -69,7 +73,7 @@ def not_shrunk(
     Assessments that were left out on purpose do not count.
 
     Args:
-        table: its name in GUARDED.
+        table: its name.
         before: the rows per assessment that are published.
         now: the rows per assessment that are to be published.
         left_out: the assessments that are excluded by a setting.
@@ -107,3 +111,20 @@ def roster_fits(now: Counted, before: float | None, *, floor: float, drop: float
         note += f", last time it was {before:.0%} of them"
     least = max(floor, (before or 0.0) - drop)
     return Check(name, now.share >= least, note)
+
+
+def stop_at(guards: Sequence[Check]) -> None:
+    """Stop the run at guards that do not agree.
+
+    Raises:
+        CheckError: names each of them, and what can be done.
+    """
+    wrong = [guard for guard in guards if not guard.ok]
+    if wrong:
+        found = "; ".join(f"not so: {guard.name}, {guard.note}" for guard in wrong)
+        raise CheckError(
+            f"Nothing was published ({found}). What was published before is unchanged and all "
+            "shards are kept. If the server was at fault, make refresh fetches the year anew; "
+            "rows that are rightly gone are let pass once with --publish-allow-shrink TABLE=ROWS; "
+            "a roster must be that of the year."
+        )

@@ -51,17 +51,23 @@ class Folders:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The files of one school year as of one day."""
+    """The files of one school year as of one day.
+
+    Until the last day of a year is over, its snapshot is `provisional`: what is fetched that day
+    is never taken for the whole year.
+    """
 
     folders: Folders
     year: SchoolYear
     window: Window
     suffix: str
+    provisional: bool = False
 
     @property
     def work(self) -> Path:
         """What is fetched and built, before it is published."""
-        return self.folders.data / "work" / str(self.year) / self.window.end.isoformat()
+        day = self.window.end.isoformat() + ("-provisional" if self.provisional else "")
+        return self.folders.data / "work" / str(self.year) / day
 
     @property
     def metadata(self) -> Path:

@@ -5,22 +5,26 @@ Its metadata says what it holds. A reply without rows is a shard without rows.
 
 Parquet has no digest of its own, and a reader that meets a damaged file may crash. So each shard
 is sealed: its metadata holds the SHA-256 of all its bytes, taken while the seal was blank, and no
-shard is parsed before its seal was found whole.
+shard is parsed before its bytes were found whole.
 """
 
 import hashlib
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-import polars as pl
 
 from pipeline import files
 from pipeline.errors import ShardError
 from pipeline.tables import SHARD_ORDER
 from pipeline.years import Window
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SCHEMA = 1
 _PROOF = "illuminate_shard"
@@ -33,11 +37,15 @@ _PLAIN_ID = re.compile(r"[0-9a-z_-]{1,64}")
 
 @dataclass(frozen=True)
 class Origin:
-    """What a shard was asked of: the source by name, the endpoint, and the window of dates."""
+    """What a shard was asked of: the source by name, the endpoint, and the window of dates.
+
+    `renamed` are the API's names of fields that are called otherwise in the shard.
+    """
 
     source: str
     endpoint: str
     window: Window
+    renamed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +147,26 @@ def is_intact(folder: Path, assessment_id: str, entry: Entry) -> bool:
     return entry.file.fits(folder / file_name(assessment_id))
 
 
-def _canonical(endpoint: str, reply: Reply) -> pl.DataFrame:
+def verify(folder: Path, entries: Mapping[str, Entry]) -> None:
+    """See that shards are byte for byte what a manifest says, before a table is built of them.
+
+    Raises:
+        ShardError: one is not. Its time of change is set anew, so that the next run reads it
+            again, finds it damaged, and fetches it.
+    """
+    for assessment_id, entry in entries.items():
+        path = folder / file_name(assessment_id)
+        if files.sha256(path) != entry.file.sha256:
+            path.touch()
+            raise ShardError(
+                f"The {folder.name} shard of assessment {assessment_id} was damaged on disk; "
+                "nothing was published. Run again: only it is fetched anew."
+            )
+
+
+def _canonical(endpoint: str, reply: Reply) -> "pl.DataFrame":
+    import polars as pl
+
     values = zip(*reply.rows, strict=True) if reply.rows else ([] for _ in reply.columns)
     frame = pl.DataFrame(
         dict(zip(reply.columns, values, strict=True)),
@@ -150,7 +177,7 @@ def _canonical(endpoint: str, reply: Reply) -> pl.DataFrame:
     return frame.sort(first + rest) if frame.height else frame
 
 
-def _sealed(frame: pl.DataFrame, proof: _Proof) -> bytes:
+def _sealed(frame: "pl.DataFrame", proof: _Proof) -> bytes:
     metadata = {_PROOF: msgspec.json.encode(proof).decode(), _SEAL: _BLANK.decode()}
     buffer = io.BytesIO()
     frame.write_parquet(buffer, metadata=metadata, statistics=False)
@@ -162,6 +189,8 @@ def _sealed(frame: pl.DataFrame, proof: _Proof) -> bytes:
 
 def _read_proof(content: bytes) -> _Proof | None:
     """The metadata of a whole shard; None when it was written under another schema."""
+    import polars as pl
+
     text = pl.read_parquet_metadata(content)[_PROOF]
     try:
         proof = msgspec.json.decode(text, type=_Proof)

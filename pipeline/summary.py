@@ -10,6 +10,7 @@ _HEADLINES = {
     "published": "published.",
     "up to date": "everything is up to date; nothing was changed.",
     "failed": "FAILED; what was published before is unchanged.",
+    "not finished": "not finished; what was published before is unchanged.",
     "stopped": "stopped; finished shards are kept, run again to go on.",
 }
 _BUILT_BY = {"combined": "CombineResults", "group": "CombineGroup", "view": "ResultsView"}

@@ -100,9 +100,8 @@ class BuiltTarget(luigi.Target):
         """The receipt as it is now."""
         return Receipt.read(self.receipt_path)
 
-    def sign(self, facts: Mapping[str, Any], run: str) -> None:
-        """Leave a receipt for the files as they are now."""
-        recipe = self._recipe()
+    def sign(self, recipe: Recipe | None, facts: Mapping[str, Any], run: str) -> None:
+        """Leave a receipt for the files as they are now, made by `recipe`."""
         if recipe is None:
             raise RuntimeError("a step cannot be signed before its inputs are there")
         made = {path.name: files.Fingerprint.of(path) for path in self.paths}

@@ -37,7 +37,7 @@ ROWS = (
 ONLY_IMPORTED_BY = {
     "simulator": {"__main__", "demo"},
     "config": {"__init__", "__main__", "tasks", "commands"},
-    "demo": {"__main__", "tasks"},
+    "demo": {"__main__", "tasks", "commands"},
 }
 
 # Units that may import nothing of the pipeline but these.

@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Callable
 
 from pipeline import config, roster, rules
-from pipeline.errors import PipelineError
+from pipeline.demo import ensure_inputs
+from pipeline.errors import PipelineError, SettingsError
 from pipeline.files import make_folder
+from pipeline.illuminate.auth import OAuth2Credentials
 from pipeline.tasks.connection import Connection
 
 _NEEDED_BYTES = 1 << 30
@@ -15,9 +17,11 @@ _NEEDED_BYTES = 1 << 30
 
 def examine() -> int:
     """Print a line per thing tried; 0 when all is well, else 1."""
+    if config.is_demo():
+        ensure_inputs(config.folders().inputs)
     print("Settings (command line > environment > luigi.cfg > default):")
     for section, name, value, origin in config.describe():
-        shown = "(none)" if value in ("", ()) else value
+        shown = _shown(name, value)
         print(f"  [{section}] {name} = {shown}, from {origin}".replace("from default", "default"))
     print("Tried:")
     failed = False
@@ -30,6 +34,28 @@ def examine() -> int:
     return 1 if failed else 0
 
 
+def _shown(name: str, value: object) -> object:
+    if name == "base_url" and value:
+        try:
+            return config.address().base
+        except SettingsError:
+            return "(not usable)"  # it may hold a password
+    return "(none)" if value in ("", ()) else value
+
+
+def _credentials() -> str:
+    if config.is_demo():
+        return "none are needed for the demo district"
+    found = config.credentials()
+    kind = "OAuth 2" if isinstance(found, OAuth2Credentials) else "OAuth 1"
+    names = [
+        name
+        for name in os.environ
+        if name.startswith("ILLUMINATE_") and name != "ILLUMINATE_BASE_URL"
+    ]
+    return f"{kind}, from {', '.join(sorted(names))}"
+
+
 def _python() -> str:
     return f"{platform.python_version()} on {platform.system()}"
 
@@ -38,7 +64,7 @@ def _district() -> str:
     with Connection() as client:
         count = client.count_assessments()
     who = "the demo district" if config.is_demo() else config.address().base
-    return f"{who} answers, its catalogue has {count:,} assessments"
+    return f"{who} answers, its catalogue has {count:,} lines"
 
 
 def _roster() -> str:
@@ -74,6 +100,7 @@ def _disk() -> str:
 
 _TRIALS: dict[str, Callable[[], str]] = {
     "Python": _python,
+    "credentials": _credentials,
     "district": _district,
     "roster": _roster,
     "title rules": _rules,

@@ -15,6 +15,10 @@ def forget(year: SchoolYear, as_of: dt.date) -> int:
         if not snapshot.work.exists():
             print(f"There is no snapshot of {year} as of {snapshot.window.end} to forget.")
             return 0
-        shutil.rmtree(snapshot.work)
+        # A half removed snapshot must never be taken for one to resume.
+        forgotten = snapshot.work.with_name(f".{snapshot.work.name}.forgotten")
+        shutil.rmtree(forgotten, ignore_errors=True)
+        snapshot.work.rename(forgotten)
+        shutil.rmtree(forgotten)
     print(f"Forgot the snapshot of {year} as of {snapshot.window.end}; published files stay.")
     return 0

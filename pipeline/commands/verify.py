@@ -1,4 +1,4 @@
-"""Every digest and every count again, from the bytes on disk; nothing is asked or changed."""
+"""Every digest and every count again, from the bytes on disk; nothing is asked."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -7,11 +7,10 @@ from pathlib import Path
 from pipeline import files, shards
 from pipeline.errors import ShardError
 from pipeline.publish import Marker
-from pipeline.tables import TABLES
 from pipeline.tasks import record
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.fetching import FetchScores
-from pipeline.tasks.publishing import Publish, run_checks
+from pipeline.tasks.publishing import CheckTables, Publish, run_checks
 from pipeline.years import SchoolYear
 
 _NAMED = 5
@@ -24,7 +23,7 @@ def verify(year: SchoolYear, as_of: dt.date) -> int:
     """Print a line per thing looked at; 0 when all of it is whole, else 1."""
     publish = Publish(year=year, as_of=as_of)
     wrong = 0
-    for what, faults in _findings(publish):
+    for what, faults in (*_files(publish), *_counts(publish)):
         wrong += bool(faults)
         more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
         print(f"  {what}: " + (", ".join(faults[:_NAMED]) + more if faults else "whole"))
@@ -32,15 +31,20 @@ def verify(year: SchoolYear, as_of: dt.date) -> int:
     return 1 if wrong else 0
 
 
-def _findings(publish: Publish) -> Iterator[Finding]:
+def _files(publish: Publish) -> Iterator[Finding]:
     for endpoint in record.ENDPOINTS:
         yield _shards(publish.at(FetchScores, endpoint=endpoint))
     for step in record.STEPS:
         yield _step(publish.at(step))
     yield _published(publish)
-    if all(path.exists() for table in TABLES for path in publish.snapshot.built(table)):
-        for check in run_checks(publish):
-            yield f"{check.name} ({check.note})", [] if check.ok else ["no"]
+
+
+def _counts(publish: Publish) -> Iterator[Finding]:
+    if not publish.at(CheckTables).up_to_date():
+        yield "counts", ["not compared, because not all tables are there and whole"]
+        return
+    for check in run_checks(publish):
+        yield f"{check.name} ({check.note})", [] if check.ok else ["no"]
 
 
 def _shards(task: FetchScores) -> Finding:
@@ -55,6 +59,7 @@ def _shards(task: FetchScores) -> Finding:
             found = shards.check(target.folder, target.origin, assessment_id)
         except ShardError as error:
             faults.append(str(error))
+            _have_it_read_again(target.folder / shards.file_name(assessment_id))
         else:
             if found.file.sha256 != entry.file.sha256:
                 faults.append(f"{assessment_id} is not the one of the manifest")
@@ -66,11 +71,12 @@ def _step(task: PipelineTask) -> Finding:
     if receipt is None:
         return task.name, ["not built yet"]
     places = {path.name: path for path in task.paths()}
-    return task.name, [
-        f"{name} is damaged or missing"
+    damaged = [
+        name
         for name, made in receipt.made.items()
-        if not _has_digest(made, places[name])
+        if name not in places or not _has_digest(made, places[name])
     ]
+    return task.name, [f"{name} is damaged or missing" for name in damaged]
 
 
 def _published(publish: Publish) -> Finding:
@@ -83,4 +89,13 @@ def _published(publish: Publish) -> Finding:
 
 
 def _has_digest(made: files.Fingerprint, path: Path) -> bool:
-    return path.is_file() and files.sha256(path) == made.sha256
+    if path.is_file() and files.sha256(path) == made.sha256:
+        return True
+    _have_it_read_again(path)
+    return False
+
+
+def _have_it_read_again(path: Path) -> None:
+    """Let the next run look into a damaged file whose size and time of change are as they were."""
+    if path.is_file():
+        path.touch()

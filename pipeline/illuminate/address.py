@@ -46,6 +46,11 @@ class Address:
         return cls(f"{parts.scheme}://{shown}{f':{port}' if port else ''}{path}")
 
     @property
+    def is_loopback(self) -> bool:
+        """Whether it is on this machine."""
+        return _is_loopback(urlsplit(self.base).hostname or "")
+
+    @property
     def token_url(self) -> str:
         """Where OAuth 2 tokens are given out."""
         return f"{self.base}/?OAuth2_AccessToken"

@@ -159,7 +159,7 @@ def token_form(credentials: OAuth2Credentials) -> dict[str, str]:
     }
 
 
-def read_token(status: int, body: bytes) -> tuple[str, float]:
+def read_token(status: int, body: bytes, retry_after: float | None = None) -> tuple[str, float]:
     """The token and its life in seconds, from the reply to a token request.
 
     Raises:
@@ -172,8 +172,9 @@ def read_token(status: int, body: bytes) -> tuple[str, float]:
             "ILLUMINATE_CLIENT_SECRET"
         )
     if status != requests.codes.ok:
-        raise TransientError(f"the token request was answered with {status}")
+        raise TransientError(f"the token request was answered with {status}", retry_after)
     try:
+        body.decode()  # what the decoder passes over must be UTF-8 as well
         token = msgspec.json.decode(body, type=_Token)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise TransientError("the token reply holds no access_token") from None

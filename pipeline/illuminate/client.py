@@ -94,7 +94,10 @@ class Client:
         self._stop = stop or threading.Event()
         self._watch = Watch(self._stop)
         self._local = threading.local()
-        self._proxies = get_environ_proxies(address.base, no_proxy=None)
+        # No proxy stands between this machine and itself.
+        self._proxies = (
+            {} if address.is_loopback else get_environ_proxies(address.base, no_proxy=None)
+        )
         self._verify = requests.Session().merge_environment_settings(
             address.base, {}, None, None, None
         )["verify"]
@@ -124,9 +127,8 @@ class Client:
             IlluminateError: the catalogue could not be read whole.
         """
         result = self._read(CATALOGUE, {})
-        ids = [row[result.columns.index("assessment_id")] for row in result.rows]
-        if len(set(ids)) != len(ids) or None in ids:
-            raise WalkError("the catalogue names an assessment twice with different contents")
+        if result.rows:
+            _check_ids([row[result.columns.index("assessment_id")] for row in result.rows])
         return result
 
     def results(self, endpoint: Endpoint, assessment_id: str, window: Window) -> pages.Result:
@@ -180,6 +182,8 @@ class Client:
         **what: Any,  # noqa: ANN401  passed on to requests
     ) -> tuple[requests.Response, bytes]:
         """Send once, and read the whole reply, within the limits."""
+        if self._stop.is_set():
+            raise StoppedError("the run was asked to stop")
         self._wait_for_the_rate()
         line, session = self._thread()
         self.counts.add("requests" if method == "GET" else "tokens")
@@ -250,8 +254,14 @@ class Client:
 
     def _fetch_token(self, credentials: OAuth2Credentials) -> tuple[str, float]:
         form = token_form(credentials)
-        response, body = self._send("POST", self._address.token_url, data=form, auth=_unsigned)
-        return read_token(response.status_code, body)
+        try:
+            response, body = self._send("POST", self._address.token_url, data=form, auth=_unsigned)
+        except (ResponseError, TransientError) as error:
+            raise type(error)(f"the token request failed: {error}") from None
+        if response.status_code == requests.codes.ok:
+            _check_is_json(response, body)
+        wait = parse_retry_after(response.headers.get("Retry-After"))
+        return read_token(response.status_code, body, wait)
 
 
 def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -302,6 +312,13 @@ def _check_asked(result: pages.Result, assessment_id: str, window: Window) -> No
     dates = {row[taken] for row in result.rows}
     if any(_is_date(text) and not first <= text <= last for text in dates if text is not None):
         raise ResponseError(f"rows came that are dated outside of {first} to {last}")
+
+
+def _check_ids(ids: list[str | None]) -> None:
+    if not all(ids):
+        raise ResponseError("it has an assessment without an id")
+    if len(set(ids)) != len(ids):
+        raise WalkError("it names an assessment twice with different contents")
 
 
 def _is_date(text: str) -> bool:

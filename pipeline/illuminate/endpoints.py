@@ -7,6 +7,7 @@ GET, answer in pages, and send every scalar as text or null.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pipeline.errors import SettingsError
 from pipeline.years import Window
 
 _STUDENT = ("local_student_id", "first_name", "last_name", "middle_name", "date_taken")
@@ -67,7 +68,15 @@ def group(id_field: str = "reporting_group_id", label_field: str = "reporting_gr
     """The endpoint of results by reporting group.
 
     No public source shows how its two own fields are called, so their names are settings.
+
+    Raises:
+        SettingsError: a name is that of another field.
     """
+    if id_field == label_field or {id_field, label_field} & set(OVERALL.fields):
+        raise SettingsError(
+            f"reporting_group_id_field {id_field!r} and reporting_group_field {label_field!r} "
+            "must name two fields of their own."
+        )
     endpoint = _results(
         "group", "AssessmentAggregateStudentResponsesGroup", (id_field, label_field), set()
     )

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import tenacity
 
-from pipeline.errors import OutageError, StoppedError, TransientError
+from pipeline.errors import AuthError, OutageError, StoppedError, TransientError
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +126,7 @@ class Retrying:
     ) -> None:
         self._allowance = Allowance()
         self._tries = tries
+        self._over: AuthError | OutageError | None = None
         self._pause = pause
         self._stop = stop
         self._on_retry = on_retry
@@ -139,13 +140,23 @@ class Retrying:
         )
 
     def call(self, attempt: Callable[[], T]) -> T:
-        """Run `attempt`; the last TransientError is raised when it never succeeds."""
-        result: T = self._policy.copy()(self._guarded, attempt)
+        """Run `attempt`; the last TransientError is raised when it never succeeds.
+
+        Raises:
+            AuthError, OutageError: this attempt, or one before it, ended all asking in this run.
+        """
+        try:
+            result: T = self._policy.copy()(self._guarded, attempt)
+        except (AuthError, OutageError) as error:
+            self._over = error
+            raise
         self._allowance.succeeded()
         return result
 
     def _guarded(self, attempt: Callable[[], T]) -> T:
         self._pause.wait()
+        if self._over is not None:
+            raise self._over
         return attempt()
 
     def _may_retry(self, state: tenacity.RetryCallState) -> bool:

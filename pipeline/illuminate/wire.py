@@ -17,6 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 _LOOK_EVERY = 0.2
 
@@ -92,14 +93,18 @@ class _Adapter(HTTPAdapter):
 
 def _pools(line: Line) -> dict[str, type[HTTPConnectionPool]]:
     class KnownConnection(HTTPConnection):
-        def connect(self) -> None:
-            super().connect()
-            line.sockets.add(self.sock)
+        """Makes its own socket, so that it is known to the line while it still connects."""
 
-    class KnownHTTPSConnection(HTTPSConnection):
-        def connect(self) -> None:
-            super().connect()
-            line.sockets.add(self.sock)
+        def _new_conn(self) -> socket.socket:
+            try:
+                return _connect(line, self.host, self.port, self.timeout, self.socket_options)
+            except socket.gaierror as error:
+                raise NameResolutionError(self.host, self, error) from error
+            except OSError as error:
+                raise NewConnectionError(self, type(error).__name__) from error
+
+    class KnownHTTPSConnection(KnownConnection, HTTPSConnection):
+        pass
 
     class KnownPool(HTTPConnectionPool):
         ConnectionCls = KnownConnection
@@ -108,6 +113,28 @@ def _pools(line: Line) -> dict[str, type[HTTPConnectionPool]]:
         ConnectionCls = KnownHTTPSConnection
 
     return {"http": KnownPool, "https": KnownHTTPSPool}
+
+
+def _connect(line: Line, host: str, port: int, timeout: Any, options: Any) -> socket.socket:  # noqa: ANN401
+    """Connect to the first address of a host that takes it."""
+    failure: OSError = OSError("no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        sock = socket.socket(family, kind, protocol)
+        line.sockets.add(sock)
+        try:
+            for option in options or []:
+                sock.setsockopt(*option)
+            if isinstance(timeout, int | float):
+                sock.settimeout(timeout)
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failure = error
+        else:
+            return sock
+    raise failure
 
 
 def new_session(line: Line) -> requests.Session:

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import luigi
 
-from pipeline import config
-from pipeline.errors import SettingsError
+from pipeline import config, files
+from pipeline.errors import SettingsError, StorageError
 from pipeline.layout import Snapshot
 from pipeline.targets import BuiltTarget, Recipe
 from pipeline.tasks.run import Run
@@ -69,9 +69,12 @@ class PipelineTask(luigi.Task):
         run = Run.begin()
         try:
             run.work_on(self.snapshot)
-            return self.up_to_date()
-        except SettingsError:
+            if not self.up_to_date():
+                return False
+        except (SettingsError, StorageError):
             return False  # run() meets it again, and fails with its sentence
+        run.completed.add((self.name, self.snapshot))
+        return True
 
     def up_to_date(self) -> bool:
         """Whether this step and all before it are as they would be built now.
@@ -106,8 +109,10 @@ class PipelineTask(luigi.Task):
         run = Run.begin()
         run.raise_if_stopped()
         if not self.output().exists():
-            facts = self.make()
-            self.output().sign(facts, run.id)
+            recipe = self.recipe()  # of now: what changes meanwhile is met by the next run
+            with files.storing(self.snapshot.work):
+                facts = self.make()
+                self.output().sign(recipe, facts, run.id)
 
     def paths(self) -> list[Path]:
         """The files that the step makes."""

@@ -3,7 +3,6 @@
 Heavy libraries are imported where they are used, so that a rerun with nothing to do is quick.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +123,6 @@ class BuildTable(PipelineTask):
 
     def make(self) -> dict[str, Any]:
         """Stream the table into both files."""
-        use_threads()
         from pipeline import build
 
         csv, parquet = self.paths()
@@ -235,12 +233,6 @@ class ResultsView(BuildTable):
         return facts | build.roster_match(self.paths()[1])
 
 
-def use_threads() -> None:
-    """Bound polars' threads, which it decides upon when it is imported."""
-    if count := config.build().threads:
-        os.environ.setdefault("POLARS_MAX_THREADS", str(count))
-
-
 def entries_of(task: PipelineTask, endpoint: str) -> dict[str, shards.Entry]:
     """The manifest entries of an endpoint, in the order of assessment ids."""
     manifest = task.at(FetchScores, endpoint=endpoint).output().manifest
@@ -248,11 +240,16 @@ def entries_of(task: PipelineTask, endpoint: str) -> dict[str, shards.Entry]:
 
 
 def source_of(task: PipelineTask, endpoint: str) -> "Source":
-    """The shards of an endpoint that have rows, for the builders."""
+    """The shards of an endpoint that have rows, for the builders.
+
+    Raises:
+        ShardError: one of them is damaged.
+    """
     from pipeline.build import Source
 
     folder = task.snapshot.shards(endpoint)
     with_rows = {i: entry for i, entry in entries_of(task, endpoint).items() if entry.rows}
+    shards.verify(folder, with_rows)
     columns = dict.fromkeys(name for entry in with_rows.values() for name in entry.columns)
     return Source([folder / shards.file_name(i) for i in with_rows], list(columns))
 

@@ -11,9 +11,11 @@ from pipeline import config, files, shards
 from pipeline.catalogue import SCHEMA, Catalogue
 from pipeline.errors import FetchError, IlluminateError
 from pipeline.fetch import Outcome, failure, fetch_shards
+from pipeline.guards import CATALOGUE, Counted, not_shrunk, parse_allowance, stop_at
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, Endpoint, group
 from pipeline.illuminate.pages import Result
 from pipeline.progress import Steps
+from pipeline.publish import Marker
 from pipeline.shards import Entry, Origin, Reply
 from pipeline.targets import Manifest, ShardsTarget
 from pipeline.tasks.base import PipelineTask
@@ -60,6 +62,7 @@ class FetchMetadata(PipelineTask):
                 "nothing was published; run again."
             ) from None
         rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+        self._guard({row["assessment_id"] or "": 1 for row in rows})
         catalogue = Catalogue(
             source=source_name(),
             window=self.snapshot.window,
@@ -76,6 +79,24 @@ class FetchMetadata(PipelineTask):
             "duplicates": result.duplicates,
             **{name: count - before[name] for name, count in run.counts().items()},
         }
+
+    def _guard(self, now: dict[str, int]) -> None:
+        """See that no assessment is gone that was in the catalogue when it was last published.
+
+        Raises:
+            CheckError: one is; the catalogue is not kept.
+        """
+        before = published_before(self)
+        allowed = parse_allowance(Run.begin().let_pass).get(CATALOGUE, 0)
+        guard = not_shrunk(
+            CATALOGUE,
+            before.rows.get(CATALOGUE, {}) if before else {},
+            now,
+            left_out=config.ids_to_exclude(),
+            tolerance=config.checks().shrink_tolerance,
+            allowed=allowed,
+        )
+        stop_at([guard])
 
     def read(self) -> Catalogue | None:
         """The catalogue, if there is one of this source and window."""
@@ -111,7 +132,12 @@ class FetchScores(PipelineTask):
         return ShardsTarget(
             self.snapshot.manifest(self.endpoint),
             self.snapshot.shards(self.endpoint),
-            Origin(source_name(), self.endpoint, self.snapshot.window),
+            Origin(
+                source_name(),
+                self.endpoint,
+                self.snapshot.window,
+                tuple(self._endpoint().own_names),
+            ),
             self.expected,
         )
 
@@ -144,7 +170,7 @@ class FetchScores(PipelineTask):
         facts = {
             "fetched": len(fetched),
             "kept": len(kept),
-            "failed": len(missing) - len(fetched),
+            "failed": sum(outcome.failed for outcome in outcomes),
             **{name: count - before[name] for name, count in run.counts().items()},
         }
         known = dict(sorted((kept | fetched).items()))
@@ -182,7 +208,7 @@ class FetchScores(PipelineTask):
                 fetch_one,
                 threads=config.threads(),
                 stop=run.stop,
-                on_done=lambda outcome: steps.step(failed=outcome.entry is None),
+                on_done=lambda outcome: steps.step(failed=outcome.failed),
             )
 
     def _endpoint(self) -> Endpoint:
@@ -195,6 +221,14 @@ class FetchScores(PipelineTask):
         # Luigi puts these two in place while the task runs.
         self.set_progress_percentage(percentage)  # type: ignore[misc]
         self.set_status_message(text)  # type: ignore[misc]
+
+
+def published_before(task: PipelineTask) -> Counted | None:
+    """What is published of the same source; None where nothing is."""
+    marker = Marker.read(task.snapshot.marker)
+    if marker is None or marker.about.get("source") != source_name():
+        return None
+    return marker.counted
 
 
 def _reply(result: Result, endpoint: Endpoint) -> Reply:

@@ -66,4 +66,7 @@ def read_overrides(path: Path | None) -> Any:  # noqa: ANN401
 def _content(path: Path | None) -> str:
     if path is None:
         return _NONE
-    return files.sha256(path) if path.is_file() else "missing"
+    try:
+        return files.sha256(path)
+    except OSError:
+        return "unreadable"  # make() meets it, and says so in a sentence

@@ -1,5 +1,6 @@
 """One run at a time in a data folder."""
 
+import contextlib
 import fcntl
 import os
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 from luigi.interface import PidLockAlreadyTakenExit
 
 from pipeline import files
+
+_ALREADY_RUNNING = 10
 
 
 class Lock:
@@ -22,6 +25,7 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         files.make_folder(path.parent)
         with files.storing(path):
             self._file = path.open("a+", encoding="utf-8", errors="replace")
@@ -36,7 +40,7 @@ class Lock:
                 f"{path.parent}; nothing was changed. Wait until it ends.",
                 file=sys.stderr,
             )
-            raise PidLockAlreadyTakenExit from None
+            raise PidLockAlreadyTakenExit(_ALREADY_RUNNING) from None
         self.unfinished = [Path(line) for line in before[1:]]
         """The folders in which a run was at work when it was killed."""
 
@@ -46,15 +50,18 @@ class Lock:
         Until then the notes of a run that was killed stay, so sweep before.
         """
         lines = [str(os.getpid()), *(str(folder.absolute()) for folder in folders)]
-        self._file.truncate(0)
-        self._file.write("\n".join(lines) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with files.storing(self._path):
+            self._file.truncate(0)
+            self._file.write("\n".join(lines) + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Free the data folder; all that was begun in it is finished."""
-        self._file.truncate(0)
-        self._file.close()
+        with contextlib.suppress(OSError):  # what cannot be written now was said before
+            self._file.truncate(0)
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> "Lock":
         """Hold it for a block."""

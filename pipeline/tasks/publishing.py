@@ -8,7 +8,15 @@ import luigi
 
 from pipeline import checks, config, files
 from pipeline.errors import CheckError
-from pipeline.guards import GUARDED, Counted, not_shrunk, parse_allowance, roster_fits
+from pipeline.guards import (
+    CATALOGUE,
+    GUARDED,
+    Counted,
+    not_shrunk,
+    parse_allowance,
+    roster_fits,
+    stop_at,
+)
 from pipeline.publish import Marker, publish
 from pipeline.shards import Entry
 from pipeline.tables import COMBINED, GROUP, TABLES, VIEW
@@ -22,7 +30,7 @@ from pipeline.tasks.building import (
     entries_of,
 )
 from pipeline.tasks.connection import source_name
-from pipeline.tasks.fetching import FetchMetadata
+from pipeline.tasks.fetching import FetchMetadata, published_before
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
 from pipeline.verdicts import Check
@@ -152,7 +160,7 @@ class Publish(PipelineTask):
         rows = {
             "combined": _add_up(entries_of(self, "overall"), entries_of(self, "standard")),
             "group": _add_up(entries_of(self, "group")),
-            "catalogue": {
+            CATALOGUE: {
                 str(row["assessment_id"]): 1 for row in (catalogue.assessments if catalogue else [])
             },
         }
@@ -167,7 +175,7 @@ class Publish(PipelineTask):
         Raises:
             CheckError: a guard stops the run.
         """
-        before = self._published_before()
+        before = published_before(self)
         chosen = config.checks()
         found = [
             not_shrunk(
@@ -184,29 +192,6 @@ class Publish(PipelineTask):
         found.append(roster_fits(now, share, floor=chosen.roster_floor, drop=chosen.roster_drop))
         stop_at(found)
 
-    def _published_before(self) -> Counted | None:
-        """What is published of the same source."""
-        marker = Marker.read(self.snapshot.marker)
-        if marker is None or marker.about.get("source") != source_name():
-            return None
-        return marker.counted
-
-
-def stop_at(guards: list[Check]) -> None:
-    """Stop the run at guards that do not agree.
-
-    Raises:
-        CheckError: names each of them, and how a loss that is right is let pass.
-    """
-    wrong = [guard for guard in guards if not guard.ok]
-    if wrong:
-        found = "; ".join(f"not so: {guard.name}, {guard.note}" for guard in wrong)
-        raise CheckError(
-            f"Nothing was published ({found}). What was published before is unchanged and all "
-            "shards are kept. Rows that are rightly gone are let pass once with "
-            "--publish-allow-shrink TABLE=ROWS; another roster may be needed for the year."
-        )
-
 
 def _add_up(*parts: Mapping[str, Entry]) -> dict[str, int]:
     """Rows per assessment over several endpoints, of those that have any."""
@@ -220,6 +205,10 @@ def _add_up(*parts: Mapping[str, Entry]) -> dict[str, int]:
 
 class RunAll(PipelineTask):
     """Everything: from the API to published tables, for one school year."""
+
+    def complete(self) -> bool:
+        """Whether there is nothing to do, down to the published set."""
+        return self.at(Publish).complete()
 
     def requires(self) -> list[PipelineTask]:
         """The published set follows from all the rest."""

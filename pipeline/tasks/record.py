@@ -14,7 +14,7 @@ from pipeline.targets import Manifest, Receipt
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.fetching import FetchMetadata
 from pipeline.tasks.inputs import ReadInputs
-from pipeline.tasks.publishing import TABLE_STEPS, CheckTables
+from pipeline.tasks.publishing import TABLE_STEPS, CheckTables, Publish
 
 if TYPE_CHECKING:
     from pipeline.tasks.run import Run
@@ -55,7 +55,7 @@ def compose(run: "Run", snapshot: Snapshot) -> dict[str, Any]:
     marker = Marker.read(snapshot.marker)
     return {
         "run": run.id,
-        "outcome": _outcome(run, marker),
+        "outcome": _outcome(run, snapshot, marker),
         "year": str(snapshot.year),
         "as_of": snapshot.window.end.isoformat(),
         "is_made_up": run.is_demo,
@@ -79,12 +79,14 @@ def latest(folder: Path, year: str) -> dict[str, Any] | None:
     return files.read_json(paths[-1], dict) if paths else None
 
 
-def _outcome(run: "Run", marker: Marker | None) -> str:
+def _outcome(run: "Run", snapshot: Snapshot, marker: Marker | None) -> str:
     if run.stop.is_set():
         return "stopped"
     if run.failures:
         return "failed"
-    return "published" if marker is not None and marker.run == run.id else "up to date"
+    if marker is not None and marker.run == run.id:
+        return "published"
+    return "up to date" if (Publish.__name__, snapshot) in run.completed else "not finished"
 
 
 def _plain(error: BaseException) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import datetime as dt
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
@@ -30,6 +31,7 @@ from pipeline.tasks.messages import print_lines
 log = logging.getLogger("pipeline")
 
 _TASK_FAILED = 30
+_FILES_OF_OUR_OWN = 64
 
 
 class Run:
@@ -44,11 +46,14 @@ class Run:
         self.stop = threading.Event()
         self.failures: list[tuple[str, BaseException]] = []
         self.snapshots: list[Snapshot] = []
+        self.completed: set[tuple[str, Snapshot]] = set()
         # Luigi forgets the command line before the run's last words.
         self.is_demo = config.is_demo()
         self.included_ids = config.ids_to_include()
         self.excluded_ids = config.ids_to_exclude()
         self.let_pass = config.allowed_shrink()
+        if count := config.build().threads:
+            os.environ["POLARS_MAX_THREADS"] = str(count)  # read once, when polars is imported
         self._folders = config.folders()
         self._began = time.monotonic()
         self._signal: int | None = None
@@ -117,9 +122,13 @@ class Run:
 
     def prepare(self) -> None:
         """Make ready for signals, for what killed runs left, and for the end."""
+        # Polars takes SIGINT for itself when it is imported, so it comes before our handlers.
+        import polars  # noqa: F401
+
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, self._on_signal)
+        self._check_open_files()
         if config.paths().group_readable:
             files.let_group_read()
         for folder in (self._folders.runs, *self._lock.unfinished):
@@ -129,6 +138,15 @@ class Run:
             log.info("Demo district: every student and result is made up (no base URL is set).")
             ensure_inputs(self._folders.inputs)
         atexit.register(Run.end)
+
+    def _check_open_files(self) -> None:
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        needed = _FILES_OF_OUR_OWN + 4 * config.threads()
+        if most != resource.RLIM_INFINITY and most < needed:
+            raise StorageError(
+                f"This process may open {most} files and needs {needed}; raise the limit "
+                "(ulimit -n) and run again. Nothing was changed."
+            )
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self.stop.is_set():  # asked a second time: at once
@@ -145,6 +163,7 @@ class Run:
             _die_of(self._signal)
 
 
+@luigi.Task.event_handler(luigi.Event.BROKEN_TASK)
 @luigi.Task.event_handler(luigi.Event.FAILURE)
 def _note_failure(task: luigi.Task, error: BaseException) -> None:
     Run.begin().failures.append((task.get_task_family(), error))

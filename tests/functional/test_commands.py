@@ -67,9 +67,30 @@ def test_verify_finds_every_kind_of_harm(place: Workplace) -> None:
         done = place.look("verify", *YEAR)
         assert done.returncode == 1, victim
         assert victim.name in done.stdout
-        victim.write_bytes(data)
-        os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert place.run().returncode == 0  # what verify found, the next run mends
     assert place.look("verify", *YEAR).returncode == 0
+
+
+def test_a_failed_check_stops_before_publishing(place: Workplace) -> None:
+    """Counts that do not add up are named, and what was published before stays."""
+    assert place.run().returncode == 0
+    before = place.published()
+    manifest = place.work / "scores-overall.json"
+    text = manifest.read_text(encoding="utf-8")
+    at = text.index('"declared": ', text.index('"shards"')) + len('"declared": ')
+    manifest.write_text(f"{text[:at]}9{text[at:]}", encoding="utf-8")
+    (place.work / "checks.json").unlink()
+    done = place.run()
+    assert done.returncode == 30
+    assert "A check failed before publishing (overall shards hold" in done.stdout
+    assert place.published() == before
+
+
+def test_doctor_shows_no_password_of_an_address(place: Workplace) -> None:
+    place.environment["ILLUMINATE_BASE_URL"] = "https://bob:hunter2@x.example.org/live"
+    done = place.look("doctor")
+    assert done.returncode == 1
+    assert "hunter2" not in done.stdout + done.stderr
 
 
 def test_verify_before_any_run(place: Workplace) -> None:

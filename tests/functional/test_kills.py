@@ -18,7 +18,8 @@ def finished(place: Workplace, server: Server) -> set[tuple[str, str]]:
     """The shards on disk that are whole."""
     found = set()
     for endpoint in ("overall", "standard", "group"):
-        origin = Origin(Address.parse(server.base_url).base, endpoint, WINDOW)
+        renamed = ("reporting_group_id", "reporting_group") if endpoint == "group" else ()
+        origin = Origin(Address.parse(server.base_url).base, endpoint, WINDOW, renamed)
         for assessment_id in {str(row["assessment_id"]) for row in server.district.catalogue}:
             if shards.find(place.shards(endpoint), origin, assessment_id):
                 found.add((endpoint, assessment_id))

@@ -92,6 +92,26 @@ def test_one_shard_damaged(ran: Workplace, server: Server) -> None:
     assert ran.published() == before
 
 
+def test_damage_that_left_no_trace_stops_the_table_that_would_be_built(
+    ran: Workplace, server: Server, inputs: Path
+) -> None:
+    """Also with size and time as they were; the run after fetches that shard and is right."""
+    before = ran.published()
+    victim = max(ran.shards("standard").glob("*.parquet"), key=lambda p: p.stat().st_size)
+    data, status = bytearray(victim.read_bytes()), victim.stat()
+    data[len(data) // 3] ^= 1
+    victim.write_bytes(data)
+    os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
+    (ran.work / "results" / "assessment_results_combined_historical.csv").unlink()
+    done = ran.run()
+    assert done.returncode == 30
+    assert f"standard shard of assessment {victim.stem} was damaged on disk" in done.stdout
+    assert ran.published() == before
+    assert ran.run().returncode == 0
+    assert asked_for(server) == {("standard", victim.stem)}
+    assert ran.published() == before
+
+
 def test_manifests_deleted(ran: Workplace, server: Server) -> None:
     """Shards prove by themselves that they are whole; nothing is asked again."""
     before = ran.published()

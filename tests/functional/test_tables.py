@@ -136,6 +136,16 @@ def test_group_fields_by_other_names(place: Workplace, district: District) -> No
     check_tables(place, district)
 
 
+def test_group_fields_that_are_other_fields_are_refused(place: Workplace) -> None:
+    done = place.run("--illuminate-reporting-group-field", "performance_band_label")
+    assert done.returncode == 30
+    assert "must name two fields of their own" in done.stdout
+
+
+def test_a_proxy_is_not_asked_for_this_machine(place: Workplace) -> None:
+    assert place.run(http_proxy="http://127.0.0.1:9", no_proxy="").returncode == 0
+
+
 def test_small_tables(place: Workplace, district: District) -> None:
     """Catalogue, labels and unmapped titles."""
     assert place.run().returncode == 0

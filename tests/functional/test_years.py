@@ -68,6 +68,14 @@ def test_a_finished_year_is_asked_for_up_to_its_last_day(place: Workplace, serve
     assert asked == {("2023-07-01", "2024-06-30")}
 
 
+def test_a_day_that_is_still_to_come_is_refused(place: Workplace, server: Server) -> None:
+    """Its snapshot would be taken for the whole year ever after."""
+    done = place.finish(place.start_run("--year", "98-99", "--as-of", "2099-06-30"))
+    assert done.returncode == 30
+    assert "is still to come" in done.stdout + done.stderr
+    assert server.log == []
+
+
 def test_a_running_year_has_a_snapshot_for_each_day(place: Workplace, server: Server) -> None:
     """Within a day a rerun asks nothing; on another day everything is asked up to that day."""
     assert place.run("--as-of", "2023-12-31").returncode == 0

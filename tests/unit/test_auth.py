@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from pipeline.errors import AuthError, StoppedError, TransientError
+from pipeline.errors import AuthError, OutageError, StoppedError, TransientError
 from pipeline.illuminate import auth
 from pipeline.illuminate.auth import (
     OAuth1Credentials,
@@ -214,7 +214,6 @@ def test_a_token_request_that_is_refused_is_an_error_of_the_credentials(server, 
         Fault("status", 500),
         Fault("status", 503),
         Fault("status", 404),
-        Fault("html"),
         Fault("redirect"),
         Fault("missing_field"),
         Fault("set_fields", {"access_token": None}),
@@ -238,6 +237,13 @@ def test_a_token_reply_that_cannot_be_used_may_be_asked_for_again(server, connec
     client = connect(server)
     assert client.count_assessments() == len(server.district.catalogue)
     assert tokens(server) == 2
+
+
+def test_a_web_page_in_place_of_a_token_ends_the_run_with_a_hint(server, connect):
+    server.faults.add(Fault("html", endpoint="token"))
+    with pytest.raises(OutageError, match="ILLUMINATE_BASE_URL must be like"):
+        connect(server).count_assessments()
+    assert tokens(server) == 1
 
 
 def test_a_token_reply_that_is_redirected_is_not_followed(server, connect):

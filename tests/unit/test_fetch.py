@@ -97,10 +97,12 @@ def test_a_lost_cause_ends_the_asking_and_every_shard_still_has_an_outcome(error
     assert asked == ["0", "1", "2", "3"]
     by_id = {outcome.assessment_id: outcome for outcome in outcomes}
     assert sorted(by_id) == sorted(IDS)
-    assert by_id["3"] == Outcome("3", None, "no entry")
+    asked_in_vain = not isinstance(error, StoppedError)
+    assert by_id["3"] == Outcome("3", None, "no entry", was_asked=asked_in_vain)
     assert by_id["2"].entry
     rest = [by_id[assessment_id] for assessment_id in IDS[4:]]
-    assert {(outcome.entry, outcome.reason) for outcome in rest} == {(None, "not asked: no entry")}
+    assert {(outcome.entry, outcome.reason) for outcome in rest} == {(None, "no entry")}
+    assert not any(outcome.was_asked for outcome in rest)
 
 
 def test_stop_leaves_the_rest_unasked_and_keeps_what_is_done():
@@ -117,7 +119,7 @@ def test_stop_leaves_the_rest_unasked_and_keeps_what_is_done():
     assert asked == IDS[:6]
     assert [outcome.assessment_id for outcome in outcomes if outcome.entry] == IDS[:6]
     assert {outcome.reason for outcome in outcomes if not outcome.entry} == {
-        "not asked: the run was asked to stop"
+        "the run was asked to stop"
     }
 
 
@@ -159,12 +161,12 @@ def test_the_failure_names_each_failed_assessment_with_its_reason_and_what_was_k
     outcomes = [
         Outcome("9", None, "the server answered 500"),
         Outcome("10", entry("10")),
-        Outcome("11", None, "not asked: the run was asked to stop"),
+        Outcome("11", None, "the run was asked to stop", was_asked=False),
     ]
     text = str(failure("standard", outcomes))
     assert text.startswith("2 of 3 standard shards")
     assert "standard of assessment 9: the server answered 500" in text
-    assert "standard of assessment 11: not asked: the run was asked to stop" in text
+    assert "1 standard shards were not asked for: the run was asked to stop" in text
     assert "assessment 10" not in text
     assert "1 were fetched now and are kept" in text
     assert "nothing was published" in text

@@ -22,7 +22,7 @@ class Built:
         self.paths = [folder / "t.csv", folder / "t.parquet"]
         for path in self.paths:
             path.write_text(f"content of {path.name}")
-        self.target.sign({"rows": 3}, "a run")
+        self.target.sign(self.recipe, {"rows": 3}, "a run")
 
     @property
     def target(self):
@@ -114,7 +114,7 @@ def test_a_step_that_makes_one_file_less_is_stale(built):
 def test_files_are_complete_again_once_they_are_signed_again(built):
     built.paths[0].write_text("something else")
     built.recipe = msgspec.structs.replace(RECIPE, version=2)
-    built.target.sign({}, "a run")
+    built.target.sign(built.recipe, {}, "a run")
     assert built.target.exists()
 
 
@@ -128,13 +128,13 @@ def test_a_receipt_tells_what_was_made_counted_and_by_which_run(built):
 def test_a_step_cannot_be_signed_before_its_inputs_are_there(built):
     built.recipe = None
     with pytest.raises(RuntimeError, match="inputs"):
-        built.target.sign({}, "a run")
+        built.target.sign(built.recipe, {}, "a run")
 
 
 def test_a_step_cannot_be_signed_before_its_files_are_there(built):
     built.paths[1].unlink()
     with pytest.raises(FileNotFoundError):
-        built.target.sign({}, "a run")
+        built.target.sign(built.recipe, {}, "a run")
 
 
 # Digests.
@@ -144,10 +144,10 @@ def test_a_receipts_digest_follows_from_the_content_of_its_files_alone(built):
     first = Receipt.read(built.receipt).digest
     os.utime(built.paths[0], ns=(1, 1))
     built.recipe = msgspec.structs.replace(RECIPE, version=2)
-    built.target.sign({"rows": 4}, "another run")
+    built.target.sign(built.recipe, {"rows": 4}, "another run")
     assert Receipt.read(built.receipt).digest == first
     built.paths[0].write_text("something else")
-    built.target.sign({"rows": 3}, "a run")
+    built.target.sign(built.recipe, {"rows": 3}, "a run")
     assert Receipt.read(built.receipt).digest != first
 
 

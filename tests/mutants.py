@@ -1,0 +1,263 @@
+"""Proof that the tests can fail: one-line breaks, each of which a named test must notice.
+
+`make mutants` applies each break to a copy of the code, runs the tests named beside it, and
+reports which breaks were noticed. It exits 1 when one was not, or when a line to break is gone.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+LEFT_OUT = shutil.ignore_patterns(".venv", ".git", "data", "__pycache__", ".*_cache", ".hypothesis")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A break: what it does, the line before and after it, and the tests that must notice."""
+
+    what: str
+    file: str
+    before: str
+    after: str
+    tests: str
+
+
+MUTANTS = (
+    Mutant(
+        "write in place",
+        "files.py",
+        "    temporary = temporary_beside(path)\n    make_folder(path.parent)",
+        "    temporary = path\n    path.unlink(missing_ok=True)\n    make_folder(path.parent)",
+        "tests/unit/test_files.py",
+    ),
+    Mutant(
+        "skip fsync",
+        "files.py",
+        "        os.fsync(handle)\n",
+        "        pass\n",
+        "tests/unit/test_files.py tests/unit/test_shards.py",
+    ),
+    Mutant(
+        "believe num_pages",
+        "illuminate/pages.py",
+        "        if received != declared:",
+        "        if False:",
+        "tests/unit/test_pages.py",
+    ),
+    Mutant(
+        "never advance the page",
+        "illuminate/client.py",
+        '"page": str(number)',
+        '"page": "1"',
+        "tests/unit/test_client.py",
+    ),
+    Mutant(
+        "drop a page",
+        "illuminate/pages.py",
+        "len(self.pages) >= self.pages[0].num_pages",
+        "len(self.pages) >= max(1, self.pages[0].num_pages - 1)",
+        "tests/unit/test_pages.py",
+    ),
+    Mutant(
+        "believe __count",
+        "illuminate/pages.py",
+        "if any(row.get(COUNT_FIELD, str(total)) != str(total) for row in rows):",
+        "if False:",
+        "tests/unit/test_pages.py",
+    ),
+    Mutant(
+        "take a repeated page",
+        "illuminate/pages.py",
+        "if any(page.repeats(other) for other in self.pages):",
+        "if False:",
+        "tests/unit/test_pages.py",
+    ),
+    Mutant(
+        "take rows that moved between pages",
+        "illuminate/pages.py",
+        "    if first.moved:",
+        "    if False:",
+        "tests/unit/test_pages.py",
+    ),
+    Mutant(
+        "drop duplicates uncounted",
+        "illuminate/pages.py",
+        "declared - len(distinct)",
+        "0",
+        "tests/unit/test_pages.py",
+    ),
+    Mutant(
+        "renew a token without comparing it",
+        "illuminate/auth.py",
+        "            if signer is not self._bearer:\n                return\n",
+        "",
+        "tests/unit/test_auth.py",
+    ),
+    Mutant(
+        "pause one thread only",
+        "illuminate/retry.py",
+        "            self._until = max(self._until, time.monotonic() + seconds)",
+        "            self._stop.wait(seconds)",
+        "tests/unit/test_retry.py",
+    ),
+    Mutant(
+        "wait however long Retry-After says",
+        "illuminate/retry.py",
+        "        if seconds > self._longest:",
+        "        if False:",
+        "tests/unit/test_retry.py -k longer_than",
+    ),
+    Mutant(
+        "print the text of a reply",
+        "illuminate/pages.py",
+        'raise TransientError("the reply is not complete JSON in UTF-8") from None',
+        'raise TransientError(f"not JSON: {content!r}") from None',
+        "tests/unit/test_client.py tests/unit/test_pages.py",
+    ),
+    Mutant(
+        "believe the dates of rows",
+        "illuminate/client.py",
+        "    if any(_is_date(text) and not first <= text <= last",
+        "    if any(_is_date(text) and False",
+        "tests/unit/test_client.py",
+    ),
+    Mutant(
+        "plain open",
+        "files.py",
+        "    file = 0o600\n",
+        "    file = 0o644\n",
+        "tests/unit/test_files.py",
+    ),
+    Mutant(
+        "skip the seal of a shard",
+        "shards.py",
+        "    if not _seal_is_whole(content):",
+        "    if False:",
+        "tests/unit/test_shards.py -k single_byte",
+    ),
+    Mutant(
+        "skip the digest of a file",
+        "files.py",
+        "            return as_it_was or sha256(path) == self.sha256",
+        "            return True",
+        "tests/unit/test_files.py",
+    ),
+    Mutant(
+        "complete by existence only",
+        "targets.py",
+        "            and receipt.recipe == self._recipe()\n",
+        "",
+        "tests/unit/test_targets.py",
+    ),
+    Mutant(
+        "use a shard of another source",
+        "shards.py",
+        "(proof.origin, proof.assessment_id) != (origin, assessment_id)",
+        "proof.assessment_id != assessment_id",
+        "tests/unit/test_shards.py",
+    ),
+    Mutant(
+        "publish before the checks",
+        "tasks/publishing.py",
+        "        return [self.at(CheckTables)]\n",
+        "        return [self.at(step) for step in TABLE_STEPS]\n",
+        "tests/functional/test_failures.py -k record_tells",
+    ),
+    Mutant(
+        "ignore the shrink guard",
+        "guards.py",
+        "    wrong = [guard for guard in guards if not guard.ok]\n",
+        "    wrong: list[Check] = []\n",
+        "tests/functional/test_guards.py -k gone",
+    ),
+    Mutant(
+        "compare totals only",
+        "guards.py",
+        "    total = sum(lost.values())",
+        "    total = max(0, sum(before.values()) - sum(now.values()))",
+        "tests/unit/test_guards.py",
+    ),
+    Mutant(
+        "no lock",
+        "tasks/lock.py",
+        "            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "            pass",
+        "tests/functional/test_failures.py -k second_run",
+    ),
+    Mutant(
+        "let a failed shard pass",
+        "tasks/fetching.py",
+        "        if len(fetched) < len(missing):",
+        "        if False:",
+        "tests/functional/test_failures.py -k do_not_stop",
+    ),
+    Mutant(
+        "make odd numbers zero",
+        "build.py",
+        "is_finite()).then(text)",
+        "is_finite()).then(text).otherwise(pl.lit('0'))",
+        "tests/unit/test_build.py",
+    ),
+    Mutant(
+        "let spreadsheets run text",
+        "build.py",
+        """    return frame.with_columns(
+        pl.when(text.str.contains(_FORMULA))""",
+        """    return frame.with_columns(
+        pl.when(text.str.contains("never"))""",
+        "tests/unit/test_build.py",
+    ),
+)
+
+
+def main() -> int:
+    """Try every break; 0 when each was noticed."""
+    missed = [mutant.what for mutant in MUTANTS if not noticed(mutant)]
+    print(f"{len(MUTANTS) - len(missed)} of {len(MUTANTS)} breaks were noticed.")
+    if missed:
+        print("Not noticed: " + ", ".join(missed))
+    return 1 if missed else 0
+
+
+def noticed(mutant: Mutant) -> bool:
+    """Whether the tests fail on a copy of the code with the break in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(REPOSITORY, copy, ignore=LEFT_OUT)
+        file = copy / "pipeline" / mutant.file
+        text = file.read_text(encoding="utf-8")
+        if mutant.before not in text:
+            print(f"gone     {mutant.what}: the line to break is not in {mutant.file}")
+            return False
+        file.write_text(text.replace(mutant.before, mutant.after, 1), encoding="utf-8")
+        found = run_tests(copy, mutant.tests)
+    print(f"{'noticed' if found else 'MISSED '}  {mutant.what} ({mutant.tests})", flush=True)
+    return found
+
+
+def run_tests(copy: Path, tests: str) -> bool:
+    """Whether at least one of the tests fails, or hangs, on the copy."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests.split()]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=copy,
+            env=os.environ | {"PYTHONPATH": str(copy)},
+            capture_output=True,
+            timeout=300,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return True
+    if done.returncode not in {0, 1}:
+        raise SystemExit(f"the tests {tests} could not be run:\n{done.stdout.decode()}")
+    return done.returncode == 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run status verify doctor refresh test mutants check format simulate dictionary lock clean
+.PHONY: help run status verify doctor refresh test crash mutants check format simulate dictionary lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ simulate: $(VENV)/.run ## Serve the demo district on port 8080
 test: $(VENV)/.test ## Format check, lint, types and every test
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+crash: $(VENV)/.test ## 200 kills and twenty rounds of power cuts (a quarter of an hour)
+	@KILLS=200 $(BIN)/python -m pytest -q tests/crash/test_kill_nine.py
+	@CRASH_ROUNDS=20 $(BIN)/python -m pytest -q tests/crash/test_power_cut.py
 
 mutants: $(VENV)/.test ## Break the code in 26 ways and see a test notice each (some minutes)
 	@$(BIN)/python tests/mutants.py

@@ -105,14 +105,18 @@ class PipelineTask(luigi.Task):
         return receipt.digest if receipt else None
 
     def run(self) -> None:
-        """Make the files and sign them, unless what came before turned out the same."""
+        """Luigi's order to do the step."""
         run = Run.begin()
         run.raise_if_stopped()
+        with files.storing(self.snapshot.work):
+            self.bring_up_to_date(run)
+
+    def bring_up_to_date(self, run: Run) -> None:
+        """Make the files and sign them, unless what came before turned out the same."""
         if not self.output().exists():
             recipe = self.recipe()  # of now: what changes meanwhile is met by the next run
-            with files.storing(self.snapshot.work):
-                facts = self.make()
-                self.output().sign(recipe, facts, run.id)
+            facts = self.make()
+            self.output().sign(recipe, facts, run.id)
 
     def paths(self) -> list[Path]:
         """The files that the step makes."""

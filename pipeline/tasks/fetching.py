@@ -155,10 +155,9 @@ class FetchScores(PipelineTask):
         manifest = self.output().manifest
         return manifest.digest if manifest else None
 
-    def run(self) -> None:
+    def bring_up_to_date(self, run: Run) -> None:
         """Fetch what is missing, and write down what is there."""
-        run, target = Run.begin(), self.output()
-        run.raise_if_stopped()
+        target = self.output()
         if target.exists():
             return
         expected = self.expected() or []

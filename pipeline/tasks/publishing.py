@@ -129,10 +129,9 @@ class Publish(PipelineTask):
         recipe = self.recipe()
         return PublishedTarget(self.snapshot.marker, recipe.digest if recipe else None)
 
-    def run(self) -> None:
+    def bring_up_to_date(self, run: Run) -> None:
         """Rename everything into place; the marker comes last."""
-        run, snapshot = Run.begin(), self.snapshot
-        run.raise_if_stopped()
+        snapshot = self.snapshot
         if self.output().exists():
             return
         built = {
@@ -218,5 +217,5 @@ class RunAll(PipelineTask):
         """The published set."""
         return self.at(Publish).output()
 
-    def run(self) -> None:
+    def bring_up_to_date(self, run: Run) -> None:
         """Nothing is left to do once everything is published."""

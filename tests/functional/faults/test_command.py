@@ -1,0 +1,72 @@
+"""A handful of the table through the real command, in a process of its own."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.simulator import Server, serving
+from tests.functional.conftest import Workplace
+from tests.functional.faults import town
+from tests.functional.faults.stage import Stage, trouble
+from tests.functional.faults.table import COMBINATIONS, RECOVERS, Combination
+from tests.functional.faults.test_faults import check_message
+
+CHOSEN = (
+    "500, overall page 2, always",
+    "truncated JSON, standard page 3, once",
+    "a web page, group page 3, always",
+    "429, Retry-After 86400, catalogue page 2, once",
+    "silence, standard page 2, always",
+    "401 for the client, token, always",
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serving(town.make_town(), town.PROTOCOL, town.CREDENTIALS) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Path:
+    """A data folder with yesterday's tables."""
+    workplace = Workplace(tmp_path_factory.mktemp("command"))
+    workplace.point_at(server)
+    done = workplace.run("--as-of", str(town.YESTERDAY))
+    assert done.returncode == 0, done.stdout
+    return workplace.data
+
+
+@pytest.mark.parametrize("combination", [c for c in COMBINATIONS if str(c) in CHOSEN], ids=str)
+def test_fault(
+    combination: Combination,
+    tmp_path: Path,
+    before: Path,
+    server: Server,
+    undisturbed: dict[str, bytes],
+) -> None:
+    place = Workplace(tmp_path)
+    place.point_at(server)
+    shutil.copytree(before, place.data)
+    stage = Stage(place.data, server)
+    yesterday = stage.published()
+    with trouble(server, combination):
+        done = place.run("--illuminate-tries", "3", *combination.trouble.options)
+    if combination.wanted is RECOVERS:
+        assert done.returncode == 0, done.stdout
+        assert stage.tables() == undisturbed
+    else:
+        assert done.returncode == 30, done.stdout
+        assert stage.published() == yesterday
+        check_message(combination, stage, done.stdout)
+    again = place.run()
+    assert again.returncode == 0, again.stdout
+    assert stage.tables() == undisturbed
+    shown = done.stdout + done.stderr + again.stdout + again.stderr
+    assert not [canary for canary in town.CANARIES if canary in shown]
+
+
+def test_all_chosen_are_in_the_table() -> None:
+    assert set(CHOSEN) <= {str(combination) for combination in COMBINATIONS}

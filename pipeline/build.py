@@ -5,6 +5,9 @@ rest. Shards are distinct and in canonical order, so reading them in order is al
 de-duplicating there is, and memory stays flat however many there are.
 """
 
+import errno
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,7 @@ from pipeline.tables import COMBINED, GROUP, VIEW, Table
 # What spreadsheets run as a formula. Text that already begins with apostrophes before one of
 # these gets another, so that taking one away always gives the original.
 _FORMULA = r"^'*[=+\-@]"
+_HARDLY_ANYTHING = 1 << 16
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
 
 
@@ -187,9 +191,12 @@ def write_parquet(frame: pl.LazyFrame, path: Path) -> None:
     try:
         frame.sink_parquet(path, maintain_order=True)
     except pl.exceptions.ComputeError as error:
-        if "os error" in str(error):  # polars gives the system's error another name here
-            raise OSError(str(error)) from error
-        raise
+        # Polars calls a failed write a file out of specification, here and nowhere else.
+        if "os error" not in str(error) and "transport error" not in str(error):
+            raise
+        full = shutil.disk_usage(path.parent).free < _HARDLY_ANYTHING
+        number = errno.ENOSPC if full else errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def _unknown(table: Table, *columns: Sequence[str]) -> list[str]:

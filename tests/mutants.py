@@ -169,6 +169,20 @@ MUTANTS = (
         "tests/functional/test_failures.py -k record_tells",
     ),
     Mutant(
+        "let a failed check pass",
+        "tasks/publishing.py",
+        "        wrong = [check for check in found if not check.ok]\n",
+        "        wrong: list[Check] = []\n",
+        "tests/functional/test_commands.py -k failed_check",
+    ),
+    Mutant(
+        "sign what was read after the step",
+        "tasks/base.py",
+        "            self.output().sign(recipe, facts, run.id)\n",
+        "            self.output().sign(self.recipe(), facts, run.id)\n",
+        "tests/unit/test_base.py",
+    ),
+    Mutant(
         "ignore the shrink guard",
         "guards.py",
         "    wrong = [guard for guard in guards if not guard.ok]\n",

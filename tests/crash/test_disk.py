@@ -32,7 +32,7 @@ def check_sentence(done: "CompletedProcess[str]", *reasons: str) -> None:
     """One sentence says what, where, what was kept and what to do; there is no traceback."""
     said = done.stdout + done.stderr
     assert done.returncode not in {0, 10}, said
-    assert "Traceback" not in said
+    assert "Traceback" not in said, said
     assert 'File "' not in said
     sentences = [
         line for line in said.splitlines() if "cannot be" in line or "disk is full" in line

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.tables import Table
+from pipeline.tables import ENDPOINTS, Table
 from pipeline.years import SchoolYear, Window
 
 _YEAR = "{year}"
@@ -120,7 +120,7 @@ class Snapshot:
     @property
     def written(self) -> list[Path]:
         """Every folder that a run writes in."""
-        shards = [self.shards(endpoint) for endpoint in ("overall", "standard", "group")]
+        shards = [self.shards(endpoint) for endpoint in ENDPOINTS]
         places = [self.published_folder(kind) for kind in ("illuminate", "views")]
         return [self.work, self.results, self.receipt("").parent, *shards, *places]
 

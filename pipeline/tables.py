@@ -216,3 +216,6 @@ SHARD_ORDER = {
     "group": GROUP.key,
 }
 """By which columns the rows of a shard are ordered, so that tables need no sort."""
+
+ENDPOINTS = tuple(SHARD_ORDER)
+"""The kinds of results, each asked of an endpoint of its own: overall, standard, group."""

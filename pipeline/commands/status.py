@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline import config
 from pipeline.publish import Marker
+from pipeline.tables import ENDPOINTS
 from pipeline.tasks import record
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
@@ -28,7 +29,7 @@ def status(year: SchoolYear, as_of: dt.date) -> int:
 def _lines(publish: Publish) -> Iterator[tuple[str, str]]:
     yield "ReadInputs", _state(publish.at(ReadInputs))
     yield "FetchMetadata", _state(publish.at(FetchMetadata)) + _fetched_at(publish)
-    for endpoint in record.ENDPOINTS:
+    for endpoint in ENDPOINTS:
         yield f"FetchScores {endpoint}", _shards(publish.at(FetchScores, endpoint=endpoint))
     for step in record.STEPS[2:]:
         yield step.__name__, _state(publish.at(step))

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline import files, shards
 from pipeline.errors import ShardError
 from pipeline.publish import Marker
+from pipeline.tables import ENDPOINTS
 from pipeline.tasks import record
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.fetching import FetchScores
@@ -32,7 +33,7 @@ def verify(year: SchoolYear, as_of: dt.date) -> int:
 
 
 def _files(publish: Publish) -> Iterator[Finding]:
-    for endpoint in record.ENDPOINTS:
+    for endpoint in ENDPOINTS:
         yield _shards(publish.at(FetchScores, endpoint=endpoint))
     for step in record.STEPS:
         yield _step(publish.at(step))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import config, files, shards
-from pipeline.tables import CATALOGUE, COMBINED, GROUP, LABELS, UNMAPPED, VIEW, Table
+from pipeline.tables import CATALOGUE, COMBINED, ENDPOINTS, GROUP, LABELS, UNMAPPED, VIEW, Table
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
 from pipeline.tasks.inputs import ReadInputs, read_overrides
@@ -49,7 +49,7 @@ class LabelAssessments(PipelineTask):
 
     def requires(self) -> list[PipelineTask]:
         """Rules and overrides, titles, and who has results."""
-        scores = [self.at(FetchScores, endpoint=kind) for kind in ("overall", "standard", "group")]
+        scores = [self.at(FetchScores, endpoint=kind) for kind in ENDPOINTS]
         return [self.at(ReadInputs), self.at(FetchMetadata), *scores]
 
     def paths(self) -> list[Path]:
@@ -85,8 +85,7 @@ class LabelAssessments(PipelineTask):
 
         from pipeline import build
 
-        kinds = ("overall", "standard", "group")
-        found = build.titles([source_of(self, kind) for kind in kinds]).to_dict(as_series=False)
+        found = build.titles([source_of(self, kind) for kind in ENDPOINTS]).to_dict(as_series=False)
         titles = dict(zip(found["assessment_id"], found["title"], strict=True))
         catalogue = self.at(FetchMetadata).read()
         known = {

@@ -11,15 +11,16 @@ from pipeline import config, files, shards
 from pipeline.catalogue import SCHEMA, Catalogue
 from pipeline.errors import FetchError, IlluminateError
 from pipeline.fetch import Outcome, failure, fetch_shards
-from pipeline.guards import CATALOGUE, Counted, not_shrunk, parse_allowance, stop_at
+from pipeline.guards import CATALOGUE, stop_at
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, Endpoint, group
 from pipeline.illuminate.pages import Result
 from pipeline.progress import Steps
-from pipeline.publish import Marker
 from pipeline.shards import Entry, Origin, Reply
+from pipeline.tables import ENDPOINTS
 from pipeline.targets import Manifest, ShardsTarget
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.connection import source_name
+from pipeline.tasks.guarding import nothing_lost
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
 
@@ -62,7 +63,8 @@ class FetchMetadata(PipelineTask):
                 "nothing was published; run again."
             ) from None
         rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
-        self._guard({row["assessment_id"] or "": 1 for row in rows})
+        # A catalogue that shrank is not even kept, so that the next run asks again.
+        stop_at([nothing_lost(self, CATALOGUE, {row["assessment_id"] or "": 1 for row in rows})])
         catalogue = Catalogue(
             source=source_name(),
             window=self.snapshot.window,
@@ -80,24 +82,6 @@ class FetchMetadata(PipelineTask):
             **{name: count - before[name] for name, count in run.counts().items()},
         }
 
-    def _guard(self, now: dict[str, int]) -> None:
-        """See that no assessment is gone that was in the catalogue when it was last published.
-
-        Raises:
-            CheckError: one is; the catalogue is not kept.
-        """
-        before = published_before(self)
-        allowed = parse_allowance(Run.begin().let_pass).get(CATALOGUE, 0)
-        guard = not_shrunk(
-            CATALOGUE,
-            before.rows.get(CATALOGUE, {}) if before else {},
-            now,
-            left_out=config.ids_to_exclude(),
-            tolerance=config.checks().shrink_tolerance,
-            allowed=allowed,
-        )
-        stop_at([guard])
-
     def read(self) -> Catalogue | None:
         """The catalogue, if there is one of this source and window."""
         return Catalogue.read(self.snapshot.metadata, source_name(), self.snapshot.window)
@@ -109,9 +93,7 @@ class FetchScores(PipelineTask):
     A shard that fails does not stop the others; the task fails when all were tried.
     """
 
-    endpoint = luigi.ChoiceParameter(
-        choices=["overall", "standard", "group"], description="which results to ask for"
-    )
+    endpoint = luigi.ChoiceParameter(choices=ENDPOINTS, description="which results to ask for")
 
     @property
     def priority(self) -> int:  # type: ignore[override]
@@ -220,14 +202,6 @@ class FetchScores(PipelineTask):
         # Luigi puts these two in place while the task runs.
         self.set_progress_percentage(percentage)  # type: ignore[misc]
         self.set_status_message(text)  # type: ignore[misc]
-
-
-def published_before(task: PipelineTask) -> Counted | None:
-    """What is published of the same source; None where nothing is."""
-    marker = Marker.read(task.snapshot.marker)
-    if marker is None or marker.about.get("source") != source_name():
-        return None
-    return marker.counted
 
 
 def _reply(result: Result, endpoint: Endpoint) -> Reply:

@@ -12,14 +12,12 @@ from pipeline.guards import (
     CATALOGUE,
     GUARDED,
     Counted,
-    not_shrunk,
-    parse_allowance,
     roster_fits,
     stop_at,
 )
 from pipeline.publish import Marker, publish
 from pipeline.shards import Entry
-from pipeline.tables import COMBINED, GROUP, TABLES, VIEW
+from pipeline.tables import COMBINED, ENDPOINTS, GROUP, TABLES, VIEW
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.building import (
     CombineGroup,
@@ -30,7 +28,8 @@ from pipeline.tasks.building import (
     entries_of,
 )
 from pipeline.tasks.connection import source_name
-from pipeline.tasks.fetching import FetchMetadata, published_before
+from pipeline.tasks.fetching import FetchMetadata
+from pipeline.tasks.guarding import nothing_lost, published_before
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
 from pipeline.verdicts import Check
@@ -77,7 +76,7 @@ class CheckTables(PipelineTask):
 def run_checks(task: PipelineTask) -> list[Check]:
     """Compare shards with what the server declared, tables with shards, and tables with twins."""
     snapshot = task.snapshot
-    shards = {kind: entries_of(task, kind) for kind in ("overall", "standard", "group")}
+    shards = {kind: entries_of(task, kind) for kind in ENDPOINTS}
     found = [checks.shards_conserved(kind, entries) for kind, entries in shards.items()]
     parts = {COMBINED: ("overall", "standard"), VIEW: ("overall", "standard"), GROUP: ("group",)}
     for table, kinds in parts.items():
@@ -140,7 +139,7 @@ class Publish(PipelineTask):
             for file, place in zip(snapshot.built(table), snapshot.published(table), strict=True)
         }
         counted = self._count()
-        self._guard(counted, parse_allowance(run.let_pass))
+        self._guard(counted)
         about = {
             "year": str(self.year),
             "as_of": snapshot.window.end.isoformat(),
@@ -168,25 +167,14 @@ class Publish(PipelineTask):
             return Counted(rows)
         return Counted(rows, view.facts["students"], view.facts["students on the roster"])
 
-    def _guard(self, now: Counted, allowed: dict[str, int]) -> None:
+    def _guard(self, now: Counted) -> None:
         """Compare with what is published.
 
         Raises:
             CheckError: a guard stops the run.
         """
-        before = published_before(self)
-        chosen = config.checks()
-        found = [
-            not_shrunk(
-                table,
-                before.rows.get(table, {}) if before else {},
-                now.rows[table],
-                left_out=config.ids_to_exclude(),
-                tolerance=chosen.shrink_tolerance,
-                allowed=allowed.get(table, 0),
-            )
-            for table in GUARDED
-        ]
+        chosen, before = config.checks(), published_before(self)
+        found = [nothing_lost(self, table, now.rows[table]) for table in GUARDED]
         share = before.share if before else None
         found.append(roster_fits(now, share, floor=chosen.roster_floor, drop=chosen.roster_drop))
         stop_at(found)

@@ -10,6 +10,7 @@ from pipeline.errors import PipelineError, StorageError
 from pipeline.layout import Snapshot
 from pipeline.publish import Marker
 from pipeline.summary import summary
+from pipeline.tables import ENDPOINTS
 from pipeline.targets import Manifest, Receipt
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.fetching import FetchMetadata
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 STEPS: tuple[type[PipelineTask], ...] = (ReadInputs, FetchMetadata, *TABLE_STEPS, CheckTables)
 """The steps that leave a receipt, in the order of the flow."""
-
-ENDPOINTS = ("overall", "standard", "group")
-"""The endpoints whose shards have a manifest."""
 
 
 def finish(run: "Run") -> None:

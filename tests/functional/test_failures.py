@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -254,6 +255,41 @@ def test_the_record_tells_programs_the_same(place: Workplace, server: Server) ->
     students = {student.encode() for student, _ in server.district.roster(SchoolYear(2023))}
     data = path.read_bytes()
     assert not [student for student in students if b'"' + student + b'"' in data]
+
+
+def test_one_step_alone_is_no_finished_run(place: Workplace, server: Server) -> None:
+    """A single task can be run; nothing is said to be published."""
+    done = place.finish(
+        place.start(LUIGI, "--module", "pipeline", "FetchMetadata", "--year", "23-24")
+    )
+    assert done.returncode == 0, done.stderr
+    assert "not finished; what was published before is unchanged." in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert set(asked(server)) == {"token", "catalogue"}
+
+
+def test_a_roster_that_cannot_be_read_is_a_sentence(place: Workplace, server: Server) -> None:
+    (place.folder / "roster.txt").mkdir()
+    done = place.run(STUDENT_ROSTERS=str(place.folder / "roster.txt"))
+    assert done.returncode == 30
+    assert "roster.txt" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert server.log == []
+
+
+def test_the_number_of_processor_threads_is_a_setting(place: Workplace) -> None:
+    """It takes effect only if it is set before polars is imported."""
+    code = (
+        "from luigi.cmdline_parser import CmdlineParser\n"
+        "words = ['--module', 'pipeline', 'RunAll', '--build-threads', '1']\n"
+        "with CmdlineParser.global_instance(words):\n"
+        "    from pipeline.tasks.run import Run\n"
+        "    Run.begin()\n"
+        "import polars\n"
+        "print('threads', polars.thread_pool_size())\n"
+    )
+    done = place.finish(place.start(sys.executable, "-c", code))
+    assert "threads 1\n" in done.stdout, done.stderr
 
 
 def test_a_mistyped_option_is_refused(place: Workplace) -> None:

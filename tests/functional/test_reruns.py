@@ -55,6 +55,8 @@ def test_one_request_per_page_and_one_token(
         (endpoint, i) for endpoint in ("overall", "standard", "group") for i in ids
     }
     assert asked(server)["token"] == 1
+    in_turn = list(dict.fromkeys(r.endpoint for r in server.log))
+    assert in_turn == ["token", "catalogue", "overall", "standard", "group"]
 
 
 def test_nothing_to_do(ran: Workplace, server: Server) -> None:

@@ -1,0 +1,44 @@
+"""What people type, as far as it needs no environment of its own."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("target", ["run", "status", "verify", "refresh"])
+def test_without_a_year_it_is_said_what_to_type(target: str) -> None:
+    done = make(target, "YEAR=")
+    assert done.returncode == 2
+    assert f"make {target} YEAR=23-24" in done.stderr
+    assert done.stdout == ""
+
+
+def test_help_lists_every_target() -> None:
+    listed = {line.split()[1] for line in make("help").stdout.splitlines()}
+    assert {"help", "run", "test", "check", "status", "verify", "doctor", "refresh"} <= listed
+
+
+def test_without_a_target_there_is_help() -> None:
+    assert make().stdout == make("help").stdout
+
+
+def test_a_year_goes_to_the_command_as_it_is() -> None:
+    assert '--year "23-24"' in make("-n", "run", "YEAR=23-24").stdout
+
+
+def test_refresh_forgets_before_it_runs() -> None:
+    said = make("-n", "refresh", "YEAR=23-24").stdout
+    assert said.index("pipeline forget") < said.index("RunAll")

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -17,6 +18,7 @@ from pipeline.errors import StorageError
 _TEMPORARY = ".partial"
 _OURS = re.compile(r"\..+\.[0-9]+-[0-9]+\.partial", re.DOTALL)
 _serial = itertools.count()
+_making_folders = threading.Lock()
 
 T = TypeVar("T")
 
@@ -66,7 +68,8 @@ def make_folder(folder: Path) -> Path:
     Raises:
         StorageError: it cannot be made.
     """
-    with storing(folder):
+    # A thread that finds the folder made must not write in it before its name is safe.
+    with storing(folder), _making_folders:
         for missing in reversed([f for f in (folder, *folder.parents) if not f.exists()]):
             missing.mkdir(mode=_modes.folder, exist_ok=True)
             missing.chmod(_modes.folder)  # whatever the umask

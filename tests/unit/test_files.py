@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -152,6 +154,27 @@ def test_folders_that_are_there_stay_as_they_are(tmp_path):
     tmp_path.chmod(0o750)
     assert files.make_folder(tmp_path / "new") == tmp_path / "new"
     assert mode(tmp_path) == 0o750
+
+
+def test_no_thread_writes_in_a_folder_before_its_name_is_safe(tmp_path, monkeypatch):
+    """Else what it wrote, and synced, would be lost with the folder."""
+    synced, flushing = threading.Event(), threading.Event()
+
+    def slow_flush(folder):
+        flushing.set()
+        assert synced.wait(20)
+
+    monkeypatch.setattr(files, "flush", slow_flush)
+    with ThreadPoolExecutor(2) as pool:
+        maker = pool.submit(files.make_folder, tmp_path / "shards")
+        assert flushing.wait(20)
+        other = pool.submit(files.make_folder, tmp_path / "shards")
+        try:
+            with pytest.raises(TimeoutError):
+                other.result(timeout=0.2)
+        finally:
+            synced.set()
+        assert maker.result(20) == other.result(20)
 
 
 # Text and JSON.

@@ -19,7 +19,7 @@ from pipeline.errors import SettingsError, YearError
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.auth import Credentials, OAuth1Credentials, OAuth2Credentials
 from pipeline.illuminate.client import Limits
-from pipeline.layout import Folders, Snapshot
+from pipeline.layout import DEFAULT_RULES, Folders, InputFiles, Snapshot
 from pipeline.years import SchoolYear
 
 ENVIRONMENT = {
@@ -194,28 +194,25 @@ def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date | None = None) -> 
     return Snapshot(folders(), year, window, year.suffix(current_year()), provisional)
 
 
-def input_files(year: SchoolYear) -> dict[str, Path | None]:
-    """The roster, title rules and overrides that are configured; None where one is not.
+def input_files(year: SchoolYear) -> InputFiles:
+    """The roster, title rules and overrides that are configured.
 
-    `{year}` in the roster's path is filled in. The demo district brings its own.
+    `{year}` in the roster's path is filled in. The demo district brings its own, and title rules
+    are shipped.
     """
-    chosen = paths()
-    given = {
-        "roster": chosen.rosters.replace("{year}", str(year)),
-        "title rules": chosen.title_rules,
-        "overrides": chosen.manual_changes,
-    }
-    if is_demo():
-        inputs = folders().inputs
-        own = {
-            "roster": inputs / f"Student_Rosters_{year}.txt",
-            "title rules": inputs / "title_rules.csv",
-            "overrides": inputs / "overrides.csv",
-        }
-        given |= {
-            name: str(path) for name, path in own.items() if not given[name] and path.exists()
-        }
-    return {name: Path(path) if path else None for name, path in given.items()}
+    chosen, inputs = paths(), folders().inputs
+
+    def find(configured: str, of_demo: str) -> Path | None:
+        if configured:
+            return Path(configured)
+        own = inputs / of_demo
+        return own if is_demo() and own.exists() else None
+
+    return InputFiles(
+        find(chosen.rosters.replace("{year}", str(year)), f"Student_Rosters_{year}.txt"),
+        find(chosen.title_rules, "title_rules.csv") or DEFAULT_RULES,
+        find(chosen.manual_changes, "overrides.csv"),
+    )
 
 
 def threads() -> int:

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.tables import ENDPOINTS, Table
 from pipeline.years import SchoolYear, Window
+
+DEFAULT_RULES = Path(__file__).with_name("title_rules.csv")
+"""The title rules that are shipped, for districts that keep none of their own."""
 
 _YEAR = "{year}"
 
@@ -47,6 +51,22 @@ class Folders:
     def inputs(self) -> Path:
         """The demo district's roster, rules and overrides."""
         return self.data / "inputs"
+
+
+class InputFiles(NamedTuple):
+    """The files that people keep; None where there is none."""
+
+    roster: Path | None
+    title_rules: Path
+    overrides: Path | None
+
+    def named(self) -> dict[str, Path]:
+        """Those that there are, by the names that messages give them."""
+        return {
+            field.replace("_", " "): path
+            for field, path in self._asdict().items()
+            if path is not None
+        }
 
 
 @dataclass(frozen=True)

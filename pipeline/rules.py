@@ -15,8 +15,6 @@ import pandas as pd
 
 from pipeline.errors import InputFileError
 
-DEFAULT_RULES = Path(__file__).with_name("title_rules.csv")
-
 FROM_TITLE = ("test_type", "curriculum", "unit")
 """The labels that are read from a title."""
 CHANGEABLE = ("title", *FROM_TITLE)

@@ -69,7 +69,7 @@ def _district() -> str:
 
 def _roster() -> str:
     year = config.current_year()
-    path = config.input_files(year)["roster"]
+    path = config.input_files(year).roster
     if path is None:
         return "none is configured, so grades will be null"
     read = roster.read_roster(path)
@@ -77,13 +77,13 @@ def _roster() -> str:
 
 
 def _rules() -> str:
-    path = config.input_files(config.current_year())["title rules"] or rules.DEFAULT_RULES
+    path = config.input_files(config.current_year()).title_rules
     read = rules.read_rules(path)
     return f"{path} has {sum(map(len, read.by_column.values())):,} rules"
 
 
 def _overrides() -> str:
-    path = config.input_files(config.current_year())["overrides"]
+    path = config.input_files(config.current_year()).overrides
     if path is None:
         return "none are configured"
     return f"{path} has {len(rules.read_overrides(path)):,} overrides"

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import config, files, shards
+from pipeline import files, shards
 from pipeline.tables import CATALOGUE, COMBINED, ENDPOINTS, GROUP, LABELS, UNMAPPED, VIEW, Table
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
-from pipeline.tasks.inputs import ReadInputs, read_overrides
+from pipeline.tasks.inputs import ReadInputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,15 +62,14 @@ class LabelAssessments(PipelineTask):
         fetched = super().inputs()
         del fetched[self.at(ReadInputs).name]
         contents = self.at(ReadInputs).contents()
-        return fetched | {name: contents[name] for name in ("title rules", "overrides")}
+        contents.pop("roster", None)
+        return {**fetched, **contents}
 
     def make(self) -> dict[str, Any]:
         """Apply the rules, then the overrides."""
-        from pipeline import labels, rules
+        from pipeline import labels
 
-        chosen = config.input_files(self.year)
-        title_rules = rules.read_rules(chosen["title rules"] or rules.DEFAULT_RULES)
-        overrides = read_overrides(chosen["overrides"])
+        title_rules, overrides = self.at(ReadInputs).rules_and_overrides()
         labelled = labels.label_assessments(self._titles(), title_rules, overrides)
         unmapped = labels.unmapped(labelled, self._row_counts())
         by_grade = labels.label_by_grade(labelled, title_rules, overrides)

@@ -4,8 +4,11 @@ import datetime as dt
 
 import pytest
 
+from pipeline import files
+from pipeline.layout import DEFAULT_RULES
 from pipeline.targets import BuiltTarget, Recipe
 from pipeline.tasks.base import PipelineTask
+from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
 from pipeline.years import SchoolYear
 
@@ -58,3 +61,10 @@ def test_a_receipt_names_the_recipe_of_before_the_step(step):
     assert receipt.recipe == Recipe("tests.Copies", 1, {}, {"source": "as it was"})
     assert isinstance(step.output(), BuiltTarget)
     assert Run.current is None
+
+
+def test_shipped_rules_are_an_input_like_rules_of_ones_own(monkeypatch, tmp_path):
+    """So that an upgrade that ships other rules labels the titles anew."""
+    monkeypatch.chdir(tmp_path)
+    step = ReadInputs(year=SchoolYear(2023), as_of=dt.date(2024, 6, 30))
+    assert step.inputs() == {"title rules": files.sha256(DEFAULT_RULES)}

@@ -17,6 +17,7 @@ from pipeline import config
 from pipeline.errors import SettingsError
 from pipeline.illuminate.auth import OAuth1Credentials, OAuth2Credentials
 from pipeline.illuminate.client import Limits
+from pipeline.layout import DEFAULT_RULES
 from pipeline.years import SchoolYear
 
 ROOT = Path(__file__).parents[2]
@@ -255,10 +256,11 @@ def real() -> None:
     put("illuminate", "base_url", "https://example.illuminateed.com/live")
 
 
-def test_without_input_files_there_are_none():
+def test_without_input_files_there_are_the_shipped_rules_only():
     real()
     found = config.input_files(SchoolYear(2023))
-    assert found == {"roster": None, "title rules": None, "overrides": None}
+    assert found == (None, DEFAULT_RULES, None)
+    assert found.named() == {"title rules": DEFAULT_RULES}
 
 
 def test_input_files_are_the_ones_configured_and_the_roster_is_the_years_own(environment):
@@ -266,11 +268,11 @@ def test_input_files_are_the_ones_configured_and_the_roster_is_the_years_own(env
     environment(
         {"STUDENT_ROSTERS": "/r/{year}.txt", "TITLE_RULES": "/t.csv", "MANUAL_CHANGES": "/o.csv"}
     )
-    assert config.input_files(SchoolYear(2022)) == {
-        "roster": Path("/r/22-23.txt"),
-        "title rules": Path("/t.csv"),
-        "overrides": Path("/o.csv"),
-    }
+    assert config.input_files(SchoolYear(2022)) == (
+        Path("/r/22-23.txt"),
+        Path("/t.csv"),
+        Path("/o.csv"),
+    )
 
 
 def test_the_demo_brings_its_own_input_files_where_none_are_configured(tmp_path):
@@ -280,11 +282,11 @@ def test_the_demo_brings_its_own_input_files_where_none_are_configured(tmp_path)
     for name in ("Student_Rosters_23-24.txt", "title_rules.csv", "overrides.csv"):
         (inputs / name).touch()
     put("paths", "title_rules", "/mine.csv")
-    assert config.input_files(SchoolYear(2023)) == {
-        "roster": inputs / "Student_Rosters_23-24.txt",
-        "title rules": Path("/mine.csv"),
-        "overrides": inputs / "overrides.csv",
-    }
+    assert config.input_files(SchoolYear(2023)) == (
+        inputs / "Student_Rosters_23-24.txt",
+        Path("/mine.csv"),
+        inputs / "overrides.csv",
+    )
 
 
 # Secrets.

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputFileError
 from pipeline.labels import label_assessments, label_by_grade, unmapped
+from pipeline.layout import DEFAULT_RULES
 from pipeline.rules import (
-    DEFAULT_RULES,
     TitleRules,
     no_overrides,
     normalise_title,

@@ -2,12 +2,14 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
+# The tools of `make audit` live apart, so that they bring nothing into what is run and tested.
+AUDIT := .venv-audit
 # The newest supported Python found on PATH; `make PYTHON=/path/to/python3.12 run` names another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run status verify doctor refresh test crash mutants check format simulate dictionary lock clean
+.PHONY: help run status verify doctor refresh test crash mutants audit check format simulate dictionary lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +44,9 @@ crash: $(VENV)/.test ## 200 kills and twenty rounds of power cuts (a quarter of 
 mutants: $(VENV)/.test ## Break the code in 28 ways and see a test notice each (some minutes)
 	@$(BIN)/python tests/mutants.py
 
+audit: $(AUDIT)/.tools $(VENV)/.run ## Vulnerabilities, licences, secrets and a bill of materials (needs the network)
+	@$(AUDIT)/bin/python tests/audit.py
+
 check: $(VENV)/.test ## Format check, lint and types
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
@@ -59,9 +64,11 @@ lock: ## Lock the dependencies anew (for maintainers; needs uv)
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -o requirements.txt
 	uv pip compile pyproject.toml --extra build --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -c requirements.txt -o requirements-dev.txt
+	uv pip compile --group audit --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -c requirements-dev.txt -o requirements-audit.txt
 
-clean: ## Remove the virtual environment and caches; data stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
+clean: ## Remove the virtual environments, caches and build/; data stays
+	rm -rf $(VENV) $(AUDIT) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
 	find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: need-year
@@ -80,4 +87,10 @@ $(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.test: requirements-dev.txt $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# Made by the Python of $(VENV): which lines of a lock hold depends on its version.
+$(AUDIT)/.tools: requirements-audit.txt | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.txt
 	@touch $@

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
-LEFT_OUT = shutil.ignore_patterns(".venv", ".git", "data", "__pycache__", ".*_cache", ".hypothesis")
+LEFT_OUT = shutil.ignore_patterns(
+    ".venv*", ".git", "data", "build", "__pycache__", ".*_cache", ".hypothesis"
+)
 
 
 @dataclass(frozen=True)

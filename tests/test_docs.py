@@ -50,7 +50,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 
 def test_locks_have_hashes_and_no_address() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-audit.txt"):
         text = (REPOSITORY / name).read_text(encoding="utf-8")
         assert "--hash=sha256:" in text
         assert "://" not in text

@@ -1,0 +1,289 @@
+"""An audit of what the project is made of: holes, licences, secrets, and a bill of materials.
+
+`make audit` runs all four parts, one line each, and exits 1 when one failed. What could not be
+looked at has failed: "not audited" is never said in the words of "clean". Two parts look for
+something planted as well, and believe that there is nothing else only if they find it.
+
+A secret that is made up, for a test, is taken into the baseline and then reviewed there with
+`detect-secrets scan --no-verify --baseline .secrets.baseline` and
+`detect-secrets audit .secrets.baseline`, both in .venv-audit/bin.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+REPOSITORY = Path(__file__).parents[1]
+TOOLS = Path(sys.executable).parent
+RUNTIME = REPOSITORY / ".venv" / "bin" / "python"
+LOCK = REPOSITORY / "requirements.txt"
+LOCKS = (LOCK, REPOSITORY / "requirements-dev.txt", REPOSITORY / "requirements-audit.txt")
+BASELINE = REPOSITORY / ".secrets.baseline"
+BILL = REPOSITORY / "build" / "sbom.json"
+
+# A version whose holes were published long ago: who does not know them, knows nothing.
+KNOWN_HOLE = Requirement("jinja2==2.10")
+NOT_AUDITED = "NOT AUDITED, which does not mean clean"
+# In two pieces each, or this file would hold a secret itself.
+PLANTED = {
+    "AWS Access Key": "AKIA" + "IOSFODNN7EXAMPLE",
+    "Private Key": "-----BEGIN " + "RSA PRIVATE KEY-----",
+}
+PLANTED_FILE = "planted-by-the-audit.txt"
+
+Pins = dict[str, str]
+"""Version by canonical name."""
+Report = dict[str, Any]
+"""What a tool said, as JSON."""
+
+
+class AuditError(Exception):
+    """Something was found, or could not be looked for."""
+
+
+def main() -> int:
+    """Run every part, whatever became of the others; 0 when all are well."""
+    parts = (vulnerabilities, licences, secrets, bill_of_materials)
+    well = [is_well(part) for part in parts]
+    return 0 if all(well) else 1
+
+
+def is_well(part: Callable[[], str]) -> bool:
+    """Run a part and print its line."""
+    name = part.__name__.replace("_", " ")
+    try:
+        print(f"ok      {name}: {part()}", flush=True)
+    except AuditError as error:
+        print(f"FAILED  {name}: {error}", flush=True)
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        print(f"FAILED  {name}: {type(error).__name__}: {error}", flush=True)
+    else:
+        return True
+    return False
+
+
+# The locks.
+
+
+def read_lock(path: Path) -> Pins:
+    """The pins of a lock that hold for this Python on this platform."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = [Requirement(line.rstrip(" \\")) for line in lines if line[:1].isalnum()]
+    return pins(
+        (one.name, str(one.specifier).removeprefix("=="))
+        for one in found
+        if one.marker is None or one.marker.evaluate()
+    )
+
+
+def pins(found: Iterable[tuple[str, str]]) -> Pins:
+    """Names and versions in one spelling."""
+    return {canonicalize_name(name): str(Version(version)) for name, version in found}
+
+
+def compare(found: Pins, lock: Pins, where: str) -> None:
+    """Refuse anything but exactly what is locked, and a lock of nothing."""
+    if not lock:
+        raise AuditError("the lock pins nothing")
+    for name in sorted(found.keys() | lock.keys()):
+        if found.get(name) != lock.get(name):
+            has, wants = found.get(name, "absent"), lock.get(name, "absent")
+            raise AuditError(f"{name} is {has} in {where}, and {wants} in the lock")
+
+
+# The tools.
+
+
+def run(tool: str, *arguments: str | Path, folder: Path = REPOSITORY) -> Report:
+    """What a tool reports; without a report, its last words are the reason."""
+    try:
+        done = subprocess.run(
+            [TOOLS / tool, *arguments],
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=600,
+            check=False,
+        )
+        return json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        raise AuditError(f"{tool} did not end within ten minutes") from None
+    except OSError as error:
+        raise AuditError(f"{tool} cannot be started: {error.strerror}") from None
+    except json.JSONDecodeError:
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise AuditError(f"{tool} gave no report: {last[:300]}") from None
+
+
+# Known vulnerabilities.
+
+
+def vulnerabilities() -> str:
+    """Ask PyPI for the holes of every locked package, of the tools of tests and audit too."""
+    lock = {name: version for path in LOCKS for name, version in read_lock(path).items()}
+    with tempfile.TemporaryDirectory() as folder:
+        known = Path(folder) / "known-hole.txt"
+        known.write_text(f"{KNOWN_HOLE} --hash=sha256:{64 * '0'}\n", encoding="utf-8")
+        files = [argument for path in (*LOCKS, known) for argument in ("-r", path)]
+        # Without pip nothing is downloaded or run: the locks name every package already.
+        options = ["--strict", "--require-hashes", "--disable-pip", "--progress-spinner=off"]
+        try:
+            report = run("pip-audit", *options, "--format=json", *files)
+        except AuditError as error:
+            raise AuditError(f"{NOT_AUDITED} (does pypi.org answer?): {error}") from None
+    return judge_vulnerabilities(report, lock)
+
+
+def judge_vulnerabilities(report: Report, lock: Pins) -> str:
+    """Every locked package was asked for, by somebody who knows holes, and has none."""
+    # A package that was skipped has a reason in the place of vulnerabilities.
+    audited = [one for one in report["dependencies"] if "vulns" in one]
+    answered = {canonicalize_name(one["name"]): one for one in audited}
+    known = answered.pop(KNOWN_HOLE.name, {"vulns": []})
+    if not answered or not lock.keys() <= answered.keys():
+        some = len(lock.keys() & answered.keys())
+        raise AuditError(f"{NOT_AUDITED}: {some} of {len(lock)} packages were looked at")
+    if not known["vulns"]:
+        raise AuditError(f"{NOT_AUDITED}: not even the holes of {KNOWN_HOLE} are known to PyPI")
+    compare(pins((one["name"], one["version"]) for one in answered.values()), lock, "the report")
+    holes = [
+        f"{name} {one['version']} ({', '.join(hole['id'] for hole in one['vulns'])})"
+        for name, one in sorted(answered.items())
+        if one["vulns"]
+    ]
+    if holes:
+        raise AuditError("known in " + ", ".join(holes))
+    return f"none known in {len(lock)} locked packages"
+
+
+# Licences.
+
+
+def licences() -> str:
+    """Ask the packages of the runtime for their licences."""
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    rules = settings["tool"]["audit"]
+    # With what pip-licenses takes for the system's: setuptools is one of the locked packages.
+    options = ("--from=mixed", "--with-system", "--format=json")
+    report = run("pip-licenses", f"--python={RUNTIME}", *options)
+    return judge_licences(report, read_lock(LOCK), set(rules["licences"]), rules["reviewed"])
+
+
+def judge_licences(
+    report: Iterable[Report], lock: Pins, allowed: set[str], reviewed: dict[str, str]
+) -> str:
+    """Every locked package is installed, under a licence that is allowed or reviewed for it."""
+    found = {canonicalize_name(one["Name"]): one for one in report}
+    found = {name: one for name, one in found.items() if name in lock}
+    compare(pins((one["Name"], one["Version"]) for one in found.values()), lock, ".venv")
+    strange = [
+        f"{name} ({one['License']})"
+        for name, one in sorted(found.items())
+        if one["License"] != reviewed.get(name) and not is_allowed(one["License"], allowed)
+    ]
+    if strange:
+        raise AuditError("not on the list in pyproject.toml: " + ", ".join(strange))
+    return f"{len(found)} packages, all under licences of the list or reviewed"
+
+
+def is_allowed(licence: str, allowed: set[str]) -> bool:
+    """Whether one choice of a licence is allowed in all its parts; brackets are not read."""
+    return any(
+        all(part.strip() in allowed for part in choice.replace(" AND ", ";").split(";"))
+        for choice in licence.split(" OR ")
+    )
+
+
+# Secrets.
+
+
+def secrets() -> str:
+    """Look for secrets in a copy of the tracked files, among them two that are planted."""
+    names = tracked()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(REPOSITORY / name, folder / name)
+        planted = "\n".join(PLANTED.values())
+        (folder / PLANTED_FILE).write_text(planted, encoding="utf-8")
+        # Unverified, or what looks like a key would be sent to the service that it is for.
+        report = run("detect-secrets", "scan", "--no-verify", "--all-files", ".", folder=folder)
+    baseline = json.loads(BASELINE.read_text(encoding="utf-8"))
+    return f"{judge_secrets(report, baseline)} in {len(names)} tracked files"
+
+
+def tracked() -> list[str]:
+    """The tracked files that are there; the baseline is made of digests that look like secrets."""
+    done = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    names = [name for name in done.stdout.split("\0") if (REPOSITORY / name).is_file()]
+    if done.returncode or not names:
+        raise AuditError(f"git names no tracked files: {done.stderr.strip()}")
+    return [name for name in names if name != BASELINE.name]
+
+
+def judge_secrets(report: Report, baseline: Report) -> str:
+    """The planted secrets were found, and no other that was not reviewed."""
+    results = dict(report["results"])
+    awake = {one["type"] for one in results.pop(PLANTED_FILE, [])}
+    if asleep := sorted(PLANTED.keys() - awake):
+        raise AuditError(f"{NOT_AUDITED}: a planted {' and '.join(asleep)} was overlooked")
+    reviewed = {
+        (file, one["type"], one["hashed_secret"])
+        for file, known in baseline["results"].items()
+        for one in known
+        if one.get("is_secret") is False
+    }
+    fresh = [
+        f"{file} line {one['line_number']} ({one['type']})"
+        for file, ones in sorted(results.items())
+        for one in ones
+        if (file, one["type"], one["hashed_secret"]) not in reviewed
+    ]
+    if fresh:
+        raise AuditError("not reviewed in .secrets.baseline: " + ", ".join(fresh))
+    return f"none but {sum(map(len, results.values()))} made-up ones"
+
+
+# The bill of materials.
+
+
+def bill_of_materials() -> str:
+    """Write what the runtime is made of, in CycloneDX."""
+    BILL.unlink(missing_ok=True)
+    options = ("--pyproject", REPOSITORY / "pyproject.toml", "--output-reproducible")
+    lock = read_lock(LOCK)
+    bill = only_locked(run("cyclonedx-py", "environment", *options, RUNTIME), lock)
+    compare(pins((one["name"], one["version"]) for one in bill["components"]), lock, "the bill")
+    BILL.parent.mkdir(exist_ok=True)
+    BILL.write_text(json.dumps(bill, indent=2) + "\n", encoding="utf-8")
+    where = BILL.relative_to(REPOSITORY)
+    return f"{len(lock)} components in {where}, the same as in {LOCK.name}"
+
+
+def only_locked(bill: Report, lock: Pins) -> Report:
+    """A bill without pip and what tests brought into the same environment."""
+    kept = [one for one in bill["components"] if canonicalize_name(one["name"]) in lock]
+    refs = {one["bom-ref"] for one in [bill["metadata"]["component"], *kept]}
+    depend = [
+        one | {"dependsOn": [ref for ref in one.get("dependsOn", []) if ref in refs]}
+        for one in bill["dependencies"]
+        if one["ref"] in refs
+    ]
+    return bill | {"components": kept, "dependencies": depend}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

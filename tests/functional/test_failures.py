@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.simulator import District, Fault, Protocol, Server, serving
 from pipeline.years import SchoolYear
+from tests import canaries
 from tests.functional.conftest import LUIGI, Workplace
 from tests.functional.test_reruns import asked, asked_for
 
@@ -86,10 +87,11 @@ def test_tokens_that_end_early_lose_nothing(
 
 def test_wrong_credentials(place: Workplace, server: Server) -> None:
     """The run ends at once, names the variables, and shows no value."""
-    done = place.run(ILLUMINATE_CLIENT_SECRET="a-wrong-secret-42")
+    wrong = "a-wrongsecret42"
+    done = place.run(ILLUMINATE_CLIENT_SECRET=wrong)
     assert done.returncode == 30
     assert "check ILLUMINATE_CLIENT_ID and ILLUMINATE_CLIENT_SECRET" in done.stdout
-    assert "a-wrong-secret-42" not in done.stdout + done.stderr
+    assert canaries.found([wrong], done.stdout + done.stderr) == set()
     assert asked(server) == {"token": 1}
 
 
@@ -145,9 +147,12 @@ def spoil_overrides(inputs: dict[str, Path]) -> str:
     return "overrides.csv, line 2"
 
 
+STUDENT = "770016384290"
+
+
 def spoil_roster(inputs: dict[str, Path]) -> str:
     inputs["STUDENT_ROSTERS"].write_text(
-        "STUDENTS.Student_Number\tSTUDENTS.Grade_Level\n77001\t4\n77002\t5\n77001\t5\n",
+        f"STUDENTS.Student_Number\tSTUDENTS.Grade_Level\n{STUDENT}\t4\n77002\t5\n{STUDENT}\t5\n",
         encoding="utf-8",
     )
     return "lines 2 and 4"
@@ -179,7 +184,7 @@ def test_bad_input_files_stop_before_any_request(
     done = place.run()
     assert done.returncode == 30
     assert expected in done.stdout
-    assert "77001" not in done.stdout + done.stderr
+    assert canaries.found([STUDENT], done.stdout + done.stderr) == set()
     assert server.log == []
 
 

@@ -123,6 +123,7 @@ class _Handler(RequestHandler):
                 connection=peer[1],
                 fault=fault.kind if fault else None,
                 params=self.params,
+                line=f"{self.request.method} {self.request.uri}",
             )
         )
 

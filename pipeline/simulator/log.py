@@ -23,6 +23,7 @@ class LoggedRequest:
         connection: the client's port, which tells connections apart.
         fault: the kind of the fault that hit it.
         params: of the request line; never the form of a token request.
+        line: the request line as it came, without the version of HTTP.
     """
 
     time: float
@@ -34,6 +35,7 @@ class LoggedRequest:
     connection: int
     fault: str | None = None
     params: Mapping[str, str] = field(default_factory=dict, hash=False)
+    line: str = ""
 
 
 class RequestLog:

@@ -51,6 +51,9 @@ def test_the_log_says_who_asked_what(client, longest, window):
     assert (group.endpoint, group.assessment_id, group.page) == ("group", longest, 2)
     assert (group.status, group.auth, group.fault) == (200, "oauth2", None)
     assert group.params["date_taken_start"] == "2023-07-01"
+    assert group.line.startswith("GET /live/rest_server.php/Api/AssessmentAggregateStudentResp")
+    assert group.line.endswith("&date_taken_start=2023-07-01&date_taken_end=2024-06-30")
+    assert login.line == "GET /live/api/v2/"
     assert (nonsense.endpoint, nonsense.status, nonsense.page) == ("other", 404, None)
     assert (login.endpoint, login.status, login.auth) == ("other", 200, "none")
     assert group.connection == nonsense.connection != login.connection

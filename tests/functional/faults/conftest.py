@@ -45,6 +45,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, yesterday: Stage) -> d
 
 
 @pytest.fixture
-def stage(tmp_path: Path, yesterday: Stage) -> Stage:
+def stage(tmp_path: Path, yesterday: Stage) -> Iterator[Stage]:
     """A data folder of the test's own, with yesterday's tables in it."""
-    return copy_of(yesterday, tmp_path)
+    yield copy_of(yesterday, tmp_path)
+    yesterday.server.faults.clear()  # also of a test that failed before it did so

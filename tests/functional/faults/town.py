@@ -1,13 +1,12 @@
 """A made-up district of five assessments, small enough to be fetched some thousand times.
 
 Two rows fill a page, so that LONG fills three at each endpoint, and the catalogue three as well.
-Every student is a canary: name and number are like no other word.
+Every credential and every student is a canary: like no other word, and long enough to be none by
+chance.
 """
 
-import base64
 import datetime as dt
-import json
-from urllib.parse import quote, quote_plus
+from dataclasses import astuple
 
 from pipeline.simulator import Credentials, District, Protocol
 from pipeline.simulator.district.people import Student
@@ -25,7 +24,12 @@ PAGES = 3
 
 PROTOCOL = Protocol(cap=2)
 CREDENTIALS = Credentials(
-    client_id="canary-client-4b7d", client_secret='canary+secret/9f2c="%é5e81'
+    client_id="canaryclient4b7d",
+    client_secret='5e81+canarysecret9f2c/="%é',
+    consumer_key="canaryconsumer61d0",
+    consumer_secret="canaryconsumersecret8a3e",
+    access_token="canaryaccess27c5",
+    access_token_secret='canaryaccesssecretb94f/="%é',
 )
 
 _GRADE = 5
@@ -46,7 +50,7 @@ def make_odd_town(ids: tuple[str, ...]) -> District:
 def _students() -> list[Student]:
     return [
         Student(
-            number=f"8844{index}7719",
+            number=f"8844{index}7719206",
             first_name=f"Quixfirst{index}é",
             middle_name=f"Quixmiddle{index}",
             last_name=f"O'Quixlast{index}",
@@ -79,28 +83,11 @@ def _sitting(assessment_id: str, takers: int, year: SchoolYear) -> Sitting:
     )
 
 
-def _spellings(text: str) -> set[str]:
-    """A text as it is, as JSON, as Python, in an address, and in base 64."""
-    return {
-        text,
-        json.dumps(text)[1:-1],
-        repr(text)[1:-1],
-        quote(text, safe=""),
-        quote_plus(text),
-        base64.b64encode(text.encode()).decode().rstrip("="),
-    }
-
-
-def _canaries() -> frozenset[str]:
-    people = [
-        value
-        for student in _students()
-        for value in (student.number, student.first_name, student.middle_name, student.last_name)
-        if value
-    ]
-    texts = (CREDENTIALS.client_secret, *people)
-    return frozenset(spelling for text in texts for spelling in _spellings(text))
-
-
-CANARIES = _canaries()
-"""What nobody may read in anything that is printed, logged or recorded, in several spellings."""
+SECRETS = frozenset(astuple(CREDENTIALS))
+STUDENTS = frozenset(
+    value
+    for student in _students()
+    for value in (student.number, student.first_name, student.middle_name, student.last_name)
+    if value
+)
+"""What nobody may read in anything that is printed, logged, asked or recorded."""

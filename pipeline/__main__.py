@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, kind_only
 from pipeline.years import SchoolYear
 
 
@@ -14,7 +14,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code is 0 when all is well, 1 when something is found wrong."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.command(options))
+        with kind_only():
+            return int(options.command(options))
     except PipelineError as error:
         print(error, file=sys.stderr)
         return 1

@@ -16,8 +16,12 @@ PipelineError            one plain sentence: what, where, what was kept, what to
 ├── CheckError           a check before publishing found a difference
 └── StoppedError         the run was asked to stop
 
-No message ever holds a student's value, a secret or the text of a reply.
+No message ever holds a student's value, a secret or the text of a reply. What is raised by mistake
+may hold anything; `kind_only` puts an UnforeseenError in its place.
 """
+
+import contextlib
+from collections.abc import Iterator
 
 
 class PipelineError(Exception):
@@ -82,3 +86,25 @@ class CheckError(PipelineError):
 
 class StoppedError(PipelineError):
     """The run was asked to stop; finished shards are kept."""
+
+
+class UnforeseenError(Exception):
+    """An error that nobody raised on purpose, by the name of its kind."""
+
+
+@contextlib.contextmanager
+def kind_only() -> Iterator[None]:
+    """Let an unforeseen error tell what kind it is and where in the code, but not its text.
+
+    The text may hold anything: a row that could not be read, an address, a header.
+
+    Raises:
+        UnforeseenError: in place of that error.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, PipelineError) or not isinstance(error, Exception):
+            raise
+        kind = UnforeseenError(type(error).__name__)
+        raise kind.with_traceback(error.__traceback__) from None

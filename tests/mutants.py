@@ -122,6 +122,13 @@ MUTANTS = (
         "tests/unit/test_client.py tests/unit/test_pages.py",
     ),
     Mutant(
+        "tell the text of an unforeseen error",
+        "errors.py",
+        "UnforeseenError(type(error).__name__)",
+        "UnforeseenError(str(error))",
+        "tests/functional/faults/test_leaks.py",
+    ),
+    Mutant(
         "believe the dates of rows",
         "illuminate/client.py",
         "    if any(_is_date(text) and not first <= text <= last",

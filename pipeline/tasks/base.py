@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import luigi
 
 from pipeline import config, files
-from pipeline.errors import SettingsError, StorageError
+from pipeline.errors import SettingsError, StorageError, kind_only
 from pipeline.layout import Snapshot
 from pipeline.targets import BuiltTarget, Recipe
 from pipeline.tasks.run import Run
@@ -64,6 +64,7 @@ class PipelineTask(luigi.Task):
         task: Step = self.clone(step, **parameters)
         return task
 
+    @kind_only()
     def complete(self) -> bool:
         """Luigi's question: whether there is nothing to do."""
         run = Run.begin()
@@ -104,6 +105,7 @@ class PipelineTask(luigi.Task):
         receipt = self.output().receipt
         return receipt.digest if receipt else None
 
+    @kind_only()
     def run(self) -> None:
         """Luigi's order to do the step."""
         run = Run.begin()

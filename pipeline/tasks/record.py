@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files
-from pipeline.errors import PipelineError, StorageError
+from pipeline.errors import PipelineError, StorageError, UnforeseenError
 from pipeline.layout import Snapshot
 from pipeline.publish import Marker
 from pipeline.summary import summary
@@ -89,4 +89,5 @@ def _outcome(run: "Run", snapshot: Snapshot, marker: Marker | None) -> str:
 
 def _plain(error: BaseException) -> str:
     # The text of an unforeseen error may hold anything; its kind is safe to keep.
-    return str(error) if isinstance(error, PipelineError) else type(error).__name__
+    safe = isinstance(error, (PipelineError, UnforeseenError))
+    return str(error) if safe else type(error).__name__

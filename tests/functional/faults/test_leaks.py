@@ -1,20 +1,25 @@
-"""Nobody lets out a secret or a student unnoticed.
+"""Nobody lets out a secret or a student unnoticed, and mistakes in the code let out none.
 
 That no fault makes a run let out any is looked at by `Stage.run`, each time.
 """
 
 import base64
 import logging
+import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 import pytest
 import requests
 
 from pipeline import build
+from pipeline.__main__ import main
+from pipeline.errors import UnforeseenError
 from pipeline.illuminate import auth, client, pages
+from pipeline.targets import BuiltTarget
 from pipeline.tasks import record
+from tests import canaries
 from tests.functional.faults import town
 from tests.functional.faults.stage import Stage
 
@@ -89,3 +94,35 @@ def test_a_leak_is_noticed(
     spoil(monkeypatch)
     with pytest.raises(AssertionError, match=place):
         stage.run()
+
+
+def mistaken(*what: object) -> NoReturn:
+    """Fail with a text that holds all it can hold."""
+    raise LookupError(*what, town.SECRETS, town.STUDENTS)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(pages, "decode"), (build, "combined"), (BuiltTarget, "exists")],
+    ids=["fetching", "building", "looking what is done"],
+)
+def test_a_mistake_says_its_kind_and_where_it_is(
+    owner: object, name: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its text is on no terminal, in no log and in no record."""
+    before = stage.published()
+    monkeypatch.setattr(owner, name, mistaken)
+    done = stage.run()
+    assert done.code != 0
+    assert "UnforeseenError: LookupError" in done.shown
+    assert ", in mistaken" in done.shown
+    assert stage.published() == before
+
+
+def test_a_mistake_in_a_command_says_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.commands.status.status", mistaken)
+    with pytest.raises(UnforeseenError) as error:
+        main(["status", "--year", str(town.YEAR)])
+    shown = "".join(traceback.format_exception(error.value))
+    assert "UnforeseenError: LookupError" in shown
+    assert canaries.found(town.SECRETS | town.STUDENTS, shown) == set()

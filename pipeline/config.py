@@ -18,7 +18,7 @@ from luigi.configuration import get_config
 from pipeline.errors import SettingsError, YearError
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.auth import Credentials, OAuth1Credentials, OAuth2Credentials
-from pipeline.illuminate.client import Limits
+from pipeline.illuminate.limits import Limits
 from pipeline.layout import DEFAULT_RULES, Folders, InputFiles, Snapshot
 from pipeline.years import SchoolYear
 

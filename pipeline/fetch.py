@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed, wait
 from dataclasses import dataclass
 
 from pipeline.errors import (
@@ -13,6 +13,7 @@ from pipeline.errors import (
     StoppedError,
     StorageError,
 )
+from pipeline.pool import Pool
 from pipeline.shards import Entry
 
 
@@ -38,29 +39,28 @@ def fetch_shards(
     assessment_ids: Sequence[str],
     fetch_one: Callable[[str], Entry],
     *,
-    threads: int,
+    pool: Pool,
     stop: threading.Event,
     on_done: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """Run `fetch_one` for each assessment, on so many threads; `on_done` sees each outcome.
+    """Run `fetch_one` for each assessment, on the threads of a pool; `on_done` sees each outcome.
 
     A failed shard does not stop the others. When the server is not to be asked any more, or the
     run is stopped, the shards that are left get an outcome that says so.
     """
     halt = _Halt(stop)
     outcomes = []
-    with ThreadPoolExecutor(threads, thread_name_prefix="fetch") as pool:
-        futures = [
-            pool.submit(_attempt, assessment_id, fetch_one, halt)
-            for assessment_id in assessment_ids
-        ]
-        try:
-            for future in as_completed(futures):
-                outcomes.append(future.result())
-                on_done(outcomes[-1])
-        except BaseException:
-            halt.because("the run ended")
-            raise
+    futures = [
+        pool.submit(_attempt, assessment_id, fetch_one, halt) for assessment_id in assessment_ids
+    ]
+    try:
+        for future in as_completed(futures):
+            outcomes.append(future.result())
+            on_done(outcomes[-1])
+    except BaseException:
+        halt.because("the run ended")
+        wait(futures)
+        raise
     return outcomes
 
 

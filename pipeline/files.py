@@ -34,10 +34,11 @@ class Fingerprint(NamedTuple):
     changed: int
 
     @classmethod
-    def of(cls, path: Path) -> "Fingerprint":
-        """The fingerprint of a file as it is now."""
+    def of(cls, path: Path, content: bytes | None = None) -> "Fingerprint":
+        """The fingerprint of a file as it is now; its `content` is read where it is not given."""
         status = path.stat()
-        return cls(sha256(path), status.st_size, status.st_mtime_ns)
+        digest = sha256(path) if content is None else hashlib.sha256(content).hexdigest()
+        return cls(digest, status.st_size, status.st_mtime_ns)
 
     def fits(self, path: Path) -> bool:
         """Whether the file is there and unchanged."""
@@ -70,7 +71,8 @@ def make_folder(folder: Path) -> Path:
     """
     # A thread that finds the folder made must not write in it before its name is safe.
     with storing(folder), _making_folders:
-        for missing in reversed([f for f in (folder, *folder.parents) if not f.exists()]):
+        above = itertools.takewhile(lambda f: not f.exists(), (folder, *folder.parents))
+        for missing in reversed(list(above)):
             missing.mkdir(mode=_modes.folder, exist_ok=True)
             missing.chmod(_modes.folder)  # whatever the umask
             flush(missing.parent)

@@ -52,8 +52,7 @@ class Origin:
 class Reply:
     """What came: distinct rows of text, and the counts that were checked against the server's."""
 
-    columns: tuple[str, ...]
-    rows: list[tuple[str | None, ...]]
+    rows: "pl.DataFrame"
     declared: int
     pages: int
     duplicates: int
@@ -95,7 +94,7 @@ def file_name(assessment_id: str) -> str:
 
 def write(folder: Path, origin: Origin, assessment_id: str, reply: Reply) -> Entry:
     """Write a shard, whole and durable, in place of an older one."""
-    frame = _canonical(origin.endpoint, reply)
+    frame = _canonical(origin.endpoint, reply.rows)
     proof = _Proof(
         schema=SCHEMA,
         origin=origin,
@@ -104,13 +103,13 @@ def write(folder: Path, origin: Origin, assessment_id: str, reply: Reply) -> Ent
         rows=frame.height,
         duplicates=reply.duplicates,
         pages=reply.pages,
-        columns=reply.columns,
+        columns=tuple(reply.rows.columns),
     )
     content = _sealed(frame, proof)
     path = folder / file_name(assessment_id)
     with files.replacing(path) as temporary:
         temporary.write_bytes(content)
-    return _entry(path, proof)
+    return _entry(path, content, proof)
 
 
 def check(folder: Path, origin: Origin, assessment_id: str) -> Entry:
@@ -129,7 +128,7 @@ def check(folder: Path, origin: Origin, assessment_id: str) -> Entry:
     proof = _read_proof(content)
     if proof is None or (proof.origin, proof.assessment_id) != (origin, assessment_id):
         raise ShardError(f"the shard {path.name} was asked of something else")
-    return _entry(path, proof)
+    return _entry(path, content, proof)
 
 
 def find(folder: Path, origin: Origin, assessment_id: str) -> Entry | None:
@@ -164,17 +163,10 @@ def verify(folder: Path, entries: Mapping[str, Entry]) -> None:
             )
 
 
-def _canonical(endpoint: str, reply: Reply) -> "pl.DataFrame":
-    import polars as pl
-
-    values = zip(*reply.rows, strict=True) if reply.rows else ([] for _ in reply.columns)
-    frame = pl.DataFrame(
-        dict(zip(reply.columns, values, strict=True)),
-        schema=dict.fromkeys(reply.columns, pl.String),
-    )
-    first = [name for name in SHARD_ORDER[endpoint] if name in reply.columns]
-    rest = [name for name in reply.columns if name not in first]
-    return frame.sort(first + rest) if frame.height else frame
+def _canonical(endpoint: str, rows: "pl.DataFrame") -> "pl.DataFrame":
+    first = [name for name in SHARD_ORDER[endpoint] if name in rows.columns]
+    rest = [name for name in rows.columns if name not in first]
+    return rows.sort(first + rest) if rows.height else rows
 
 
 def _sealed(frame: "pl.DataFrame", proof: _Proof) -> bytes:
@@ -211,12 +203,12 @@ def _seal_at(content: bytearray) -> int:
     return content.rfind(_SEAL_BEGINS) + len(_SEAL_BEGINS)
 
 
-def _entry(path: Path, proof: _Proof) -> Entry:
+def _entry(path: Path, content: bytes, proof: _Proof) -> Entry:
     return Entry(
         declared=proof.declared,
         rows=proof.rows,
         duplicates=proof.duplicates,
         pages=proof.pages,
         columns=proof.columns,
-        file=files.Fingerprint.of(path),
+        file=files.Fingerprint.of(path, content),
     )

@@ -7,7 +7,8 @@ from hypothesis import settings
 
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.auth import OAuth2Credentials
-from pipeline.illuminate.client import Client, Limits
+from pipeline.illuminate.client import Client
+from pipeline.illuminate.limits import Limits
 from pipeline.simulator import SMALL, District, serving
 from pipeline.years import SchoolYear, Window
 

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import polars as pl
+
 from pipeline import shards
 from pipeline.build import Source
 from pipeline.shards import Entry, Origin, Reply
@@ -29,8 +31,9 @@ def write_shard(
     """Write rows as a shard; its columns are the fields that occur in them."""
     rows = list(rows)
     columns = tuple(dict.fromkeys(name for row in rows for name in row))
-    values = list(dict.fromkeys(tuple(row.get(name) for name in columns) for row in rows))
-    reply = Reply(columns, values, len(rows), 1, len(rows) - len(values))
+    schema = dict.fromkeys(columns, pl.String)
+    distinct = pl.DataFrame(rows, schema=schema).unique(maintain_order=True)
+    reply = Reply(distinct, len(rows), 1, len(rows) - distinct.height)
     return shards.write(folder, origin(endpoint), assessment_id, reply)
 
 

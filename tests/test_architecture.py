@@ -26,10 +26,20 @@ ROWS = (
     {"__init__"},
     {"tasks"},
     {"config", "demo"},
-    {"build", "catalogue", "checks", "fetch", "labels", "progress", "publish", "roster", "summary"},
+    {
+        "build",
+        "catalogue",
+        "checks",
+        "fetch",
+        "labels",
+        "progress",
+        "publish",
+        "roster",
+        "summary",
+    },
     {"targets"},
     {"shards", "layout", "illuminate", "guards", "rules", "simulator"},
-    {"files", "tables", "verdicts", "years"},
+    {"files", "pool", "tables", "verdicts", "years"},
     {"errors"},
 )
 
@@ -57,7 +67,7 @@ ONLY_IMPORTS = {
 LIBRARIES = {
     "luigi": {"tasks", "targets", "config"},
     "pandas": {"labels", "roster", "rules", "tasks"},
-    "polars": {"build", "checks", "shards", "tasks"},
+    "polars": {"build", "checks", "illuminate", "shards", "tasks"},
     "requests": {"illuminate"},
     "authlib": {"illuminate", "simulator"},
     "tornado": {"simulator"},
@@ -163,7 +173,7 @@ PLANTED = [
     ("simulator.api", "from pipeline.tables import VIEW", "simulator.api imports tables"),
     ("shards", "import luigi", "shards imports luigi"),
     ("illuminate.pages", "from pandas import DataFrame", "illuminate.pages imports pandas"),
-    ("illuminate.pages", "import polars as pl", "illuminate.pages imports polars"),
+    ("illuminate.pages", "import rich.text", "illuminate.pages imports rich"),
     ("build", "from requests.adapters import HTTPAdapter", "build imports requests"),
 ]
 

@@ -1,10 +1,9 @@
 """Asks the API: signed, within limits, as often as needed, and checks what comes back."""
 
 import threading
-from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
 import requests
 import tenacity
 import urllib3
@@ -30,55 +29,23 @@ from pipeline.illuminate.auth import (
     read_token,
     token_form,
 )
+from pipeline.illuminate.counts import Counts
 from pipeline.illuminate.endpoints import CATALOGUE, Endpoint, results_parameters
+from pipeline.illuminate.limits import Limits
 from pipeline.illuminate.retry import Pause, Retrying, parse_retry_after
 from pipeline.illuminate.wire import Line, Watch, new_session
 from pipeline.years import Window
-
-COUNTED = ("requests", "retries", "tokens")
 
 _WALKS = 3
 _CHUNK = 1 << 18
 _RATE_STEP = 0.01
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How the server is asked: page size, times in seconds, tries, requests a second (0: any)."""
-
-    page_limit: int = 1000
-    connect_timeout: float = 10.0
-    read_timeout: float = 60.0
-    deadline: float = 180.0
-    tries: int = 5
-    longest_wait: float = 30.0
-    longest_pause: float = 300.0
-    most_bytes: int = 64 << 20
-    max_requests_per_second: float = 0.0
-
-
-class Counts:
-    """What a run has asked so far, counted by all threads."""
-
-    def __init__(self) -> None:
-        self._counter: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    def add(self, name: str) -> None:
-        """Count one more of what COUNTED names."""
-        with self._lock:
-            self._counter[name] += 1
-
-    def snapshot(self) -> dict[str, int]:
-        """The counts of now."""
-        with self._lock:
-            return {name: self._counter[name] for name in COUNTED}
-
-
 class Client:
     """One district's API, for many threads.
 
-    `stop` ends all waiting and every open request soon after it is set.
+    `stop` ends all waiting and every open request soon after it is set. `each` asks for the pages
+    of one reply after the first.
     """
 
     def __init__(
@@ -87,10 +54,12 @@ class Client:
         credentials: Credentials,
         limits: Limits,
         stop: threading.Event | None = None,
+        each: pages.Each = map,
     ) -> None:
         self.counts = Counts()
         self._address = address
         self._limits = limits
+        self._each = each
         self._stop = stop or threading.Event()
         self._watch = Watch(self._stop)
         self._local = threading.local()
@@ -127,8 +96,7 @@ class Client:
             IlluminateError: the catalogue could not be read whole.
         """
         result = self._read(CATALOGUE, {})
-        if result.rows:
-            _check_ids([row[result.columns.index("assessment_id")] for row in result.rows])
+        _check_ids(result.rows["assessment_id"])
         return result
 
     def results(self, endpoint: Endpoint, assessment_id: str, window: Window) -> pages.Result:
@@ -138,8 +106,8 @@ class Client:
             IlluminateError: they could not be read whole, or are not what was asked for.
         """
         result = self._read(endpoint, results_parameters(assessment_id, window))
-        if result.rows:
-            _check_asked(result, assessment_id, window)
+        if result.rows.height:
+            _check_asked(result.rows, assessment_id, window)
         return result
 
     def _read(self, endpoint: Endpoint, parameters: dict[str, str]) -> pages.Result:
@@ -152,6 +120,7 @@ class Client:
             pages.walk,
             lambda number: self._page(endpoint, parameters, number),
             lambda number, limit: self._page(endpoint, parameters, number, limit),
+            self._each,
         )
 
     def _page(
@@ -303,21 +272,19 @@ def _check_is_json(response: requests.Response, body: bytes) -> None:
         )
 
 
-def _check_asked(result: pages.Result, assessment_id: str, window: Window) -> None:
-    ids = result.columns.index("assessment_id")
-    if any(row[ids] != assessment_id for row in result.rows):
+def _check_asked(rows: pl.DataFrame, assessment_id: str, window: Window) -> None:
+    if rows["assessment_id"].ne_missing(assessment_id).any():
         raise ResponseError("rows of another assessment came")
-    taken = result.columns.index("date_taken")
     first, last = window.start.isoformat(), window.end.isoformat()
-    dates = {row[taken] for row in result.rows}
+    dates = rows["date_taken"].unique()
     if any(_is_date(text) and not first <= text <= last for text in dates if text is not None):
         raise ResponseError(f"rows came that are dated outside of {first} to {last}")
 
 
-def _check_ids(ids: list[str | None]) -> None:
+def _check_ids(ids: pl.Series) -> None:
     if not all(ids):
         raise ResponseError("it has an assessment without an id")
-    if len(set(ids)) != len(ids):
+    if ids.n_unique() != len(ids):
         raise WalkError("it names an assessment twice with different contents")
 
 

@@ -2,145 +2,176 @@
 
 A reply is `{"page", "num_pages", "num_results", "results"}`; every row repeats `num_results` as
 `__count`. A page alone is checked by `decode`; `PageWalk` checks what pages say together. The
-walk knows no HTTP: it is given pages and says which one it wants next.
+walk knows no HTTP: it is given pages and says which ones it wants.
 """
 
-from collections import Counter
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
+import polars as pl
 
 from pipeline.errors import TransientError, WalkError
 from pipeline.illuminate.endpoints import Endpoint
 
 COUNT_FIELD = "__count"
 
-Row = tuple[str | None, ...]
-
 
 class _Envelope(msgspec.Struct):
     page: int
     num_pages: int
     num_results: int
-    results: msgspec.Raw
 
 
-_envelope = msgspec.json.Decoder(_Envelope)
-_text_rows = msgspec.json.Decoder(list[dict[str, str | None]])
+class _AnyRows(_Envelope):
+    results: list[dict[str, Any]]
+
+
+_ORDER_MARK = b"\xef\xbb\xbf"
 # Floats are kept as the text that was sent, so that no digit is lost or invented.
-_any_rows = msgspec.json.Decoder(list[dict[str, Any]], float_hook=lambda t: msgspec.Raw(t.encode()))
+_any_rows = msgspec.json.Decoder(_AnyRows, float_hook=lambda text: msgspec.Raw(text.encode()))
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page, decoded: its numbers, the names of its columns, and its rows as text.
+    """One page, decoded: its numbers, and its rows as text.
 
-    `fields` are the endpoint's own, which stand before all others.
+    The columns of `rows` are `fields`, the endpoint's own, then unknown fields by name.
     """
 
     number: int
     num_pages: int
     num_results: int
-    columns: tuple[str, ...]
-    rows: list[Row]
-    fields: tuple[str, ...] = ()
+    fields: tuple[str, ...]
+    rows: pl.DataFrame
 
     def repeats(self, other: "Page") -> bool:
         """Whether both hold the same rows, in whatever order."""
-        return (self.columns, Counter(self.rows)) == (other.columns, Counter(other.rows))
+        if self.rows.columns != other.rows.columns or not self.hashes.equals(other.hashes):
+            return False
+        every = self.rows.columns
+        return self.rows.sort(every).equals(other.rows.sort(every))
+
+    @functools.cached_property
+    def hashes(self) -> pl.Series:
+        """A hash of each row, in order of size."""
+        return self.rows.hash_rows().sort()
 
 
 def decode(content: bytes, endpoint: Endpoint, asked_page: int) -> Page:
     """Decode and check one page.
 
-    Returns the rows without `__count`, their columns in the order of the endpoint's fields, then
-    unknown fields by name. Values are the text that was sent; nested values are JSON.
+    Returns the rows without `__count`. Values are the text that was sent, nested values JSON, and
+    a field that a row lacks is null.
 
     Raises:
         TransientError: the body is no complete JSON in UTF-8, or not a page of this endpoint.
     """
     try:
-        content.decode()  # what the decoder passes over must be UTF-8 as well
-        envelope = _envelope.decode(content.removeprefix(b"\xef\xbb\xbf"))
-        rows = _decode_rows(bytes(envelope.results))
+        content.decode()  # what the decoders pass over must be UTF-8 as well
+        body = content.removeprefix(_ORDER_MARK)
+        envelope, counts, rows = _decode_text(body, endpoint) or _decode_any(body, endpoint)
     except msgspec.ValidationError as error:
         # msgspec names the place and the type that was expected, never the value.
         raise TransientError(f"the reply is not a page of results ({error})") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise TransientError("the reply is not complete JSON in UTF-8") from None
-    _check_numbers(envelope, rows, asked_page)
-    columns = _columns(rows, endpoint)
-    return Page(
-        envelope.page,
-        envelope.num_pages,
-        envelope.num_results,
-        columns,
-        project(rows, columns),
-        endpoint.fields,
-    )
+    _check_numbers(envelope, counts, asked_page)
+    numbers = (envelope.page, envelope.num_pages, envelope.num_results)
+    return Page(*numbers, endpoint.fields, rows)
 
 
-def _decode_rows(content: bytes) -> list[dict[str, str | None]]:
+_Decoded = tuple[_Envelope, set[str | None], pl.DataFrame]
+"""The numbers of a page, all values of `__count` on it, and its rows."""
+
+
+def _decode_text(body: bytes, endpoint: Endpoint) -> _Decoded | None:
+    """Decode a page whose rows hold nothing but known fields, each of them text or null.
+
+    That is what the API sends. msgspec proves it, and only then polars reads the same bytes once
+    more, because it lets other threads run meanwhile; by itself it would be too lenient.
+    """
     try:
-        return _text_rows.decode(content)
+        envelope = _text_decoder(endpoint).decode(body)
     except msgspec.ValidationError:
-        return [{k: _text(v) for k, v in row.items()} for row in _any_rows.decode(content)]
+        return None
+    counts = {row.count for row in envelope.results} - {msgspec.UNSET}
+    if not envelope.results:
+        return envelope, counts, _no_rows(endpoint)
+    row = pl.Struct(_text(endpoint.fields))
+    document = pl.read_json(body, schema={"results": pl.List(row)})
+    rows = document["results"].explode().struct.unnest()
+    return (envelope, counts, rows) if rows.height == len(envelope.results) else None
 
 
-def _text(value: object) -> str | None:
+@functools.cache
+def _no_rows(endpoint: Endpoint) -> pl.DataFrame:
+    return pl.DataFrame(schema=_text(endpoint.fields))
+
+
+@functools.cache
+def _text_decoder(endpoint: Endpoint) -> msgspec.json.Decoder[Any]:
+    text, unset = str | None, msgspec.UNSET
+    defaults = {n: msgspec.NODEFAULT if n in endpoint.required else None for n in endpoint.fields}
+    fields = [
+        (f"field_{number}", text, msgspec.field(name=name, default=default))
+        for number, (name, default) in enumerate(defaults.items())
+    ]
+    count = ("count", text | msgspec.UnsetType, msgspec.field(name=COUNT_FIELD, default=unset))
+    row = msgspec.defstruct(
+        "Row", [*fields, count], forbid_unknown_fields=True, gc=False, kw_only=True
+    )
+    page = msgspec.defstruct("Page", [("results", list[row])], bases=(_Envelope,))  # type: ignore[valid-type]
+    return msgspec.json.Decoder(page)
+
+
+def _decode_any(body: bytes, endpoint: Endpoint) -> _Decoded:
+    """Decode a page with unknown fields, or with values that are no text."""
+    envelope = _any_rows.decode(body)
+    lacking = {name for row in envelope.results for name in endpoint.required - row.keys()}
+    if lacking:
+        raise TransientError(f"rows lack the field {', '.join(sorted(lacking))}")
+    rows = [{name: _as_text(value) for name, value in row.items()} for row in envelope.results]
+    counts = {row.pop(COUNT_FIELD) for row in rows if COUNT_FIELD in row}
+    columns = _in_order({name for row in rows for name in row}, endpoint.fields)
+    values = [tuple(row.get(name) for name in columns) for row in rows]
+    return envelope, counts, pl.DataFrame(values, schema=_text(columns), orient="row")
+
+
+def _as_text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return msgspec.json.encode(value).decode()
 
 
-def _check_numbers(
-    envelope: _Envelope, rows: Sequence[dict[str, str | None]], asked_page: int
-) -> None:
+def _text(columns: Iterable[str]) -> dict[str, type[pl.String]]:
+    return dict.fromkeys(columns, pl.String)
+
+
+def _in_order(names: set[str], fields: Sequence[str]) -> tuple[str, ...]:
+    return (*fields, *sorted(names.difference(fields)))
+
+
+def _check_numbers(envelope: _Envelope, counts: set[str | None], asked_page: int) -> None:
     if envelope.page != asked_page:
         raise TransientError(f"page {asked_page} was asked, page {envelope.page} came")
     total = envelope.num_results
     if total < 0 or not min(total, 1) <= envelope.num_pages <= max(total, 1):
         raise TransientError(f"num_pages {envelope.num_pages} does not fit num_results {total}")
-    if any(row.get(COUNT_FIELD, str(total)) != str(total) for row in rows):
+    if not counts <= {str(total)}:
         raise WalkError(f"rows carry another __count than num_results {total}")
-
-
-def _columns(rows: Iterable[dict[str, str | None]], endpoint: Endpoint) -> tuple[str, ...]:
-    seen: set[str] = set()
-    lacking: set[str] = set()
-    for row in rows:
-        keys = row.keys()
-        lacking |= endpoint.required - keys
-        seen |= keys
-    if lacking:
-        raise TransientError(f"rows lack the field {', '.join(sorted(lacking))}")
-    return _in_order(seen - {COUNT_FIELD}, endpoint.fields)
-
-
-def _in_order(names: set[str], fields: tuple[str, ...]) -> tuple[str, ...]:
-    known = [name for name in fields if name in names]
-    return (*known, *sorted(names.difference(known)))
-
-
-def project(rows: Sequence[dict[str, str | None]], columns: Sequence[str]) -> list[Row]:
-    """The values of `columns` in each row; a field that a row lacks is null."""
-    if len(columns) > 1 and all(row.keys() >= set(columns) for row in rows):
-        return list(map(itemgetter(*columns), rows))
-    return [tuple(row.get(name) for name in columns) for row in rows]
 
 
 @dataclass(frozen=True)
 class Result:
-    """A whole reply: every distinct row once, and the numbers that prove it.
+    """A whole reply: every distinct row once, as text, and the numbers that prove it.
 
-    `declared` = `len(rows)` + `duplicates`, always.
+    `declared` = `rows.height` + `duplicates`, always.
     """
 
-    columns: tuple[str, ...]
-    rows: list[Row]
+    rows: pl.DataFrame
     declared: int
     pages: int
     duplicates: int
@@ -150,20 +181,18 @@ class Result:
 class PageWalk:
     """Collects the pages of one reply in order and refuses what does not fit together.
 
-    Add pages until `wanted` is None, then take `result()`.
+    Add page 1, then those that are `wanted`, then take `result()`.
     """
 
     pages: list[Page] = field(default_factory=list)
 
     @property
-    def wanted(self) -> int | None:
-        """The number of the next page to ask for; None when all are there."""
-        if not self.pages:
-            return 1
-        return None if len(self.pages) >= self.pages[0].num_pages else len(self.pages) + 1
+    def wanted(self) -> range:
+        """The numbers of the pages that are still to be added, as far as is known."""
+        return range(len(self.pages) + 1, (self.pages[0].num_pages if self.pages else 1) + 1)
 
     def add(self, page: Page) -> None:
-        """Take the page that was wanted.
+        """Take the next page that was wanted.
 
         Raises:
             WalkError: it contradicts the pages before it.
@@ -177,7 +206,16 @@ class PageWalk:
                 )
             if any(page.repeats(other) for other in self.pages):
                 raise WalkError(f"page {page.number} repeats the rows of another page")
+            if page.rows.is_empty() and self._received < first.num_results:
+                raise WalkError(
+                    f"page {page.number} of {first.num_pages} is empty, when {self._received} of "
+                    f"{first.num_results} rows had come"
+                )
         self.pages.append(page)
+
+    @property
+    def _received(self) -> int:
+        return sum(page.rows.height for page in self.pages)
 
     @property
     def moved(self) -> int:
@@ -186,7 +224,10 @@ class PageWalk:
         They may be duplicates of the server's own, or rows that moved while pages were read, in
         which case another row was missed; one walk cannot tell.
         """
-        return sum(len(set(page.rows)) for page in self._aligned()) - len(self._distinct())
+        if len(self.pages) == 1:
+            return 0
+        on_a_page = sum(page.rows.n_unique() for page in self.pages)
+        return on_a_page - self._distinct.height
 
     def result(self) -> Result:
         """The whole reply, duplicates removed and counted.
@@ -194,43 +235,41 @@ class PageWalk:
         Raises:
             WalkError: more or fewer rows came than were promised.
         """
-        received = sum(len(page.rows) for page in self.pages)
+        received = self._received
         declared = self.pages[0].num_results
         if received != declared:
             raise WalkError(
                 f"{declared} rows were promised and {received} came on {len(self.pages)} pages"
             )
-        distinct = self._distinct()
-        return Result(
-            self._columns(), distinct, declared, len(self.pages), declared - len(distinct)
-        )
+        distinct = self._distinct
+        return Result(distinct, declared, len(self.pages), declared - distinct.height)
 
-    @property
-    def rows(self) -> list[Row]:
-        """Every row that came, in order, with all columns."""
-        return [row for page in self._aligned() for row in page.rows]
+    @functools.cached_property
+    def rows(self) -> pl.DataFrame:
+        """Every row that came, in order, with all columns; to be read when all pages are there."""
+        if len(self.pages) == 1:
+            return self.pages[0].rows
+        every = pl.concat([page.rows for page in self.pages], how="diagonal")
+        return every.select(_in_order(set(every.columns), self.pages[0].fields))
 
-    def _columns(self) -> tuple[str, ...]:
-        seen = {name for page in self.pages for name in page.columns}
-        return _in_order(seen, self.pages[0].fields)
-
-    def _aligned(self) -> list[Page]:
-        columns = self._columns()
-        return [_align(page, columns) for page in self.pages]
-
-    def _distinct(self) -> list[Row]:
-        return list(dict.fromkeys(self.rows))
+    @functools.cached_property
+    def _distinct(self) -> pl.DataFrame:
+        return self.rows.unique(maintain_order=True) if self.rows.height > 1 else self.rows
 
 
-def _align(page: Page, columns: tuple[str, ...]) -> Page:
-    if page.columns == columns:
-        return page
-    rows = [dict(zip(page.columns, row, strict=True)) for row in page.rows]
-    return Page(page.number, page.num_pages, page.num_results, columns, project(rows, columns))
+class Each(Protocol):
+    """Calls a function with each of some numbers, maybe many at once; like the built-in `map`."""
+
+    def __call__(self, get: Callable[[int], Page], numbers: range, /) -> Iterable[Page]:
+        """The pages, in the order of their numbers."""
 
 
-def walk(get: Callable[[int], Page], again: Callable[[int, int], Page] | None = None) -> Result:
-    """Read a whole reply through `get(page number)`.
+def walk(
+    get: Callable[[int], Page],
+    again: Callable[[int, int], Page] | None = None,
+    each: Each = map,
+) -> Result:
+    """Read a whole reply through `get(page number)`; the pages after the first through `each`.
 
     Rows that stand on two pages are accepted as the server's own duplicates only when a second
     walk brings exactly the same rows. It goes through `again(page number, limit)`, with smaller
@@ -239,18 +278,23 @@ def walk(get: Callable[[int], Page], again: Callable[[int, int], Page] | None = 
     Raises:
         WalkError: the pages contradict each other, or two walks differ.
     """
-    first = _walk_once(get)
+    first = _walk_once(get, each)
     result = first.result()
     if first.moved:
-        smaller = max(1, 2 * len(first.pages[0].rows) // 3)
-        second = _walk_once(get if again is None else lambda number: again(number, smaller))
-        if Counter(second.rows) != Counter(first.rows):
+        smaller = max(1, 2 * first.pages[0].rows.height // 3)
+        second = _walk_once(get if again is None else lambda number: again(number, smaller), each)
+        if not _same_rows(first.rows, second.rows):
             raise WalkError("rows moved between pages while they were read")
     return result
 
 
-def _walk_once(get: Callable[[int], Page]) -> PageWalk:
+def _walk_once(get: Callable[[int], Page], each: Each) -> PageWalk:
     pages = PageWalk()
-    while (number := pages.wanted) is not None:
-        pages.add(get(number))
+    pages.add(get(1))
+    for page in each(get, pages.wanted):
+        pages.add(page)
     return pages
+
+
+def _same_rows(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    return one.columns == other.columns and one.sort(one.columns).equals(other.sort(one.columns))

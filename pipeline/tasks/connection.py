@@ -1,12 +1,16 @@
 """The connection to who is asked: the configured district, or a demo district started for it."""
 
 import threading
+from typing import TYPE_CHECKING
 
 from pipeline import config
 from pipeline.demo import NAME, DemoDistrict
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.auth import Credentials, OAuth2Credentials
-from pipeline.illuminate.client import Client
+
+if TYPE_CHECKING:
+    from pipeline.illuminate.client import Client
+    from pipeline.illuminate.pages import Each
 
 
 def source_name() -> str:
@@ -17,17 +21,21 @@ def source_name() -> str:
 class Connection:
     """A client of the configured district, or of a demo district that is started for it."""
 
-    def __init__(self, stop: threading.Event | None = None) -> None:
+    def __init__(self, stop: threading.Event | None = None, each: "Each" = map) -> None:
         self._stop = stop
+        self._each = each
         self._client: Client | None = None
         self._demo: DemoDistrict | None = None
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> "Client":
         """Connect.
 
         Raises:
             SettingsError: the address or the credentials cannot be used.
         """
+        # It brings polars, which must not be imported before its settings are made.
+        from pipeline.illuminate.client import Client
+
         if config.is_demo():
             self._demo = DemoDistrict()
             address = Address.parse(self._demo.base_url)
@@ -36,7 +44,7 @@ class Connection:
             )
         else:
             address, credentials = config.address(), config.credentials()
-        self._client = Client(address, credentials, config.limits(), self._stop)
+        self._client = Client(address, credentials, config.limits(), self._stop, self._each)
         return self._client
 
     def __exit__(self, *_: object) -> None:

@@ -3,7 +3,7 @@
 import datetime as dt
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import luigi
 
@@ -13,7 +13,6 @@ from pipeline.errors import FetchError, IlluminateError
 from pipeline.fetch import Outcome, failure, fetch_shards
 from pipeline.guards import CATALOGUE, stop_at
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, Endpoint, group
-from pipeline.illuminate.pages import Result
 from pipeline.progress import Steps
 from pipeline.shards import Entry, Origin, Reply
 from pipeline.tables import ENDPOINTS
@@ -23,6 +22,9 @@ from pipeline.tasks.connection import source_name
 from pipeline.tasks.guarding import nothing_lost
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
+
+if TYPE_CHECKING:
+    from pipeline.illuminate.pages import Result
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +58,13 @@ class FetchMetadata(PipelineTask):
         run = Run.begin()
         before = run.counts()
         try:
-            result = run.client.catalogue()
+            result = run.pool.submit(run.client.catalogue).result()
         except IlluminateError as error:
             raise FetchError(
                 f"The catalogue could not be read: {error}. What was fetched before is kept and "
                 "nothing was published; run again."
             ) from None
-        rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+        rows = result.rows.to_dicts()
         # A catalogue that shrank is not even kept, so that the next run asks again.
         stop_at([nothing_lost(self, CATALOGUE, {row["assessment_id"] or "": 1 for row in rows})])
         catalogue = Catalogue(
@@ -187,7 +189,7 @@ class FetchScores(PipelineTask):
             return fetch_shards(
                 missing,
                 fetch_one,
-                threads=config.threads(),
+                pool=run.pool,
                 stop=run.stop,
                 on_done=lambda outcome: steps.step(failed=outcome.failed),
             )
@@ -204,6 +206,7 @@ class FetchScores(PipelineTask):
         self.set_status_message(text)  # type: ignore[misc]
 
 
-def _reply(result: Result, endpoint: Endpoint) -> Reply:
-    columns = endpoint.rename(result.columns or endpoint.fields)
-    return Reply(columns, result.rows, result.declared, result.pages, result.duplicates)
+def _reply(result: "Result", endpoint: Endpoint) -> Reply:
+    columns = result.rows.columns
+    rows = result.rows.rename(dict(zip(columns, endpoint.rename(columns), strict=True)))
+    return Reply(rows, result.declared, result.pages, result.duplicates)

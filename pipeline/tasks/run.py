@@ -7,6 +7,7 @@ whether it is complete, and ends when the interpreter does.
 import atexit
 import contextlib
 import datetime as dt
+import functools
 import logging
 import os
 import resource
@@ -16,17 +17,22 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import luigi
 
 from pipeline import config, files
 from pipeline.demo import ensure_inputs
 from pipeline.errors import SettingsError, StoppedError, StorageError
-from pipeline.illuminate.client import COUNTED, Client
+from pipeline.illuminate.counts import COUNTED
 from pipeline.layout import Snapshot
+from pipeline.pool import Pool
 from pipeline.tasks.connection import Connection
 from pipeline.tasks.lock import Lock
 from pipeline.tasks.messages import print_lines
+
+if TYPE_CHECKING:
+    from pipeline.illuminate.client import Client
 
 log = logging.getLogger("pipeline")
 
@@ -92,11 +98,17 @@ class Run:
         return time.monotonic() - self._began
 
     @property
-    def client(self) -> Client:
+    def client(self) -> "Client":
         """The connection to the district, made when it is first needed."""
         if self._client is None:
-            self._client = self._open.enter_context(Connection(self.stop))
+            connection = Connection(self.stop, self.pool.each)
+            self._client = self._open.enter_context(connection)
         return self._client
+
+    @functools.cached_property
+    def pool(self) -> Pool:
+        """The threads that ask."""
+        return self._open.enter_context(Pool(config.threads()))
 
     def counts(self) -> dict[str, int]:
         """What was asked of the district so far."""

@@ -33,7 +33,7 @@ def as_set(rows):
 
 
 def rows_of(result):
-    return as_set(dict(zip(result.columns, row, strict=True)) for row in result.rows)
+    return as_set(result.rows.to_dicts())
 
 
 def asked(server, endpoint):
@@ -105,7 +105,7 @@ def test_what_is_unknown_of_the_api_makes_no_difference(serve, connect, window, 
 def test_the_fields_of_groups_are_called_as_the_settings_say(serve, connect, window, busy):
     server = serve(protocol=Protocol(group_id_field="rg_id", group_label_field="rg"))
     client = connect(server)
-    assert client.results(group("rg_id", "rg"), busy, window).rows
+    assert not client.results(group("rg_id", "rg"), busy, window).rows.is_empty()
     with pytest.raises(TransientError, match="reporting_group"):
         client.results(group(), busy, window)
 
@@ -113,14 +113,14 @@ def test_the_fields_of_groups_are_called_as_the_settings_say(serve, connect, win
 def test_the_catalogue_has_each_assessment_once(server, connect, district):
     result = connect(server, page_limit=10).catalogue()
     assert rows_of(result) == as_set(district.catalogue)
-    ids = [row[result.columns.index("assessment_id")] for row in result.rows]
+    ids = result.rows["assessment_id"].to_list()
     assert len(ids) == len(set(ids))
     assert result.declared == len(district.catalogue)
 
 
 def test_an_empty_catalogue_is_a_catalogue(server, connect):
     server.faults.add(Fault("empty_catalogue", endpoint="catalogue"))
-    assert connect(server).catalogue().rows == []
+    assert connect(server).catalogue().rows.is_empty()
 
 
 def test_an_assessment_that_the_catalogue_describes_in_two_ways_is_refused(server, connect):
@@ -146,8 +146,8 @@ def test_assessments_are_counted_by_one_request(server, connect, district):
 def test_an_unknown_field_comes_along(server, connect, window, small):
     server.faults.add(Fault("set_row_fields", {"mood": "good"}, endpoint="overall"))
     result = connect(server).results(OVERALL, small, window)
-    assert result.columns[-1] == "mood"
-    assert [row[-1] for row in result.rows].count("good") == 1
+    assert result.rows.columns[-1] == "mood"
+    assert result.rows["mood"].to_list().count("good") == 1
 
 
 # What is asked.
@@ -239,7 +239,7 @@ def test_the_window_has_its_first_and_last_day_and_no_date_is_not_outside(
     server.faults.add(Fault("set_row_fields", {"date_taken": date}, endpoint="overall"))
     client = connect(server)
     if fits:
-        assert client.results(OVERALL, small, window).rows
+        assert not client.results(OVERALL, small, window).rows.is_empty()
     else:
         with pytest.raises(ResponseError):
             client.results(OVERALL, small, window)

@@ -16,7 +16,7 @@ from luigi.configuration import LuigiConfigParser, get_config
 from pipeline import config
 from pipeline.errors import SettingsError
 from pipeline.illuminate.auth import OAuth1Credentials, OAuth2Credentials
-from pipeline.illuminate.client import Limits
+from pipeline.illuminate.limits import Limits
 from pipeline.layout import DEFAULT_RULES
 from pipeline.years import SchoolYear
 

@@ -15,6 +15,7 @@ from pipeline.errors import (
 )
 from pipeline.fetch import Outcome, failure, fetch_shards
 from pipeline.files import Fingerprint
+from pipeline.pool import Pool
 from pipeline.shards import Entry
 
 IDS = [str(number) for number in range(40)]
@@ -25,13 +26,14 @@ def entry(assessment_id: str) -> Entry:
 
 
 def fetch(fetch_one, ids=IDS, threads=4, stop=None, on_done=None):
-    return fetch_shards(
-        ids,
-        fetch_one,
-        threads=threads,
-        stop=stop or threading.Event(),
-        on_done=on_done or [].append,
-    )
+    with Pool(threads) as pool:
+        return fetch_shards(
+            ids,
+            fetch_one,
+            pool=pool,
+            stop=stop or threading.Event(),
+            on_done=on_done or [].append,
+        )
 
 
 def failing(bad, error):

@@ -63,8 +63,8 @@ def refused(*replies: list[dict[str, object]]) -> str:
 def as_dicts(result: pages.Result) -> list[dict[str, str | None]]:
     """Rows without the fields that are null."""
     return [
-        {name: value for name, value in zip(result.columns, each, strict=True) if value is not None}
-        for each in result.rows
+        {name: value for name, value in each.items() if value is not None}
+        for each in result.rows.to_dicts()
     ]
 
 
@@ -75,7 +75,7 @@ def one_page(results: str, total: int = 1) -> bytes:
 def value_of(literal: str) -> str | None:
     """What becomes of a JSON value in a row."""
     page = decode(one_page(f'[{{"assessment_id":"1","title":{literal}}}]'), CATALOGUE, 1)
-    return page.rows[0][1]
+    return page.rows["title"].item()
 
 
 # Any rows, split in any way.
@@ -113,7 +113,7 @@ def test_any_split_gives_the_distinct_rows_and_the_counts(split):
     sent = [{k: v for k, v in each.items() if v is not None} for page in split for each in page]
     distinct = [each for index, each in enumerate(sent) if each not in sent[:index]]
     assert as_dicts(result) == distinct
-    assert len(result.rows) == len(set(result.rows))
+    assert len(result.rows) == len(set(result.rows.rows()))
     assert (result.declared, result.pages) == (len(sent), len(split))
     assert result.duplicates == len(sent) - len(distinct)
 
@@ -123,23 +123,25 @@ def test_any_split_gives_the_distinct_rows_and_the_counts(split):
 def test_unknown_fields_follow_the_known_in_alphabetical_order_however_rows_are_split(split):
     result = walk(getter(envelopes(*split)))
     names = {name for page in split for each in page for name in each}
-    known = [name for name in CATALOGUE.fields if name in names]
-    assert result.columns == (*known, *sorted(names - set(known)))
+    known = CATALOGUE.fields
+    assert result.rows.columns == [*known, *sorted(names - set(known))]
 
 
-def test_known_fields_stay_in_front_when_a_page_lacks_one():
+def test_known_fields_stand_in_front_though_a_page_lacks_one():
     fields = [name for name in OVERALL.fields if name != "version"]
     bare = dict.fromkeys(fields, "x")
     replies = envelopes([bare | {"a": "1", "b": "2"}], [bare | {"version": "1"}])
     result = walk(lambda number: decode(encoded(replies[number - 1]), OVERALL, number))
-    assert result.columns == (*OVERALL.fields, "a", "b")
+    assert result.rows.columns == [*OVERALL.fields, "a", "b"]
+    assert result.rows["version"].to_list() == [None, "1"]
 
 
 def test_a_reply_without_rows_is_a_result_without_rows():
     for num_pages in (0, 1):
         reply = {"page": 1, "num_pages": num_pages, "num_results": 0, "results": []}
         result = walk(getter([reply]))
-        assert (result.rows, result.declared, result.pages, result.duplicates) == ([], 0, 1, 0)
+        numbers = (result.rows.height, result.declared, result.pages, result.duplicates)
+        assert numbers == (0, 0, 1, 0)
 
 
 def test_each_page_is_asked_for_once_and_in_order():
@@ -246,7 +248,7 @@ def test_a_row_that_moved_to_the_next_page_while_pages_were_read_is_refused():
 def test_rows_that_stand_on_two_pages_in_two_walks_are_the_servers_own_duplicates():
     reply = envelopes([row(1), row(2)], [row(2), row(3)])
     result = walk(getter(reply, reply))
-    assert [each[0] for each in result.rows] == ["1", "2", "3"]
+    assert result.rows["assessment_id"].to_list() == ["1", "2", "3"]
     assert (result.declared, result.duplicates) == (4, 1)
 
 
@@ -262,6 +264,47 @@ def test_duplicates_on_one_page_need_no_second_walk():
     assert asked == [1, 2]
 
 
+def test_a_server_that_promises_pages_without_end_is_left_at_the_first_empty_one():
+    def get(number):
+        reply = {"page": number, "num_pages": 10**12, "num_results": 10**12}
+        rows = [{**row(number), "__count": str(10**12)}] if number < 4 else []
+        return decode(encoded({**reply, "results": rows}), CATALOGUE, number)
+
+    with pytest.raises(WalkError, match="page 4 of 1000000000000 is empty"):
+        walk(get)
+
+
+def test_pages_after_the_first_are_read_by_whoever_helps():
+    asked = []
+
+    def each(get, numbers):
+        asked.append(numbers)
+        return [get(number) for number in reversed(numbers)][::-1]
+
+    result = walk(getter(envelopes([row(1)], [row(2)], [row(3)])), each=each)
+    assert asked == [range(2, 4)]
+    assert result.rows["assessment_id"].to_list() == ["1", "2", "3"]
+
+
+TEXT = st.none() | st.text(max_size=5) | st.sampled_from(["", "\x00", 'a"b\\', "\u2028", "😀"])
+KNOWN = st.fixed_dictionaries(dict.fromkeys(OVERALL.required, TEXT), optional={"version": TEXT})
+
+
+@given(st.lists(KNOWN, min_size=1, max_size=4), st.booleans())
+def test_both_ways_to_read_a_page_read_the_same(rows, as_ascii):
+    """A page of known texts is read one way, and another way once a row has something else."""
+    plain = envelopes(rows)[0]
+    odd = envelopes([{**rows[0], "odd": 1}, *rows[1:]])[0]
+    page, other = (
+        decode(json.dumps(each, ensure_ascii=as_ascii).encode(), OVERALL, 1)
+        for each in (plain, odd)
+    )
+    assert page.rows.equals(other.rows.drop("odd"))
+    assert page.rows.to_dicts() == [
+        {name: each.get(name) for name in OVERALL.fields} for each in rows
+    ]
+
+
 def test_a_walk_says_what_was_promised_and_what_came():
     reply = envelopes(*THREE)
     reply[2]["results"] = []
@@ -271,10 +314,11 @@ def test_a_walk_says_what_was_promised_and_what_came():
 
 def test_a_walk_refuses_more_pages_than_it_wanted():
     collected = PageWalk()
-    for number, envelope in enumerate(envelopes([row(1)], [row(2)]), start=1):
-        assert collected.wanted == number
+    assert collected.wanted == range(1, 2)
+    for number, envelope in enumerate(envelopes([row(1)], [row(2)], [row(3)]), start=1):
+        assert number in collected.wanted
         collected.add(decode(encoded(envelope), CATALOGUE, number))
-    assert collected.wanted is None
+        assert collected.wanted == range(number + 1, 4)
 
 
 # Broken bodies.
@@ -306,7 +350,8 @@ def test_anything_behind_a_reply_is_refused(tail):
 
 
 def test_a_byte_order_mark_is_accepted():
-    assert decode(b"\xef\xbb\xbf" + GOOD, CATALOGUE, 1) == decode(GOOD, CATALOGUE, 1)
+    with_mark = decode(b"\xef\xbb\xbf" + GOOD, CATALOGUE, 1)
+    assert with_mark.rows.equals(decode(GOOD, CATALOGUE, 1).rows)
 
 
 LATIN = '{{"page":1,"num_pages":1,"num_results":1,{}"results":[{{"assessment_id":"1",{}}}]}}'
@@ -324,7 +369,7 @@ LATIN = '{{"page":1,"num_pages":1,"num_results":1,{}"results":[{{"assessment_id"
 )
 def test_bytes_that_are_not_utf8_are_refused_wherever_they_stand(envelope, inside):
     text = LATIN.format(envelope, inside)
-    assert decode(text.encode(), CATALOGUE, 1).rows
+    assert decode(text.encode(), CATALOGUE, 1).rows.height == 1
     with pytest.raises(TransientError):
         decode(text.encode("latin-1"), CATALOGUE, 1)
 
@@ -408,8 +453,8 @@ def test_nested_values_become_json_that_says_the_same(nested):
 def test_a_row_with_a_number_does_not_change_the_rows_beside_it():
     reply = envelopes([row(1, points=1.50), row(2, points="1.50"), row(3)])[0]
     page = decode(encoded(reply), CATALOGUE, 1)
-    assert page.columns == ("assessment_id", "title", "points")
-    assert [each[2] for each in page.rows] == ["1.5", "1.50", None]
+    assert page.rows.columns == ["assessment_id", "title", "points"]
+    assert page.rows["points"].to_list() == ["1.5", "1.50", None]
 
 
 # Fields.
@@ -418,13 +463,13 @@ RESULTS = (OVERALL, STANDARD, group())
 
 
 def test_count_is_no_column():
-    assert "__count" not in decode(GOOD, CATALOGUE, 1).columns
+    assert "__count" not in decode(GOOD, CATALOGUE, 1).rows.columns
 
 
 def test_unknown_fields_are_kept_behind_the_known_by_name():
     page = decode(encoded(envelopes([{"z": "1", **row(1), "B": "2", "a": "3"}])[0]), CATALOGUE, 1)
-    assert page.columns == ("assessment_id", "title", "B", "a", "z")
-    assert page.rows == [("1", "Title 1", "2", "3", "1")]
+    assert page.rows.columns == ["assessment_id", "title", "B", "a", "z"]
+    assert page.rows.rows() == [("1", "Title 1", "2", "3", "1")]
 
 
 @pytest.mark.parametrize("endpoint", RESULTS, ids=lambda endpoint: endpoint.name)

@@ -67,7 +67,7 @@ def asked(server, endpoint="overall"):
 def test_a_status_that_may_pass_is_asked_again(server, connect, window, status):
     server.faults.add(Fault("status", status, endpoint="overall", times=2))
     client = connect(server, tries=3)
-    assert client.results(OVERALL, ASSESSMENT, window).rows == []
+    assert client.results(OVERALL, ASSESSMENT, window).rows.is_empty()
     assert len(asked(server)) == 3
     assert client.counts.snapshot() == {"requests": 3, "retries": 2, "tokens": 1}
 
@@ -107,7 +107,7 @@ def test_a_server_that_cannot_be_reached_is_tried_so_many_times(server, connect,
         client.results(OVERALL, ASSESSMENT, window)
     assert client.counts.snapshot() == {"requests": 4, "retries": 2, "tokens": 1}
     server.resume_listening()
-    assert client.results(OVERALL, ASSESSMENT, window).rows == []
+    assert client.results(OVERALL, ASSESSMENT, window).rows.is_empty()
 
 
 @pytest.mark.parametrize("error", [ResponseError("a"), WalkError("b"), KeyError("c")])
@@ -201,7 +201,7 @@ def test_every_thread_waits_as_long_as_the_server_asks(server, connect, window, 
         until(lambda: client.counts.snapshot()["retries"])
         others = [pool.submit(client.results, OVERALL, str(n), window) for n in range(2, 9)]
         for each in [first, *others]:
-            assert each.result(20).rows == []
+            assert each.result(20).rows.is_empty()
     refused, *later = asked(server)
     assert refused.status == 429
     assert len(later) == 8

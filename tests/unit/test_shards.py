@@ -30,7 +30,11 @@ def row(student, code="RL.3.1", zeal=None):
     return ("77", "Interim 1", code, student, "2023-10-02", zeal)
 
 
-REPLY = Reply(COLUMNS, [row("0042"), row("117", zeal="ü"), row("5", None)], 4, 1, 1)
+def frame(*rows):
+    return pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
+
+
+REPLY = Reply(frame(row("0042"), row("117", zeal="ü"), row("5", None)), 4, 1, 1)
 
 
 def write(folder, reply=REPLY, origin=ORIGIN, assessment_id="77"):
@@ -56,7 +60,7 @@ TEXT = st.none() | st.text() | st.sampled_from(["", "\x00", "\n", "NaN", "null",
 @example([("illuminate_seal\x18\x40" + "0" * 64,) * 6])
 @example([(None,) * 6, ("",) * 6])
 def test_any_text_comes_back_as_it_was(tmp_path, rows):
-    reply = Reply(COLUMNS, rows, len(rows), 1, 0)
+    reply = Reply(frame(*rows), len(rows), 1, 0)
     entry, path = write(tmp_path, reply)
     assert set(pl.read_parquet(path).rows()) == set(rows)
     assert pl.read_parquet(path).height == len(rows)
@@ -76,7 +80,7 @@ def test_the_entry_says_what_came(tmp_path):
 
 
 def test_a_reply_without_rows_is_a_shard_without_rows(tmp_path):
-    entry, path = write(tmp_path, Reply(COLUMNS, [], 0, 1, 0))
+    entry, path = write(tmp_path, Reply(frame(), 0, 1, 0))
     assert pl.read_parquet(path).shape == (0, len(COLUMNS))
     assert shards.find(tmp_path, ORIGIN, "77") == entry
 
@@ -84,7 +88,7 @@ def test_a_reply_without_rows_is_a_shard_without_rows(tmp_path):
 def test_rows_stand_in_order_of_the_key_then_of_the_rest(tmp_path):
     rows = list(itertools.starmap(row, itertools.product(["9", "10", None], ["b", "A"], ["", "z"])))
     random.Random(1).shuffle(rows)
-    _, path = write(tmp_path, Reply(COLUMNS, rows, len(rows), 1, 0))
+    _, path = write(tmp_path, Reply(frame(*rows), len(rows), 1, 0))
     order = KEY + [name for name in COLUMNS if name not in KEY]
     written = pl.read_parquet(path).select(order).rows()
     assert written == sorted(written, key=lambda each: [(v is not None, v or "") for v in each])
@@ -101,7 +105,7 @@ def test_the_order_of_rows_makes_no_difference_to_a_single_byte(tmp_path, endpoi
     written = set()
     for _ in range(5):
         draw.shuffle(rows)
-        _, path = write(tmp_path, Reply(COLUMNS, list(rows), 200, 1, 0), origin)
+        _, path = write(tmp_path, Reply(frame(*rows), 200, 1, 0), origin)
         written.add(path.read_bytes())
     assert len(written) == 1
 

@@ -18,7 +18,8 @@ from cryptography.x509.oid import NameOID
 from pipeline.errors import OutageError, TransientError
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.auth import OAuth2Credentials
-from pipeline.illuminate.client import Client, Limits
+from pipeline.illuminate.client import Client
+from pipeline.illuminate.limits import Limits
 
 NOW = dt.datetime.now(dt.UTC)
 DAY = dt.timedelta(days=1)

@@ -54,6 +54,24 @@ def table_conserved(
     return Check(f"{name} has every row of its shards", not wrong, note)
 
 
+def nothing_missed(
+    endpoint: str, shards: Mapping[str, Entry], overall: Mapping[str, Entry]
+) -> Check:
+    """No assessment without overall rows has rows by standard or group.
+
+    It was believed when most of them were not asked for; `shards` has a sample of them.
+    """
+    empty = [i for i in shards if not (i in overall and overall[i].rows)]
+    wrong = [assessment for assessment in empty if shards[assessment].rows]
+    note = f"{len(empty):,} were asked for as a sample"
+    if wrong:
+        note = (
+            f"{_named(wrong)} has some, so others may have been missed; run again with "
+            "[illuminate] ask_all=true"
+        )
+    return Check(f"assessments without overall rows have none by {endpoint}", not wrong, note)
+
+
 def same_rows(name: str, counts: Mapping[str, int]) -> Check:
     """Several files hold equally many rows; `counts` by what each is called."""
     note = ", ".join(f"{what} {count:,}" for what, count in counts.items())

@@ -60,6 +60,12 @@ class illuminate(luigi.Config):  # noqa: N801  named like its section
     )
     most_bytes = luigi.IntParameter(default=64 << 20, description="bytes of one reply, decoded")
     max_requests_per_second = luigi.FloatParameter(default=0.0, description="0: no limit")
+    ask_all = luigi.BoolParameter(
+        default=False, description="ask by standard and group where overall had nothing, too"
+    )
+    sample = luigi.FloatParameter(
+        default=0.02, description="part of those asked all the same, as a check, 0 to 1"
+    )
     include_ids = luigi.ListParameter(
         default=(), description='ids to fetch that the catalogue lacks: ["114845"]'
     )
@@ -225,6 +231,18 @@ def threads() -> int:
     if not 1 <= count <= 64:
         raise SettingsError(f"[illuminate] threads is {count}; it must be 1 to 64.")
     return count
+
+
+def sample() -> float:
+    """Which part of the assessments without overall results is asked for all the same.
+
+    Raises:
+        SettingsError: it is no part.
+    """
+    share: float = illuminate().sample
+    if not 0 <= share <= 1:
+        raise SettingsError(f"[illuminate] sample is {share}; it must be 0 to 1.")
+    return share
 
 
 def ids_to_include() -> list[str]:

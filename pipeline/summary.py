@@ -44,6 +44,8 @@ def _asked(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     shards = f"{fetched:,} fetched, {there - fetched:,} kept"
     yield "requests", f"{requests:,}, {retries:,} of them retries"
     yield "shards", f"{shards}, {failed:,} FAILED" if failed else shards
+    if spared := sum(facts.get("not asked", 0) for facts in steps):
+        yield "not asked", f"{spared:,} shards by standard or group: nothing overall, nothing there"
     if record["let_pass"]:
         yield "let pass", f"{record['let_pass']} rows gone, by --publish-allow-shrink"
     if record["excluded_ids"]:

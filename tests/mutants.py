@@ -220,6 +220,13 @@ MUTANTS = (
         "tests/functional/test_failures.py -k do_not_stop",
     ),
     Mutant(
+        "believe that nobody without overall results has others",
+        "checks.py",
+        "    wrong = [assessment for assessment in empty if shards[assessment].rows]\n",
+        "    wrong: list[str] = []\n",
+        "tests/functional/test_asking.py -k stops_the_run",
+    ),
+    Mutant(
         "read known pages without proof",
         "illuminate/pages.py",
         "forbid_unknown_fields=True",

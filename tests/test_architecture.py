@@ -27,6 +27,7 @@ ROWS = (
     {"tasks"},
     {"config", "demo"},
     {
+        "asking",
         "build",
         "catalogue",
         "checks",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import luigi
 
 from pipeline import config, files, shards
+from pipeline.asking import largest_first, worth_asking
 from pipeline.catalogue import SCHEMA, Catalogue
 from pipeline.errors import FetchError, IlluminateError
 from pipeline.fetch import Outcome, failure, fetch_shards
@@ -19,7 +20,7 @@ from pipeline.tables import ENDPOINTS
 from pipeline.targets import Manifest, ShardsTarget
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.connection import source_name
-from pipeline.tasks.guarding import nothing_lost
+from pipeline.tasks.guarding import nothing_lost, published_before
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
 
@@ -108,8 +109,9 @@ class FetchScores(PipelineTask):
         return f"FetchScores {self.endpoint}"
 
     def requires(self) -> list[PipelineTask]:
-        """The catalogue says what to ask for, and nothing is asked before inputs are good."""
-        return [self.at(ReadInputs), self.at(FetchMetadata)]
+        """The catalogue and overall results say what to ask for; inputs must be good before."""
+        before: list[PipelineTask] = [self.at(ReadInputs), self.at(FetchMetadata)]
+        return before if self.endpoint == "overall" else [*before, self._overall()]
 
     def output(self) -> ShardsTarget:  # type: ignore[override]
         """The shards, complete when the manifest knows all that are expected, unchanged."""
@@ -126,13 +128,28 @@ class FetchScores(PipelineTask):
         )
 
     def expected(self) -> list[str] | None:
-        """The assessments whose shards must be there; None while the catalogue is missing."""
+        """The assessments whose shards must be there; None while that cannot be known."""
+        every = self._known()
+        if every is None or self.endpoint == "overall" or config.illuminate().ask_all:
+            return every
+        overall = self._overall().output().manifest
+        if overall is None or not overall.shards.keys() >= set(every):
+            return None
+        salt = f"{self.endpoint} {self.snapshot.window.end}"
+        with_results = [i for i, entry in overall.shards.items() if entry.rows]
+        return worth_asking(every, with_results, config.sample(), salt)
+
+    def _known(self) -> list[str] | None:
+        """Every assessment that could be asked for; None while the catalogue is missing."""
         catalogue = self.at(FetchMetadata).read()
         if catalogue is None:
             return None
         if self.snapshot.window.is_empty:
             return []
         return catalogue.ids(config.ids_to_include(), config.ids_to_exclude())
+
+    def _overall(self) -> "FetchScores":
+        return self.at(FetchScores, endpoint="overall")
 
     def digest(self) -> str | None:
         """A digest of all the shards."""
@@ -154,6 +171,7 @@ class FetchScores(PipelineTask):
             "fetched": len(fetched),
             "kept": len(kept),
             "failed": sum(outcome.failed for outcome in outcomes),
+            "not asked": len(self._known() or []) - len(expected),
             **{name: count - before[name] for name, count in run.counts().items()},
         }
         known = dict(sorted((kept | fetched).items()))
@@ -187,12 +205,19 @@ class FetchScores(PipelineTask):
 
         with Steps(self.endpoint, len(missing), self._report) as steps:
             return fetch_shards(
-                missing,
+                largest_first(missing, self._sizes()),
                 fetch_one,
                 pool=run.pool,
                 stop=run.stop,
                 on_done=lambda outcome: steps.step(failed=outcome.failed),
             )
+
+    def _sizes(self) -> dict[str, int]:
+        """How many rows an assessment has, as far as is known: overall now, or by last time."""
+        if self.endpoint != "overall" and (overall := self._overall().output().manifest):
+            return {assessment_id: entry.rows for assessment_id, entry in overall.shards.items()}
+        before = published_before(self)
+        return before.rows.get("combined", {}) if before else {}
 
     def _endpoint(self) -> Endpoint:
         if self.endpoint == "group":

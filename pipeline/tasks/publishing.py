@@ -78,6 +78,12 @@ def run_checks(task: PipelineTask) -> list[Check]:
     snapshot = task.snapshot
     shards = {kind: entries_of(task, kind) for kind in ENDPOINTS}
     found = [checks.shards_conserved(kind, entries) for kind, entries in shards.items()]
+    if not config.illuminate().ask_all:
+        found += [
+            checks.nothing_missed(kind, shards[kind], shards["overall"])
+            for kind in ENDPOINTS
+            if kind != "overall"
+        ]
     parts = {COMBINED: ("overall", "standard"), VIEW: ("overall", "standard"), GROUP: ("group",)}
     for table, kinds in parts.items():
         csv, parquet = snapshot.built(table)

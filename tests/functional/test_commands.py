@@ -23,8 +23,9 @@ def test_status_after_a_run(place: Workplace, server: Server) -> None:
     before = oracle.content(place.data)
     done = place.look("status", *YEAR)
     assert done.returncode == 0
-    count = len(oracle.catalogue_ids(server.district))
-    assert done.stdout.count(f"{count} of {count} shards") == 3
+    for endpoint in ("overall", "standard", "group"):
+        count = len(list(place.shards(endpoint).glob("*.parquet")))
+        assert f"FetchScores {endpoint}".ljust(22) + f"{count} of {count} shards" in done.stdout
     assert "published at" in done.stdout
     assert server.log == []
     assert oracle.content(place.data) == before

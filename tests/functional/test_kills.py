@@ -26,7 +26,7 @@ def finished(place: Workplace, server: Server) -> set[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("requests", [1, 2, 3, 10, 35, 60, 85, 110, 122])
+@pytest.mark.parametrize("requests", [1, 2, 3, 10, 35, 60, 85, 95, 105])
 def test_killed_after_so_many_requests(
     place: Workplace, district: District, undisturbed: dict[str, bytes], requests: int
 ) -> None:

@@ -177,7 +177,7 @@ def test_luigis_page_of_a_run_that_fails(
 ) -> None:
     """It tells what failed and why, in the words of the run."""
     stage.server.faults.add(
-        Fault("status", 500, "overall", town.LONG),
+        Fault("status", 500, "standard", town.LONG),
         Fault("truncated_json", endpoint="standard"),
         Fault("missing_field", "percent_correct", "group"),
     )

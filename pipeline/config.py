@@ -2,22 +2,22 @@
 
 Command line > environment > luigi.cfg > default. Classes are named like their sections, in lower
 case, as Luigi's own are; `--illuminate-threads 16` works on any command line. Secrets are no
-settings: they come from the environment or from files that it names, and are never printed.
+settings, see `pipeline.credentials`.
 """
 
 import datetime as dt
+import json
 import os
-import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import luigi
 from luigi.configuration import get_config
 
 from pipeline.errors import SettingsError, YearError
 from pipeline.illuminate.address import Address
-from pipeline.illuminate.auth import Credentials, OAuth1Credentials, OAuth2Credentials
 from pipeline.illuminate.limits import Limits
 from pipeline.layout import DEFAULT_RULES, Folders, InputFiles, Snapshot
 from pipeline.years import SchoolYear
@@ -33,16 +33,52 @@ ENVIRONMENT = {
 }
 """Environment variables, and the section and name of the setting that each stands for."""
 
-_OAUTH2 = ("ILLUMINATE_CLIENT_ID", "ILLUMINATE_CLIENT_SECRET")
-_OAUTH1 = (
-    "ILLUMINATE_CONSUMER_KEY",
-    "ILLUMINATE_CONSUMER_SECRET",
-    "ILLUMINATE_ACCESS_TOKEN",
-    "ILLUMINATE_ACCESS_TOKEN_SECRET",
-)
+
+class Settings(luigi.Config):
+    """A section of settings; one that cannot be read is told in a plain sentence."""
+
+    @classmethod
+    def get_param_values(
+        cls, params: Sequence[tuple[str, luigi.Parameter[Any]]], args: object, kwargs: object
+    ) -> list[tuple[str, Any]]:
+        """The values of all settings of the section.
+
+        Raises:
+            SettingsError: one of them is not of its kind.
+        """
+        try:
+            values: list[tuple[str, Any]] = super().get_param_values(params, args, kwargs)
+        except ValueError:
+            for name, parameter in params:
+                cls._try(name, parameter)
+            raise
+        return values
+
+    @classmethod
+    def _try(cls, name: str, parameter: luigi.Parameter[Any]) -> None:
+        try:
+            parameter.has_task_value(cls.__name__, name)
+        except ValueError as error:
+            raise SettingsError(
+                f"[{cls.__name__}] {name} cannot be read ({error}); it means: "
+                f"{parameter.description}."
+            ) from None
 
 
-class illuminate(luigi.Config):  # noqa: N801  named like its section
+class IdsParameter(luigi.Parameter[tuple[str, ...]]):
+    """Ids of assessments, written `115538,115539` or as a JSON list."""
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        """Read the ids."""
+        listed = json.loads(text) if text.lstrip().startswith("[") else text.split(",")
+        return tuple(str(each).strip() for each in listed if str(each).strip())
+
+    def serialize(self, ids: tuple[str, ...]) -> str:
+        """Write them so that they can be read again."""
+        return json.dumps(list(ids))
+
+
+class illuminate(Settings):  # noqa: N801  named like its section
     """How the API is asked."""
 
     base_url = luigi.Parameter(
@@ -66,11 +102,11 @@ class illuminate(luigi.Config):  # noqa: N801  named like its section
     sample = luigi.FloatParameter(
         default=0.02, description="part of those asked all the same, as a check, 0 to 1"
     )
-    include_ids = luigi.ListParameter(
-        default=(), description='ids to fetch that the catalogue lacks: ["114845"]'
+    include_ids = IdsParameter(
+        default=(), description="ids to fetch that the catalogue lacks: 114845,114846"
     )
-    exclude_ids = luigi.ListParameter(
-        default=(), description='ids to leave out, named in the run record: ["115538"]'
+    exclude_ids = IdsParameter(
+        default=(), description="ids to leave out, named in the run record: 115538"
     )
     reporting_group_id_field = luigi.Parameter(
         default="reporting_group_id", description="the API's name of the reporting group's id"
@@ -80,7 +116,7 @@ class illuminate(luigi.Config):  # noqa: N801  named like its section
     )
 
 
-class paths(luigi.Config):  # noqa: N801
+class paths(Settings):  # noqa: N801
     """Where files are read and written."""
 
     data_dir = luigi.Parameter(default="data", description="everything the pipeline keeps")
@@ -94,13 +130,13 @@ class paths(luigi.Config):  # noqa: N801
     )
 
 
-class years(luigi.Config):  # noqa: N801
+class years(Settings):  # noqa: N801
     """Which school years are history."""
 
     current = luigi.Parameter(default="24-25", description="the first year that is not historical")
 
 
-class checks(luigi.Config):  # noqa: N801
+class checks(Settings):  # noqa: N801
     """What stops a run before it publishes."""
 
     shrink_tolerance = luigi.FloatParameter(
@@ -114,7 +150,7 @@ class checks(luigi.Config):  # noqa: N801
     )
 
 
-class publish(luigi.Config):  # noqa: N801
+class publish(Settings):  # noqa: N801
     """What is let pass once; only on the command line."""
 
     allow_shrink = luigi.Parameter(
@@ -122,7 +158,7 @@ class publish(luigi.Config):  # noqa: N801
     )
 
 
-class build(luigi.Config):  # noqa: N801
+class build(Settings):  # noqa: N801
     """How tables are built."""
 
     threads = luigi.IntParameter(default=0, description="processor threads; 0: all cores")
@@ -247,16 +283,12 @@ def sample() -> float:
 
 def ids_to_include() -> list[str]:
     """The assessments to fetch that the catalogue lacks."""
-    return _as_text(illuminate().include_ids)
+    return list(illuminate().include_ids)
 
 
 def ids_to_exclude() -> list[str]:
     """The assessments to leave out."""
-    return _as_text(illuminate().exclude_ids)
-
-
-def _as_text(ids: Iterable[object]) -> list[str]:
-    return [str(assessment_id) for assessment_id in ids]
+    return list(illuminate().exclude_ids)
 
 
 def allowed_shrink() -> str:
@@ -289,51 +321,3 @@ def limits() -> Limits:
     """How the API is asked."""
     chosen = illuminate()
     return Limits(**{field.name: getattr(chosen, field.name) for field in fields(Limits)})
-
-
-def credentials(environ: Mapping[str, str] = os.environ) -> Credentials:
-    """The credentials in the environment: OAuth 2 if given, else OAuth 1.
-
-    Raises:
-        SettingsError: none are complete; the message names the variables that are missing.
-    """
-    for names, kind in ((_OAUTH2, OAuth2Credentials), (_OAUTH1, OAuth1Credentials)):
-        values = {name: secret(name, environ) for name in names}
-        if all(values.values()):
-            return kind(*(value for value in values.values() if value))
-        if any(values.values()):
-            missing = [name for name, value in values.items() if not value]
-            raise SettingsError(
-                f"{' and '.join(missing)} must be set as well (or with _FILE behind the name, "
-                "a file that holds the value)."
-            )
-    raise SettingsError(
-        f"ILLUMINATE_BASE_URL is set and credentials are not: set {' and '.join(_OAUTH2)}, or "
-        "unset the address to work with the demo district."
-    )
-
-
-def secret(name: str, environ: Mapping[str, str]) -> str | None:
-    """The value of the variable `name`, or the content of the file that `name`_FILE names.
-
-    Raises:
-        SettingsError: the file cannot be read, or the value is blank or has several lines.
-    """
-    value = environ.get(name) or None
-    if value is None and (file_name := environ.get(f"{name}_FILE")):
-        value = _read_secret(name, Path(file_name))
-    if value is not None and (not value.strip() or "\n" in value):
-        raise SettingsError(f"{name} is blank or has several lines.")
-    return value
-
-
-def _read_secret(name: str, path: Path) -> str:
-    try:
-        if path.stat().st_mode & stat.S_IRWXO:
-            raise SettingsError(
-                f"{name}_FILE names a file that everybody on this machine can open; "
-                "take that right away (chmod o= FILE)."
-            )
-        return path.read_text(encoding="utf-8").removesuffix("\n")
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"{name}_FILE names a file that cannot be read.") from None

@@ -31,6 +31,7 @@ ROWS = (
         "build",
         "catalogue",
         "checks",
+        "credentials",
         "fetch",
         "labels",
         "progress",

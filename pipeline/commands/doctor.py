@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 
 from pipeline import config, roster, rules
+from pipeline.credentials import find_credentials
 from pipeline.demo import ensure_inputs
 from pipeline.errors import PipelineError, SettingsError
 from pipeline.files import make_folder
@@ -46,7 +47,7 @@ def _shown(name: str, value: object) -> object:
 def _credentials() -> str:
     if config.is_demo():
         return "none are needed for the demo district"
-    found = config.credentials()
+    found = find_credentials()
     kind = "OAuth 2" if isinstance(found, OAuth2Credentials) else "OAuth 1"
     names = [
         name

@@ -4,6 +4,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from pipeline import config
+from pipeline.credentials import find_credentials
 from pipeline.demo import NAME, DemoDistrict
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.auth import Credentials, OAuth2Credentials
@@ -43,7 +44,7 @@ class Connection:
                 self._demo.client_id, self._demo.client_secret
             )
         else:
-            address, credentials = config.address(), config.credentials()
+            address, credentials = config.address(), find_credentials()
         self._client = Client(address, credentials, config.limits(), self._stop, self._each)
         return self._client
 

@@ -15,7 +15,6 @@ from luigi.configuration import LuigiConfigParser, get_config
 
 from pipeline import config
 from pipeline.errors import SettingsError
-from pipeline.illuminate.auth import OAuth1Credentials, OAuth2Credentials
 from pipeline.illuminate.limits import Limits
 from pipeline.layout import DEFAULT_RULES
 from pipeline.years import SchoolYear
@@ -225,11 +224,43 @@ def test_a_current_year_that_is_none_is_refused():
         config.current_year()
 
 
-@pytest.mark.parametrize("written", ['["114845", "7"]', '[114845, "7"]'])
-def test_ids_are_text_even_where_they_are_written_as_numbers(written):
+@pytest.mark.parametrize(
+    "written", ['["114845", "7"]', '[114845, "7"]', "114845,7", " 114845 , 7,", "[114845,7]"]
+)
+def test_ids_are_text_however_they_are_written(written):
     arguments = ["RunAll", "--illuminate-include-ids", written]
     with CmdlineParser.global_instance(arguments):
         assert config.ids_to_include() == ["114845", "7"]
+
+
+@pytest.mark.parametrize("written", ["", " ", "[]", ","])
+def test_no_ids_are_no_ids(written):
+    put("illuminate", "exclude_ids", written)
+    assert config.ids_to_exclude() == []
+
+
+@given(st.lists(st.text(min_size=1).map(str.strip).filter(bool)))
+def test_ids_can_be_written_down_and_read_again(ids):
+    parameter = config.IdsParameter()
+    assert parameter.parse(parameter.serialize(tuple(ids))) == tuple(ids)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("illuminate", "threads", "ten"),
+        ("illuminate", "deadline", "3 min"),
+        ("illuminate", "exclude_ids", '["1"'),
+        ("checks", "roster_floor", "half"),
+        ("paths", "group_readable", "perhaps"),
+    ],
+)
+def test_a_setting_of_the_wrong_kind_is_told_by_name_and_meaning(section, name, value):
+    put(section, name, value)
+    with pytest.raises(SettingsError) as error:
+        getattr(config, section)()
+    assert f"[{section}] {name} cannot be read" in str(error.value)
+    assert dict(getattr(config, section).get_params())[name].description in str(error.value)
 
 
 def test_settings_can_be_given_on_any_command_line():
@@ -287,111 +318,6 @@ def test_the_demo_brings_its_own_input_files_where_none_are_configured(tmp_path)
         Path("/mine.csv"),
         inputs / "overrides.csv",
     )
-
-
-# Secrets.
-
-OAUTH2 = {"ILLUMINATE_CLIENT_ID": "an-id", "ILLUMINATE_CLIENT_SECRET": "hush-2"}
-OAUTH1 = {
-    "ILLUMINATE_CONSUMER_KEY": "key",
-    "ILLUMINATE_CONSUMER_SECRET": "hush-key",
-    "ILLUMINATE_ACCESS_TOKEN": "token",
-    "ILLUMINATE_ACCESS_TOKEN_SECRET": "hush-token",
-}
-
-
-def refusal(environ: dict[str, str]) -> str:
-    with pytest.raises(SettingsError) as error:
-        config.credentials(environ)
-    # What led to it may quote the value, and must not be shown beside it.
-    assert error.value.__context__ is None or error.value.__suppress_context__
-    return str(error.value)
-
-
-def test_credentials_of_either_scheme_are_taken_from_variables():
-    assert config.credentials(OAUTH2) == OAuth2Credentials("an-id", "hush-2")
-    of_oauth1 = OAuth1Credentials("key", "hush-key", "token", "hush-token")
-    assert config.credentials(OAUTH1) == of_oauth1
-
-
-def test_the_newer_scheme_is_taken_where_both_are_given():
-    assert config.credentials(OAUTH1 | OAUTH2) == OAuth2Credentials("an-id", "hush-2")
-
-
-def test_a_secret_file_that_everybody_can_open_is_refused(tmp_path):
-    file = tmp_path / "secret"
-    file.write_text("hush-4")
-    file.chmod(0o604)
-    environ = {"ILLUMINATE_CLIENT_ID": "an-id", "ILLUMINATE_CLIENT_SECRET_FILE": str(file)}
-    with pytest.raises(SettingsError, match="everybody on this machine can open") as error:
-        config.credentials(environ)
-    assert "hush-4" not in str(error.value)
-
-
-@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-@pytest.mark.parametrize("scheme", [OAUTH2, OAUTH1], ids=["OAuth 2", "OAuth 1"])
-def test_each_secret_may_stand_in_a_file_and_the_end_of_its_line_is_no_part_of_it(
-    tmp_path, scheme, end
-):
-    environ = {}
-    for name, value in scheme.items():
-        (tmp_path / name).write_bytes(f"{value}{end}".encode())
-        (tmp_path / name).chmod(0o640)
-        environ[f"{name}_FILE"] = str(tmp_path / name)
-    assert config.credentials(environ) == config.credentials(scheme)
-
-
-def test_a_variable_wins_over_the_file():
-    environ = OAUTH2 | {"ILLUMINATE_CLIENT_SECRET_FILE": "/not/there"}
-    assert config.credentials(environ) == config.credentials(OAUTH2)
-
-
-@pytest.mark.parametrize("scheme", [OAUTH2, OAUTH1], ids=["OAuth 2", "OAuth 1"])
-@given(data=st.data())
-def test_an_incomplete_set_names_the_variables_that_are_missing_and_no_value(scheme, data):
-    given_names = data.draw(st.sets(st.sampled_from(sorted(scheme)), min_size=1))
-    missing = scheme.keys() - given_names
-    if not missing:
-        return
-    told = refusal({name: scheme[name] for name in given_names})
-    said = {word for word in told.replace(",", " ").split() if word.startswith("ILLUMINATE")}
-    assert said == missing
-    assert not [name for name in given_names if scheme[name] in told.replace("_", " ").split()]
-    assert "_FILE" in told
-
-
-def test_no_credentials_at_all_names_what_to_set():
-    told = refusal({})
-    assert "ILLUMINATE_CLIENT_ID and ILLUMINATE_CLIENT_SECRET" in told
-    assert "demo" in told
-
-
-@pytest.mark.parametrize("content", [b"hush\nhush", b"", b" ", b"\n", b"\xff\xfe"])
-def test_a_file_that_holds_no_secret_is_refused_by_the_name_of_its_variable(tmp_path, content):
-    file = tmp_path / "secret"
-    file.write_bytes(content)
-    told = refusal(
-        OAUTH2 | {"ILLUMINATE_CLIENT_SECRET": "", "ILLUMINATE_CLIENT_SECRET_FILE": f"{file}"}
-    )
-    assert told.startswith("ILLUMINATE_CLIENT_SECRET")
-    assert "hush" not in told
-
-
-def test_a_missing_file_is_refused_by_the_name_of_its_variable(tmp_path):
-    told = refusal({"ILLUMINATE_CLIENT_ID_FILE": str(tmp_path / "nothing")})
-    assert told == "ILLUMINATE_CLIENT_ID_FILE names a file that cannot be read."
-
-
-@pytest.mark.parametrize("value", [" ", "\t", "hush\nhush"])
-def test_a_blank_or_broken_value_is_refused_and_not_told(value):
-    told = refusal(OAUTH2 | {"ILLUMINATE_CLIENT_SECRET": value})
-    assert told == "ILLUMINATE_CLIENT_SECRET is blank or has several lines."
-
-
-def test_credentials_do_not_show_their_values():
-    shown = repr(config.credentials(OAUTH2)) + repr(config.credentials(OAUTH1))
-    assert not [value for value in (OAUTH1 | OAUTH2).values() if value in shown.split("'")]
-    assert "hush" not in shown
 
 
 def test_no_secret_is_a_setting():

@@ -1,14 +1,18 @@
-"""The large tables: shards in, one lazy frame out, streamed to CSV and Parquet.
+"""The large tables: shards in, one lazy frame out, streamed to CSV and Parquet in one pass.
 
 Each builder is a pure function of a list of shards (and labels, roster) and knows nothing of the
 rest. Shards are distinct and in canonical order, so reading them in order is all the sorting and
 de-duplicating there is, and memory stays flat however many there are.
+
+A table's rows hold each number and each date twice until they reach their files: the text as it
+was sent, and its value, which is null where the text is odd. So each is parsed once, however many
+files and counts need it, and polars sees that all of them are made of the same rows.
 """
 
 import errno
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +26,11 @@ from pipeline.tables import COMBINED, GROUP, VIEW, Table
 _FORMULA = r"^'*[=+\-@]"
 _HARDLY_ANYTHING = 1 << 16
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
+# Text of our own that no spreadsheet would run.
+_HARMLESS = {"data_source", "year", "response_type"}
+_LABELLED = ("title", "test_type", "curriculum", "unit", "unit_labels")
+# Before the name of a column: its value. The name has a character that no field of an API has.
+_VALUE = "\0"
 
 
 @dataclass(frozen=True)
@@ -45,28 +54,28 @@ class Source:
 
 
 def combined(overall: Source, standard: Source, year: str) -> pl.LazyFrame:
-    """The combined table: all overall rows, then all standard rows; every column is text.
+    """The rows of the combined table: all overall rows, then all standard rows.
 
-    Columns are COMBINED's, then unknown fields of either endpoint by name.
+    Columns are COMBINED's, then unknown fields of either endpoint by name, then values.
     """
     extra = _unknown(COMBINED, overall.columns, standard.columns)
     of_overall = {"year": year, "response_type": "overall", "standard_code": "percent"}
     of_standard = {"year": year, "response_type": "standard"}
     return pl.concat(
         [
-            _table_rows(overall.scan(), COMBINED, extra, of_overall),
-            _table_rows(standard.scan(), COMBINED, extra, of_standard),
+            _table_rows(overall, COMBINED, extra, of_overall),
+            _table_rows(standard, COMBINED, extra, of_standard),
         ]
     )
 
 
 def group(source: Source, year: str) -> pl.LazyFrame:
-    """The table of results by reporting group; every column is text.
+    """The rows of the table of results by reporting group.
 
-    Columns are GROUP's, then unknown fields by name.
+    Columns are GROUP's, then unknown fields by name, then values.
     """
     extra = _unknown(GROUP, source.columns)
-    return _table_rows(source.scan(), GROUP, extra, {"year": year, "response_type": "group"})
+    return _table_rows(source, GROUP, extra, {"year": year, "response_type": "group"})
 
 
 def view(
@@ -75,7 +84,9 @@ def view(
     labels_by_grade: pl.LazyFrame,
     roster: pl.LazyFrame,
 ) -> pl.LazyFrame:
-    """The view: one row per row of `combined_rows`, in its order, without names of students.
+    """The rows of the view: one per row of `combined_rows`, in its order, without names.
+
+    Columns are VIEW's, then values.
 
     Args:
         combined_rows: the lazy frame of `combined`.
@@ -85,59 +96,77 @@ def view(
             row's student is of that grade, it replaces the labels of the assessment.
         roster: `local_student_id` (distinct), `grade` (Int64).
     """
-    labelled = ("title", "test_type", "curriculum", "unit", "unit_labels")
     level, label = pl.col("performance_band_level"), pl.col("performance_band_label")
-    needed = (set(VIEW.names) & set(COMBINED.names)) - {"title"} | {"percent_correct"}
-    joined = (
-        combined_rows.select(sorted(needed))
+    values = [_VALUE + name for name in _parsed(VIEW)]
+    needed = (set(VIEW.names) & set(COMBINED.names)) - {"title"} | {_VALUE + "percent_correct"}
+    known, torn = _by_grade(labels, labels_by_grade, roster)
+    return (
+        combined_rows.select(sorted(needed.union(values)))
         .join(roster, on="local_student_id", how="left", maintain_order="left")
-        .join(labels, on="assessment_id", how="left", maintain_order="left")
+        .with_columns(by_grade=pl.when(pl.col("assessment_id").is_in(torn)).then("grade"))
         .join(
-            labels_by_grade.with_columns(by_grade=True),
-            on=["assessment_id", "grade"],
+            known,
+            on=["assessment_id", "by_grade"],
             how="left",
-            suffix="_by_grade",
+            nulls_equal=True,
             maintain_order="left",
         )
+        .with_columns(
+            data_source=pl.lit("illuminate"),
+            score=_nearest(pl.col(_VALUE + "percent_correct")),
+            proficiency=level + " " + label,
+        )
+        .select(*VIEW.names, *values)
     )
-    return joined.with_columns(
-        *(
-            pl.when("by_grade").then(f"{name}_by_grade").otherwise(name).alias(name)
-            for name in labelled
-        ),
-        data_source=pl.lit("illuminate"),
-        score=_nearest(pl.col("percent_correct")),
-        proficiency=level + " " + label,
-    ).select(VIEW.names)
 
 
-def odd_values(source: Source, table: Table) -> dict[str, tuple[int, int]]:
+def _by_grade(
+    labels: pl.LazyFrame, labels_by_grade: pl.LazyFrame, roster: pl.LazyFrame
+) -> tuple[pl.LazyFrame, list[str]]:
+    """All labels in one frame, so that rows are joined once; and the assessments with several.
+
+    These have a line per grade of the roster, and one where `by_grade` is null for students
+    without a grade. All others have the line where it is null.
+    """
+    columns = ("assessment_id", "by_grade", *_LABELLED)
+    usual = labels.with_columns(by_grade=pl.lit(None, pl.Int64)).select(columns)
+    special = labels_by_grade.rename({"grade": "by_grade"}).select(columns)
+    torn = special.select("assessment_id").unique().collect()["assessment_id"]
+    grades = roster.select(by_grade=pl.col("grade").drop_nulls().unique())
+    of_each_grade = (
+        usual.drop("by_grade")
+        .filter(pl.col("assessment_id").is_in(torn.implode()))
+        .join(grades, how="cross")
+        .join(special, on=["assessment_id", "by_grade"], how="anti")
+    )
+    known = pl.concat([usual, special, of_each_grade.select(columns)])
+    return known.collect().lazy(), torn.to_list()
+
+
+def odd_values(rows: pl.LazyFrame, table: Table, *sources: Source) -> pl.LazyFrame:
     """Per number and date column: how many values are null, and how many are made so.
 
-    The second count is of texts that are no number, or no date; the table has null in their place.
+    One row, for each column `name` that a source has: `name` counts what was sent as null,
+    `odd name` texts that are no number, or no date; the table has null in their place.
     """
-    if not source.paths:
-        return {}
-    columns = dict.fromkeys(table.of_kind("number"), number_or_null)
-    columns |= dict.fromkeys(table.of_kind("date"), date_or_null)
-    kept = {name: clean for name, clean in columns.items() if name in source.columns}
-    nulls = [pl.col(name).null_count().alias(name) for name in kept]
+    columns = {column for source in sources for column in source.columns}
+    present = [name for name in _parsed(table) if name in columns]
     lost = [
-        (clean(pl.col(name)).null_count() - pl.col(name).null_count()).alias(f"odd {name}")
-        for name, clean in kept.items()
+        (pl.col(_VALUE + name).null_count() - pl.col(name).null_count()).alias(f"odd {name}")
+        for name in present
     ]
-    counts = source.scan().select(*nulls, *lost).collect(engine="streaming").row(0, named=True)
-    return {name: (counts[name], counts[f"odd {name}"]) for name in kept}
+    return rows.select(pl.col(present).null_count(), *lost)
 
 
-def titles(sources: Sequence[Source]) -> pl.DataFrame:
+def titles(tables: Sequence[Path]) -> pl.DataFrame:
     """The title of each assessment that has rows: columns `assessment_id`, `title` (text).
 
     Where its rows disagree, the first in the alphabet is taken.
+
+    Args:
+        tables: Parquet files with both columns; together they have all rows.
     """
-    rows = [source.scan().select("assessment_id", "title") for source in sources if source.paths]
-    if not rows:
-        return pl.DataFrame(schema={"assessment_id": pl.String, "title": pl.String})
+    rows = [pl.scan_parquet(path, glob=False).select("assessment_id", "title") for path in tables]
     grouped = pl.concat(rows).group_by("assessment_id").agg(pl.col("title").min())
     return grouped.sort("assessment_id").collect(engine="streaming")
 
@@ -147,87 +176,131 @@ def read_small(path: Path, columns: Mapping[str, PolarsDataType]) -> pl.LazyFram
     return pl.scan_csv(path, schema_overrides=columns, infer_schema=False).select(columns.keys())
 
 
-def roster_match(view_parquet: Path) -> dict[str, int]:
-    """How many students the view has, and how many of them the roster knows."""
-    student = pl.col("local_student_id")
-    counts = pl.scan_parquet(view_parquet).select(
-        student.drop_nulls().n_unique().alias("students"),
-        student.filter(pl.col("grade").is_not_null()).n_unique().alias("students on the roster"),
-    )
-    return counts.collect(engine="streaming").row(0, named=True)
-
-
-def typed(frame: pl.LazyFrame, table: Table) -> pl.LazyFrame:
-    """True numbers and dates in place of their text, for the Parquet twin."""
-    return frame.with_columns(
-        pl.col(table.of_kind("number")).cast(pl.Float64),
-        pl.col(table.of_kind("date")).str.to_date("%Y-%m-%d"),
+def roster_match(view_rows: pl.LazyFrame) -> pl.LazyFrame:
+    """How many students the view has, and how many of them the roster knows: one row."""
+    students = view_rows.select("local_student_id", "grade").drop_nulls("local_student_id").unique()
+    return students.select(
+        pl.len().alias("students"), pl.col("grade").count().alias("students on the roster")
     )
 
 
-def safe_for_spreadsheets(frame: pl.LazyFrame, table: Table) -> pl.LazyFrame:
-    """Text that a spreadsheet would run as a formula, with an apostrophe before it."""
-    text = pl.col(table.of_kind("text"))
+def as_text(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
+    """Numbers and dates in the digits that were sent, and null where they are odd: for the CSV."""
+    return rows.with_columns(
+        pl.when(pl.col(_VALUE + name).is_not_null()).then(name).alias(name)
+        for name in _parsed(table)
+    ).drop(_VALUE + name for name in _parsed(table))
+
+
+def as_values(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
+    """True numbers and dates in place of their text: for the Parquet twin."""
+    return rows.with_columns(pl.col(_VALUE + name).alias(name) for name in _parsed(table)).drop(
+        _VALUE + name for name in _parsed(table)
+    )
+
+
+def safe_for_spreadsheets(
+    frame: pl.LazyFrame, table: Table, harmless: Collection[str] = ()
+) -> pl.LazyFrame:
+    """Text that a spreadsheet would run as a formula, with an apostrophe before it.
+
+    Columns that are known to be `harmless` are not looked at.
+    """
+    text = pl.col([name for name in table.of_kind("text") if name not in harmless])
     return frame.with_columns(
         pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text).name.keep()
     )
 
 
-def write_csv(frame: pl.LazyFrame, path: Path) -> None:
-    """Stream a frame into a CSV file: UTF-8, comma, LF, null as nothing.
+def harmless(*labels: pl.LazyFrame) -> set[str]:
+    """The columns of the view that need not be made safe, row by row.
+
+    They are those that the pipeline fills in itself, and those of which none of these small
+    frames of labels has text to be made safe.
+    """
+    found = pl.concat([frame.select(_LABELLED) for frame in labels])
+    at_risk = found.select(pl.all().str.contains(_FORMULA).any()).collect().row(0, named=True)
+    return _HARMLESS | {name for name, is_there in at_risk.items() if not is_there}
+
+
+def csv_sink(frame: pl.LazyFrame, path: Path) -> pl.LazyFrame:
+    """A frame on its way into a CSV file: UTF-8, comma, LF, null as nothing; for `stream`."""
+    return frame.sink_csv(
+        path, lazy=True, maintain_order=True, quote_style="necessary", check_extension=False
+    )
+
+
+def parquet_sink(frame: pl.LazyFrame, path: Path) -> pl.LazyFrame:
+    """A frame on its way into a Parquet file, for `stream`."""
+    return frame.sink_parquet(path, lazy=True, maintain_order=True)
+
+
+def stream(
+    sinks: Sequence[pl.LazyFrame], folder: Path, counts: pl.LazyFrame | None = None
+) -> dict[str, int]:
+    """Fill all sinks in one pass, and return the only row of `counts`.
+
+    Args:
+        sinks: of `csv_sink` and `parquet_sink`, into files of `folder`.
+        folder: where the files are.
+        counts: what is counted of the same rows.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: a file cannot be written.
     """
-    frame.sink_csv(path, maintain_order=True, quote_style="necessary", check_extension=False)
-
-
-def write_parquet(frame: pl.LazyFrame, path: Path) -> None:
-    """Stream a frame into a Parquet file.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    plans = [*sinks, *([] if counts is None else [counts])]
     try:
-        frame.sink_parquet(path, maintain_order=True)
+        *_, last = pl.collect_all(plans, engine="streaming")
     except pl.exceptions.ComputeError as error:
-        # Polars calls a failed write a file out of specification, here and nowhere else.
+        # Polars calls a failed write of Parquet a file out of specification.
         if "os error" not in str(error) and "transport error" not in str(error):
             raise
-        full = shutil.disk_usage(path.parent).free < _HARDLY_ANYTHING
+        full = shutil.disk_usage(folder).free < _HARDLY_ANYTHING
         number = errno.ENOSPC if full else errno.EIO
-        raise OSError(number, os.strerror(number), str(path)) from error
+        raise OSError(number, os.strerror(number), str(folder)) from error
+    return last.row(0, named=True) if counts is not None and last.height else {}
 
 
 def _unknown(table: Table, *columns: Sequence[str]) -> list[str]:
     return sorted({name for names in columns for name in names} - set(table.names))
 
 
+def _parsed(table: Table) -> tuple[str, ...]:
+    """The columns that have values."""
+    return table.of_kind("number") + table.of_kind("date")
+
+
 def _table_rows(
-    rows: pl.LazyFrame, table: Table, extra: Sequence[str], fixed: Mapping[str, str]
+    source: Source, table: Table, extra: Sequence[str], fixed: Mapping[str, str]
 ) -> pl.LazyFrame:
-    """Rows with all of the table's columns, `fixed` values filled in, odd values null."""
-    present = set(rows.collect_schema().names())
-    absent = {name for name in (*table.names, *extra) if name not in present}
-    return rows.with_columns(
-        *(number_or_null(pl.col(name)) for name in table.of_kind("number") if name in present),
-        *(date_or_null(pl.col(name)) for name in table.of_kind("date") if name in present),
-        *(pl.lit(None, pl.String).alias(name) for name in absent.difference(fixed)),
-        **{name: pl.lit(value) for name, value in fixed.items()},
-    ).select(*table.names, *extra)
+    """Rows with all of the table's columns, `fixed` texts filled in, and values at the end."""
+    names = (*table.names, *extra)
+    absent = [name for name in names if name not in source.columns and name not in fixed]
+    return (
+        source.scan()
+        .with_columns(
+            *(pl.lit(None, pl.String).alias(name) for name in absent),
+            **{name: pl.lit(text) for name, text in fixed.items()},
+        )
+        .with_columns(
+            *(_number(pl.col(name)).alias(_VALUE + name) for name in table.of_kind("number")),
+            *(_date(pl.col(name)).alias(_VALUE + name) for name in table.of_kind("date")),
+        )
+        .select(*names, *(_VALUE + name for name in _parsed(table)))
+    )
+
+
+def _number(text: pl.Expr) -> pl.Expr:
+    """The number that a text is, where it is a finite one; null elsewhere."""
+    number = text.cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite()).then(number)
+
+
+def _date(text: pl.Expr) -> pl.Expr:
+    """The date that a text like 2024-03-01 is; null elsewhere."""
+    return pl.when(text.str.contains(_DATE)).then(text.str.to_date("%Y-%m-%d", strict=False))
 
 
 def _nearest(number: pl.Expr) -> pl.Expr:
-    """The nearest whole number of a number in text, halves up."""
-    return (number.cast(pl.Float64) + 0.5).floor().cast(pl.Int64, strict=False)
-
-
-def number_or_null(text: pl.Expr) -> pl.Expr:
-    """The text where it is a finite number, digits untouched; null elsewhere."""
-    return pl.when(text.cast(pl.Float64, strict=False).is_finite()).then(text)
-
-
-def date_or_null(text: pl.Expr) -> pl.Expr:
-    """The text where it is a date like 2024-03-01; null elsewhere."""
-    is_date = text.str.to_date("%Y-%m-%d", strict=False).is_not_null()
-    return pl.when(is_date & text.str.contains(_DATE)).then(text)
+    """The nearest whole number, halves up."""
+    return (number + 0.5).floor().cast(pl.Int64, strict=False)

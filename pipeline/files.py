@@ -34,11 +34,18 @@ class Fingerprint(NamedTuple):
     changed: int
 
     @classmethod
-    def of(cls, path: Path, content: bytes | None = None) -> "Fingerprint":
-        """The fingerprint of a file as it is now; its `content` is read where it is not given."""
+    def of(cls, path: Path, known: "Fingerprint | None" = None) -> "Fingerprint":
+        """The fingerprint of a file as it is now; what is `known` of it is not read again."""
         status = path.stat()
-        digest = sha256(path) if content is None else hashlib.sha256(content).hexdigest()
-        return cls(digest, status.st_size, status.st_mtime_ns)
+        if known and (known.size, known.changed) == (status.st_size, status.st_mtime_ns):
+            return known
+        return cls(sha256(path), status.st_size, status.st_mtime_ns)
+
+    @classmethod
+    def of_content(cls, path: Path, content: bytes) -> "Fingerprint":
+        """The fingerprint of a file that is known to hold `content`."""
+        status = path.stat()
+        return cls(hashlib.sha256(content).hexdigest(), status.st_size, status.st_mtime_ns)
 
     def fits(self, path: Path) -> bool:
         """Whether the file is there and unchanged."""

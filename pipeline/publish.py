@@ -49,10 +49,12 @@ def publish(
     run: str,
     about: dict[str, Any],
     counted: Counted | None = None,
+    known: Mapping[Path, files.Fingerprint] | None = None,
 ) -> None:
     """Publish files: from where each was built, to where people read it.
 
-    Files of the set before that are not in this one are removed.
+    Files of the set before that are not in this one are removed. Built files whose fingerprint is
+    `known` are read again only where a link was not enough and they were copied.
     """
     before = Marker.read(marker)
     with ExitStack() as stack:
@@ -62,7 +64,11 @@ def publish(
                 temporary.replace(place)
     for folder in {place.parent for place in staged}:
         files.flush(folder)
-    prints = {_relative(place, marker): files.Fingerprint.of(place) for place in staged}
+    known = known or {}
+    prints = {
+        _relative(place, marker): files.Fingerprint.of(place, known.get(file))
+        for file, place in built.items()
+    }
     for name in (before.files.keys() if before else set()) - prints.keys():
         (marker.parent / name).unlink(missing_ok=True)
     files.write_json(marker, Marker(build, run, about, prints, counted))

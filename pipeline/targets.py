@@ -100,11 +100,21 @@ class BuiltTarget(luigi.Target):
         """The receipt as it is now."""
         return Receipt.read(self.receipt_path)
 
-    def sign(self, recipe: Recipe | None, facts: Mapping[str, Any], run: str) -> None:
-        """Leave a receipt for the files as they are now, made by `recipe`."""
+    def sign(
+        self,
+        recipe: Recipe | None,
+        facts: Mapping[str, Any],
+        run: str,
+        known: Mapping[str, files.Fingerprint] | None = None,
+    ) -> None:
+        """Leave a receipt for the files as they are now, made by `recipe`.
+
+        Files that are `known` by name are not read again.
+        """
         if recipe is None:
             raise RuntimeError("a step cannot be signed before its inputs are there")
-        made = {path.name: files.Fingerprint.of(path) for path in self.paths}
+        known = known or {}
+        made = {path.name: files.Fingerprint.of(path, known.get(path.name)) for path in self.paths}
         receipt = Receipt(recipe, made, dict(facts), run)
         files.write_json(self.receipt_path, receipt)
 

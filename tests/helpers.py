@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline import shards
+from pipeline import build, shards
 from pipeline.build import Source
 from pipeline.shards import Entry, Origin, Reply
 from pipeline.years import SchoolYear
@@ -48,6 +48,16 @@ def source_of(folder: Path, rows: Iterable[Row], endpoint: str = "overall") -> S
         paths.append(folder / endpoint / shards.file_name(assessment_id))
         columns |= dict.fromkeys(entry.columns)
     return Source(paths, list(columns))
+
+
+def write_csv(frame: pl.LazyFrame, path: Path) -> None:
+    """Stream a frame into a CSV file."""
+    build.stream([build.csv_sink(frame, path)], path.parent)
+
+
+def write_parquet(frame: pl.LazyFrame, path: Path) -> None:
+    """Stream a frame into a Parquet file."""
+    build.stream([build.parquet_sink(frame, path)], path.parent)
 
 
 def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:

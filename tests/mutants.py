@@ -187,8 +187,8 @@ MUTANTS = (
     Mutant(
         "sign what was read after the step",
         "tasks/base.py",
-        "            self.output().sign(recipe, facts, run.id)\n",
-        "            self.output().sign(self.recipe(), facts, run.id)\n",
+        "            self.output().sign(recipe, facts, run.id, self.known())\n",
+        "            self.output().sign(self.recipe(), facts, run.id, self.known())\n",
         "tests/unit/test_base.py",
     ),
     Mutant(
@@ -236,8 +236,8 @@ MUTANTS = (
     Mutant(
         "make odd numbers zero",
         "build.py",
-        "is_finite()).then(text)",
-        "is_finite()).then(text).otherwise(pl.lit('0'))",
+        "is_finite()).then(number)",
+        "is_finite()).then(number).otherwise(0.0)",
         "tests/unit/test_build.py",
     ),
     Mutant(

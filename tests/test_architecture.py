@@ -40,7 +40,7 @@ ROWS = (
         "summary",
     },
     {"targets"},
-    {"shards", "layout", "illuminate", "guards", "rules", "simulator"},
+    {"follow", "shards", "layout", "illuminate", "guards", "rules", "simulator"},
     {"files", "pool", "tables", "verdicts", "years"},
     {"errors"},
 )

@@ -118,7 +118,7 @@ class PipelineTask(luigi.Task):
         if not self.output().exists():
             recipe = self.recipe()  # of now: what changes meanwhile is met by the next run
             facts = self.make()
-            self.output().sign(recipe, facts, run.id)
+            self.output().sign(recipe, facts, run.id, self.known())
 
     def paths(self) -> list[Path]:
         """The files that the step makes."""
@@ -131,6 +131,10 @@ class PipelineTask(luigi.Task):
     def inputs(self) -> dict[str, str | None]:
         """Digests of what its content follows from, by name."""
         return {task.name: task.digest() for task in self.deps()}
+
+    def known(self) -> dict[str, files.Fingerprint]:
+        """The fingerprints of files, by name, that were taken while they were made."""
+        return {}
 
     def make(self) -> dict[str, Any]:
         """Make the files; returns what was counted meanwhile."""

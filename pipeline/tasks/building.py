@@ -3,15 +3,18 @@
 Heavy libraries are imported where they are used, so that a rerun with nothing to do is quick.
 """
 
-from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files, shards
-from pipeline.tables import CATALOGUE, COMBINED, ENDPOINTS, GROUP, LABELS, UNMAPPED, VIEW, Table
+from pipeline.errors import StorageError
+from pipeline.follow import Follower
+from pipeline.tables import CATALOGUE, COMBINED, GROUP, LABELS, UNMAPPED, VIEW, Table
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
 from pipeline.tasks.inputs import ReadInputs
+from pipeline.tasks.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +52,8 @@ class LabelAssessments(PipelineTask):
 
     def requires(self) -> list[PipelineTask]:
         """Rules and overrides, titles, and who has results."""
-        scores = [self.at(FetchScores, endpoint=kind) for kind in ENDPOINTS]
-        return [self.at(ReadInputs), self.at(FetchMetadata), *scores]
+        tables = [self.at(CombineResults), self.at(CombineGroup)]
+        return [self.at(ReadInputs), self.at(FetchMetadata), *tables]
 
     def paths(self) -> list[Path]:
         """The labels, the titles without some, and the labels that hold for one grade only."""
@@ -59,11 +62,11 @@ class LabelAssessments(PipelineTask):
 
     def inputs(self) -> dict[str, str | None]:
         """Titles, who has results, and what rules and overrides say; not the roster."""
-        fetched = super().inputs()
-        del fetched[self.at(ReadInputs).name]
+        made = super().inputs()
+        del made[self.at(ReadInputs).name]
         contents = self.at(ReadInputs).contents()
         contents.pop("roster", None)
-        return {**fetched, **contents}
+        return {**made, **contents}
 
     def make(self) -> dict[str, Any]:
         """Apply the rules, then the overrides."""
@@ -84,7 +87,8 @@ class LabelAssessments(PipelineTask):
 
         from pipeline import build
 
-        found = build.titles([source_of(self, kind) for kind in ENDPOINTS]).to_dict(as_series=False)
+        tables = [proven_twin(self.at(step)) for step in (CombineResults, CombineGroup)]
+        found = build.titles(tables).to_dict(as_series=False)
         titles = dict(zip(found["assessment_id"], found["title"], strict=True))
         catalogue = self.at(FetchMetadata).read()
         known = {
@@ -103,9 +107,10 @@ class LabelAssessments(PipelineTask):
 
 
 class BuildTable(PipelineTask):
-    """A large table: a CSV and its Parquet twin, streamed from one lazy frame."""
+    """A large table: a CSV and its Parquet twin, streamed from the same rows in one pass."""
 
     table: Table
+    version = 2
 
     def paths(self) -> list[Path]:
         """The CSV and the Parquet."""
@@ -115,79 +120,104 @@ class BuildTable(PipelineTask):
         """The year stands in each row."""
         return {"year": str(self.year)}
 
-    def frame(self) -> "pl.LazyFrame":
-        """The table, every number and date as text."""
+    def rows(self) -> "pl.LazyFrame":
+        """The rows of the table, as the builders make them."""
         raise NotImplementedError
+
+    def for_csv(self, text: "pl.LazyFrame") -> "pl.LazyFrame":
+        """The rows as the CSV has them."""
+        return text
+
+    def counts(self, rows: "pl.LazyFrame") -> "pl.LazyFrame":
+        """What is counted of the rows on their way to the files: one row."""
+        raise NotImplementedError
+
+    def facts(self, counted: dict[str, int]) -> dict[str, Any]:
+        """What the record says of what was counted."""
+        return counted
+
+    def known(self) -> dict[str, files.Fingerprint]:
+        """The files' fingerprints, which were taken while they were written."""
+        return {path.name: found.file for path, found in self._written.items()}
 
     def make(self) -> dict[str, Any]:
         """Stream the table into both files."""
+        from pipeline.checks import count_parquet, records
+
+        counted = self._stream()
+        csv, parquet = self.paths()
+        rows = {"rows": count_parquet(parquet), "records": records(self._written[csv].lines)}
+        return rows | self.facts(counted)
+
+    def _stream(self) -> dict[str, int]:
         from pipeline import build
 
-        csv, parquet = self.paths()
-        frame = self.frame()
-        for path, write in (
-            (csv, lambda place: build.write_csv(self.for_csv(frame), place)),
-            (parquet, lambda place: build.write_parquet(build.typed(frame, self.table), place)),
-        ):
-            _write(path, write)
-        from pipeline.checks import count_parquet
-
-        return {"rows": count_parquet(parquet)}
-
-    def for_csv(self, frame: "pl.LazyFrame") -> "pl.LazyFrame":
-        """The frame as the CSV has it."""
-        return frame
+        rows = self.rows()
+        with ExitStack() as stack:
+            csv, parquet = (stack.enter_context(files.replacing(path)) for path in self.paths())
+            followers = [stack.enter_context(Follower(path)) for path in (csv, parquet)]
+            text = self.for_csv(build.as_text(rows, self.table))
+            values = build.as_values(rows, self.table)
+            sinks = [build.csv_sink(text, csv), build.parquet_sink(values, parquet)]
+            counted = build.stream(sinks, csv.parent, self.counts(rows))
+        found = [follower.found for follower in followers]
+        self._written = dict(zip(self.paths(), found, strict=True))
+        return counted
 
 
-class CombineResults(BuildTable):
+class CombineTable(BuildTable):
+    """A table of the rows of some endpoints, as they are."""
+
+    endpoints: tuple[str, ...]
+
+    def requires(self) -> list[FetchScores]:
+        """The shards."""
+        return [self.at(FetchScores, endpoint=kind) for kind in self.endpoints]
+
+    def sources(self) -> "list[Source]":
+        """The shards that have rows."""
+        return [source_of(self, kind) for kind in self.endpoints]
+
+    def counts(self, rows: "pl.LazyFrame") -> "pl.LazyFrame":
+        """Null and odd values."""
+        from pipeline import build
+
+        return build.odd_values(rows, self.table, *self.sources())
+
+    def facts(self, counted: dict[str, int]) -> dict[str, Any]:
+        """How many values of each column are null or odd."""
+        names = [name for name in counted if f"odd {name}" in counted]
+        return {
+            "values": {n: {"null": counted[n], "odd": counted[f"odd {n}"]} for n in names},
+        }
+
+
+class CombineResults(CombineTable):
     """The combined table of overall and standard results."""
 
     table = COMBINED
+    endpoints = ("overall", "standard")
 
-    def requires(self) -> list[FetchScores]:
-        """The shards of both."""
-        return [self.at(FetchScores, endpoint=kind) for kind in ("overall", "standard")]
-
-    def frame(self) -> "pl.LazyFrame":
+    def rows(self) -> "pl.LazyFrame":
         """All overall rows, then all standard rows."""
         from pipeline import build
 
-        return build.combined(
-            source_of(self, "overall"), source_of(self, "standard"), str(self.year)
-        )
-
-    def make(self) -> dict[str, Any]:
-        """The table, and how many of its values are null or odd."""
-        from pipeline import build
-
-        facts = super().make()
-        odd = [
-            build.odd_values(source_of(self, kind), COMBINED) for kind in ("overall", "standard")
-        ]
-        return facts | {"values": _add(*odd)}
+        overall, standard = self.sources()
+        return build.combined(overall, standard, str(self.year))
 
 
-class CombineGroup(BuildTable):
+class CombineGroup(CombineTable):
     """The table of results by reporting group."""
 
     table = GROUP
+    endpoints = ("group",)
 
-    def requires(self) -> FetchScores:
-        """The shards by reporting group."""
-        return self.at(FetchScores, endpoint="group")
-
-    def frame(self) -> "pl.LazyFrame":
+    def rows(self) -> "pl.LazyFrame":
         """All rows by reporting group."""
         from pipeline import build
 
-        return build.group(source_of(self, "group"), str(self.year))
-
-    def make(self) -> dict[str, Any]:
-        """The table, and how many of its values are null or odd."""
-        from pipeline import build
-
-        facts = super().make()
-        return facts | {"values": _add(build.odd_values(source_of(self, "group"), GROUP))}
+        (source,) = self.sources()
+        return build.group(source, str(self.year))
 
 
 class ResultsView(BuildTable):
@@ -199,36 +229,43 @@ class ResultsView(BuildTable):
         """The combined table, labels, and the roster."""
         return [self.at(CombineResults), self.at(LabelAssessments), self.at(ReadInputs)]
 
-    def frame(self) -> "pl.LazyFrame":
+    def rows(self) -> "pl.LazyFrame":
         """The combined rows with labels and grades joined to them."""
         import polars as pl
 
         from pipeline import build
 
-        labels, _, by_grade = self.at(LabelAssessments).paths()
-        text = dict.fromkeys(LABELS.names[:-1], pl.String)
-        grade = {"grade": pl.Int64()}
+        roster = {"local_student_id": pl.String(), "grade": pl.Int64()}
         return build.view(
-            self.at(CombineResults).frame(),
-            build.read_small(labels, text),
-            build.read_small(by_grade, {**text, **grade}),
-            build.read_small(
-                self.at(ReadInputs).paths()[0], {"local_student_id": pl.String(), **grade}
-            ),
+            self.at(CombineResults).rows(),
+            *self._labels(),
+            build.read_small(self.at(ReadInputs).paths()[0], roster),
         )
 
-    def for_csv(self, frame: "pl.LazyFrame") -> "pl.LazyFrame":
+    def for_csv(self, text: "pl.LazyFrame") -> "pl.LazyFrame":
         """Safe to open in a spreadsheet."""
         from pipeline import build
 
-        return build.safe_for_spreadsheets(frame, VIEW)
+        return build.safe_for_spreadsheets(text, VIEW, build.harmless(*self._labels()))
 
-    def make(self) -> dict[str, Any]:
-        """The view, and how much of it the roster knows."""
+    def counts(self, rows: "pl.LazyFrame") -> "pl.LazyFrame":
+        """How much of the view the roster knows."""
         from pipeline import build
 
-        facts = super().make()
-        return facts | build.roster_match(self.paths()[1])
+        return build.roster_match(rows)
+
+    def _labels(self) -> "tuple[pl.LazyFrame, pl.LazyFrame]":
+        """The labels of assessments, and those that hold for one grade only."""
+        import polars as pl
+
+        from pipeline import build
+
+        labels, _, by_grade = self.at(LabelAssessments).paths()
+        text = dict.fromkeys(LABELS.names[:-1], pl.String())
+        return (
+            build.read_small(labels, text),
+            build.read_small(by_grade, {**text, "grade": pl.Int64()}),
+        )
 
 
 def entries_of(task: PipelineTask, endpoint: str) -> dict[str, shards.Entry]:
@@ -247,23 +284,21 @@ def source_of(task: PipelineTask, endpoint: str) -> "Source":
 
     folder = task.snapshot.shards(endpoint)
     with_rows = {i: entry for i, entry in entries_of(task, endpoint).items() if entry.rows}
-    shards.verify(folder, with_rows)
+    shards.verify(folder, with_rows, Run.begin().proven)
     columns = dict.fromkeys(name for entry in with_rows.values() for name in entry.columns)
     return Source([folder / shards.file_name(i) for i in with_rows], list(columns))
 
 
-def _write(path: Path, write: Callable[[Path], None]) -> None:
-    with files.replacing(path) as temporary:
-        write(temporary)
+def proven_twin(step: BuildTable) -> Path:
+    """The Parquet twin of a table, once its bytes are found to be those that were built.
 
-
-def _add(*counts: dict[str, tuple[int, int]]) -> dict[str, dict[str, int]]:
-    """The sums of null and odd values per column, over several parts of a table."""
-    names = dict.fromkeys(name for part in counts for name in part)
-    return {
-        name: {
-            "null": sum(part.get(name, (0, 0))[0] for part in counts),
-            "odd": sum(part.get(name, (0, 0))[1] for part in counts),
-        }
-        for name in names
-    }
+    Raises:
+        StorageError: they are not. Its time of change is set anew, so that the next run builds it.
+    """
+    path, receipt = step.paths()[1], step.output().receipt
+    if receipt is None or files.sha256(path) != receipt.made[path.name].sha256:
+        path.touch()
+        raise StorageError(
+            f"{path} was damaged on disk; nothing was published. Run again: it is built anew."
+        )
+    return path

@@ -1,6 +1,6 @@
 """The tasks at the end: check everything, then let people see it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class CheckTables(PipelineTask):
         Raises:
             CheckError: a check found a difference.
         """
-        found = run_checks(self)
+        found = run_checks(self, self._records)
         files.write_json(self.paths()[0], [check.as_json() for check in found])
         wrong = [check for check in found if not check.ok]
         if wrong:
@@ -72,9 +72,22 @@ class CheckTables(PipelineTask):
             )
         return {"checks": [check.as_json() for check in found]}
 
+    def _records(self, csv: Path) -> int:
+        """The records of a CSV, counted when it was read for the digest that its receipt has."""
+        receipts = [self.at(step).output().receipt for step in TABLE_STEPS]
+        built = [r for r in receipts if r and csv.name in r.made and r.made[csv.name].fits(csv)]
+        return int(built[0].facts["records"]) if built else checks.count_csv(csv)
 
-def run_checks(task: PipelineTask) -> list[Check]:
-    """Compare shards with what the server declared, tables with shards, and tables with twins."""
+
+def run_checks(
+    task: PipelineTask, records: Callable[[Path], int] = checks.count_csv
+) -> list[Check]:
+    """Compare shards with what the server declared, tables with shards, and tables with twins.
+
+    Args:
+        task: a step of the year.
+        records: how many records a CSV file has.
+    """
     snapshot = task.snapshot
     shards = {kind: entries_of(task, kind) for kind in ENDPOINTS}
     found = [checks.shards_conserved(kind, entries) for kind, entries in shards.items()]
@@ -91,7 +104,7 @@ def run_checks(task: PipelineTask) -> list[Check]:
         found.append(
             checks.table_conserved(table.stem, {kind: shards[kind] for kind in kinds}, counts)
         )
-        twins = {"CSV": checks.count_csv(csv), "Parquet": checks.count_parquet(parquet)}
+        twins = {"CSV": records(csv), "Parquet": checks.count_parquet(parquet)}
         found.append(checks.same_rows(f"{table.stem} has the same rows in both files", twins))
     both = {
         "combined": checks.count_parquet(snapshot.built(COMBINED)[1]),
@@ -156,7 +169,25 @@ class Publish(PipelineTask):
         build = self.output().build
         if build is None:
             raise CheckError("A table is missing; run again to build it.")
-        publish(built, snapshot.marker, build=build, run=run.id, about=about, counted=counted)
+        publish(
+            built,
+            snapshot.marker,
+            build=build,
+            run=run.id,
+            about=about,
+            counted=counted,
+            known=self._known(),
+        )
+
+    def _known(self) -> dict[Path, files.Fingerprint]:
+        """The fingerprints of the built files, out of their receipts."""
+        receipts = ((step, self.at(step).output().receipt) for step in TABLE_STEPS)
+        return {
+            path: receipt.made[path.name]
+            for step, receipt in receipts
+            for path in self.at(step).paths()
+            if receipt and path.name in receipt.made
+        }
 
     def _count(self) -> Counted:
         """What is to be published, as the next run's guards will compare it."""

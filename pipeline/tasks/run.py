@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,8 @@ class Run:
         self.failures: list[tuple[str, BaseException]] = []
         self.snapshots: list[Snapshot] = []
         self.completed: set[tuple[str, Snapshot]] = set()
+        self.proven: set[tuple[Path, str]] = set()
+        """Shards, with their digests, whose bytes this run found whole."""
         # Luigi forgets the command line before the run's last words.
         self.is_demo = config.is_demo()
         self.included_ids = config.ids_to_include()

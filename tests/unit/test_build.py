@@ -17,7 +17,7 @@ from pipeline import build, checks
 from pipeline.build import Source
 from pipeline.illuminate import endpoints
 from pipeline.tables import COMBINED, GROUP, VIEW, Column, Table
-from tests.helpers import read_csv, source_of
+from tests.helpers import read_csv, source_of, write_csv, write_parquet
 
 NOTHING = Source([], [])
 LABELLED = ("title", "test_type", "curriculum", "unit", "unit_labels")
@@ -122,6 +122,29 @@ def same_rows(got, expected):
     return sorted(map(repr, got)) == sorted(map(repr, expected))
 
 
+def text_of(rows: pl.LazyFrame, table: Table = COMBINED) -> pl.LazyFrame:
+    """Rows as their CSV has them."""
+    return build.as_text(rows, table)
+
+
+def combined(*sources: Source) -> pl.LazyFrame:
+    """The combined table as its CSV has it."""
+    return text_of(build.combined(*sources, "23-24"))
+
+
+def group(source: Source) -> pl.LazyFrame:
+    """The group table as its CSV has it."""
+    return text_of(build.group(source, "23-24"), GROUP)
+
+
+def odd_values(source: Source, table: Table) -> dict[str, tuple[int, int]]:
+    """Per number and date column: how many values were sent as null, and how many made so."""
+    rows = build.combined(source, NOTHING, "23-24")
+    rows = rows if table is COMBINED else build.group(source, "23-24")
+    row = build.stream([], Path(), build.odd_values(rows, table, source))
+    return {name: (row[name], row[f"odd {name}"]) for name in row if f"odd {name}" in row}
+
+
 def compare(got: pl.DataFrame, expected, unknown, table):
     rows = got.rows(named=True)
     assert got.columns == [*table.names, *unknown]
@@ -135,7 +158,7 @@ def folder(tmp_path):
 
 
 def overall(folder, *rows):
-    """Rows as overall shards, and the combined table of them as dictionaries."""
+    """The combined rows of some as overall shards."""
     source = source_of(folder, [{"assessment_id": "1", "title": "T", **row} for row in rows])
     return build.combined(source, NOTHING, "23-24")
 
@@ -151,7 +174,7 @@ def test_combined_is_every_row_of_both_endpoints_in_order(of_overall, of_standar
             source_of(Path(name), of_overall, "overall"),
             source_of(Path(name), of_standard, "standard"),
         )
-        got = build.combined(*sources, "23-24").collect()
+        got = combined(*sources).collect()
     fixed = {"year": "23-24", "response_type": "overall", "standard_code": "percent"}
     first, unknown_first = plain_table(of_overall, COMBINED, "overall", fixed)
     fixed = {"year": "23-24", "response_type": "standard"}
@@ -164,7 +187,7 @@ def test_combined_is_every_row_of_both_endpoints_in_order(of_overall, of_standar
 @given(rows_of(reporting_group_id=texts, reporting_group=texts))
 def test_group_is_every_row_by_reporting_group_in_order(rows):
     with tempfile.TemporaryDirectory() as name:
-        got = build.group(source_of(Path(name), rows, "group"), "23-24").collect()
+        got = group(source_of(Path(name), rows, "group")).collect()
     expected, unknown = plain_table(
         rows, GROUP, "group", {"year": "23-24", "response_type": "group"}
     )
@@ -180,8 +203,8 @@ def test_group_is_every_row_by_reporting_group_in_order(rows):
     ids=["combined", "group"],
 )
 def test_without_a_shard_a_table_is_its_header(tmp_path, make, table):
-    build.write_csv(make(), tmp_path / "t.csv")
-    build.write_parquet(build.typed(make(), table), tmp_path / "t.parquet")
+    write_csv(build.as_text(make(), table), tmp_path / "t.csv")
+    write_parquet(build.as_values(make(), table), tmp_path / "t.parquet")
     assert (tmp_path / "t.csv").read_bytes() == ",".join(table.names).encode() + b"\n"
     assert pl.read_parquet(tmp_path / "t.parquet").shape == (0, len(table.names))
     assert checks.count_csv(tmp_path / "t.csv") == 0
@@ -189,14 +212,14 @@ def test_without_a_shard_a_table_is_its_header(tmp_path, make, table):
 
 def test_one_endpoint_without_a_shard_takes_nothing_from_the_other(folder):
     source = source_of(folder, [{"assessment_id": "1", "title": "T", "standard_code": "A"}])
-    got = build.combined(NOTHING, source, "23-24").collect()
+    got = combined(NOTHING, source).collect()
     assert got.select("response_type", "standard_code").rows() == [("standard", "A")]
 
 
 def test_overall_rows_carry_the_code_percent_and_standard_rows_their_own(folder):
     rows = [{"assessment_id": "1", "title": "T", "standard_code": code} for code in ("B", "A")]
     both = (source_of(folder, rows, "overall"), source_of(folder, rows, "standard"))
-    got = build.combined(*both, "23-24").collect()
+    got = combined(*both).collect()
     codes = got.select("response_type", "standard_code").rows()
     assert codes[2:] == [("standard", "A"), ("standard", "B")]
     assert set(codes[:2]) == {("overall", "percent")}
@@ -210,7 +233,7 @@ def test_unknown_fields_follow_in_alphabetical_order_and_are_null_where_a_shard_
             {"assessment_id": "2", "title": "T", "mm": "m"},
         ],
     )
-    got = build.combined(source, NOTHING, "23-24").collect()
+    got = combined(source, NOTHING).collect()
     assert got.columns[len(COMBINED.names) :] == ["AA", "mm", "zz"]
     assert got.select("AA", "mm", "zz").rows() == [("a", None, "z"), (None, "m", None)]
 
@@ -221,7 +244,7 @@ def test_an_unknown_field_of_one_endpoint_is_null_in_the_rows_of_the_other(folde
         source_of(folder, [plain | {"new": "x"}], "overall"),
         source_of(folder, [plain], "standard"),
     )
-    assert build.combined(*both, "23-24").collect()["new"].to_list() == ["x", None]
+    assert combined(*both).collect()["new"].to_list() == ["x", None]
 
 
 def test_shards_may_have_their_columns_in_different_orders(folder):
@@ -232,7 +255,7 @@ def test_shards_may_have_their_columns_in_different_orders(folder):
             {"mastered": "f", "points": "2", "title": "two", "assessment_id": "2"},
         ],
     )
-    got = build.combined(source, NOTHING, "23-24").collect()
+    got = combined(source, NOTHING).collect()
     assert got.select("title", "points", "mastered").rows() == [
         ("one", "1", "t"),
         ("two", "2", "f"),
@@ -250,7 +273,7 @@ def test_the_order_in_which_rows_came_changes_no_byte(data):
     for ordered in (rows, data.draw(st.permutations(rows))):
         with tempfile.TemporaryDirectory() as name:
             source = source_of(Path(name), ordered)
-            build.write_csv(build.combined(source, NOTHING, "23-24"), Path(name) / "t.csv")
+            write_csv(combined(source, NOTHING), Path(name) / "t.csv")
             written.append((Path(name) / "t.csv").read_bytes())
     assert written[0] == written[1]
 
@@ -262,7 +285,7 @@ def test_the_order_in_which_rows_came_changes_no_byte(data):
 def test_the_fields_of_a_reporting_group_may_be_called_otherwise_by_the_api(folder, names):
     row = {"assessment_id": "1", "title": "T", names[0]: "5", names[1]: "Cohort"}
     renamed = dict(zip(endpoints.group(*names).rename(list(row)), row.values(), strict=True))
-    got = build.group(source_of(folder, [renamed], "group"), "23-24").collect()
+    got = group(source_of(folder, [renamed], "group")).collect()
     assert got.columns == list(GROUP.names)
     assert got.select("reporting_group_id", "reporting_group").rows() == [("5", "Cohort")]
 
@@ -272,7 +295,7 @@ def test_the_fields_of_a_reporting_group_may_be_called_otherwise_by_the_api(fold
 
 @pytest.mark.parametrize("digits", NUMBERS)
 def test_numbers_keep_the_digits_that_were_sent(folder, digits):
-    build.write_csv(overall(folder, {"points": digits}), folder / "t.csv")
+    write_csv(text_of(overall(folder, {"points": digits})), folder / "t.csv")
     header, [record] = read_csv(folder / "t.csv")
     assert dict(zip(header, record, strict=True))["points"] == digits
 
@@ -281,20 +304,20 @@ def test_numbers_keep_the_digits_that_were_sent(folder, digits):
 @pytest.mark.parametrize("text", ODD_NUMBERS)
 def test_what_is_no_number_becomes_null_and_is_counted(folder, name, text):
     source = source_of(folder, [{"assessment_id": "1", "title": "T", name: text}])
-    assert build.combined(source, NOTHING, "23-24").collect()[name].to_list() == [None]
-    assert build.odd_values(source, COMBINED) == {name: (0, 1)}
+    assert combined(source, NOTHING).collect()[name].to_list() == [None]
+    assert odd_values(source, COMBINED) == {name: (0, 1)}
 
 
 @pytest.mark.parametrize("text", ODD_DATES)
 def test_what_is_no_date_becomes_null_and_is_counted(folder, text):
     source = source_of(folder, [{"assessment_id": "1", "title": "T", "date_taken": text}])
-    assert build.combined(source, NOTHING, "23-24").collect()["date_taken"].to_list() == [None]
-    assert build.odd_values(source, COMBINED) == {"date_taken": (0, 1)}
+    assert combined(source, NOTHING).collect()["date_taken"].to_list() == [None]
+    assert odd_values(source, COMBINED) == {"date_taken": (0, 1)}
 
 
 def test_the_29th_of_february_is_a_date_in_a_leap_year_only(folder):
     rows = [{"date_taken": "2024-02-29"}, {"date_taken": "2023-02-29"}]
-    got = overall(folder, *rows).collect()["date_taken"].to_list()
+    got = text_of(overall(folder, *rows)).collect()["date_taken"].to_list()
     assert sorted(got, key=str) == ["2024-02-29", None]
 
 
@@ -305,13 +328,13 @@ def test_nulls_are_counted_apart_from_what_was_made_null(folder):
             [("1", None), (None, "2024-01-01"), ("x", "y"), (None, None)]
         )
     ]
-    counts = build.odd_values(source_of(folder, rows), COMBINED)
+    counts = odd_values(source_of(folder, rows), COMBINED)
     assert counts == {"points": (2, 1), "date_taken": (2, 1)}
 
 
 @pytest.mark.parametrize("table", [COMBINED, GROUP], ids=lambda table: table.stem)
 def test_without_a_shard_there_is_nothing_odd(table):
-    assert not any(map(any, build.odd_values(NOTHING, table).values()))
+    assert not any(map(any, odd_values(NOTHING, table).values()))
 
 
 @settings(max_examples=30, deadline=None)
@@ -320,8 +343,8 @@ def test_odd_and_null_values_add_up_to_the_nulls_of_the_table(rows):
     rows = [row | {"points": row.get("points")} for row in rows]
     with tempfile.TemporaryDirectory() as name:
         source = source_of(Path(name), rows)
-        counts = build.odd_values(source, COMBINED)
-        got = build.combined(source, NOTHING, "23-24").collect()
+        counts = odd_values(source, COMBINED)
+        got = combined(source, NOTHING).collect()
     for column, (null, odd) in counts.items():
         assert null + odd == got[column].null_count()
         assert null == sum(row.get(column) is None for row in rows)
@@ -351,6 +374,11 @@ def roster_frame(roster):
 
 
 def view_of(combined, labels=None, labels_by_grade=None, roster=None):
+    """The view as text."""
+    return text_of(view_rows(combined, labels, labels_by_grade, roster), VIEW)
+
+
+def view_rows(combined, labels=None, labels_by_grade=None, roster=None):
     frames = (
         labels_frame(labels or {}),
         by_grade_frame(labels_by_grade or {}),
@@ -371,9 +399,9 @@ label_values = st.tuples(*[st.one_of(st.none(), st.text("aé ,\n", max_size=3))]
 )
 def test_the_view_is_one_row_per_combined_row_with_labels_and_grade(rows, labels, by_grade, roster):
     with tempfile.TemporaryDirectory() as name:
-        combined = build.combined(NOTHING, source_of(Path(name), rows, "standard"), "23-24")
-        got = view_of(combined, labels, by_grade, roster).collect()
-        below = combined.collect().rows(named=True)
+        under = build.combined(NOTHING, source_of(Path(name), rows, "standard"), "23-24")
+        got = view_of(under, labels, by_grade, roster).collect()
+        below = text_of(under).collect().rows(named=True)
     assert got.columns == list(VIEW.names)
     assert got.rows(named=True) == [plain_view(row, labels, by_grade, roster) for row in below]
 
@@ -403,8 +431,8 @@ def test_the_score_is_the_nearest_whole_number_and_halves_go_up(folder, percent,
 
 @pytest.mark.parametrize("percent", ["1e30", "-1e30"])
 def test_a_percentage_beyond_all_measure_does_not_stop_the_run(folder, percent):
-    combined = overall(folder, {"percent_correct": percent}, {"percent_correct": "50"})
-    assert sorted(view_of(combined).collect()["score"].to_list(), key=str) == [50, None]
+    under = overall(folder, {"percent_correct": percent}, {"percent_correct": "50"})
+    assert sorted(view_of(under).collect()["score"].to_list(), key=str) == [50, None]
 
 
 @pytest.mark.parametrize(
@@ -451,7 +479,7 @@ def test_a_field_that_the_api_may_add_changes_nothing_in_the_view(folder, name):
     known = view_of(overall(folder / "known", STUDENT), labels, None, roster).collect()
     more = overall(folder / "more", STUDENT | {name: "of the API"})
     assert view_of(more, labels, None, roster).collect().equals(known)
-    assert more.collect()[name].to_list() == ["of the API"]
+    assert text_of(more).collect()[name].to_list() == ["of the API"]
 
 
 # What is counted on the way.
@@ -463,30 +491,28 @@ def test_titles_are_one_per_assessment_that_has_rows(folder):
         {"assessment_id": "1", "title": "b", "points": "1"},
         {"assessment_id": "1", "title": "a", "points": "2"},
     ]
-    sources = [
-        source_of(folder, overall_rows),
-        NOTHING,
-        source_of(folder, [{"assessment_id": "3", "title": None}], "group"),
-    ]
-    assert build.titles(sources).rows() == [("1", "a"), ("2", "Unit 2"), ("3", None)]
+    group_rows = [{"assessment_id": "3", "title": None}]
+    write_parquet(text_of(overall(folder, *overall_rows)), folder / "c.parquet")
+    write_parquet(group(source_of(folder, group_rows, "group")), folder / "g.parquet")
+    tables = [folder / "c.parquet", folder / "g.parquet"]
+    assert build.titles(tables).rows() == [("1", "a"), ("2", "Unit 2"), ("3", None)]
 
 
-def test_without_a_shard_there_are_no_titles():
-    assert build.titles([NOTHING, NOTHING]).rows() == []
+def test_without_a_shard_there_are_no_titles(folder):
+    write_parquet(group(NOTHING), folder / "g.parquet")
+    assert build.titles([folder / "g.parquet"]).rows() == []
 
 
 def test_the_roster_match_counts_each_student_once(folder):
     rows = [{"local_student_id": s, "points": p} for s in ("1", "2", "3") for p in ("1", "2")]
-    frame = view_of(overall(folder, *rows), roster={"1": 4, "2": 0})
-    build.write_parquet(build.typed(frame, VIEW), folder / "view.parquet")
-    counts = build.roster_match(folder / "view.parquet")
+    frame = view_rows(overall(folder, *rows), roster={"1": 4, "2": 0})
+    counts = build.stream([], folder, build.roster_match(frame))
     assert counts == {"students": 3, "students on the roster": 2}
 
 
 def test_a_row_without_a_student_id_counts_as_no_student(folder):
-    frame = view_of(overall(folder, STUDENT, {"local_student_id": None}), roster={"1": 4})
-    build.write_parquet(build.typed(frame, VIEW), folder / "view.parquet")
-    counts = build.roster_match(folder / "view.parquet")
+    frame = view_rows(overall(folder, STUDENT, {"local_student_id": None}), roster={"1": 4})
+    counts = build.stream([], folder, build.roster_match(frame))
     assert counts == {"students": 1, "students on the roster": 1}
 
 
@@ -505,7 +531,7 @@ def test_a_csv_reader_gets_every_text_back(pairs):
     frame = pl.LazyFrame(pairs, schema={"one, é": pl.String, 'the "two"': pl.String}, orient="row")
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "t.csv"
-        build.write_csv(frame, path)
+        write_csv(frame, path)
         header, records = read_csv(path)
         count, content = checks.count_csv(path), path.read_bytes()
     assert header == ["one, é", 'the "two"']
@@ -517,7 +543,7 @@ def test_a_csv_reader_gets_every_text_back(pairs):
 
 def test_only_what_must_be_quoted_is_quoted_and_lines_end_in_lf(folder):
     frame = pl.LazyFrame({"a": ["x", "1,5", 'say "hi"', "two\nlines", "Ñandú", None], "b": "."})
-    build.write_csv(frame, folder / "t.csv")
+    write_csv(frame, folder / "t.csv")
     expected = 'a,b\nx,.\n"1,5",.\n"say ""hi""",.\n"two\nlines",.\nÑandú,.\n,.\n'
     assert (folder / "t.csv").read_bytes() == expected.encode()
 
@@ -568,10 +594,13 @@ def test_numbers_and_days_are_left_alone():
 
 
 def test_the_view_is_safe_in_the_csv_and_as_it_is_in_the_parquet(folder):
-    combined = overall(folder, {"standard_code": "x", "points": "-1", "local_student_id": "@me"})
-    frame = view_of(combined, {"1": ("=Unit 4", "-", None, "'+1", "4")})
-    build.write_csv(build.safe_for_spreadsheets(frame, VIEW), folder / "t.csv")
-    build.write_parquet(build.typed(frame, VIEW), folder / "t.parquet")
+    under = overall(folder, {"standard_code": "x", "points": "-1", "local_student_id": "@me"})
+    labels = {"1": ("=Unit 4", "-", None, "'+1", "4")}
+    frame = view_rows(under, labels)
+    harmless = build.harmless(labels_frame(labels), by_grade_frame({}))
+    safe_text = build.safe_for_spreadsheets(text_of(frame, VIEW), VIEW, harmless)
+    write_csv(safe_text, folder / "t.csv")
+    write_parquet(build.as_values(frame, VIEW), folder / "t.parquet")
     header, [record] = read_csv(folder / "t.csv")
     names = ("title", "test_type", "unit", "local_student_id", "points")
     in_csv = dict(zip(header, record, strict=True))
@@ -588,10 +617,10 @@ def test_the_view_is_safe_in_the_csv_and_as_it_is_in_the_parquet(folder):
 def test_both_files_hold_the_same_rows_and_the_parquet_has_true_types(rows):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        combined = build.combined(source_of(folder, rows), NOTHING, "23-24")
-        for table, frame in ((COMBINED, combined), (VIEW, view_of(combined, roster={"1": 3}))):
-            build.write_csv(frame, folder / "t.csv")
-            build.write_parquet(build.typed(frame, table), folder / "t.parquet")
+        under = build.combined(source_of(folder, rows), NOTHING, "23-24")
+        for table, frame in ((COMBINED, under), (VIEW, view_rows(under, roster={"1": 3}))):
+            write_csv(text_of(frame, table), folder / "t.csv")
+            write_parquet(build.as_values(frame, table), folder / "t.parquet")
             twin = pl.read_parquet(folder / "t.parquet")
             header, records = read_csv(folder / "t.csv")
             assert len(records) == twin.height == checks.count_csv(folder / "t.csv")
@@ -611,7 +640,7 @@ def same_value(text: str, value: object) -> bool:
 
 def test_parquet_has_numbers_and_days_as_such(folder):
     row = {"points": "66.50", "percent_correct": "1e3", "date_taken": "2024-03-01"}
-    build.write_parquet(build.typed(overall(folder, row), COMBINED), folder / "t.parquet")
+    write_parquet(build.as_values(overall(folder, row), COMBINED), folder / "t.parquet")
     got = pl.read_parquet(folder / "t.parquet").row(0, named=True)
     assert (got["points"], got["percent_correct"]) == (66.5, 1000.0)
     assert got["date_taken"] == dt.date(2024, 3, 1)
@@ -619,8 +648,8 @@ def test_parquet_has_numbers_and_days_as_such(folder):
 
 
 def test_a_csv_cell_keeps_digits_that_the_parquet_cannot(folder):
-    frame = overall(folder, {"points": "0.10000000000000000001"})
-    build.write_csv(frame, folder / "t.csv")
+    frame = text_of(overall(folder, {"points": "0.10000000000000000001"}))
+    write_csv(frame, folder / "t.csv")
     assert "0.10000000000000000001" in next(
         csv.reader(io.StringIO((folder / "t.csv").read_text().splitlines()[1]))
     )

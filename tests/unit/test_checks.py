@@ -9,7 +9,8 @@ from pipeline import build, checks
 from pipeline.build import Source
 from pipeline.files import Fingerprint
 from pipeline.shards import Entry
-from tests.helpers import source_of, write_shard
+from pipeline.tables import COMBINED
+from tests.helpers import source_of, write_csv, write_parquet, write_shard
 
 
 def entry(rows: int, declared: int | None = None, duplicates: int = 0) -> Entry:
@@ -133,9 +134,10 @@ ROWS = [
 
 @pytest.fixture
 def both_files(tmp_path) -> tuple[Path, Path]:
-    frame = build.combined(source_of(tmp_path, ROWS), Source([], []), "23-24")
-    build.write_csv(frame, tmp_path / "t.csv")
-    build.write_parquet(frame, tmp_path / "t.parquet")
+    rows = build.combined(source_of(tmp_path, ROWS), Source([], []), "23-24")
+    frame = build.as_text(rows, COMBINED)
+    write_csv(frame, tmp_path / "t.csv")
+    write_parquet(frame, tmp_path / "t.parquet")
     return tmp_path / "t.csv", tmp_path / "t.parquet"
 
 

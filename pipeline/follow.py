@@ -1,0 +1,119 @@
+"""Reads a file while another thread writes it, so that its digest costs no time of its own.
+
+What is built is far larger than what it is built of, and a processor is often idle while it is
+written. A second reading of the whole file afterwards would be the dearest check of all.
+"""
+
+import errno
+import hashlib
+import os
+import threading
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from pipeline.files import Fingerprint
+
+_BLOCK = 1 << 20
+_PAUSE = 0.005
+_ALL_BUT_QUOTES_AND_LINES = bytes(set(range(256)) - set(b'"\n'))
+
+
+class Found(NamedTuple):
+    """What the bytes of a file are: their fingerprint, and their lines by the rules of CSV."""
+
+    file: Fingerprint
+    lines: int
+
+
+class Lines:
+    """Counts the lines of a CSV file block by block; a line may hold line feeds in quotes."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._quoted = False
+
+    def update(self, block: bytes) -> None:
+        """Go on with the next bytes of the file."""
+        marks = block.translate(None, _ALL_BUT_QUOTES_AND_LINES)
+        # Two quotes in a row leave the state as it was, whatever they meant.
+        between = marks.replace(b'""', b"").split(b'"')
+        self.count += sum(part.count(b"\n") for part in between[self._quoted :: 2])
+        self._quoted ^= len(between) % 2 == 0
+
+
+class Follower:
+    """Follows a file that is there, maybe empty, and grows at its end until the block ends.
+
+    `found` is set at the end of the block, unless that ended with an error. Whoever writes must
+    have closed the file by then.
+    """
+
+    found: Found
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name=f"follow {path.name}")
+        self._error: OSError | None = None
+
+    def __enter__(self) -> "Follower":
+        """Begin to read."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Read to the end.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        self._written.set()
+        self._thread.join()
+        if self._error is not None and kind is None:
+            raise self._error
+
+    def _follow(self) -> None:
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                self.found = _read(file, self._written)
+                _check_whole(file, self._path, self.found.file.size)
+        except OSError as error:
+            self._error = error
+
+
+def read(path: Path) -> Found:
+    """What the bytes of a file are that nobody writes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with Follower(path) as follower:
+        pass
+    return follower.found
+
+
+def _read(file: BinaryIO, written: threading.Event) -> Found:
+    digest, lines, size = hashlib.sha256(), Lines(), 0
+    while True:
+        is_whole = written.is_set()  # asked before reading: what is read then is all
+        block = file.read(_BLOCK)
+        if not block:
+            if is_whole:
+                break
+            written.wait(_PAUSE)
+        digest.update(block)
+        lines.update(block)
+        size += len(block)
+    changed = os.fstat(file.fileno()).st_mtime_ns
+    return Found(Fingerprint(digest.hexdigest(), size, changed), lines.count)
+
+
+def _check_whole(file: BinaryIO, path: Path, size: int) -> None:
+    """See that what was read is what is there: all of it, and under its name.
+
+    Raises:
+        OSError: it is not.
+    """
+    status = os.fstat(file.fileno())
+    if size != status.st_size or not os.path.samestat(status, path.stat()):
+        raise OSError(errno.EIO, "not written from its start to its end", str(path))

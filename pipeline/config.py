@@ -3,6 +3,8 @@
 Command line > environment > luigi.cfg > default. Classes are named like their sections, in lower
 case, as Luigi's own are; `--illuminate-threads 16` works on any command line. Secrets are no
 settings, see `pipeline.credentials`.
+
+Luigi reads a section anew each time that its class is called, which is dear; a run reads it once.
 """
 
 import datetime as dt
@@ -20,6 +22,7 @@ from pipeline.errors import SettingsError, YearError
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.limits import Limits
 from pipeline.layout import DEFAULT_RULES, Folders, InputFiles, Snapshot
+from pipeline.memory import Memory
 from pipeline.years import SchoolYear
 
 ENVIRONMENT = {
@@ -197,9 +200,15 @@ def apply_environment(environ: Mapping[str, str] = os.environ) -> None:
             get_config().set(section, name, f"${{{variable}}}")
 
 
+of_the_run = Memory()
+"""The sections as they were when a run began, while it lasts."""
+
+_read = of_the_run.get
+
+
 def is_demo() -> bool:
     """Whether the run talks to the made-up district, because no address is set."""
-    return not illuminate().base_url
+    return not _read(illuminate).base_url
 
 
 def address() -> Address:
@@ -208,18 +217,18 @@ def address() -> Address:
     Raises:
         SettingsError: it cannot be used.
     """
-    return Address.parse(illuminate().base_url)
+    return Address.parse(_read(illuminate).base_url)
 
 
 def folders() -> Folders:
     """The folders of the data, the tables and the views."""
-    chosen = paths()
+    chosen = _read(paths)
     return Folders.choose(chosen.data_dir, chosen.save_path, chosen.view_path, demo=is_demo())
 
 
 def current_year() -> SchoolYear:
     """The first year that is not historical."""
-    return SchoolYear.parse(years().current)
+    return SchoolYear.parse(_read(years).current)
 
 
 def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date | None = None) -> Snapshot:
@@ -242,7 +251,7 @@ def input_files(year: SchoolYear) -> InputFiles:
     `{year}` in the roster's path is filled in. The demo district brings its own, and title rules
     are shipped.
     """
-    chosen, inputs = paths(), folders().inputs
+    chosen, inputs = _read(paths), folders().inputs
 
     def find(configured: str, of_demo: str) -> Path | None:
         if configured:
@@ -263,10 +272,21 @@ def threads() -> int:
     Raises:
         SettingsError: the number makes no sense.
     """
-    count: int = illuminate().threads
+    count: int = _read(illuminate).threads
     if not 1 <= count <= 64:
         raise SettingsError(f"[illuminate] threads is {count}; it must be 1 to 64.")
     return count
+
+
+def reporting_group_fields() -> tuple[str, str]:
+    """The API's names of a reporting group's id and label."""
+    chosen = _read(illuminate)
+    return chosen.reporting_group_id_field, chosen.reporting_group_field
+
+
+def asks_all() -> bool:
+    """Whether standard and group are asked for also where overall has no rows."""
+    return bool(_read(illuminate).ask_all)
 
 
 def sample() -> float:
@@ -275,7 +295,7 @@ def sample() -> float:
     Raises:
         SettingsError: it is no part.
     """
-    share: float = illuminate().sample
+    share: float = _read(illuminate).sample
     if not 0 <= share <= 1:
         raise SettingsError(f"[illuminate] sample is {share}; it must be 0 to 1.")
     return share
@@ -283,12 +303,12 @@ def sample() -> float:
 
 def ids_to_include() -> list[str]:
     """The assessments to fetch that the catalogue lacks."""
-    return list(illuminate().include_ids)
+    return list(_read(illuminate).include_ids)
 
 
 def ids_to_exclude() -> list[str]:
     """The assessments to leave out."""
-    return list(illuminate().exclude_ids)
+    return list(_read(illuminate).exclude_ids)
 
 
 def allowed_shrink() -> str:
@@ -302,7 +322,7 @@ def allowed_shrink() -> str:
             "[publish] allow_shrink stands in luigi.cfg; it lets a loss pass once, so give it on "
             "the command line of that one run."
         )
-    return str(publish().allow_shrink)
+    return str(_read(publish).allow_shrink)
 
 
 def describe(environ: Mapping[str, str] = os.environ) -> Iterator[tuple[str, str, object, str]]:
@@ -319,5 +339,5 @@ def describe(environ: Mapping[str, str] = os.environ) -> Iterator[tuple[str, str
 
 def limits() -> Limits:
     """How the API is asked."""
-    chosen = illuminate()
+    chosen = _read(illuminate)
     return Limits(**{field.name: getattr(chosen, field.name) for field in fields(Limits)})

@@ -41,7 +41,7 @@ ROWS = (
     },
     {"targets"},
     {"follow", "shards", "layout", "illuminate", "guards", "rules", "simulator"},
-    {"files", "pool", "tables", "verdicts", "years"},
+    {"files", "memory", "pool", "tables", "verdicts", "years"},
     {"errors"},
 )
 

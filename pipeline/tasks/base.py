@@ -109,7 +109,7 @@ class PipelineTask(luigi.Task):
     def run(self) -> None:
         """Luigi's order to do the step."""
         run = Run.begin()
-        run.raise_if_stopped()
+        run.begin_step()
         with files.storing(self.snapshot.work):
             self.bring_up_to_date(run)
 

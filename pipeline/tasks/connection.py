@@ -4,12 +4,11 @@ import threading
 from typing import TYPE_CHECKING
 
 from pipeline import config
-from pipeline.credentials import find_credentials
 from pipeline.demo import NAME, DemoDistrict
 from pipeline.illuminate.address import Address
-from pipeline.illuminate.auth import Credentials, OAuth2Credentials
 
 if TYPE_CHECKING:
+    from pipeline.illuminate.auth import Credentials
     from pipeline.illuminate.client import Client
     from pipeline.illuminate.pages import Each
 
@@ -34,7 +33,9 @@ class Connection:
         Raises:
             SettingsError: the address or the credentials cannot be used.
         """
-        # It brings polars, which must not be imported before its settings are made.
+        # Dear to import, and polars must not be before its settings are made.
+        from pipeline.credentials import find_credentials
+        from pipeline.illuminate.auth import OAuth2Credentials
         from pipeline.illuminate.client import Client
 
         if config.is_demo():

@@ -130,7 +130,7 @@ class FetchScores(PipelineTask):
     def expected(self) -> list[str] | None:
         """The assessments whose shards must be there; None while that cannot be known."""
         every = self._known()
-        if every is None or self.endpoint == "overall" or config.illuminate().ask_all:
+        if every is None or self.endpoint == "overall" or config.asks_all():
             return every
         overall = self._overall().output().manifest
         if overall is None or not overall.shards.keys() >= set(every):
@@ -221,8 +221,7 @@ class FetchScores(PipelineTask):
 
     def _endpoint(self) -> Endpoint:
         if self.endpoint == "group":
-            chosen = config.illuminate()
-            return group(chosen.reporting_group_id_field, chosen.reporting_group_field)
+            return group(*config.reporting_group_fields())
         return OVERALL if self.endpoint == "overall" else STANDARD
 
     def _report(self, percentage: int, text: str) -> None:

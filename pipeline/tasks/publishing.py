@@ -91,7 +91,7 @@ def run_checks(
     snapshot = task.snapshot
     shards = {kind: entries_of(task, kind) for kind in ENDPOINTS}
     found = [checks.shards_conserved(kind, entries) for kind, entries in shards.items()]
-    if not config.illuminate().ask_all:
+    if not config.asks_all():
         found += [
             checks.nothing_missed(kind, shards[kind], shards["overall"])
             for kind in ENDPOINTS

@@ -56,6 +56,7 @@ class Run:
         self.completed: set[tuple[str, Snapshot]] = set()
         self.proven: set[tuple[Path, str]] = set()
         """Shards, with their digests, whose bytes this run found whole."""
+        config.of_the_run.begin()
         # Luigi forgets the command line before the run's last words.
         self.is_demo = config.is_demo()
         self.included_ids = config.ids_to_include()
@@ -79,6 +80,7 @@ class Run:
                 cls.current = Run()
                 cls.current.prepare()
             except (SettingsError, StorageError) as error:
+                config.of_the_run.end()
                 print(error, file=sys.stderr)
                 raise SystemExit(_TASK_FAILED) from None
         return cls.current
@@ -137,12 +139,7 @@ class Run:
 
     def prepare(self) -> None:
         """Make ready for signals, for what killed runs left, and for the end."""
-        # Polars takes SIGINT for itself when it is imported, so it comes before our handlers.
-        import polars  # noqa: F401
-
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._on_signal)
+        self._take_signals()
         self._check_open_files()
         if config.paths().group_readable:
             files.let_group_read()
@@ -153,6 +150,23 @@ class Run:
             log.info("Demo district: every student and result is made up (no base URL is set).")
             ensure_inputs(self._folders.inputs)
         atexit.register(Run.end)
+
+    def begin_step(self) -> None:
+        """Make ready for a step that has something to do.
+
+        Raises:
+            StoppedError: the run was asked to stop.
+        """
+        self.raise_if_stopped()
+        # Polars takes SIGINT for itself when it is imported, so our handlers are put back.
+        import polars  # noqa: F401
+
+        self._take_signals()
+
+    def _take_signals(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._on_signal)
 
     def _check_open_files(self) -> None:
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -174,6 +188,7 @@ class Run:
         """Disconnect, free the data folder, and end by the signal that asked for the end."""
         self._open.close()
         self._lock.close()
+        config.of_the_run.end()
         if self._signal is not None:
             _die_of(self._signal)
 

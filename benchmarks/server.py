@@ -1,0 +1,246 @@
+"""The server of the benchmark: sends ready-made answers, from a process of its own.
+
+It is no simulator: whoever asks is answered, whatever the token and the dates. One thread and one
+`select` carry all connections; a page is sent from the mapped file as it lies there, and nothing
+is rendered. It ends when standard input does, and then says on one line what it was asked.
+
+    python -m benchmarks.server FOLDER [--port 0] [--latency 0.02] [--log FILE]
+"""
+
+import argparse
+import heapq
+import itertools
+import json
+import mmap
+import os
+import re
+import selectors
+import socket
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from pipeline.simulator.api import CATALOGUE, METHODS
+from pipeline.simulator.replies import LOGIN_PAGE, Reply
+
+_LOOPBACK = "127.0.0.1"
+_BACKLOG = 512
+_CHUNK = 1 << 16
+_API = re.compile(r"/(?:live|dna)/rest_server\.php/Api/(\w+)/?")
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_LIMIT = "1000"
+
+Answer = bytes | memoryview
+
+
+def whole(reply: Reply) -> bytes:
+    """An answer as it goes over the wire."""
+    return reply.head + reply.body
+
+
+_TOKEN = whole(Reply(b'{"access_token":"a","token_type":"Bearer","expires_in":86400}'))
+_OTHER_LIMIT = whole(Reply(b'{"error":"pages of 1000 rows only"}', 400))
+_LOGIN = whole(LOGIN_PAGE)
+
+
+class Answers:
+    """Every answer there is, found by what is asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self._index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        with (folder / "answers.bin").open("rb") as file:
+            self._bytes = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def find(self, method: str, target: str) -> Answer:
+        """The answer to a request line; for what nobody has results of, the empty one."""
+        if method == "POST":
+            return _TOKEN
+        path, _, query = target.partition("?")
+        named = _API.fullmatch(path)
+        if named is None or named[1] not in METHODS:
+            return _LOGIN
+        asked = dict(parse_qsl(query))
+        if asked.get("limit") != _LIMIT:
+            return _OTHER_LIMIT
+        endpoint, page = METHODS[named[1]], asked.get("page", "")
+        number = int(page) if page.isdecimal() else 1
+        assessment_id = "" if endpoint == CATALOGUE else asked.get("assessment_id", "")
+        slices = self._index[endpoint].get(assessment_id, ())
+        if not 1 <= number <= len(slices):
+            return _empty(number)
+        first, length = slices[number - 1]
+        return self._bytes[first : first + length]
+
+
+def _empty(page: int) -> bytes:
+    return whole(Reply(b'{"page":%d,"num_pages":0,"num_results":0,"results":[]}' % page))
+
+
+@dataclass
+class Report:
+    """What a server was asked: times are those of `time.monotonic`."""
+
+    requests: int = 0
+    tokens: int = 0
+    connections: int = 0
+    at_once: int = 0
+    bytes: int = 0
+    first: float = 0.0
+    last: float = 0.0
+    processor: float = 0.0
+
+
+@dataclass(eq=False)
+class _Connection:
+    socket: socket.socket
+    received: bytearray = field(default_factory=bytearray)
+    sending: memoryview | None = None
+
+
+class Server:
+    """All connections, and the answers that are due on them."""
+
+    def __init__(self, answers: Answers, port: int, latency: float, log: bool) -> None:
+        self.report = Report()
+        self.targets: list[str] = []
+        self._answers = answers
+        self._latency = latency
+        self._log = log
+        self._due: list[tuple[float, int, _Connection, Answer]] = []
+        self._turn = itertools.count()
+        self._listening = socket.create_server((_LOOPBACK, port), backlog=_BACKLOG)
+        self._listening.setblocking(False)
+        self.port: int = self._listening.getsockname()[1]
+        # Not epoll, which wakes on whole milliseconds only.
+        self._selector = selectors.SelectSelector()
+        self._selector.register(self._listening, selectors.EVENT_READ)
+        self._selector.register(sys.stdin, selectors.EVENT_READ)
+
+    def serve(self) -> None:
+        """Answer until standard input ends."""
+        while True:
+            wait = max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
+            for key, events in self._selector.select(wait):
+                if key.fileobj is sys.stdin:
+                    return
+                if key.fileobj is self._listening:
+                    self._accept()
+                elif events & selectors.EVENT_WRITE:
+                    self._send(key.data)
+                else:
+                    self._receive(key.data)
+            now = time.monotonic()
+            while self._due and self._due[0][0] <= now:
+                _, _, connection, answer = heapq.heappop(self._due)
+                self._begin(connection, answer)
+
+    def _accept(self) -> None:
+        accepted, _ = self._listening.accept()
+        accepted.setblocking(False)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._selector.register(accepted, selectors.EVENT_READ, _Connection(accepted))
+        self.report.connections += 1
+        self.report.at_once = max(self.report.at_once, len(self._selector.get_map()) - 2)
+
+    def _receive(self, connection: _Connection) -> None:
+        try:
+            received = connection.socket.recv(_CHUNK)
+        except ConnectionError:
+            received = b""
+        if not received:
+            self._close(connection)
+            return
+        connection.received += received
+        while (request := _take(connection.received)) is not None:
+            self._ask(connection, *request)
+
+    def _ask(self, connection: _Connection, method: str, target: str) -> None:
+        now, report = time.monotonic(), self.report
+        report.first = report.first or now
+        if method == "GET":
+            report.requests += 1
+            if self._log:
+                self.targets.append(target)
+        else:
+            report.tokens += 1
+        answer = self._answers.find(method, target)
+        if self._latency:
+            heapq.heappush(self._due, (now + self._latency, next(self._turn), connection, answer))
+        else:
+            self._begin(connection, answer)
+
+    def _begin(self, connection: _Connection, answer: Answer) -> None:
+        connection.sending = memoryview(answer)
+        self._send(connection)
+
+    def _send(self, connection: _Connection) -> None:
+        sending = connection.sending
+        if sending is None:
+            return
+        try:
+            sent = connection.socket.send(sending)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # whoever asked is gone
+            self._close(connection)
+            return
+        self.report.bytes += sent
+        if sent == len(sending):
+            connection.sending = None
+            self.report.last = time.monotonic()
+            self._watch(connection, selectors.EVENT_READ)
+        else:
+            connection.sending = sending[sent:]
+            self._watch(connection, selectors.EVENT_WRITE)
+
+    def _watch(self, connection: _Connection, events: int) -> None:
+        key = self._selector.get_key(connection.socket)
+        if key.events != events:
+            self._selector.modify(connection.socket, events, connection)
+
+    def _close(self, connection: _Connection) -> None:
+        connection.sending = None
+        if connection.socket.fileno() >= 0:
+            self._selector.unregister(connection.socket)
+            connection.socket.close()
+
+
+def _take(received: bytearray) -> tuple[str, str] | None:
+    """Take one whole request out of what was received: its method and its target."""
+    end = received.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    head = bytes(received[:end])
+    length = _LENGTH.search(head)
+    whole_length = end + 4 + (int(length[1]) if length else 0)
+    if len(received) < whole_length:
+        return None
+    del received[:whole_length]
+    method, target, _ = head.split(b"\r\n", 1)[0].decode("ascii").split(" ")
+    return method, target
+
+
+def main() -> None:
+    """Serve; the first line says where, the last one what was asked."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--latency", type=float, default=0.0)
+    parser.add_argument("--log", type=Path)
+    options = parser.parse_args()
+    answers = Answers(options.folder)
+    server = Server(answers, options.port, options.latency, options.log is not None)
+    print(f"http://{_LOOPBACK}:{server.port}/live", flush=True)
+    before = time.process_time()
+    server.serve()
+    server.report.processor = time.process_time() - before
+    if options.log:
+        options.log.write_text("\n".join(server.targets), encoding="utf-8")
+    print(json.dumps(asdict(server.report)), flush=True)
+    os._exit(0)  # not a moment for connections that are still open
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What people would use instead, each a program that is run in a process of its own."""

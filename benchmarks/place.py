@@ -1,0 +1,110 @@
+"""A place to run the pipeline in: by its command line and environment, as anybody runs it."""
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.counting import count
+from benchmarks.trial import REPOSITORY, Trial, run
+from benchmarks.work import ENDPOINTS, YEAR, Work
+
+LUIGI = Path(sys.executable).with_name("luigi")
+_RULES = REPOSITORY / "pipeline" / "title_rules.csv"
+_LAST_DAY = "2024-06-30"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A data folder of its own, for runs over some work; `folder` is new or of the same work."""
+
+    folder: Path
+    work: Work
+
+    @property
+    def data(self) -> Path:
+        """What the pipeline keeps."""
+        return self.folder / "data"
+
+    @property
+    def snapshot(self) -> Path:
+        """What it fetched and built."""
+        return self.data / "work" / str(YEAR) / _LAST_DAY
+
+    @property
+    def published(self) -> dict[str, Path]:
+        """Its large tables as CSV; Parquet twins stand beside them."""
+        tables = self.data / "illuminate" / str(YEAR)
+        return {
+            "combined": tables / "assessment_results_combined_historical.csv",
+            "group": tables / "assessment_results_group_historical.csv",
+            "view": self.data
+            / "views"
+            / str(YEAR)
+            / "illuminate_assessment_results_historical.csv",
+        }
+
+    @property
+    def labels(self) -> Path:
+        """The labels that it published."""
+        return self.data / "illuminate" / str(YEAR) / "assessment_labels.csv"
+
+    @property
+    def rules(self) -> Path:
+        """The title rules that it is given, a copy of those shipped."""
+        return self.folder / "title_rules.csv"
+
+    def run(self, base_url: str, threads: int = 16) -> Trial:
+        """`luigi --module pipeline RunAll` for the year of the work."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.rules.exists():
+            shutil.copyfile(_RULES, self.rules)
+        return run(
+            [
+                *(LUIGI, "--module", "pipeline", "RunAll", "--year", str(YEAR)),
+                *("--illuminate-threads", str(threads)),
+            ],
+            {
+                "LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"),
+                "PIPELINE_DATA_DIR": str(self.data),
+                "ILLUMINATE_BASE_URL": base_url,
+                "ILLUMINATE_CLIENT_ID": "demo",
+                "ILLUMINATE_CLIENT_SECRET": "demo",
+                "STUDENT_ROSTERS": str(self.work.roster.absolute()),
+                "TITLE_RULES": str(self.rules),
+            },
+            self.folder,
+        )
+
+    def rows(self) -> dict[str, int]:
+        """How many rows it published, by table."""
+        return {table: count(path) for table, path in self.published.items()}
+
+    def record(self) -> dict[str, Any]:
+        """What the pipeline wrote down of its last run."""
+        newest = max((self.data / "runs").glob("*.json"), key=lambda path: path.stat().st_mtime)
+        record: dict[str, Any] = json.loads(newest.read_text(encoding="utf-8"))
+        return record
+
+    def forget_tables(self) -> None:
+        """Remove all that is built of shards, published or not; a run must build it again."""
+        for folder in (self.snapshot / "results", self.data / "illuminate", self.data / "views"):
+            shutil.rmtree(folder)
+        (self.snapshot / "checks.json").unlink()
+
+    def change_a_rule(self, text: str) -> None:
+        """Give every assessment another test type."""
+        header = "column,pattern,value\n"
+        rules = _RULES.read_text(encoding="utf-8")
+        changed = rules.replace(header, f"{header}test_type,.,{text}\n", 1)
+        self.rules.write_text(changed, encoding="utf-8")
+
+    def shards(self) -> dict[str, list[Path]]:
+        """The shards that have rows, by endpoint, in the order of their names."""
+        found: dict[str, list[Path]] = {}
+        for endpoint in ENDPOINTS:
+            paths = sorted((self.snapshot / "shards" / endpoint).glob("*.parquet"))
+            found[endpoint] = [path for path in paths if count(path)]
+        return found

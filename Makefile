@@ -4,12 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The tools of `make audit` live apart, so that they bring nothing into what is run and tested.
 AUDIT := .venv-audit
+# The benchmark and the peer with the most dependencies have environments of their own.
+BENCH := .venv-bench
+DLT := .venv-dlt
 # The newest supported Python found on PATH; `make PYTHON=/path/to/python3.12 run` names another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run status verify doctor refresh test crash mutants audit check format simulate dictionary lock clean
+.PHONY: help run status verify doctor refresh test crash mutants audit bench bench-short check format simulate dictionary lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +50,12 @@ mutants: $(VENV)/.test ## Break the code in 31 ways and see a test notice each (
 audit: $(AUDIT)/.tools $(VENV)/.run ## Vulnerabilities, licences, secrets and a bill of materials (needs the network)
 	@$(AUDIT)/bin/python tests/audit.py
 
+bench: $(BENCH)/.ready $(DLT)/.ready ## Measure against what people would use instead: make bench ARGS="tables rerun"
+	@$(BENCH)/bin/python -m benchmarks $(ARGS)
+
+bench-short: $(BENCH)/.ready ## Every section of the benchmark with tiny work (a minute)
+	@$(BENCH)/bin/python -m benchmarks --short $(ARGS)
+
 check: $(VENV)/.test ## Format check, lint and types
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
@@ -66,19 +75,23 @@ lock: ## Lock the dependencies anew (for maintainers; needs uv)
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -c requirements.txt -o requirements-dev.txt
 	uv pip compile --group audit --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -c requirements-dev.txt -o requirements-audit.txt
+	uv pip compile pyproject.toml --extra build --extra bench --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -c requirements.txt -o requirements-bench.txt
+	uv pip compile --group dlt --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -o requirements-dlt.txt
 
-clean: ## Remove the virtual environments, caches and build/; data stays
-	rm -rf $(VENV) $(AUDIT) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
-	find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
+clean: ## Remove virtual environments, caches, build/ and the benchmark's work; data stays
+	rm -rf $(VENV) $(AUDIT) $(BENCH) $(DLT) .bench build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
+	find pipeline tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: need-year
 need-year:
 	@[ -n "$(YEAR)" ] || { echo "Which school year? Type, for example: make $(firstword $(MAKECMDGOALS)) YEAR=23-24" >&2; exit 2; }
 
-$(VENV)/bin/python:
+$(VENV)/bin/python $(BENCH)/bin/python $(DLT)/bin/python:
 	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11, 3.12 or 3.13 was found on PATH; install one, or type make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
-	@echo "Setting up the environment in $(VENV) (once)..."
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@echo "Setting up the environment in $(@:/bin/python=) (once)..."
+	@$(PYTHON) -m venv $(@:/bin/python=) || { rm -rf $(@:/bin/python=); echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 
 $(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
@@ -94,3 +107,12 @@ $(AUDIT)/.tools: requirements-audit.txt | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(AUDIT)
 	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.txt
 	@touch $@
+
+$(BENCH)/.ready: requirements-bench.txt pyproject.toml | $(BENCH)/bin/python
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DLT)/.ready: requirements-dlt.txt | $(DLT)/bin/python
+	@if $(DLT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; then touch $@; \
+		else rm -rf $(DLT); echo "dlt could not be installed; the benchmark goes without it." >&2; fi

@@ -14,7 +14,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 LEFT_OUT = shutil.ignore_patterns(
-    ".venv*", ".git", "data", "build", "__pycache__", ".*_cache", ".hypothesis"
+    ".venv*", ".bench", ".git", "data", "build", "__pycache__", ".*_cache", ".hypothesis"
 )
 
 

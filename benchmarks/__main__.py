@@ -1,0 +1,73 @@
+"""python -m benchmarks [fetch] [tables] [rerun] [growth] [memory] | all.
+
+Without a section: fetch and tables. Prints each table when it is there, and writes all of them as
+JSON and as Markdown.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import machine
+from benchmarks.bench import Bench, RowsError
+from benchmarks.fetchers import dlt_version
+from benchmarks.report import Results, Section
+from benchmarks.sections import fetch, growth, memory, rerun, tables
+from benchmarks.trial import REPOSITORY, TrialError
+
+SECTIONS: dict[str, Callable[[Bench], Section]] = {
+    "fetch": fetch.measure,
+    "tables": tables.measure,
+    "rerun": rerun.measure,
+    "growth": growth.measure,
+    "memory": memory.measure,
+}
+_USUAL = ("fetch", "tables")
+_FOLDER = REPOSITORY / ".bench"
+_PAGE = REPOSITORY / "docs" / "performance.md"
+_WIDE = 160
+
+
+def main() -> int:
+    """Measure what the command line names; 1 when somebody failed or brought other rows."""
+    options = _parser().parse_args()
+    chosen = [*SECTIONS] if options.short or "all" in options.sections else options.sections
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    rounds = 1 if options.short else options.rounds
+    bench = Bench(options.folder, rounds, options.short, console)
+    results = Results(machine.describe(rounds))
+    if dlt := dlt_version():
+        results.measured["versions"]["dlt"] = dlt
+    try:
+        for name in chosen or _USUAL:
+            results.sections.append(SECTIONS[name](bench))
+            results.write(options.out or options.folder / "results")
+            if options.document:
+                results.document(_PAGE)
+    except (RowsError, TrialError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        bench.close()
+    console.print(results.setting, highlight=False, soft_wrap=True)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("sections", nargs="*", choices=[*SECTIONS, "all", []], metavar="section")
+    parser.add_argument("--rounds", type=int, default=3, help="how often; default 3")
+    parser.add_argument("--short", action="store_true", help="every section with tiny work, once")
+    parser.add_argument("--folder", type=Path, default=_FOLDER, help="where work and files go")
+    parser.add_argument("--out", type=Path, help="where results go; default results in the folder")
+    parser.add_argument(
+        "--document", action="store_true", help="put the results into docs/performance.md as well"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

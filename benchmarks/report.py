@@ -1,0 +1,128 @@
+"""Results as people and programs read them: a table on the terminal, Markdown, and JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as Drawing
+
+_BEGIN = "<!-- {}: written by make bench -->"
+_END = "<!-- end of {} -->"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text below a title; the first column names the row."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+    def markdown(self) -> str:
+        """The table as Markdown."""
+        lines = [f"**{self.title}**", "", _line(self.columns)]
+        lines.append(_line(["---", *("---:" for _ in self.columns[1:])]))
+        lines += [_line(row) for row in self.rows]
+        notes = [f"- {note}" for note in self.notes]
+        return "\n".join([*lines, *(["", *notes] if notes else [])])
+
+    def show(self, console: Console) -> None:
+        """Print the table."""
+        drawing = Drawing(title=self.title, title_justify="left")
+        for number, column in enumerate(self.columns):
+            drawing.add_column(column, justify="right" if number else "left", no_wrap=not number)
+        for row in self.rows:
+            drawing.add_row(*row)
+        console.print(drawing)
+        for note in self.notes:
+            console.print(f"- {note}", highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one section found: tables of medians, and the figures of every trial."""
+
+    name: str
+    tables: Sequence[Table]
+    trials: Sequence[Mapping[str, Any]]
+
+
+@dataclass
+class Results:
+    """All sections of one run of the benchmark, and what they were measured on."""
+
+    measured: Mapping[str, Any]
+    sections: list[Section] = field(default_factory=list)
+
+    @property
+    def setting(self) -> str:
+        """What everything was measured on, in a sentence."""
+        versions = ", ".join(f"{name} {text}" for name, text in self.measured["versions"].items())
+        return (
+            "Measured on {date}: {processor}, {cores} cores, {memory_gb} GB, {system}; "
+            "medians of {rounds}. ".format(**self.measured)
+            + f"With {versions}."
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write the results as JSON and as Markdown."""
+        folder.mkdir(parents=True, exist_ok=True)
+        said = {
+            **self.measured,
+            "sections": {
+                section.name: {
+                    "tables": [vars(table) for table in section.tables],
+                    "trials": section.trials,
+                }
+                for section in self.sections
+            },
+        }
+        text = json.dumps(said, indent=1, ensure_ascii=False)
+        (folder / "results.json").write_text(text + "\n", encoding="utf-8")
+        parts = [self.part(section) for section in self.sections]
+        (folder / "results.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+    def part(self, section: Section) -> str:
+        """A section as Markdown."""
+        return "\n\n".join([self.setting, *(table.markdown() for table in section.tables)])
+
+    def document(self, page: Path) -> None:
+        """Put each section in its place on a page that people wrote."""
+        text = page.read_text(encoding="utf-8")
+        for section in self.sections:
+            begin, end = _BEGIN.format(section.name), _END.format(section.name)
+            before, _, rest = text.partition(begin)
+            _, found, after = rest.partition(end)
+            if not found:
+                raise ValueError(f"{page.name} has no place for the section {section.name}.")
+            text = f"{before}{begin}\n\n{self.part(section)}\n\n{end}{after}"
+        page.write_text(text, encoding="utf-8")
+
+
+def middle(values: Sequence[float]) -> float:
+    """The median."""
+    return float(median(values))
+
+
+def seconds(value: float) -> str:
+    """Seconds, with as many digits as mean something."""
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def times(value: float, other: float) -> str:
+    """How many times the other a value is."""
+    return f"{value / other:.2f}" if other else ""
+
+
+def whole(value: float) -> str:
+    """A whole number."""
+    return f"{value:,.0f}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,1 @@
+"""What can be measured, by name; each section has a function `measure`."""

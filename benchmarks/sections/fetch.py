@@ -1,0 +1,189 @@
+"""Fetching: the pipeline against its peers, on the same server, and proof that it is no limit."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.bench import Bench, check_rows
+from benchmarks.fetchers import DRAIN, FETCHERS, OWN_DRAIN, PIPELINE, Fetcher, Job
+from benchmarks.report import Section, Table, middle, seconds, times, whole
+from benchmarks.server import Report
+from benchmarks.serving import serving
+from benchmarks.sizes import TINY, M, S, Size
+from benchmarks.trial import REPOSITORY, Cost
+from benchmarks.work import Work
+
+_ENOUGH = 3
+"""The server must serve so many times what the fastest client takes."""
+
+_DRAINS, _CONNECTIONS = 2, 8
+"""Who asks for as much as the server can give."""
+
+
+class Setting(NamedTuple):
+    """A size, seconds of latency, and requests at the same time."""
+
+    size: Size
+    latency: float
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.size.name}, {1000 * self.latency:.0f} ms, {self.threads} at once"
+
+
+SETTINGS = (*(Setting(S, 0.1, threads) for threads in (8, 16, 32)), Setting(M, 0.02, 16))
+SHORT = (Setting(TINY, 0.005, 4),)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """One trial: seconds from the first request to the last byte, and what it cost.
+
+    `meanwhile` is the cost until the last byte had come, `whole` until the end; `bound` is how
+    long its requests take at least.
+    """
+
+    asking: float
+    bound: float
+    meanwhile: Cost
+    whole: Cost
+    server: Report
+
+
+Found = Mapping[Fetcher, Sequence[Fetched]]
+
+
+def measure(bench: Bench) -> Section:
+    """Fetch in every setting, everybody in turn, round after round."""
+    tables, trials, headroom = [], [], []
+    for setting in SHORT if bench.short else SETTINGS:
+        work = bench.work(setting.size)
+        found = _rounds(bench, setting, work)
+        tables.append(_table(setting, work, found))
+        tables[-1].show(bench.console)
+        trials += [
+            {"setting": str(setting), "peer": peer.name, **asdict(fetched)}
+            for peer, trials_of_peer in found.items()
+            for fetched in trials_of_peer
+        ]
+        headroom.append(_headroom(setting, work, found))
+    tables.append(_headrooms(headroom))
+    tables[-1].show(bench.console)
+    return Section("fetch", tables, trials)
+
+
+def _rounds(bench: Bench, setting: Setting, work: Work) -> Found:
+    found: dict[Fetcher, list[Fetched]] = {}
+    for peer in FETCHERS:
+        if lacks := bench.leaves_out(peer.name) or peer.lacks():
+            bench.say(f"SKIPPED {peer.name}: {lacks}")
+        else:
+            found[peer] = []
+    targets = (bench.folder / "targets.txt").absolute()
+    for number in range(bench.rounds):
+        for peer, trials in found.items():
+            trials.append(_fetch(bench, setting, work, peer, targets))
+            bench.say(
+                f"fetch {setting}, round {number + 1}, {peer.name}: asking "
+                f"{trials[-1].asking:.1f} s, whole {trials[-1].whole.wall:.1f} s"
+            )
+    return found
+
+
+def _fetch(bench: Bench, setting: Setting, work: Work, peer: Fetcher, targets: Path) -> Fetched:
+    log = targets if peer is PIPELINE else None
+    with bench.room() as room:
+        with serving(work, setting.latency, log) as server:
+            job = Job(work, server.base_url, setting.threads, room, targets)
+            trial = peer.fetch(job)
+        check_rows(peer.name, peer.rows(job, trial), work.wanted)
+    bound = math.ceil(server.report.requests / setting.threads) * setting.latency
+    meanwhile = trial.until(server.report.last)
+    return Fetched(server.asking, bound, meanwhile, trial.whole, server.report)
+
+
+def _table(setting: Setting, work: Work, found: Found) -> Table:
+    columns = [
+        *("", "requests", "connections", "asking s", "x bound", "x drain", "asking cpu s"),
+        *("asking MB", "whole s", "whole cpu s", "whole MB"),
+    ]
+    title = f"Fetching {setting} ({sum(work.rows.values()):,} rows, {work.bytes / 1e6:,.0f} MB)"
+    drained = _middle(found[DRAIN], lambda trial: trial.asking)
+    rows = [(peer.name, *_figures(trials, drained)) for peer, trials in found.items()]
+    asking, same = (_middle(found[peer], lambda t: t.asking) for peer in (PIPELINE, OWN_DRAIN))
+    notes = [
+        f"The pipeline took {times(asking, same)} times the drain of its own requests.",
+        *(f"{peer.name}: {peer.about}." for peer in found),
+        *(f"{peer.name}: skipped." for peer in FETCHERS if peer not in found),
+    ]
+    return Table(title, columns, rows, notes)
+
+
+def _figures(trials: Sequence[Fetched], drained: float) -> list[str]:
+    asking = _middle(trials, lambda trial: trial.asking)
+    return [
+        whole(_middle(trials, lambda trial: trial.server.requests)),
+        whole(_middle(trials, lambda trial: trial.server.connections)),
+        seconds(asking),
+        times(asking, _middle(trials, lambda trial: trial.bound)),
+        times(asking, drained),
+        seconds(_middle(trials, lambda trial: trial.meanwhile.processor)),
+        whole(_middle(trials, lambda trial: trial.meanwhile.peak)),
+        seconds(_middle(trials, lambda trial: trial.whole.wall)),
+        seconds(_middle(trials, lambda trial: trial.whole.processor)),
+        whole(_middle(trials, lambda trial: trial.whole.peak)),
+    ]
+
+
+def _middle(trials: Sequence[Fetched], figure: Callable[[Fetched], float]) -> float:
+    return middle([figure(trial) for trial in trials])
+
+
+def _headroom(setting: Setting, work: Work, found: Found) -> list[str]:
+    """What the server gives to who asks for as much as it can, against what clients took."""
+    trials = [(trial, peer) for peer, trials in found.items() for trial in trials]
+    fastest, peer = max(trials, key=lambda each: each[0].server.bytes / each[0].asking)
+    asked = max(trial.server.requests / trial.asking for trial, _ in trials)
+    taken = fastest.server.bytes / fastest.asking
+    alone = _alone(work)
+    busy = alone.last - alone.first
+    least = min(alone.requests / busy / asked, alone.bytes / busy / taken)
+    return [
+        str(setting),
+        peer.name,
+        whole(asked),
+        whole(taken / 1e6),
+        f"{fastest.server.processor / fastest.asking:.0%}",
+        whole(alone.requests / busy),
+        whole(alone.bytes / busy / 1e6),
+        f"{least:.1f} {'' if least >= _ENOUGH else '(TOO LITTLE)'}".strip(),
+    ]
+
+
+def _headrooms(rows: Sequence[Sequence[str]]) -> Table:
+    columns = [
+        *("setting", "fastest client", "requests/s", "MB/s", "server busy"),
+        *("server alone: requests/s", "MB/s", f"times (at least {_ENOUGH})"),
+    ]
+    note = (
+        f"Alone: no latency, asked by {_DRAINS} drains with {_CONNECTIONS} connections each, on "
+        "the same cores. Busy: processor time of the server while the fastest client asked."
+    )
+    return Table("The server is not what is measured", columns, rows, [note])
+
+
+def _alone(work: Work) -> Report:
+    command = [sys.executable, "-m", "benchmarks.peers.drain", "--threads", str(_CONNECTIONS)]
+    with serving(work) as server:
+        command += ["--base-url", server.base_url]
+        drains = [
+            subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)  # noqa: S603
+            for _ in range(_DRAINS)
+        ]
+        for drain in drains:
+            drain.wait()
+    return server.report

@@ -1,0 +1,45 @@
+"""Growth: the same district with more and more assessments, from nothing and again."""
+
+from benchmarks.bench import Bench
+from benchmarks.report import Section, Table, seconds, whole
+from benchmarks.sizes import GROWTH, TINY_GROWTH
+
+
+def measure(bench: Bench) -> Section:
+    """Run from nothing, without latency, then again with nothing to do."""
+    rows, trials = [], []
+    for size in TINY_GROWTH if bench.short else GROWTH:
+        finished = bench.finished(size)
+        report, first = finished.server.report, finished.trial
+        asking, again = first.until(report.last), finished.again().whole
+        rows.append(
+            (
+                whole(size.assessments),
+                whole(sum(finished.place.work.rows.values())),
+                whole(report.requests),
+                seconds(first.whole.wall),
+                seconds(1000 * first.whole.wall / size.assessments),
+                seconds(first.whole.processor),
+                whole(asking.peak),
+                whole(first.whole.peak),
+                seconds(again.wall),
+                seconds(again.processor),
+                whole(again.peak),
+            )
+        )
+        trials.append(
+            {
+                "size": size.name,
+                "whole": first.whole._asdict(),
+                "asking": asking._asdict(),
+                "again": again._asdict(),
+            }
+        )
+    columns = [
+        *("assessments", "rows", "requests", "whole s", "s per 1,000", "cpu s", "asking MB"),
+        *("whole MB", "again s", "again cpu s", "again MB"),
+    ]
+    notes = ["No latency, 16 threads; one trial each. Again: a rerun with nothing to do."]
+    table = Table("Growth with the number of assessments", columns, rows, notes)
+    table.show(bench.console)
+    return Section("growth", [table], trials)

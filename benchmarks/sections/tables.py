@@ -1,0 +1,162 @@
+"""Tables: from shards to files, the pipeline against libraries that people would use."""
+
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench import Bench, Finished, check_rows
+from benchmarks.counting import count, names
+from benchmarks.peers.tables_job import Job
+from benchmarks.report import Section, Table, middle, seconds, times, whole
+from benchmarks.sizes import TINY, M
+from benchmarks.trial import Cost, run
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Somebody who builds tables, and what it does not do; without a module: the pipeline."""
+
+    name: str
+    about: str
+    module: str = ""
+    needs: tuple[str, ...] = ()
+    endings: tuple[str, ...] = ("csv", "parquet")
+
+    @property
+    def missing(self) -> str:
+        """What has to be installed first; nothing if all is there."""
+        return " and ".join(name for name in self.needs if not importlib.util.find_spec(name))
+
+
+PIPELINE = Builder(
+    "pipeline",
+    "a whole run from Luigi's start to the published set, with the digest of each shard, odd "
+    "values, labels, guards, checks, digests of files and flushes to the disk",
+)
+POLARS = Builder(
+    "polars alone",
+    "derives nothing: no labels, no grades, no typed columns; no checks, no digests, no flush",
+    "tables_polars",
+)
+BUILDERS = (
+    PIPELINE,
+    POLARS,
+    Builder(
+        "DuckDB",
+        "odd values stay, Parquet has no types; no checks, no digests, no flush",
+        "tables_duckdb",
+        ("duckdb",),
+    ),
+    Builder(
+        "pandas",
+        "CSV only; odd numbers stop it; no checks, no digests, no flush",
+        "tables_pandas",
+        ("pyarrow",),
+        ("csv",),
+    ),
+)
+
+
+def measure(bench: Bench) -> Section:
+    """Build all tables of the same shards, everybody in turn, round after round."""
+    finished = bench.finished(TINY if bench.short else M)
+    job = _job(finished)
+    path = finished.place.folder / "job.json"
+    job.write(path)
+    found: dict[Builder, list[Cost]] = {b: [] for b in BUILDERS if not b.missing}
+    for builder in BUILDERS:
+        if builder not in found:
+            bench.say(f"SKIPPED {builder.name}: {builder.missing} is not installed")
+    records = []
+    for number in range(bench.rounds):
+        for builder, costs in found.items():
+            if builder is PIPELINE:
+                costs.append(_pipeline(finished))
+                records.append(finished.place.record())
+            else:
+                costs.append(_peer(bench, builder, path, finished))
+            bench.say(f"tables, round {number + 1}, {builder.name}: {costs[-1].wall:.1f} s")
+    table = _table(finished, found, records)
+    table.show(bench.console)
+    trials = [{"peer": b.name, **c._asdict()} for b, costs in found.items() for c in costs]
+    return Section("tables", [table], trials)
+
+
+def _job(finished: Finished) -> Job:
+    place = finished.place
+    shards = {endpoint: list(map(str, paths)) for endpoint, paths in place.shards().items()}
+    columns = {
+        table: names(path.with_suffix(".parquet")) for table, path in place.published.items()
+    }
+    return Job(shards, columns, place.work.roster.absolute(), place.labels, place.folder)
+
+
+def _pipeline(finished: Finished) -> Cost:
+    """A run in which only tables are missing; nobody answers, so nothing can be asked."""
+    finished.place.forget_tables()
+    trial = finished.again()
+    check_rows(PIPELINE.name, finished.place.rows(), _wanted(finished))
+    return trial.whole
+
+
+def _peer(bench: Bench, builder: Builder, job: Path, finished: Finished) -> Cost:
+    with bench.room() as room:
+        trial = run([sys.executable, "-m", f"benchmarks.peers.{builder.module}", job, room])
+        for ending in builder.endings:
+            brought = {table: count(room / f"{table}.{ending}") for table in _wanted(finished)}
+            check_rows(builder.name, brought, _wanted(finished))
+    return trial.whole
+
+
+def _wanted(finished: Finished) -> Mapping[str, int]:
+    wanted = finished.place.work.wanted
+    return {**wanted, "view": wanted["combined"]}
+
+
+def _table(
+    finished: Finished,
+    found: Mapping[Builder, Sequence[Cost]],
+    records: Sequence[Mapping[str, Any]],
+) -> Table:
+    alone = middle([cost.wall for cost in found[POLARS]])
+    rows = []
+    for builder, costs in found.items():
+        wall = middle([cost.wall for cost in costs])
+        rows.append(
+            (
+                builder.name,
+                " and ".join(
+                    ending.upper() if ending == "csv" else ending.capitalize()
+                    for ending in builder.endings
+                ),
+                seconds(wall),
+                times(wall, alone),
+                seconds(middle([cost.processor for cost in costs])),
+                whole(middle([cost.peak for cost in costs])),
+            )
+        )
+    work, shards = finished.place.work, sum(map(len, finished.place.shards().values()))
+    return Table(
+        f"Tables of {sum(work.rows.values()):,} rows from {shards:,} shards with rows",
+        ("", "files", "wall s", "x polars alone", "cpu s", "peak MB"),
+        rows,
+        [
+            *_shares(records),
+            *(f"{builder.name}: {builder.about}." for builder in found),
+            *(f"{b.name}: skipped, {b.missing} is not installed." for b in BUILDERS if b.missing),
+        ],
+    )
+
+
+def _shares(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the pipeline's own record tells of the time that its steps took, if it does."""
+    steps = {
+        name: middle([record["steps"][name].get("seconds", 0.0) for record in records])
+        for name, facts in records[-1]["steps"].items()
+        if facts["by_this_run"] and "seconds" in facts
+    }
+    told = ", ".join(f"{name} {value:.1f} s" for name, value in steps.items())
+    return [f"Of the pipeline's time, by its record: {told}."] if told else []

@@ -41,9 +41,13 @@ def main() -> int:
     results = Results(machine.describe(rounds))
     if dlt := dlt_version():
         results.measured["versions"]["dlt"] = dlt
+    bench.clear()  # what a run that was killed left
     try:
         for name in chosen or _USUAL:
-            results.sections.append(SECTIONS[name](bench))
+            section = SECTIONS[name](bench)
+            for line in section.about_peers():
+                console.print(line, highlight=False, soft_wrap=True)
+            results.sections.append(section)
             results.write(options.out or options.folder / "results")
             if options.document:
                 results.document(_PAGE)
@@ -51,7 +55,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     finally:
-        bench.close()
+        bench.clear()
     console.print(results.setting, highlight=False, soft_wrap=True)
     return 0
 

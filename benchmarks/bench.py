@@ -80,7 +80,7 @@ class Bench:
             self._finished[size.name] = Finished(place, trial, server)
         return self._finished[size.name]
 
-    def close(self) -> None:
+    def clear(self) -> None:
         """Remove what was fetched and built; work is kept."""
         for name in ("places", "rooms"):
             shutil.rmtree(self.folder / name, ignore_errors=True)

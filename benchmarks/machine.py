@@ -11,12 +11,13 @@ _PACKAGES = ("luigi", "polars", "pandas", "requests", "pyarrow", "duckdb", "aioh
 
 
 def describe(rounds: int) -> dict[str, Any]:
-    """Date, machine and versions."""
+    """Date, machine and versions, and how busy others kept the machine before the first trial."""
     return {
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
+        "load": round(os.getloadavg()[0], 1),
         "system": f"{platform.system()} {platform.release()}",
         "rounds": f"{rounds} rounds" if rounds > 1 else "1 round",
         "versions": {"Python": platform.python_version(), **_versions()},

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,8 +28,7 @@ class Table:
         lines = [f"**{self.title}**", "", _line(self.columns)]
         lines.append(_line(["---", *("---:" for _ in self.columns[1:])]))
         lines += [_line(row) for row in self.rows]
-        notes = [f"- {note}" for note in self.notes]
-        return "\n".join([*lines, *(["", *notes] if notes else [])])
+        return "\n".join([*lines, "", *_listed(self.notes)]).rstrip()
 
     def show(self, console: Console) -> None:
         """Print the table."""
@@ -39,17 +38,27 @@ class Table:
         for row in self.rows:
             drawing.add_row(*row)
         console.print(drawing)
-        for note in self.notes:
-            console.print(f"- {note}", highlight=False, soft_wrap=True)
+        for line in _listed(self.notes):
+            console.print(line, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
 class Section:
-    """What one section found: tables of medians, and the figures of every trial."""
+    """What one section found: tables of medians, the figures of every trial, and who took part."""
 
     name: str
     tables: Sequence[Table]
     trials: Sequence[Mapping[str, Any]]
+    peers: Mapping[str, str] = field(default_factory=dict)
+
+    def markdown(self) -> str:
+        """All of it as Markdown, but for the trials."""
+        parts = [table.markdown() for table in self.tables]
+        return "\n\n".join([*parts, "\n".join(self.about_peers())]).rstrip()
+
+    def about_peers(self) -> list[str]:
+        """What each who took part does not do."""
+        return _listed([f"{name}: {about}." for name, about in self.peers.items()])
 
 
 @dataclass
@@ -65,7 +74,9 @@ class Results:
         versions = ", ".join(f"{name} {text}" for name, text in self.measured["versions"].items())
         return (
             "Measured on {date}: {processor}, {cores} cores, {memory_gb} GB, {system}; "
-            "medians of {rounds}. ".format(**self.measured)
+            "load by others before the first trial {load}; medians of {rounds}. ".format(
+                **self.measured
+            )
             + f"With {versions}."
         )
 
@@ -76,7 +87,8 @@ class Results:
             **self.measured,
             "sections": {
                 section.name: {
-                    "tables": [vars(table) for table in section.tables],
+                    "tables": [asdict(table) for table in section.tables],
+                    "peers": section.peers,
                     "trials": section.trials,
                 }
                 for section in self.sections
@@ -89,7 +101,7 @@ class Results:
 
     def part(self, section: Section) -> str:
         """A section as Markdown."""
-        return "\n\n".join([self.setting, *(table.markdown() for table in section.tables)])
+        return f"{self.setting}\n\n{section.markdown()}"
 
     def document(self, page: Path) -> None:
         """Put each section in its place on a page that people wrote."""
@@ -122,6 +134,10 @@ def times(value: float, other: float) -> str:
 def whole(value: float) -> str:
     """A whole number."""
     return f"{value:,.0f}"
+
+
+def _listed(notes: Sequence[str]) -> list[str]:
+    return [f"- {note}" for note in notes]
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ is rendered. It ends when standard input does, and then says on one line what it
 """
 
 import argparse
+import contextlib
 import heapq
 import itertools
 import json
@@ -238,7 +239,8 @@ def main() -> None:
     server.report.processor = time.process_time() - before
     if options.log:
         options.log.write_text("\n".join(server.targets), encoding="utf-8")
-    print(json.dumps(asdict(server.report)), flush=True)
+    with contextlib.suppress(BrokenPipeError):  # whoever started this may be gone
+        print(json.dumps(asdict(server.report)), flush=True)
     os._exit(0)  # not a moment for connections that are still open
 
 

@@ -73,7 +73,7 @@ def measure(bench: Bench) -> Section:
         headroom.append(_headroom(setting, work, found))
     tables.append(_headrooms(headroom))
     tables[-1].show(bench.console)
-    return Section("fetch", tables, trials)
+    return Section("fetch", tables, trials, {peer.name: peer.about for peer in FETCHERS})
 
 
 def _rounds(bench: Bench, setting: Setting, work: Work) -> Found:
@@ -117,7 +117,6 @@ def _table(setting: Setting, work: Work, found: Found) -> Table:
     asking, same = (_middle(found[peer], lambda t: t.asking) for peer in (PIPELINE, OWN_DRAIN))
     notes = [
         f"The pipeline took {times(asking, same)} times the drain of its own requests.",
-        *(f"{peer.name}: {peer.about}." for peer in found),
         *(f"{peer.name}: skipped." for peer in FETCHERS if peer not in found),
     ]
     return Table(title, columns, rows, notes)

@@ -13,7 +13,8 @@ _IMPORT = "import luigi"
 
 def measure(bench: Bench) -> Section:
     """Run again and again where everything is done."""
-    finished = bench.finished(TINY if bench.short else M)
+    size = TINY if bench.short else M
+    finished = bench.finished(size)
     kinds: dict[str, Callable[[int], Cost]] = {
         "Python that imports Luigi and ends": lambda _: run([sys.executable, "-c", _IMPORT]).whole,
         "nothing to do": lambda _: finished.again().whole,
@@ -33,10 +34,8 @@ def measure(bench: Bench) -> Section:
         )
         for kind, costs in found.items()
     ]
-    work = finished.place.work
-    title = (
-        f"Reruns over {work.requests:,} requests' worth of shards, {sum(work.rows.values()):,} rows"
-    )
+    rows_of_work = sum(finished.place.work.rows.values())
+    title = f"Reruns over {size.assessments:,} assessments, {rows_of_work:,} rows"
     notes = [
         "Nobody answers at the address that these runs are given: nothing is asked.",
         "The changed rule gives all assessments another test type: labels and view are built anew.",

@@ -82,7 +82,7 @@ def measure(bench: Bench) -> Section:
     table = _table(finished, found, records)
     table.show(bench.console)
     trials = [{"peer": b.name, **c._asdict()} for b, costs in found.items() for c in costs]
-    return Section("tables", [table], trials)
+    return Section("tables", [table], trials, {b.name: b.about for b in BUILDERS})
 
 
 def _job(finished: Finished) -> Job:
@@ -145,7 +145,6 @@ def _table(
         rows,
         [
             *_shares(records),
-            *(f"{builder.name}: {builder.about}." for builder in found),
             *(f"{b.name}: skipped, {b.missing} is not installed." for b in BUILDERS if b.missing),
         ],
     )

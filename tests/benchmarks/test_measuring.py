@@ -1,0 +1,123 @@
+"""What the benchmark measures with: processes, rows, and the page that it writes on."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import trial
+from benchmarks.__main__ import SECTIONS
+from benchmarks.bench import RowsError, check_rows
+from benchmarks.counting import count
+from benchmarks.report import Results, Section, Table
+from benchmarks.trial import Trial, TrialError
+
+REPOSITORY = Path(__file__).parents[2]
+SETTING = {
+    "date": "2026-01-01",
+    "processor": "a processor",
+    "cores": 2,
+    "memory_gb": 8,
+    "load": 0.1,
+    "system": "Linux",
+    "rounds": "3 rounds",
+    "versions": {"Python": "3.11"},
+}
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
+
+
+def python(code: str) -> Trial:
+    return trial.run([sys.executable, "-S", "-c", code])
+
+
+@linux
+def test_the_memory_of_a_trial_is_its_own():
+    big = bytearray(200_000_000)
+    assert python("pass").whole.peak < 100
+    del big
+    assert 200 < python("x = bytearray(200_000_000)").whole.peak < 300
+
+
+@linux
+def test_the_processor_time_of_children_counts():
+    spin = "import time\nwhile time.process_time() < 0.5: pass"
+    code = f"import subprocess, sys\nsubprocess.run([sys.executable, '-S', '-c', {spin!r}])"
+    cost = python(code).whole
+    assert cost.processor >= 0.5
+    assert cost.wall >= 0.5
+
+
+@linux
+def test_waiting_costs_no_processor_time_and_costs_grow_with_time():
+    done = python("import time\ntime.sleep(0.3)\nx = bytearray(100_000_000)\ntime.sleep(0.3)")
+    early, late = (done.until(done.samples[moment][0]) for moment in (0, -1))
+    assert early.peak < 50 < 100 < late.peak
+    assert late.processor <= done.whole.processor + 0.02
+    assert done.until(done.began + 60) == done.whole
+
+
+@linux
+def test_who_fails_is_told_with_its_last_words():
+    with pytest.raises(TrialError, match=r"ended with 3:\nlast words"):
+        python("import sys\nprint('last words')\nsys.exit(3)")
+
+
+@linux
+def test_who_takes_too_long_is_ended():
+    with pytest.raises(TrialError, match="ended with -9"):
+        trial.run([sys.executable, "-c", "import time; time.sleep(60)"], longest=0.2)
+
+
+def test_other_rows_end_the_benchmark():
+    check_rows("somebody", {"combined": 2, "view": 5}, {"combined": 2})
+    with pytest.raises(RowsError, match="somebody brought"):
+        check_rows("somebody", {"combined": 1}, {"combined": 2})
+    with pytest.raises(RowsError, match="somebody brought"):
+        check_rows("somebody", {}, {"combined": 2})
+
+
+def test_rows_are_counted_from_the_files(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n3,4\n", encoding="utf-8")
+    assert count(tmp_path / "a.csv") == 2
+
+
+def test_results_go_to_their_place_on_the_page(tmp_path):
+    page = tmp_path / "page.md"
+    begin, end = "<!-- fetch: written by make bench -->", "<!-- end of fetch -->"
+    page.write_text(f"by hand\n{begin}\nold\n{end}\nby hand, too\n", encoding="utf-8")
+    table = Table("Title", ("", "seconds"), [("pipeline", "1.0")], ["a note"])
+    results = Results(SETTING, [Section("fetch", [table], [])])
+    results.document(page)
+    results.document(page)
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(f"by hand\n{begin}\n")
+    assert text.endswith(f"\n{end}\nby hand, too\n")
+    assert text.count("| pipeline | 1.0 |") == 1
+    assert "old" not in text
+
+
+def test_every_section_has_its_place_in_the_documentation():
+    text = (REPOSITORY / "docs" / "performance.md").read_text(encoding="utf-8")
+    written = re.findall(
+        r"<!-- (\w+): written by make bench -->\n.*?<!-- end of \1 -->", text, re.DOTALL
+    )
+    assert sorted(written) == sorted(SECTIONS)
+
+
+def test_locks_of_the_benchmark_have_hashes_and_no_address():
+    for name in ("requirements-bench.txt", "requirements-dlt.txt"):
+        text = (REPOSITORY / name).read_text(encoding="utf-8")
+        pins = [line for line in text.splitlines() if re.match(r"[a-z0-9]", line)]
+        assert all("==" in pin and pin.endswith("\\") for pin in pins)
+        assert "--hash=sha256:" in text
+        assert "://" not in text
+
+
+def test_the_benchmark_runs_the_versions_that_people_run():
+    def pins(name: str) -> set[str]:
+        text = (REPOSITORY / name).read_text(encoding="utf-8")
+        return {line for line in text.splitlines() if re.match(r"[a-z0-9]", line)}
+
+    assert pins("requirements.txt") <= pins("requirements-bench.txt")

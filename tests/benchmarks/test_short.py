@@ -1,0 +1,46 @@
+"""The benchmark as people run it, with tiny work; nothing is said about how long anything takes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
+
+
+def test_everybody_brings_the_same_rows_and_every_table_is_printed(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--short", "--folder", tmp_path],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "Fetching tiny",
+        "The server is not what is measured",
+        "Tables of",
+        "Reruns over",
+        "Growth with the number of assessments",
+        "Memory with the number of rows",
+    ):
+        assert words in done.stdout
+    assert "dlt: skipped" in done.stdout
+    results = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    assert list(results["sections"]) == ["fetch", "tables", "rerun", "growth", "memory"]
+    fetched = {trial["peer"]: trial for trial in results["sections"]["fetch"]["trials"]}
+    assert {"pipeline", "drain", "drain, same requests", "seed's way"} <= set(fetched)
+    # Rows are compared while it runs; here, that each of them really asked.
+    assert all(trial["server"]["requests"] > 1 for trial in fetched.values())
+    built = {trial["peer"] for trial in results["sections"]["tables"]["trials"]}
+    assert {"pipeline", "polars alone"} <= built
+    page = (tmp_path / "results" / "results.md").read_text(encoding="utf-8")
+    assert "| pipeline |" in page
+    assert str(tmp_path) not in page
+    assert not (tmp_path / "places").exists()

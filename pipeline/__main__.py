@@ -4,6 +4,7 @@ import argparse
 import datetime as dt
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError, kind_only
@@ -52,6 +53,7 @@ def _add_simulate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     sub.add_argument("--port", type=int, default=8080, help="0: any that is free")
     sub.add_argument("--seed", type=int, default=1, help="another seed, another district")
     sub.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    sub.add_argument("--inputs", type=Path, help="folder to write its roster into, if it is new")
     sub.add_argument("--for-parent", action="store_true", help=argparse.SUPPRESS)
     sub.set_defaults(command=_simulate)
 
@@ -88,13 +90,14 @@ def _dictionary(_: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
+    from pipeline import demo
     from pipeline.simulator import Credentials
 
     credentials = Credentials()
+    if options.inputs:
+        demo.ensure_inputs(options.inputs, options.seed)
 
     def ready(base_url: str) -> None:
-        from pipeline import demo
-
         write = demo.announce if options.for_parent else demo.explain
         write(base_url, credentials.client_id, credentials.client_secret)
 

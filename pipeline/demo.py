@@ -57,7 +57,7 @@ def explain(base_url: str, client_id: str, client_secret: str) -> None:
     )
 
 
-def ensure_inputs(folder: Path) -> None:
+def ensure_inputs(folder: Path, seed: int = 1) -> None:
     """Write the demo's rosters, rules and overrides, unless they are there (and maybe edited)."""
     if folder.exists():
         return
@@ -66,5 +66,5 @@ def ensure_inputs(folder: Path) -> None:
     make_folder(folder.parent)
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    write_inputs(District.make(), unfinished)
+    write_inputs(District.make(seed), unfinished)
     unfinished.rename(folder)

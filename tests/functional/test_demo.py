@@ -1,10 +1,11 @@
 """With no settings at all, the whole job runs against the demo district."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from pipeline.simulator import District
+from pipeline.simulator import District, write_inputs
 from tests.functional import oracle
 from tests.functional.conftest import LUIGI, REPOSITORY, Workplace
 
@@ -60,3 +61,25 @@ def test_tables_elsewhere_are_still_kept_apart(demo: Workplace, tmp_path: Path) 
     done = demo.finish(demo.start(*COMMAND, SAVE_PATH=str(tmp_path / "real")))
     assert done.returncode == 0
     assert [path.name for path in (tmp_path / "real").iterdir()] == ["demo"]
+
+
+def test_the_district_alone_brings_its_roster(tmp_path: Path) -> None:
+    """For a run that is told its address, as in docker-compose.yml."""
+    inputs = tmp_path / "inputs"
+    served = Workplace(tmp_path).start(
+        *(sys.executable, "-m", "pipeline", "simulate", "--port", "0"),
+        *("--seed", "2", "--inputs", inputs),
+    )
+    try:
+        assert served.stdout is not None
+        assert "made-up district answers" in served.stdout.readline()
+        write_inputs(District.make(2), tmp_path / "of the same district")
+        same, other = (
+            (folder / "Student_Rosters_23-24.txt").read_bytes()
+            for folder in (inputs, tmp_path / "of the same district")
+        )
+        assert same == other
+    finally:
+        served.terminate()
+        served.communicate(timeout=30)
+    assert served.returncode == 0

@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run status verify doctor refresh test crash mutants audit bench bench-short check format simulate dictionary lock clean
+.PHONY: help run status verify doctor refresh test crash mutants audit image bench bench-short check format simulate dictionary lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: $(BENCH)/.ready $(DLT)/.ready ## Measure against what people would use in
 
 bench-short: $(BENCH)/.ready ## Every section of the benchmark with tiny work (a minute)
 	@$(BENCH)/bin/python -m benchmarks --short $(ARGS)
+
+image: $(VENV)/.test ## Build the container image and run it for real (Docker; else root, buildah and runc)
+	@$(BIN)/python tests/image.py
 
 check: $(VENV)/.test ## Format check, lint and types
 	@$(BIN)/ruff format --check --quiet .

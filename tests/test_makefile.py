@@ -29,7 +29,7 @@ def test_without_a_year_it_is_said_what_to_type(target: str) -> None:
 def test_help_lists_every_target() -> None:
     listed = {line.split()[1] for line in make("help").stdout.splitlines()}
     assert {"help", "run", "test", "check", "status", "verify", "doctor", "refresh"} <= listed
-    assert {"crash", "mutants", "audit"} <= listed
+    assert {"crash", "mutants", "audit", "image"} <= listed
 
 
 def test_without_a_target_there_is_help() -> None:

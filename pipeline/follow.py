@@ -34,6 +34,9 @@ class Lines:
 
     def update(self, block: bytes) -> None:
         """Go on with the next bytes of the file."""
+        if not self._quoted and b'"' not in block:
+            self.count += block.count(b"\n")
+            return
         marks = block.translate(None, _ALL_BUT_QUOTES_AND_LINES)
         # Two quotes in a row leave the state as it was, whatever they meant.
         between = marks.replace(b'""', b"").split(b'"')

@@ -42,12 +42,13 @@ def source_of(folder: Path, rows: Iterable[Row], endpoint: str = "overall") -> S
     by_id: dict[str, list[Row]] = {}
     for row in rows:
         by_id.setdefault(row["assessment_id"] or "", []).append(row)
-    paths, columns = [], {}
+    paths, columns, counts = [], {}, []
     for assessment_id in sorted(by_id):
         entry = write_shard(folder / endpoint, assessment_id, by_id[assessment_id], endpoint)
         paths.append(folder / endpoint / shards.file_name(assessment_id))
         columns |= dict.fromkeys(entry.columns)
-    return Source(paths, list(columns))
+        counts.append(entry.rows)
+    return Source(paths, list(columns), counts)
 
 
 def write_csv(frame: pl.LazyFrame, path: Path) -> None:

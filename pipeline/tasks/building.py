@@ -152,7 +152,7 @@ class BuildTable(PipelineTask):
     def _stream(self) -> dict[str, int]:
         from pipeline import build
 
-        rows = self.rows()
+        rows = self.rows().cache()  # made once for all that needs them
         with ExitStack() as stack:
             csv, parquet = (stack.enter_context(files.replacing(path)) for path in self.paths())
             followers = [stack.enter_context(Follower(path)) for path in (csv, parquet)]
@@ -286,7 +286,8 @@ def source_of(task: PipelineTask, endpoint: str) -> "Source":
     with_rows = {i: entry for i, entry in entries_of(task, endpoint).items() if entry.rows}
     shards.verify(folder, with_rows, Run.begin().proven)
     columns = dict.fromkeys(name for entry in with_rows.values() for name in entry.columns)
-    return Source([folder / shards.file_name(i) for i in with_rows], list(columns))
+    paths = [folder / shards.file_name(assessment_id) for assessment_id in with_rows]
+    return Source(paths, list(columns), [entry.rows for entry in with_rows.values()])
 
 
 def proven_twin(step: BuildTable) -> Path:

@@ -19,7 +19,7 @@ from pipeline.illuminate import endpoints
 from pipeline.tables import COMBINED, GROUP, VIEW, Column, Table
 from tests.helpers import read_csv, source_of, write_csv, write_parquet
 
-NOTHING = Source([], [])
+NOTHING = Source([], [], [])
 LABELLED = ("title", "test_type", "curriculum", "unit", "unit_labels")
 TYPES = {"text": pl.String, "number": pl.Float64, "integer": pl.Int64, "date": pl.Date}
 
@@ -276,6 +276,46 @@ def test_the_order_in_which_rows_came_changes_no_byte(data):
             write_csv(combined(source, NOTHING), Path(name) / "t.csv")
             written.append((Path(name) / "t.csv").read_bytes())
     assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("most", [1, 3, 4, 100])
+def test_rows_are_the_same_and_in_order_however_many_are_read_at_once(folder, monkeypatch, most):
+    rows = [
+        {"assessment_id": str(n), "title": f"{n}", "points": str(m)}
+        for n in range(5)
+        for m in range(n + 1)
+    ]
+    source = source_of(folder, rows)
+    monkeypatch.setattr(build, "_BATCH", most)
+    got = source.scan().collect()
+    assert got.select("assessment_id", "points").rows() == [
+        (row["assessment_id"], row["points"]) for row in rows
+    ]
+    batches = [len(paths) for paths in source._batches()]
+    assert sum(batches) == len(source.paths)
+    assert batches == {1: [1] * 5, 3: [2, 1, 1, 1], 4: [2, 1, 1, 1], 100: [5]}[most]
+
+
+def test_only_what_is_asked_for_is_read(folder):
+    rows = [{"assessment_id": str(n), "title": f"t{n}"} for n in range(5)]
+    scan = source_of(folder, rows).scan()
+    assert scan.select("title").head(2).collect().rows() == [("t0",), ("t1",)]
+    assert scan.filter(pl.col("title") == "t3").collect().rows() == [("3", "t3")]
+
+
+def test_shards_are_read_once_for_all_that_is_made_of_them(folder, monkeypatch):
+    """The CSV, the Parquet twin and the counts."""
+    source, read = source_of(folder, [{"assessment_id": "1", "title": "T", "points": "x"}]), []
+    scan = Source._scan
+    monkeypatch.setattr(Source, "_scan", lambda *args: read.append(1) or scan(*args))
+    rows = build.combined(source, NOTHING, "23-24").cache()
+    sinks = [
+        build.csv_sink(build.as_text(rows, COMBINED), folder / "t.csv"),
+        build.parquet_sink(build.as_values(rows, COMBINED), folder / "t.parquet"),
+    ]
+    counted = build.stream(sinks, folder, build.odd_values(rows, COMBINED, source))
+    assert counted == {"points": 0, "odd points": 1}
+    assert len(read) == 1
 
 
 # The group table.

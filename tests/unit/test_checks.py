@@ -134,7 +134,7 @@ ROWS = [
 
 @pytest.fixture
 def both_files(tmp_path) -> tuple[Path, Path]:
-    rows = build.combined(source_of(tmp_path, ROWS), Source([], []), "23-24")
+    rows = build.combined(source_of(tmp_path, ROWS), Source([], [], []), "23-24")
     frame = build.as_text(rows, COMBINED)
     write_csv(frame, tmp_path / "t.csv")
     write_parquet(frame, tmp_path / "t.parquet")

@@ -3,18 +3,16 @@
 The file is personal data: an error tells line numbers and counts, and never what stands there.
 """
 
-import codecs
-import contextlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from pipeline import encodings
 from pipeline.errors import InputFileError
 
 _ID, _GRADE = "STUDENTS.Student_Number", "STUDENTS.Grade_Level"
-_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LINES_NAMED = 4
 
 # PowerSchool counts down from kindergarten: -1 is the year before it, -2 the one before that.
@@ -134,7 +132,7 @@ def _read_text(path: Path) -> str:
     text = _decode(content)
     if text is None:
         raise InputFileError(
-            f"{path.name} is not UTF-8 and looks like {_likely_encoding(content)}; "
+            f"{path.name} is not UTF-8 and looks like {encodings.likely(io.BytesIO(content))}; "
             "save it as UTF-8 and run again."
         )
     return text
@@ -142,16 +140,5 @@ def _read_text(path: Path) -> str:
 
 def _decode(content: bytes) -> str | None:
     """The text, or None where it would have to be guessed."""
-    encoding = "utf-16" if content.startswith(_UTF16_MARKS) else "utf-8-sig"
-    with contextlib.suppress(UnicodeDecodeError):
-        text = content.decode(encoding)
-        # Plain letters in UTF-16 are valid UTF-8, only with NUL between them.
-        return None if "\0" in text else text
-    return None
-
-
-def _likely_encoding(content: bytes) -> str:
-    """What a file that `_decode` gives up on most likely is."""
-    if content.startswith(_UTF16_MARKS):
-        return "damaged UTF-16"
-    return "UTF-16 without a byte order mark" if b"\0" in content else "Windows-1252"
+    encoding = encodings.encoding_of(io.BytesIO(content))
+    return content.decode(encoding) if encoding else None

@@ -41,7 +41,7 @@ ROWS = (
     },
     {"targets"},
     {"follow", "shards", "layout", "illuminate", "guards", "rules", "simulator"},
-    {"files", "memory", "pool", "tables", "verdicts", "years"},
+    {"encodings", "files", "memory", "pool", "tables", "verdicts", "years"},
     {"errors"},
 )
 
@@ -58,10 +58,11 @@ ONLY_IMPORTS = {
     "illuminate": {"years", "errors"},
     "rules": {"errors"},
     "labels": {"rules", "errors"},
-    "roster": {"errors"},
+    "roster": {"errors", "encodings"},
     "years": {"errors"},
     "errors": set(),
     "tables": set(),
+    "encodings": set(),
     "files": {"errors"},
 }
 

@@ -25,6 +25,7 @@ from pipeline.tables import COMBINED, GROUP, VIEW, Table
 # What spreadsheets run as a formula. Text that already begins with apostrophes before one of
 # these gets another, so that taking one away always gives the original.
 _FORMULA = r"^'*[=+\-@]"
+_MADE_SAFE = r"^'+[=+\-@]"
 _HARDLY_ANYTHING = 1 << 16
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
 # How many rows are read at once. Shards are small, and what polars does to each piece of a table
@@ -246,6 +247,14 @@ def safe_for_spreadsheets(
     )
 
 
+def as_before_made_safe(frame: pl.LazyFrame, table: Table) -> pl.LazyFrame:
+    """Text of which some or all was made safe for spreadsheets before, as it was."""
+    text = pl.col(table.of_kind("text"))
+    return frame.with_columns(
+        pl.when(text.str.contains(_MADE_SAFE)).then(text.str.slice(1)).otherwise(text).name.keep()
+    )
+
+
 def harmless(*labels: pl.LazyFrame) -> set[str]:
     """The columns of the view that need not be made safe, row by row.
 
@@ -255,6 +264,23 @@ def harmless(*labels: pl.LazyFrame) -> set[str]:
     found = pl.concat([frame.select(_LABELLED) for frame in labels])
     at_risk = found.select(pl.all().str.contains(_FORMULA).any()).collect().row(0, named=True)
     return _HARMLESS | {name for name, is_there in at_risk.items() if not is_there}
+
+
+def number(text: pl.Expr) -> pl.Expr:
+    """The number that a text is, where it is a finite one; null elsewhere."""
+    number = text.cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite()).then(number)
+
+
+def date(text: pl.Expr) -> pl.Expr:
+    """The date that a text like 2024-03-01 is; null elsewhere."""
+    return pl.when(text.str.contains(_DATE)).then(text.str.to_date("%Y-%m-%d", strict=False))
+
+
+def whole(text: pl.Expr) -> pl.Expr:
+    """The whole number that a text like 5 or 5.0 is; null elsewhere."""
+    parsed = number(text)
+    return pl.when(parsed == parsed.round()).then(parsed).cast(pl.Int64, strict=False)
 
 
 def csv_sink(frame: pl.LazyFrame, path: Path) -> pl.LazyFrame:
@@ -317,22 +343,11 @@ def _table_rows(
             **{name: pl.lit(text) for name, text in fixed.items()},
         )
         .with_columns(
-            *(_number(pl.col(name)).alias(_VALUE + name) for name in table.of_kind("number")),
-            *(_date(pl.col(name)).alias(_VALUE + name) for name in table.of_kind("date")),
+            *(number(pl.col(name)).alias(_VALUE + name) for name in table.of_kind("number")),
+            *(date(pl.col(name)).alias(_VALUE + name) for name in table.of_kind("date")),
         )
         .select(*names, *(_VALUE + name for name in _parsed(table)))
     )
-
-
-def _number(text: pl.Expr) -> pl.Expr:
-    """The number that a text is, where it is a finite one; null elsewhere."""
-    number = text.cast(pl.Float64, strict=False)
-    return pl.when(number.is_finite()).then(number)
-
-
-def _date(text: pl.Expr) -> pl.Expr:
-    """The date that a text like 2024-03-01 is; null elsewhere."""
-    return pl.when(text.str.contains(_DATE)).then(text.str.to_date("%Y-%m-%d", strict=False))
 
 
 def _nearest(number: pl.Expr) -> pl.Expr:

@@ -79,6 +79,27 @@ def same_rows(name: str, counts: Mapping[str, int]) -> Check:
     return Check(name, len(set(counts.values())) == 1, note)
 
 
+def years_conserved(
+    name: str, parts: Mapping[str, int], files: Mapping[str, Mapping[str, int]]
+) -> Check:
+    """Of every school year: rows in the parts = rows in each file of all years.
+
+    Args:
+        name: the table.
+        parts: the rows of each school year in what was put together.
+        files: the rows of each school year in each file.
+    """
+    expected = {year: rows for year, rows in parts.items() if rows}
+    wrong = [
+        f"{year} has {rows.get(year, 0):,} in the {what}, not {expected.get(year, 0):,}"
+        for what, rows in files.items()
+        for year in sorted(rows.keys() | expected.keys())
+        if rows.get(year, 0) != expected.get(year, 0)
+    ]
+    note = f"{sum(expected.values()):,} rows of {len(expected)} years"
+    return Check(f"{name} has every row of every year", not wrong, "; ".join(wrong) or note)
+
+
 def count_by_assessment(parquet: Path) -> "pl.DataFrame":
     """How many rows a table has per `response_type` and `assessment_id`; column `rows`."""
     import polars as pl

@@ -26,6 +26,7 @@ ROWS = (
     {"__init__"},
     {"tasks"},
     {"config", "demo"},
+    {"all_years"},
     {
         "asking",
         "build",
@@ -61,6 +62,7 @@ ONLY_IMPORTS = {
     "labels": {"rules", "errors"},
     "roster": {"errors", "encodings"},
     "prior": {"errors", "encodings", "tables", "years"},
+    "all_years": {"build", "tables"},
     "years": {"errors"},
     "errors": set(),
     "tables": set(),
@@ -72,7 +74,7 @@ ONLY_IMPORTS = {
 LIBRARIES = {
     "luigi": {"tasks", "targets", "config"},
     "pandas": {"labels", "roster", "rules", "tasks"},
-    "polars": {"build", "checks", "illuminate", "shards", "tasks"},
+    "polars": {"all_years", "build", "checks", "illuminate", "shards", "tasks"},
     "requests": {"illuminate"},
     "authlib": {"illuminate", "simulator"},
     "tornado": {"simulator"},

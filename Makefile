@@ -12,13 +12,16 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run status verify doctor refresh test crash mutants audit image bench bench-short check format simulate dictionary lock clean
+.PHONY: help run years status verify doctor refresh test crash mutants audit image bench bench-short check format simulate dictionary lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: need-year $(VENV)/.run ## Fetch what is missing and publish the tables: make run YEAR=23-24
 	@$(BIN)/luigi --module pipeline RunAll --year "$(YEAR)" $(ARGS)
+
+years: need-years $(VENV)/.run ## Publish several years and all together: make years YEARS="22-23 23-24"
+	@$(BIN)/luigi --module pipeline RunYears --years "$(YEARS)" $(ARGS)
 
 status: need-year $(VENV)/.run ## Say what is done, missing, failed and published: make status YEAR=23-24
 	@$(BIN)/python -m pipeline status --year "$(YEAR)"
@@ -90,6 +93,10 @@ clean: ## Remove virtual environments, caches, build/ and the benchmark's work; 
 .PHONY: need-year
 need-year:
 	@[ -n "$(YEAR)" ] || { echo "Which school year? Type, for example: make $(firstword $(MAKECMDGOALS)) YEAR=23-24" >&2; exit 2; }
+
+.PHONY: need-years
+need-years:
+	@[ -n "$(YEARS)" ] || { echo "Which school years? Type, for example: make $(firstword $(MAKECMDGOALS)) YEARS=\"22-23 23-24 24-25\"" >&2; exit 2; }
 
 $(VENV)/bin/python $(BENCH)/bin/python $(DLT)/bin/python:
 	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11, 3.12 or 3.13 was found on PATH; install one, or type make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }

@@ -2,7 +2,8 @@
 
     catalogue ──► score shards ──► combined tables ──► view ──► checks ──► publish
 
-`luigi --module pipeline RunAll --year 23-24` does all of it, and again only what is missing.
+`luigi --module pipeline RunAll --year 23-24` does all of it, and again only what is missing;
+`RunYears --years 22-23,23-24` does it for several years and puts them together.
 `pipeline.tasks` wires the steps; `python -m pipeline` looks at what they left.
 """
 
@@ -20,6 +21,14 @@ from pipeline.tasks.messages import quiet_luigi
 from pipeline.tasks.publishing import CheckTables, Publish, RunAll
 from pipeline.tasks.record import finish
 from pipeline.tasks.run import Run
+from pipeline.tasks.uniting import (
+    PublishYears,
+    ReadPriorYears,
+    RunYears,
+    UniteGroup,
+    UniteResults,
+    UniteView,
+)
 
 __all__ = [
     "CheckTables",
@@ -30,9 +39,15 @@ __all__ = [
     "LabelAssessments",
     "ListAssessments",
     "Publish",
+    "PublishYears",
     "ReadInputs",
+    "ReadPriorYears",
     "ResultsView",
     "RunAll",
+    "RunYears",
+    "UniteGroup",
+    "UniteResults",
+    "UniteView",
 ]
 
 Run.at_end = finish

@@ -21,7 +21,7 @@ from luigi.configuration import get_config
 from pipeline.errors import SettingsError, YearError
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.limits import Limits
-from pipeline.layout import DEFAULT_RULES, Folders, InputFiles, Snapshot
+from pipeline.layout import DEFAULT_RULES, AllYears, Folders, InputFiles, Snapshot
 from pipeline.memory import Memory
 from pipeline.years import SchoolYear
 
@@ -128,6 +128,9 @@ class paths(Settings):  # noqa: N801
     rosters = luigi.Parameter(default="", description="student roster; {year} is filled in")
     title_rules = luigi.Parameter(default="", description="title rules; empty: those shipped")
     manual_changes = luigi.Parameter(default="", description="overrides; empty: none")
+    prior_years = luigi.Parameter(
+        default="", description="folder or pattern of tables from before the pipeline; empty: none"
+    )
     group_readable = luigi.BoolParameter(
         default=False, description="let the group of the owner read what is written"
     )
@@ -243,6 +246,11 @@ def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date | None = None) -> 
         raise YearError(f"--as-of {as_of} is still to come; today is {today}.")
     provisional = window.end == year.last_day and today <= year.last_day
     return Snapshot(folders(), year, window, year.suffix(current_year()), provisional)
+
+
+def all_years(years: tuple[SchoolYear, ...]) -> AllYears:
+    """The files of these school years together."""
+    return AllYears(folders(), years)
 
 
 def input_files(year: SchoolYear) -> InputFiles:

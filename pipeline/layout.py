@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.tables import ENDPOINTS, Table
 from pipeline.years import SchoolYear, Window
 
 DEFAULT_RULES = Path(__file__).with_name("title_rules.csv")
 """The title rules that are shipped, for districts that keep none of their own."""
+
+ALL_YEARS = "all"
+"""What stands for the year where all years lie together."""
 
 _YEAR = "{year}"
 
@@ -70,24 +73,143 @@ class InputFiles(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class Place:
+    """The files of one set of tables: of a school year, or of all years together."""
+
+    folders: Folders
+
+    @property
+    def label(self) -> str:
+        """What stands for `{year}` in the folders."""
+        raise NotImplementedError
+
+    @property
+    def ending(self) -> str:
+        """What the names of large tables end in."""
+        raise NotImplementedError
+
+    @property
+    def work(self) -> Path:
+        """What is fetched and built, before it is published."""
+        raise NotImplementedError
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Of which school year or years it is, as a record says it."""
+        raise NotImplementedError
+
+    @property
+    def results(self) -> Path:
+        """Tables built and not yet published."""
+        return self.work / "results"
+
+    def receipt(self, step: str) -> Path:
+        """Out of what a step built its files."""
+        return self.work / "receipts" / f"{step}.json"
+
+    def file_name(self, table: Table, kind: str) -> str:
+        """The name of a table's file of a kind, csv or parquet; small tables have no ending."""
+        return f"{table.stem}{self.ending if table.is_large else ''}.{kind}"
+
+    def built(self, table: Table) -> list[Path]:
+        """A table's files where they are built: the CSV, and a Parquet twin if it is large."""
+        kinds = ["csv", "parquet"] if table.is_large else ["csv"]
+        return [self.results / self.file_name(table, kind) for kind in kinds]
+
+    def published_folder(self, kind: str) -> Path:
+        """Where the tables of `illuminate` or `views` are published."""
+        path = self.folders.views if kind == "views" else self.folders.illuminate
+        if _YEAR in path:
+            return Path(path.replace(_YEAR, self.label))
+        return Path(path) / self.label
+
+    def published(self, table: Table) -> list[Path]:
+        """A table's files where people read them, in the order of `built`."""
+        folder = self.published_folder(table.folder)
+        return [folder / path.name for path in self.built(table)]
+
+    @property
+    def written(self) -> list[Path]:
+        """Every folder that a run writes in."""
+        places = [self.published_folder(kind) for kind in ("illuminate", "views")]
+        return [self.work, self.results, self.receipt("").parent, *places]
+
+    @property
+    def marker(self) -> Path:
+        """Names the set of files that is published; written last."""
+        return self.published_folder("illuminate") / "published.json"
+
+
+@dataclass(frozen=True)
+class AllYears(Place):
+    """The files of all years together; they lie in the same place whichever years these are."""
+
+    years: tuple[SchoolYear, ...]
+
+    @property
+    def label(self) -> str:
+        """What stands for `{year}` in the folders."""
+        return ALL_YEARS
+
+    @property
+    def ending(self) -> str:
+        """What the names of large tables end in."""
+        return "_all_years"
+
+    @property
+    def work(self) -> Path:
+        """What is built, before it is published."""
+        return self.folders.data / "work" / self.label
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Of which school years it is, as a record says it."""
+        return {"year": self.label, "years": [str(year) for year in self.years]}
+
+    @property
+    def prior(self) -> Path:
+        """Files from before the pipeline, as they were read."""
+        return self.work / "prior"
+
+    @property
+    def written(self) -> list[Path]:
+        """Every folder that a run writes in."""
+        return [*super().written, self.prior]
+
+
+@dataclass(frozen=True)
+class Snapshot(Place):
     """The files of one school year as of one day.
 
     Until the last day of a year is over, its snapshot is `provisional`: what is fetched that day
     is never taken for the whole year.
     """
 
-    folders: Folders
     year: SchoolYear
     window: Window
     suffix: str
     provisional: bool = False
 
     @property
+    def label(self) -> str:
+        """What stands for `{year}` in the folders."""
+        return str(self.year)
+
+    @property
+    def ending(self) -> str:
+        """What the names of large tables end in."""
+        return self.suffix
+
+    @property
     def work(self) -> Path:
         """What is fetched and built, before it is published."""
         day = self.window.end.isoformat() + ("-provisional" if self.provisional else "")
         return self.folders.data / "work" / str(self.year) / day
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Of which year it is, and as of when, as a record and the marker say it."""
+        return {"year": self.label, "as_of": self.window.end.isoformat()}
 
     @property
     def metadata(self) -> Path:
@@ -99,11 +221,6 @@ class Snapshot:
         """The students of the roster and their grades, as they were read."""
         return self.work / "roster.csv"
 
-    @property
-    def results(self) -> Path:
-        """Tables built and not yet published."""
-        return self.work / "results"
-
     def shards(self, endpoint: str) -> Path:
         """The folder of an endpoint's shards."""
         return self.work / "shards" / endpoint
@@ -112,39 +229,7 @@ class Snapshot:
         """What is known of each of an endpoint's shards."""
         return self.work / f"scores-{endpoint}.json"
 
-    def receipt(self, step: str) -> Path:
-        """Out of what a step built its files."""
-        return self.work / "receipts" / f"{step}.json"
-
-    def file_name(self, table: Table, ending: str) -> str:
-        """The name of a table's file; small tables carry no suffix."""
-        return f"{table.stem}{self.suffix if table.is_large else ''}.{ending}"
-
-    def built(self, table: Table) -> list[Path]:
-        """A table's files where they are built: the CSV, and a Parquet twin if it is large."""
-        endings = ["csv", "parquet"] if table.is_large else ["csv"]
-        return [self.results / self.file_name(table, ending) for ending in endings]
-
-    def published_folder(self, kind: str) -> Path:
-        """Where the tables of `illuminate` or `views` are published for this year."""
-        path = self.folders.views if kind == "views" else self.folders.illuminate
-        if _YEAR in path:
-            return Path(path.replace(_YEAR, str(self.year)))
-        return Path(path) / str(self.year)
-
-    def published(self, table: Table) -> list[Path]:
-        """A table's files where people read them, in the order of `built`."""
-        folder = self.published_folder(table.folder)
-        return [folder / path.name for path in self.built(table)]
-
     @property
     def written(self) -> list[Path]:
         """Every folder that a run writes in."""
-        shards = [self.shards(endpoint) for endpoint in ENDPOINTS]
-        places = [self.published_folder(kind) for kind in ("illuminate", "views")]
-        return [self.work, self.results, self.receipt("").parent, *shards, *places]
-
-    @property
-    def marker(self) -> Path:
-        """Names the set of files that is published; written last."""
-        return self.published_folder("illuminate") / "published.json"
+        return [*super().written, *(self.shards(endpoint) for endpoint in ENDPOINTS)]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.layout import Snapshot
+from pipeline.layout import Place, Snapshot
 
 _HEADLINES = {
     "published": "published.",
@@ -14,6 +14,7 @@ _HEADLINES = {
     "stopped": "stopped; finished shards are kept, run again to go on.",
 }
 _BUILT_BY = {"combined": "CombineResults", "group": "CombineGroup", "view": "ResultsView"}
+_UNITED_BY = {"combined": "UniteResults", "group": "UniteGroup", "view": "UniteView"}
 
 
 def summary(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
@@ -31,6 +32,33 @@ def summary(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
         lines += [f"  {name:<11} {text}" for name, text in _published(record, snapshot)]
     lines += [f"  {'record':<11} {path}", f"  {'time':<11} {record['seconds']:g} s"]
     return "\n".join(lines)
+
+
+def summary_of_all_years(record: dict[str, Any], place: Place, path: Path) -> str:
+    """What a run did to all years together; `path` is where its record was written."""
+    made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
+    lines = [f"\nAll years, {', '.join(record['years'])}{made_up}: {_HEADLINES[record['outcome']]}"]
+    lines += [f"  {failure['step']}: {failure['reason']}" for failure in record["failures"]]
+    if record["outcome"] in {"published", "up to date"}:
+        lines += [f"  {name:<11} {text}" for name, text in _united(record, place)]
+    lines += [f"  {'record':<11} {path}", f"  {'time':<11} {record['seconds']:g} s"]
+    return "\n".join(lines)
+
+
+def _united(record: dict[str, Any], place: Place) -> Iterator[tuple[str, str]]:
+    steps = record["steps"]
+    built = {name: steps[step] for name, step in _UNITED_BY.items()}
+    for file, facts in steps["ReadPriorYears"]["files"].items():
+        odd = sum(counts["odd"] for counts in facts["values"].values())
+        rows = f"{sum(facts['rows'].values()):,} rows of {', '.join(facts['rows']) or 'no year'}"
+        yield "prior", f"{file} ({facts['encoding']}): {rows}, {odd:,} values unreadable"
+    for year in sorted({year for facts in built.values() for year in facts["rows by year"]}):
+        counts = [f"{name} {of['rows by year'].get(year, 0):,}" for name, of in built.items()]
+        yield year, ", ".join(counts)
+    yield "rows", ", ".join(f"{name} {facts['rows']:,}" for name, facts in built.items())
+    yield "checks", f"{sum(len(facts['checks']) for facts in built.values())} passed"
+    yield "tables", str(place.published_folder("illuminate"))
+    yield "view", str(place.published_folder("views"))
 
 
 def _asked(record: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -26,9 +26,29 @@ def test_without_a_year_it_is_said_what_to_type(target: str) -> None:
     assert done.stdout == ""
 
 
+def test_without_years_it_is_said_what_to_type() -> None:
+    done = make("years", "YEARS=")
+    assert done.returncode == 2
+    assert 'make years YEARS="22-23 23-24 24-25"' in done.stderr
+
+
+def test_all_years_go_to_the_command_as_they_are() -> None:
+    assert 'RunYears --years "22-23 23-24"' in make("-n", "years", "YEARS=22-23 23-24").stdout
+
+
 def test_help_lists_every_target() -> None:
     listed = {line.split()[1] for line in make("help").stdout.splitlines()}
-    assert {"help", "run", "test", "check", "status", "verify", "doctor", "refresh"} <= listed
+    assert {
+        "help",
+        "run",
+        "years",
+        "test",
+        "check",
+        "status",
+        "verify",
+        "doctor",
+        "refresh",
+    } <= listed
     assert {"crash", "mutants", "audit", "image"} <= listed
 
 

@@ -13,7 +13,9 @@ as true numbers (double precision) and dates. A text that is no number, or no da
 both, and is counted in the run record. Fields of the API that are not listed here follow the
 listed columns, in alphabetical order. Rows are in the order of the key.
 
-Names end in `_historical` for years before `[years] current`. Columns marked *personal* tell
+Names end in `_historical` for years before `[years] current`. All years together, made by
+`make years`, have the same columns; they lie in `<folder>/all/`, in the order of the years, and
+their names end in `_all_years`. Columns marked *personal* tell
 about one student.
 """
 

@@ -5,7 +5,7 @@ import platform
 import shutil
 from collections.abc import Callable
 
-from pipeline import config, roster, rules
+from pipeline import config, prior, roster, rules
 from pipeline.credentials import find_credentials
 from pipeline.demo import ensure_inputs
 from pipeline.errors import PipelineError, SettingsError
@@ -90,6 +90,13 @@ def _overrides() -> str:
     return f"{path} has {len(rules.read_overrides(path)):,} overrides"
 
 
+def _prior_years() -> str:
+    place = config.paths().prior_years
+    if not place:
+        return "none are configured"
+    return f"{place} has {len(prior.find(place)):,} files from before the pipeline"
+
+
 def _disk() -> str:
     folder = make_folder(config.folders().data)
     free = shutil.disk_usage(folder).free
@@ -106,5 +113,6 @@ _TRIALS: dict[str, Callable[[], str]] = {
     "roster": _roster,
     "title rules": _rules,
     "overrides": _overrides,
+    "prior years": _prior_years,
     "disk": _disk,
 }

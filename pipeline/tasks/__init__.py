@@ -8,4 +8,8 @@ ReadInputs ─► FetchMetadata ─► FetchScores overall, standard, group
                    └──► CheckTables ◄┘
                             │
                          Publish ─► RunAll
+
+ReadPriorYears, RunAll of each year ─► UniteResults, UniteGroup, UniteView
+                                                     │
+                                               PublishYears ─► RunYears
 """

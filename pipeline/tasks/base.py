@@ -1,4 +1,4 @@
-"""What all tasks share: the year and the day, and being complete only while up to date."""
+"""What all tasks share: the day, mostly the year, and being complete only while up to date."""
 
 import datetime as dt
 from pathlib import Path
@@ -8,12 +8,12 @@ import luigi
 
 from pipeline import config, files
 from pipeline.errors import SettingsError, StorageError, kind_only
-from pipeline.layout import Snapshot
+from pipeline.layout import Place, Snapshot
 from pipeline.targets import BuiltTarget, Recipe
 from pipeline.tasks.run import Run
 from pipeline.years import SchoolYear
 
-Step = TypeVar("Step", bound="PipelineTask")
+Step = TypeVar("Step", bound="FileTask")
 
 
 class SchoolYearParameter(luigi.Parameter[SchoolYear]):
@@ -34,15 +34,14 @@ class SchoolYearParameter(luigi.Parameter[SchoolYear]):
         return self.parse(value) if value else config.current_year()
 
 
-class PipelineTask(luigi.Task):
-    """A step of the flow, with files as its target.
+class FileTask(luigi.Task):
+    """A step, with files as its target.
 
     A step says what it requires, which files it makes (`paths`), what its content follows from
     besides (`parameters`, `inputs`), and makes them in `make`, which returns what it counted.
     Raise `version` when `make` makes other files of the same inputs.
     """
 
-    year = SchoolYearParameter("school year, like 23-24; default [years] current")
     as_of = luigi.DateParameter(
         default=dt.date.today(),  # noqa: DTZ011  the school's own day
         description="last day to ask for, like 2024-06-30; default today",
@@ -50,9 +49,9 @@ class PipelineTask(luigi.Task):
     version = 1
 
     @property
-    def snapshot(self) -> Snapshot:
-        """The files of this year as of this day."""
-        return config.snapshot(self.year, self.as_of)
+    def place(self) -> Place:
+        """Where its files are."""
+        raise NotImplementedError
 
     @property
     def name(self) -> str:
@@ -60,7 +59,7 @@ class PipelineTask(luigi.Task):
         return str(self.get_task_family())
 
     def at(self, step: type[Step], **parameters: Any) -> Step:  # noqa: ANN401
-        """Another step for the same year and day."""
+        """Another step for the same day, and the same year or years, unless others are given."""
         task: Step = self.clone(step, **parameters)
         return task
 
@@ -69,12 +68,12 @@ class PipelineTask(luigi.Task):
         """Luigi's question: whether there is nothing to do."""
         run = Run.begin()
         try:
-            run.work_on(self.snapshot)
+            run.work_on(self.place)
             if not self.up_to_date():
                 return False
         except (SettingsError, StorageError):
             return False  # run() meets it again, and fails with its sentence
-        run.completed.add((self.name, self.snapshot))
+        run.completed.add((self.name, self.place))
         return True
 
     def up_to_date(self) -> bool:
@@ -90,7 +89,7 @@ class PipelineTask(luigi.Task):
 
     def output(self) -> BuiltTarget:
         """The step's files, complete while their receipt holds."""
-        return BuiltTarget(self.snapshot.receipt(self.name), self.paths(), self.recipe)
+        return BuiltTarget(self.place.receipt(self.name), self.paths(), self.recipe)
 
     def recipe(self) -> Recipe | None:
         """What the files follow from; None while an input is not there."""
@@ -110,7 +109,7 @@ class PipelineTask(luigi.Task):
         """Luigi's order to do the step."""
         run = Run.begin()
         run.begin_step()
-        with files.storing(self.snapshot.work):
+        with files.storing(self.place.work):
             self.bring_up_to_date(run)
 
     def bring_up_to_date(self, run: Run) -> None:
@@ -139,3 +138,19 @@ class PipelineTask(luigi.Task):
     def make(self) -> dict[str, Any]:
         """Make the files; returns what was counted meanwhile."""
         raise NotImplementedError
+
+
+class PipelineTask(FileTask):
+    """A step of the flow of one school year."""
+
+    year = SchoolYearParameter("school year, like 23-24; default [years] current")
+
+    @property
+    def place(self) -> Place:
+        """The snapshot."""
+        return self.snapshot
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The files of this year as of this day."""
+        return config.snapshot(self.year, self.as_of)

@@ -11,7 +11,7 @@ from pipeline import files, shards
 from pipeline.errors import StorageError
 from pipeline.follow import Follower
 from pipeline.tables import CATALOGUE, COMBINED, GROUP, LABELS, UNMAPPED, VIEW, Table
-from pipeline.tasks.base import PipelineTask
+from pipeline.tasks.base import FileTask, PipelineTask
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
@@ -106,15 +106,42 @@ class LabelAssessments(PipelineTask):
         return counts
 
 
-class BuildTable(PipelineTask):
-    """A large table: a CSV and its Parquet twin, streamed from the same rows in one pass."""
+class LargeTable(FileTask):
+    """A large table: a CSV and its Parquet twin, streamed in one pass."""
 
     table: Table
-    version = 2
 
     def paths(self) -> list[Path]:
         """The CSV and the Parquet."""
-        return self.snapshot.built(self.table)
+        return self.place.built(self.table)
+
+    def known(self) -> dict[str, files.Fingerprint]:
+        """The files' fingerprints, which were taken while they were written."""
+        return {path.name: found.file for path, found in self._written.items()}
+
+    def write(
+        self, text: "pl.LazyFrame", values: "pl.LazyFrame", counts: "pl.LazyFrame"
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        """Stream the rows into both files; how many each has, and the only row of `counts`."""
+        from pipeline import build
+        from pipeline.checks import count_parquet, records
+
+        with ExitStack() as stack:
+            csv, parquet = (stack.enter_context(files.replacing(path)) for path in self.paths())
+            followers = [stack.enter_context(Follower(path)) for path in (csv, parquet)]
+            sinks = [build.csv_sink(text, csv), build.parquet_sink(values, parquet)]
+            counted = build.stream(sinks, csv.parent, counts)
+        found = [follower.found for follower in followers]
+        self._written = dict(zip(self.paths(), found, strict=True))
+        csv, parquet = self.paths()
+        lines = self._written[csv].lines
+        return {"rows": count_parquet(parquet), "records": records(lines)}, counted
+
+
+class BuildTable(LargeTable, PipelineTask):
+    """A large table of one school year, its two files made of the same rows."""
+
+    version = 2
 
     def parameters(self) -> dict[str, Any]:
         """The year stands in each row."""
@@ -136,33 +163,15 @@ class BuildTable(PipelineTask):
         """What the record says of what was counted."""
         return counted
 
-    def known(self) -> dict[str, files.Fingerprint]:
-        """The files' fingerprints, which were taken while they were written."""
-        return {path.name: found.file for path, found in self._written.items()}
-
     def make(self) -> dict[str, Any]:
         """Stream the table into both files."""
-        from pipeline.checks import count_parquet, records
-
-        counted = self._stream()
-        csv, parquet = self.paths()
-        rows = {"rows": count_parquet(parquet), "records": records(self._written[csv].lines)}
-        return rows | self.facts(counted)
-
-    def _stream(self) -> dict[str, int]:
         from pipeline import build
 
         rows = self.rows().cache()  # made once for all that needs them
-        with ExitStack() as stack:
-            csv, parquet = (stack.enter_context(files.replacing(path)) for path in self.paths())
-            followers = [stack.enter_context(Follower(path)) for path in (csv, parquet)]
-            text = self.for_csv(build.as_text(rows, self.table))
-            values = build.as_values(rows, self.table)
-            sinks = [build.csv_sink(text, csv), build.parquet_sink(values, parquet)]
-            counted = build.stream(sinks, csv.parent, self.counts(rows))
-        found = [follower.found for follower in followers]
-        self._written = dict(zip(self.paths(), found, strict=True))
-        return counted
+        text = self.for_csv(build.as_text(rows, self.table))
+        values = build.as_values(rows, self.table)
+        made, counted = self.write(text, values, self.counts(rows))
+        return made | self.facts(counted)
 
 
 class CombineTable(BuildTable):
@@ -294,9 +303,18 @@ def proven_twin(step: BuildTable) -> Path:
     """The Parquet twin of a table, once its bytes are found to be those that were built.
 
     Raises:
+        StorageError: they are not.
+    """
+    return proven(step, step.paths()[1])
+
+
+def proven(step: FileTask, path: Path) -> Path:
+    """A file that a step made, once its bytes are found to be those that it made.
+
+    Raises:
         StorageError: they are not. Its time of change is set anew, so that the next run builds it.
     """
-    path, receipt = step.paths()[1], step.output().receipt
+    receipt = step.output().receipt
     if receipt is None or files.sha256(path) != receipt.made[path.name].sha256:
         path.touch()
         raise StorageError(

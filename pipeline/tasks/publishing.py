@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import luigi
 
@@ -17,8 +17,8 @@ from pipeline.guards import (
 )
 from pipeline.publish import Marker, publish
 from pipeline.shards import Entry
-from pipeline.tables import COMBINED, ENDPOINTS, GROUP, TABLES, VIEW
-from pipeline.tasks.base import PipelineTask
+from pipeline.tables import COMBINED, ENDPOINTS, GROUP, TABLES, VIEW, Table
+from pipeline.tasks.base import FileTask, PipelineTask
 from pipeline.tasks.building import (
     CombineGroup,
     CombineResults,
@@ -127,61 +127,68 @@ class PublishedTarget(luigi.Target):
         return marker is not None and marker.build == self.build and marker.fits(self.marker.parent)
 
 
-class Publish(PipelineTask):
-    """Makes all tables visible together."""
+class PublishSet(FileTask):
+    """Makes all tables of a set visible together."""
 
-    def requires(self) -> list[PipelineTask]:
-        """Tables that were checked."""
-        return [self.at(CheckTables)]
+    steps: ClassVar[tuple[type[FileTask], ...]]
+    tables: ClassVar[tuple[Table, ...]]
 
     def inputs(self) -> dict[str, str | None]:
         """Every table, and where it goes."""
-        return {step.__name__: self.at(step).digest() for step in TABLE_STEPS}
+        return {step.__name__: self.at(step).digest() for step in self.steps}
 
     def parameters(self) -> dict[str, Any]:
         """The names that the files get."""
-        return {"files": [str(path) for table in TABLES for path in self.snapshot.published(table)]}
+        return {
+            "files": [str(path) for table in self.tables for path in self.place.published(table)]
+        }
 
     def output(self) -> PublishedTarget:  # type: ignore[override]
         """The published set."""
         recipe = self.recipe()
-        return PublishedTarget(self.snapshot.marker, recipe.digest if recipe else None)
+        return PublishedTarget(self.place.marker, recipe.digest if recipe else None)
+
+    def about(self) -> dict[str, Any]:
+        """What the marker says of the set."""
+        raise NotImplementedError
+
+    def guarded(self) -> Counted | None:
+        """What is to be published, as the next run's guards will compare it.
+
+        Raises:
+            CheckError: a guard of this run stops it.
+        """
+        raise NotImplementedError
 
     def bring_up_to_date(self, run: Run) -> None:
         """Rename everything into place; the marker comes last."""
-        snapshot = self.snapshot
         if self.output().exists():
             return
         built = {
             file: place
-            for table in TABLES
-            for file, place in zip(snapshot.built(table), snapshot.published(table), strict=True)
+            for table in self.tables
+            for file, place in zip(
+                self.place.built(table), self.place.published(table), strict=True
+            )
         }
-        counted = self._count()
-        self._guard(counted)
-        about = {
-            "year": str(self.year),
-            "as_of": snapshot.window.end.isoformat(),
-            "source": source_name(),
-            "is_made_up": config.is_demo(),
-            "let_pass": run.let_pass,
-        }
+        counted = self.guarded()
         build = self.output().build
         if build is None:
             raise CheckError("A table is missing; run again to build it.")
+        of_the_run = {"source": source_name(), "is_made_up": config.is_demo()}
         publish(
             built,
-            snapshot.marker,
+            self.place.marker,
             build=build,
             run=run.id,
-            about=about,
+            about={**self.about(), **of_the_run, "let_pass": run.let_pass},
             counted=counted,
             known=self._known(),
         )
 
     def _known(self) -> dict[Path, files.Fingerprint]:
         """The fingerprints of the built files, out of their receipts."""
-        receipts = ((step, self.at(step).output().receipt) for step in TABLE_STEPS)
+        receipts = ((step, self.at(step).output().receipt) for step in self.steps)
         return {
             path: receipt.made[path.name]
             for step, receipt in receipts
@@ -189,8 +196,28 @@ class Publish(PipelineTask):
             if receipt and path.name in receipt.made
         }
 
+
+class Publish(PublishSet, PipelineTask):
+    """Makes all tables of a school year visible together."""
+
+    steps = TABLE_STEPS
+    tables = TABLES
+
+    def requires(self) -> list[PipelineTask]:
+        """Tables that were checked."""
+        return [self.at(CheckTables)]
+
+    def about(self) -> dict[str, Any]:
+        """The year, and as of when."""
+        return self.snapshot.about
+
+    def guarded(self) -> Counted:
+        """What is to be published, compared with what is published now."""
+        counted = self._count()
+        self._guard(counted)
+        return counted
+
     def _count(self) -> Counted:
-        """What is to be published, as the next run's guards will compare it."""
         catalogue = self.at(FetchMetadata).read()
         rows = {
             "combined": _add_up(entries_of(self, "overall"), entries_of(self, "standard")),

@@ -7,55 +7,60 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.errors import PipelineError, StorageError, UnforeseenError
-from pipeline.layout import Snapshot
+from pipeline.layout import Place, Snapshot
 from pipeline.publish import Marker
-from pipeline.summary import summary
+from pipeline.summary import summary, summary_of_all_years
 from pipeline.tables import ENDPOINTS
 from pipeline.targets import Manifest, Receipt
-from pipeline.tasks.base import PipelineTask
+from pipeline.tasks.base import FileTask, PipelineTask
 from pipeline.tasks.fetching import FetchMetadata
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.publishing import TABLE_STEPS, CheckTables, Publish
+from pipeline.tasks.uniting import UNITING_STEPS, PublishYears, ReadPriorYears
 
 if TYPE_CHECKING:
-    from pipeline.tasks.run import Run
+    from pipeline.tasks.run import Failure, Run
 
 STEPS: tuple[type[PipelineTask], ...] = (ReadInputs, FetchMetadata, *TABLE_STEPS, CheckTables)
-"""The steps that leave a receipt, in the order of the flow."""
+"""The steps of a school year that leave a receipt, in the order of the flow."""
+
+STEPS_OF_ALL_YEARS: tuple[type[FileTask], ...] = (ReadPriorYears, *UNITING_STEPS)
+"""The steps behind all years together that leave a receipt, in the order of the flow."""
 
 
 def finish(run: "Run") -> None:
-    """Write a record and print a summary of each snapshot that the run worked on."""
-    if not run.snapshots:
-        print(*(_plain(error) for _, error in run.failures), sep="\n", file=sys.stderr)
-    for snapshot in run.snapshots:
-        record = compose(run, snapshot)
-        path = snapshot.folders.runs / f"{run.id}-{snapshot.year}.json"
+    """Write a record and print a summary of each set of tables that the run worked on."""
+    labels = {place.label for place in run.places}
+    for failure in run.failures:
+        if failure.label not in labels:
+            print(_plain(failure.error), file=sys.stderr)
+    for place in sorted(run.places, key=lambda place: place.label):  # all years come last
+        record = compose(run, place)
+        path = place.folders.runs / f"{run.id}-{place.label}.json"
         try:
             files.write_json(path, record)
         except StorageError as error:
             print(error, file=sys.stderr)
-        print(summary(record, snapshot, path), flush=True)
+        print(_told(record, place, path), flush=True)
 
 
-def notes(snapshot: Snapshot) -> dict[str, Receipt | Manifest]:
-    """The receipts and manifests of a snapshot, by step, as far as they are there."""
+def notes(place: Place) -> dict[str, Receipt | Manifest]:
+    """The receipts and manifests of a set of tables, by step, as far as they are there."""
     found: dict[str, Receipt | Manifest | None] = {}
-    for step in STEPS:
-        found[step.__name__] = Receipt.read(snapshot.receipt(step.__name__))
-        if step is FetchMetadata:
-            found |= {f"FetchScores {e}": Manifest.read(snapshot.manifest(e)) for e in ENDPOINTS}
+    for step in STEPS if isinstance(place, Snapshot) else STEPS_OF_ALL_YEARS:
+        found[step.__name__] = Receipt.read(place.receipt(step.__name__))
+        if step is FetchMetadata and isinstance(place, Snapshot):
+            found |= {f"FetchScores {e}": Manifest.read(place.manifest(e)) for e in ENDPOINTS}
     return {step: note for step, note in found.items() if note is not None}
 
 
-def compose(run: "Run", snapshot: Snapshot) -> dict[str, Any]:
-    """Everything that a run did to a snapshot."""
-    marker = Marker.read(snapshot.marker)
+def compose(run: "Run", place: Place) -> dict[str, Any]:
+    """Everything that a run did to a set of tables."""
+    marker = Marker.read(place.marker)
     return {
         "run": run.id,
-        "outcome": _outcome(run, snapshot, marker),
-        "year": str(snapshot.year),
-        "as_of": snapshot.window.end.isoformat(),
+        "outcome": _outcome(run, place, marker),
+        **place.about,
         "is_made_up": run.is_demo,
         "finished_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "seconds": round(run.seconds, 1),
@@ -64,11 +69,20 @@ def compose(run: "Run", snapshot: Snapshot) -> dict[str, Any]:
         "let_pass": run.let_pass,
         "steps": {
             step: {"by_this_run": note.run == run.id, **note.facts}
-            for step, note in notes(snapshot).items()
+            for step, note in notes(place).items()
         },
-        "failures": [{"step": step, "reason": _plain(error)} for step, error in run.failures],
+        "failures": [
+            {"step": failure.step, "reason": _plain(failure.error)}
+            for failure in _failures(run, place)
+        ],
         "published_by": marker.run if marker else None,
     }
+
+
+def _told(record: dict[str, Any], place: Place, path: Path) -> str:
+    if isinstance(place, Snapshot):
+        return summary(record, place, path)
+    return summary_of_all_years(record, place, path)
 
 
 def latest(folder: Path, year: str) -> dict[str, Any] | None:
@@ -77,14 +91,20 @@ def latest(folder: Path, year: str) -> dict[str, Any] | None:
     return files.read_json(paths[-1], dict) if paths else None
 
 
-def _outcome(run: "Run", snapshot: Snapshot, marker: Marker | None) -> str:
+def _failures(run: "Run", place: Place) -> list["Failure"]:
+    return [failure for failure in run.failures if failure.label == place.label]
+
+
+def _outcome(run: "Run", place: Place, marker: Marker | None) -> str:
     if run.stop.is_set():
         return "stopped"
-    if run.failures:
+    if _failures(run, place):
         return "failed"
     if marker is not None and marker.run == run.id:
         return "published"
-    return "up to date" if (Publish.__name__, snapshot) in run.completed else "not finished"
+    last = (Publish.__name__, PublishYears.__name__)
+    done = any((step, place) in run.completed for step in last)
+    return "up to date" if done else "not finished"
 
 
 def _plain(error: BaseException) -> str:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import luigi
 
@@ -26,7 +26,7 @@ from pipeline import config, files
 from pipeline.demo import ensure_inputs
 from pipeline.errors import SettingsError, StoppedError, StorageError
 from pipeline.illuminate.counts import COUNTED
-from pipeline.layout import Snapshot
+from pipeline.layout import ALL_YEARS, Place
 from pipeline.pool import Pool
 from pipeline.tasks.connection import Connection
 from pipeline.tasks.lock import Lock
@@ -41,6 +41,14 @@ _TASK_FAILED = 30
 _FILES_OF_OUR_OWN = 64
 
 
+class Failure(NamedTuple):
+    """A step that failed, of what, and of which set of tables: a school year's or all years'."""
+
+    step: str
+    error: BaseException
+    label: str
+
+
 class Run:
     """The run of this process."""
 
@@ -51,9 +59,9 @@ class Run:
     def __init__(self) -> None:
         self.id = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S.%f}Z-{os.getpid()}"
         self.stop = threading.Event()
-        self.failures: list[tuple[str, BaseException]] = []
-        self.snapshots: list[Snapshot] = []
-        self.completed: set[tuple[str, Snapshot]] = set()
+        self.failures: list[Failure] = []
+        self.places: list[Place] = []
+        self.completed: set[tuple[str, Place]] = set()
         self.proven: set[tuple[Path, str]] = set()
         """Shards, with their digests, whose bytes this run found whole."""
         config.of_the_run.begin()
@@ -119,14 +127,14 @@ class Run:
         """What was asked of the district so far."""
         return self._client.counts.snapshot() if self._client else dict.fromkeys(COUNTED, 0)
 
-    def work_on(self, snapshot: Snapshot) -> None:
-        """Note a snapshot that tasks of this run build."""
-        if snapshot in self.snapshots:
+    def work_on(self, place: Place) -> None:
+        """Note a set of tables that tasks of this run build."""
+        if place in self.places:
             return
-        self.snapshots.append(snapshot)
-        for folder in snapshot.written:
+        self.places.append(place)
+        for folder in place.written:
             files.sweep(folder)
-        self._lock.note(folder for known in self.snapshots for folder in known.written)
+        self._lock.note(folder for known in self.places for folder in known.written)
 
     def raise_if_stopped(self) -> None:
         """Begin nothing new once the run was asked to stop.
@@ -196,7 +204,8 @@ class Run:
 @luigi.Task.event_handler(luigi.Event.BROKEN_TASK)
 @luigi.Task.event_handler(luigi.Event.FAILURE)
 def _note_failure(task: luigi.Task, error: BaseException) -> None:
-    Run.begin().failures.append((task.get_task_family(), error))
+    label = str(getattr(task, "year", ALL_YEARS))
+    Run.begin().failures.append(Failure(task.get_task_family(), error, label))
 
 
 def _die_of(number: int) -> None:

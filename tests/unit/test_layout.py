@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.layout import Folders, Snapshot
-from pipeline.tables import TABLES
+from pipeline.layout import AllYears, Folders, Snapshot
+from pipeline.tables import TABLES, VIEW
 from pipeline.years import SchoolYear
 
 CURRENT = SchoolYear.parse("24-25")
@@ -75,6 +75,18 @@ def test_a_table_is_published_under_the_name_it_was_built_with():
     for table in TABLES:
         of = snapshot()
         assert [p.name for p in of.published(table)] == [p.name for p in of.built(table)]
+
+
+def test_all_years_are_published_beside_the_years_under_names_of_their_own():
+    together = AllYears(folders(views="out/{year}"), (SchoolYear(2022), SchoolYear(2023)))
+    assert [path.as_posix() for path in together.published(VIEW)] == [
+        "out/all/illuminate_assessment_results_all_years.csv",
+        "out/all/illuminate_assessment_results_all_years.parquet",
+    ]
+    assert together.marker == Path("data/illuminate/all/published.json")
+    assert together.prior in together.written
+    of_years = {path for year in ("22-23", "23-24") for path in snapshot(year).written}
+    assert not of_years & set(together.written)
 
 
 def test_no_table_overwrites_another():

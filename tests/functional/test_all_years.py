@@ -1,0 +1,364 @@
+"""All years together: every row once, nothing built twice, never a mixture."""
+
+import csv
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline.simulator import Fault, Server, serving
+from pipeline.tables import COMBINED, GROUP, VIEW
+from pipeline.years import SchoolYear
+from tests.functional import oracle
+from tests.functional.conftest import LUIGI, REPOSITORY, Workplace
+
+YEARS = ("22-23", "23-24", "24-25")
+VIEW_OF_ALL = "views/all/illuminate_assessment_results_all_years"
+OF_ALL = {
+    COMBINED: "illuminate/all/assessment_results_combined_all_years",
+    GROUP: "illuminate/all/assessment_results_group_all_years",
+    VIEW: VIEW_OF_ALL,
+}
+
+
+def run_years(
+    place: Workplace, *options: str, years: str = ",".join(YEARS)
+) -> "subprocess.CompletedProcess[str]":
+    quick = ("--illuminate-longest-wait", "0.01")
+    command = (LUIGI, "--module", "pipeline", "RunYears", "--years", years)
+    return place.finish(place.start(*command, *quick, *options))
+
+
+def lasting(place: Workplace) -> dict[str, bytes]:
+    """All that a run leaves, but for its lock and its records."""
+    return {
+        name: data
+        for name, data in oracle.content(place.data).items()
+        if name != ".lock" and not name.startswith("runs/")
+    }
+
+
+def of_all(place: Workplace) -> dict[str, bytes]:
+    """What people see of all years together, with its marker."""
+    return {
+        name: data
+        for name, data in lasting(place).items()
+        if name.startswith(("illuminate/all/", "views/all/"))
+    }
+
+
+def of_year(place: Workplace, year: str, stem: str, folder: str = "illuminate") -> Path:
+    suffix = "" if year == "24-25" else "_historical"
+    return place.data / folder / year / f"{stem}{suffix}.csv"
+
+
+def record_of_all(place: Workplace) -> dict:
+    return json.loads(max((place.data / "runs").glob("*-all.json")).read_text(encoding="utf-8"))
+
+
+def write_csv(path: Path, rows: list[dict[str, str]], encoding: str = "utf-8") -> Path:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding=encoding, newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="session")
+def kept(
+    tmp_path_factory: pytest.TempPathFactory, district, inputs: Path
+) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
+    """A data folder in which all years were published, and what the run said."""
+    folder = tmp_path_factory.mktemp("all years")
+    workplace = Workplace(folder, settings(inputs))
+    with serving(district) as server:
+        workplace.point_at(server)
+        done = run_years(workplace)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return workplace.data, done
+
+
+def settings(inputs: Path) -> dict[str, str]:
+    return {
+        "LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"),
+        "STUDENT_ROSTERS": f"{inputs}/Student_Rosters_{{year}}.txt",
+        "TITLE_RULES": f"{inputs}/title_rules.csv",
+        "MANUAL_CHANGES": f"{inputs}/overrides.csv",
+    }
+
+
+@pytest.fixture
+def ran(place: Workplace, server: Server) -> Iterator[Workplace]:
+    """A place where all years are published, and a server that has forgotten it."""
+    done = run_years(place)
+    assert done.returncode == 0, done.stdout + done.stderr
+    server.clear_log()
+    return place
+
+
+@pytest.mark.parametrize("table", OF_ALL)
+def test_every_row_of_every_year_stands_once_in_the_order_of_the_years(kept, table) -> None:
+    """The CSV's rows are those of the years, digit by digit."""
+    data, _ = kept
+    place = Workplace(data.parent)
+    parts = [of_year(place, year, table.stem, table.folder) for year in YEARS]
+    path = data / f"{OF_ALL[table]}.csv"
+    assert oracle.read_csv(path) == [row for part in parts for row in oracle.read_csv(part)]
+    assert oracle.header(path)[: len(table.names)] == list(table.names)
+    assert {row["year"] for row in oracle.read_csv(path)} == set(YEARS)
+    # Nothing is quoted anew, and no apostrophe is put before what has one.
+    bodies = [part.read_bytes().split(b"\n", 1)[1] for part in parts]
+    assert path.read_bytes().split(b"\n", 1)[1] == b"".join(bodies)
+
+
+@pytest.mark.parametrize("table", OF_ALL)
+def test_the_parquet_has_true_types_and_the_rows_of_the_years(kept, table) -> None:
+    data, _ = kept
+    place = Workplace(data.parent)
+    frame = pl.read_parquet(data / f"{OF_ALL[table]}.parquet")
+    kinds = {"text": pl.String, "integer": pl.Int64, "number": pl.Float64, "date": pl.Date}
+    for column in table.columns:
+        assert frame.schema[column.name] == kinds[column.kind], column.name
+    parts = [
+        pl.read_parquet(of_year(place, year, table.stem, table.folder).with_suffix(".parquet"))
+        for year in YEARS
+    ]
+    assert frame.equals(pl.concat(parts))
+
+
+def test_the_summary_and_the_record_count_each_year(kept) -> None:
+    data, done = kept
+    place = Workplace(data.parent)
+    facts = record_of_all(place)
+    rows = facts["steps"]["UniteResults"]["rows by year"]
+    assert rows == {
+        year: len(oracle.read_csv(of_year(place, year, COMBINED.stem))) for year in YEARS
+    }
+    assert facts["outcome"] == "published"
+    assert facts["years"] == list(YEARS)
+    told = done.stdout[done.stdout.index("All years, 22-23, 23-24, 24-25: published.") :]
+    for year, count in rows.items():
+        assert f"{year}       combined {count:,}," in told
+
+
+def test_the_marker_names_the_published_set_of_every_year(kept) -> None:
+    data, _ = kept
+    about = json.loads((data / "illuminate/all/published.json").read_bytes())["about"]
+    builds = {
+        year: json.loads((data / f"illuminate/{year}/published.json").read_bytes())["build"]
+        for year in YEARS
+    }
+    assert about["years"] == builds
+
+
+def test_nothing_to_do_on_the_next_night(ran: Workplace, server: Server) -> None:
+    """Finished years cost no request and no byte, on whatever later day."""
+    before = lasting(ran)
+    done = run_years(ran, "--as-of", "2026-01-31", years="2024-2025 2022-23,23-24")
+    assert done.returncode == 0
+    assert "All years, 22-23, 23-24, 24-25: everything is up to date" in done.stdout
+    assert server.log == []
+    assert lasting(ran) == before
+
+
+def test_one_changed_shard_rebuilds_its_year_and_all_years_only(
+    ran: Workplace, server: Server
+) -> None:
+    before = lasting(ran)
+    victim = max(ran.shards("standard").glob("*.parquet"), key=lambda path: path.stat().st_size)
+    victim.unlink()
+    server.faults.add(Fault("bad_numbers", endpoint="standard"))
+    done = run_years(ran)
+    assert done.returncode == 0, done.stdout
+    assert {(r.endpoint, r.assessment_id) for r in server.log if r.endpoint != "token"} == {
+        ("standard", victim.stem)
+    }
+    after = lasting(ran)
+    changed = {name for name in before if after[name] != before[name]}
+    assert {f"{VIEW_OF_ALL}.csv", f"{OF_ALL[COMBINED]}.csv"} <= changed
+    assert not [name for name in changed if "22-23" in name or "24-25" in name]
+    assert f"{OF_ALL[GROUP]}.csv" not in changed
+    assert oracle.read_csv(ran.data / f"{OF_ALL[COMBINED]}.csv") == [
+        row for year in YEARS for row in oracle.read_csv(of_year(ran, year, COMBINED.stem))
+    ]
+
+
+def test_a_year_that_fails_leaves_all_years_as_they_were(
+    ran: Workplace, server: Server, district
+) -> None:
+    """Another year is published anew meanwhile, and still none of it is mixed in."""
+    before, published = of_all(ran), ran.published()
+    shutil.rmtree(ran.work)
+    victim = max(
+        (ran.data / "work/22-23/2023-06-30/shards/standard").glob("*.parquet"),
+        key=lambda path: path.stat().st_size,
+    )
+    victim.unlink()
+    broken = district.ids_with_results(SchoolYear(2023))[1]
+    server.faults.add(
+        Fault("status", endpoint="group", assessment_id=broken, value=500),
+        Fault("bad_numbers", endpoint="standard", assessment_id=victim.stem),
+    )
+    done = run_years(ran)
+    assert done.returncode == 30
+    assert "School year 22-23 as of 2023-06-30: published." in done.stdout
+    assert "School year 23-24 as of 2024-06-30: FAILED" in done.stdout
+    assert "All years, 22-23, 23-24, 24-25: not finished" in done.stdout
+    changed = {name for name, data in ran.published().items() if data != published[name]}
+    assert {name[:5] for name in changed} == {"22-23"}
+    assert of_all(ran) == before
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_damaged_file_of_all_years_is_mended(ran: Workplace, server: Server, ending: str) -> None:
+    before = of_all(ran)
+    victim = ran.data / f"{VIEW_OF_ALL}.{ending}"
+    data = victim.read_bytes()
+    victim.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    assert run_years(ran).returncode == 0
+    assert server.log == []
+    assert {k: v for k, v in of_all(ran).items() if "published" not in k} == {
+        k: v for k, v in before.items() if "published" not in k
+    }
+
+
+def test_other_years_make_another_set(ran: Workplace, server: Server) -> None:
+    assert run_years(ran, years="22-23,23-24").returncode == 0
+    assert server.log == []
+    rows = oracle.read_csv(ran.data / f"{VIEW_OF_ALL}.csv")
+    assert {row["year"] for row in rows} == {"22-23", "23-24"}
+
+
+# Files from before the pipeline.
+
+
+def before_the_pipeline(year: str) -> list[dict[str, str]]:
+    """Rows as the view of an earlier year had them: fewer columns, and in another order."""
+    names = ("date_taken", "year", "grade", "local_student_id", "assessment_id", "response_type")
+    more = ("standard_code", "score", "title", "performance_band_label", "points")
+    return [
+        dict(zip((*names, *more), values, strict=True))
+        for values in (
+            (
+                "2020-01-15",
+                year,
+                "5.0",
+                "S-Ü1",
+                "A1",
+                "overall",
+                "percent",
+                "81",
+                "=1+1",
+                "Größe",
+                "8.10",
+            ),
+            ("15.1.2020", year, "K", "S2", "A1", "overall", "percent", "", "'=2+2", "", "NaN"),
+        )
+    ]
+
+
+ENCODINGS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252"}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_prior_files_come_first_whatever_their_encoding(ran: Workplace, server, encoding) -> None:
+    """Columns by name, numbers in their digits, what is odd null and counted, guarded once."""
+    old = ran.folder / "old"
+    path = write_csv(
+        old / "illuminate_assessment_results_1920.csv",
+        before_the_pipeline("2019-20"),
+        encoding,
+    )
+    before = oracle.read_csv(ran.data / f"{VIEW_OF_ALL}.csv")
+    done = run_years(ran, "--paths-prior-years", str(old))
+    assert done.returncode == 0, done.stdout
+    assert server.log == []
+    first, second, *rest = oracle.read_csv(ran.data / f"{VIEW_OF_ALL}.csv")
+    assert rest == before
+    assert (first["year"], first["grade"], first["points"]) == ("19-20", "5", "8.10")
+    assert (first["local_student_id"], first["performance_band_label"]) == ("S-Ü1", "Größe")
+    assert (first["title"], second["title"]) == ("'=1+1", "'=2+2")
+    assert (second["date_taken"], second["grade"], second["points"]) == ("", "", "")
+    assert first["curriculum"] == ""
+    typed = pl.read_parquet(ran.data / f"{VIEW_OF_ALL}.parquet")
+    assert typed["title"][:2].to_list() == ["=1+1", "=2+2"]
+    assert typed["points"][:2].to_list() == [8.1, None]
+    facts = record_of_all(ran)["steps"]["ReadPriorYears"]["files"][str(path)]
+    assert facts["rows"] == {"19-20": 2}
+    assert facts["encoding"] == ENCODINGS[encoding]
+    assert sum(counts["odd"] for counts in facts["values"].values()) == 3
+    assert f"{path} ({ENCODINGS[encoding]}): 2 rows of 19-20, 3 values unreadable" in done.stdout
+    again = lasting(ran)
+    assert "up to date" in run_years(ran, "--paths-prior-years", str(old)).stdout
+    assert lasting(ran) == again
+
+
+REFUSED = [
+    ("unknown", "has no column shoe_size"),
+    ("no key", "the header lacks standard_code, date_taken"),
+    ("no year", "line 3: column year must hold a school year"),
+    ("same year", "line 2: its rows of 23-24 would stand twice"),
+    ("copied", "is a copy of"),
+    ("other name", "let its name begin with"),
+    ("nothing", "no file is there"),
+]
+
+
+@pytest.mark.parametrize(("fault", "words"), REFUSED)
+def test_a_prior_file_that_cannot_be_used_stops_all_years(
+    ran: Workplace, fault: str, words: str
+) -> None:
+    """In one sentence with file and column, and without a value; what was published stays."""
+    before, old = of_all(ran), ran.folder / "old"
+    rows = before_the_pipeline("23-24" if fault == "same year" else "19-20")
+    name = "illuminate_assessment_results_old.csv"
+    if fault == "unknown":
+        rows = [{**row, "shoe_size": "forty-seven"} for row in rows]
+    elif fault == "no key":
+        rows = [
+            {k: v for k, v in row.items() if k not in ("date_taken", "standard_code")}
+            for row in rows
+        ]
+    elif fault == "no year":
+        rows[1]["year"] = ""
+    elif fault == "copied":
+        write_csv(old / "illuminate_assessment_results_older.csv", rows)
+    elif fault == "other name":
+        name = "results.csv"
+    if fault != "nothing":
+        write_csv(old / name, rows)
+    done = run_years(ran, "--paths-prior-years", str(old))
+    assert done.returncode == 30
+    assert words in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not [
+        value for value in ("S-Ü1", "Größe", "forty-seven") if value in done.stdout + done.stderr
+    ]
+    assert of_all(ran) == before
+
+
+def test_a_bad_prior_file_keeps_no_year_from_being_published(place: Workplace) -> None:
+    """It is read first, and all years together wait until it is mended."""
+    write_csv(place.folder / "old" / "results.csv", before_the_pipeline("19-20"))
+    done = run_years(place, "--paths-prior-years", str(place.folder / "old"), years="23-24")
+    assert done.returncode == 30
+    assert "School year 23-24 as of 2024-06-30: published." in done.stdout
+    assert "All years, 23-24: FAILED" in done.stdout
+    assert of_year(place, "23-24", COMBINED.stem).exists()
+    assert of_all(place) == {}
+
+
+@pytest.mark.parametrize(("years", "words"), [("", "Which school years?"), ("22-23,2024", "2024")])
+def test_years_that_cannot_be_read_are_refused_in_a_sentence(
+    place: Workplace, server: Server, years: str, words: str
+) -> None:
+    done = run_years(place, years=years)
+    assert done.returncode == 40
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert server.log == []

@@ -8,12 +8,10 @@ Luigi reads a section anew each time that its class is called, which is dear; a 
 """
 
 import datetime as dt
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import luigi
 from luigi.configuration import get_config
@@ -23,6 +21,7 @@ from pipeline.illuminate.address import Address
 from pipeline.illuminate.limits import Limits
 from pipeline.layout import DEFAULT_RULES, AllYears, Folders, InputFiles, Snapshot
 from pipeline.memory import Memory
+from pipeline.settings import IdsParameter, Settings
 from pipeline.years import SchoolYear
 
 ENVIRONMENT = {
@@ -35,50 +34,6 @@ ENVIRONMENT = {
     "MANUAL_CHANGES": ("paths", "manual_changes"),
 }
 """Environment variables, and the section and name of the setting that each stands for."""
-
-
-class Settings(luigi.Config):
-    """A section of settings; one that cannot be read is told in a plain sentence."""
-
-    @classmethod
-    def get_param_values(
-        cls, params: Sequence[tuple[str, luigi.Parameter[Any]]], args: object, kwargs: object
-    ) -> list[tuple[str, Any]]:
-        """The values of all settings of the section.
-
-        Raises:
-            SettingsError: one of them is not of its kind.
-        """
-        try:
-            values: list[tuple[str, Any]] = super().get_param_values(params, args, kwargs)
-        except ValueError:
-            for name, parameter in params:
-                cls._try(name, parameter)
-            raise
-        return values
-
-    @classmethod
-    def _try(cls, name: str, parameter: luigi.Parameter[Any]) -> None:
-        try:
-            parameter.has_task_value(cls.__name__, name)
-        except ValueError as error:
-            raise SettingsError(
-                f"[{cls.__name__}] {name} cannot be read ({error}); it means: "
-                f"{parameter.description}."
-            ) from None
-
-
-class IdsParameter(luigi.Parameter[tuple[str, ...]]):
-    """Ids of assessments, written `115538,115539` or as a JSON list."""
-
-    def parse(self, text: str) -> tuple[str, ...]:
-        """Read the ids."""
-        listed = json.loads(text) if text.lstrip().startswith("[") else text.split(",")
-        return tuple(str(each).strip() for each in listed if str(each).strip())
-
-    def serialize(self, ids: tuple[str, ...]) -> str:
-        """Write them so that they can be read again."""
-        return json.dumps(list(ids))
 
 
 class illuminate(Settings):  # noqa: N801  named like its section

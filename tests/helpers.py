@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import build, shards
-from pipeline.build import Source
 from pipeline.shards import Entry, Origin, Reply
+from pipeline.source import Source
 from pipeline.years import SchoolYear
 
 YEAR = SchoolYear(2023)

@@ -41,9 +41,9 @@ ROWS = (
         "roster",
         "summary",
     },
-    {"targets"},
+    {"source", "targets"},
     {"follow", "shards", "layout", "illuminate", "guards", "rules", "simulator"},
-    {"encodings", "files", "memory", "pool", "tables", "verdicts", "years"},
+    {"encodings", "files", "memory", "pool", "settings", "tables", "verdicts", "years"},
     {"errors"},
 )
 
@@ -72,9 +72,9 @@ ONLY_IMPORTS = {
 
 # Libraries, and the units that may import them.
 LIBRARIES = {
-    "luigi": {"tasks", "targets", "config"},
+    "luigi": {"tasks", "targets", "config", "settings"},
     "pandas": {"labels", "roster", "rules", "tasks"},
-    "polars": {"all_years", "build", "checks", "illuminate", "shards", "tasks"},
+    "polars": {"all_years", "build", "checks", "illuminate", "shards", "tasks", "source"},
     "requests": {"illuminate"},
     "authlib": {"illuminate", "simulator"},
     "tornado": {"simulator"},

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from pipeline.build import Source
+    from pipeline.source import Source
 
 
 class ListAssessments(PipelineTask):
@@ -289,7 +289,7 @@ def source_of(task: PipelineTask, endpoint: str) -> "Source":
     Raises:
         ShardError: one of them is damaged.
     """
-    from pipeline.build import Source
+    from pipeline.source import Source
 
     folder = task.snapshot.shards(endpoint)
     with_rows = {i: entry for i, entry in entries_of(task, endpoint).items() if entry.rows}

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import build, checks
-from pipeline.build import Source
 from pipeline.illuminate import endpoints
+from pipeline.source import Source
 from pipeline.tables import COMBINED, GROUP, VIEW, Column, Table
 from tests.helpers import read_csv, source_of, write_csv, write_parquet
 
@@ -286,7 +286,7 @@ def test_rows_are_the_same_and_in_order_however_many_are_read_at_once(folder, mo
         for m in range(n + 1)
     ]
     source = source_of(folder, rows)
-    monkeypatch.setattr(build, "_BATCH", most)
+    monkeypatch.setattr("pipeline.source._BATCH", most)
     got = source.scan().collect()
     assert got.select("assessment_id", "points").rows() == [
         (row["assessment_id"], row["points"]) for row in rows

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from pipeline import build, checks
-from pipeline.build import Source
 from pipeline.files import Fingerprint
 from pipeline.shards import Entry
+from pipeline.source import Source
 from pipeline.tables import COMBINED
 from tests.helpers import source_of, write_csv, write_parquet, write_shard
 

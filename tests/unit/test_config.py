@@ -17,6 +17,7 @@ from pipeline import config
 from pipeline.errors import SettingsError
 from pipeline.illuminate.limits import Limits
 from pipeline.layout import DEFAULT_RULES
+from pipeline.settings import IdsParameter
 from pipeline.years import SchoolYear
 
 ROOT = Path(__file__).parents[2]
@@ -241,7 +242,7 @@ def test_no_ids_are_no_ids(written):
 
 @given(st.lists(st.text(min_size=1).map(str.strip).filter(bool)))
 def test_ids_can_be_written_down_and_read_again(ids):
-    parameter = config.IdsParameter()
+    parameter = IdsParameter()
     assert parameter.parse(parameter.serialize(tuple(ids))) == tuple(ids)
 
 

@@ -17,6 +17,7 @@ from pipeline import build
 from pipeline.__main__ import main
 from pipeline.errors import UnforeseenError
 from pipeline.illuminate import auth, client, pages
+from pipeline.source import Source
 from pipeline.targets import BuiltTarget
 from pipeline.tasks import record
 from tests import canaries
@@ -69,7 +70,7 @@ def record_a_student(patch: pytest.MonkeyPatch) -> None:
 def publish_a_secret(patch: pytest.MonkeyPatch) -> None:
     group = build.group
 
-    def careless(source: build.Source, year: str) -> pl.LazyFrame:
+    def careless(source: Source, year: str) -> pl.LazyFrame:
         return group(source, f"{year} {town.CREDENTIALS.client_secret}")
 
     patch.setattr(build, "group", careless)

@@ -1,9 +1,11 @@
 """Fetches shards over a pool of threads; every shard has an outcome, and none is swallowed."""
 
+import itertools
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed, wait
 from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Generic, TypeVar
 
 from pipeline.errors import (
     AuthError,
@@ -15,6 +17,10 @@ from pipeline.errors import (
 )
 from pipeline.pool import Pool
 from pipeline.shards import Entry
+
+T = TypeVar("T")
+
+_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -37,48 +43,95 @@ class Outcome:
 
 def fetch_shards(
     assessment_ids: Sequence[str],
-    fetch_one: Callable[[str], Entry],
+    ask: Callable[[str], T],
+    keep: Callable[[str, T], Entry],
     *,
     pool: Pool,
     stop: threading.Event,
     on_done: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """Run `fetch_one` for each assessment, on the threads of a pool; `on_done` sees each outcome.
+    """`ask` for each assessment and `keep` what came, on the threads of a pool.
 
-    A failed shard does not stop the others. When the server is not to be asked any more, or the
-    run is stopped, the shards that are left get an outcome that says so.
+    Whoever asks does not wait until it is kept. `on_done` sees each outcome. A failed shard does
+    not stop the others. When the server is not to be asked any more, or the run is stopped, the
+    shards that are left get an outcome that says so. Only a few are under way at a time, so that
+    memory does not grow with their number.
     """
-    halt = _Halt(stop)
-    outcomes = []
-    futures = [
-        pool.submit(_attempt, assessment_id, fetch_one, halt) for assessment_id in assessment_ids
-    ]
+    shards = _Shards(ask, keep, pool, _Halt(stop))
+    outcomes: list[Outcome] = []
+    waiting = iter(assessment_ids)
     try:
-        for future in as_completed(futures):
-            outcomes.append(future.result())
+        while True:
+            for assessment_id in itertools.islice(waiting, _AHEAD * pool.threads - shards.begun):
+                shards.begin(assessment_id)
+            if not shards.begun:
+                return outcomes
+            outcomes.append(shards.next())
             on_done(outcomes[-1])
     except BaseException:
-        halt.because("the run ended")
-        wait(futures)
+        shards.end()
         raise
-    return outcomes
 
 
-def _attempt(assessment_id: str, fetch_one: Callable[[str], Entry], halt: "_Halt") -> Outcome:
-    if halt.reason:
-        return Outcome(assessment_id, None, halt.reason, was_asked=False)
-    try:
-        return Outcome(assessment_id, fetch_one(assessment_id))
-    except (AuthError, OutageError, StorageError, StoppedError) as error:
-        halt.because(str(error))
-        stopped = isinstance(error, StoppedError)
-        return Outcome(assessment_id, None, str(error), was_asked=not stopped)
-    except PipelineError as error:
-        return Outcome(assessment_id, None, str(error))
-    except BaseException:
-        # A mistake in the code: nothing else would go better.
-        halt.because("the run ended")
-        raise
+class _Shards(Generic[T]):
+    """The shards that are under way, each on its way from asking to keeping to its outcome."""
+
+    def __init__(
+        self,
+        ask: Callable[[str], T],
+        keep: Callable[[str, T], Entry],
+        pool: Pool,
+        halt: "_Halt",
+    ) -> None:
+        self.begun = 0
+        self._ask = ask
+        self._keep = keep
+        self._pool = pool
+        self._halt = halt
+        self._finished: SimpleQueue[Outcome | BaseException] = SimpleQueue()
+
+    def begin(self, assessment_id: str) -> None:
+        """Put one more under way."""
+        self.begun += 1
+        self._pool.submit(self._guarded, self._asked, assessment_id)
+
+    def next(self) -> Outcome:
+        """Wait for an outcome; an unforeseen error is raised here."""
+        finished = self._finished.get()
+        self.begun -= 1
+        if isinstance(finished, BaseException):
+            raise finished
+        return finished
+
+    def end(self) -> None:
+        """Begin nothing more, and let what was begun end."""
+        self._halt.because("the run ended")
+        for _ in range(self.begun):
+            self._finished.get()
+
+    def _asked(self, assessment_id: str) -> None:
+        if self._halt.reason:
+            self._finished.put(Outcome(assessment_id, None, self._halt.reason, was_asked=False))
+            return
+        reply = self._ask(assessment_id)
+        self._pool.keep(self._guarded, self._kept, assessment_id, reply)
+
+    def _kept(self, assessment_id: str, reply: T) -> None:
+        self._finished.put(Outcome(assessment_id, self._keep(assessment_id, reply)))
+
+    def _guarded(self, step: Callable[..., None], assessment_id: str, *what: T) -> None:
+        try:
+            step(assessment_id, *what)
+        except (AuthError, OutageError, StorageError, StoppedError) as error:
+            self._halt.because(str(error))
+            stopped = isinstance(error, StoppedError)
+            self._finished.put(Outcome(assessment_id, None, str(error), was_asked=not stopped))
+        except PipelineError as error:
+            self._finished.put(Outcome(assessment_id, None, str(error)))
+        except BaseException as error:  # noqa: BLE001  raised where outcomes are waited for
+            # A mistake in the code: nothing else would go better.
+            self._halt.because("the run ended")
+            self._finished.put(error)
 
 
 class _Halt:

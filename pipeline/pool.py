@@ -1,5 +1,6 @@
-"""The threads of a run: as many as may ask at the same time, kept from step to step."""
+"""The threads of a run: as many as may ask at the same time, and a few that keep what came."""
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -8,25 +9,39 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _AHEAD = 64
+_KEEPERS = 4
 
 
 class Pool:
-    """A fixed number of threads, so that connections are opened once and never exceed it."""
+    """A fixed number of threads that ask, so that connections are opened once and never exceed it.
+
+    What came is kept by threads of their own, so that nobody asks later because a disk is slow.
+    """
 
     def __init__(self, threads: int) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
+        self.threads = threads
+        self._asking = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
+        self._keeping = ThreadPoolExecutor(_KEEPERS, thread_name_prefix="keep")
+        self._room = threading.BoundedSemaphore(2 * _KEEPERS)
 
     def __enter__(self) -> "Pool":
         """Ready for work."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let every thread end; what no thread has begun is dropped."""
-        self._executor.shutdown(cancel_futures=True)
+        """Let every thread end; what no thread has begun to ask is dropped."""
+        self._asking.shutdown(cancel_futures=True)
+        self._keeping.shutdown()
 
     def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have a thread do something as soon as one is free."""
-        return self._executor.submit(call, *args, **kwargs)
+        """Have a thread that asks do something as soon as one is free."""
+        return self._asking.submit(call, *args, **kwargs)
+
+    def keep(self, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Have a thread that keeps do something; wait while too much is to be kept already."""
+        self._room.acquire()
+        future = self._keeping.submit(call, *args, **kwargs)
+        future.add_done_callback(lambda _: self._room.release())
 
     def each(self, call: Callable[[int], T], numbers: range) -> Iterator[T]:
         """What `call` gives for each number, in order: by this thread and all that are free.

@@ -75,14 +75,14 @@ MUTANTS = (
     Mutant(
         "take a repeated page",
         "illuminate/pages.py",
-        "if any(page.repeats(other) for other in self.pages):",
+        "if any(_same_rows(page.rows, other.rows) for other in alike):",
         "if False:",
         "tests/unit/test_pages.py",
     ),
     Mutant(
         "take rows that moved between pages",
         "illuminate/pages.py",
-        "    if first.moved:",
+        "    if result.moved:",
         "    if False:",
         "tests/unit/test_pages.py",
     ),

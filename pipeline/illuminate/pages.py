@@ -47,18 +47,6 @@ class Page:
     fields: tuple[str, ...]
     rows: pl.DataFrame
 
-    def repeats(self, other: "Page") -> bool:
-        """Whether both hold the same rows, in whatever order."""
-        if self.rows.columns != other.rows.columns or not self.hashes.equals(other.hashes):
-            return False
-        every = self.rows.columns
-        return self.rows.sort(every).equals(other.rows.sort(every))
-
-    @functools.cached_property
-    def hashes(self) -> pl.Series:
-        """A hash of each row, in order of size."""
-        return self.rows.hash_rows().sort()
-
 
 def decode(content: bytes, endpoint: Endpoint, asked_page: int) -> Page:
     """Decode and check one page.
@@ -168,13 +156,16 @@ def _check_numbers(envelope: _Envelope, counts: set[str | None], asked_page: int
 class Result:
     """A whole reply: every distinct row once, as text, and the numbers that prove it.
 
-    `declared` = `rows.height` + `duplicates`, always.
+    `declared` = `rows.height` + `duplicates`, always. `moved` rows of one page stand on another
+    page as well. They may be duplicates of the server's own, or rows that moved while pages were
+    read, in which case another row was missed; one walk cannot tell.
     """
 
     rows: pl.DataFrame
     declared: int
     pages: int
     duplicates: int
+    moved: int = 0
 
 
 @dataclass
@@ -185,6 +176,7 @@ class PageWalk:
     """
 
     pages: list[Page] = field(default_factory=list)
+    _received: int = 0
 
     @property
     def wanted(self) -> range:
@@ -204,47 +196,35 @@ class PageWalk:
                     f"page 1 of {first.num_pages} promised {first.num_results} rows, "
                     f"page {page.number} of {page.num_pages} promised {page.num_results}"
                 )
-            if any(page.repeats(other) for other in self.pages):
-                raise WalkError(f"page {page.number} repeats the rows of another page")
             if page.rows.is_empty() and self._received < first.num_results:
                 raise WalkError(
                     f"page {page.number} of {first.num_pages} is empty, when {self._received} of "
                     f"{first.num_results} rows had come"
                 )
         self.pages.append(page)
-
-    @property
-    def _received(self) -> int:
-        return sum(page.rows.height for page in self.pages)
-
-    @property
-    def moved(self) -> int:
-        """How many rows of one page stand on another page as well.
-
-        They may be duplicates of the server's own, or rows that moved while pages were read, in
-        which case another row was missed; one walk cannot tell.
-        """
-        if len(self.pages) == 1:
-            return 0
-        on_a_page = sum(page.rows.n_unique() for page in self.pages)
-        return on_a_page - self._distinct.height
+        self._received += page.rows.height
 
     def result(self) -> Result:
         """The whole reply, duplicates removed and counted.
 
         Raises:
-            WalkError: more or fewer rows came than were promised.
+            WalkError: more or fewer rows came than were promised, or a page came twice.
         """
-        received = self._received
         declared = self.pages[0].num_results
-        if received != declared:
+        if self._received != declared:
             raise WalkError(
-                f"{declared} rows were promised and {received} came on {len(self.pages)} pages"
+                f"{declared} rows were promised and {self._received} came on "
+                f"{len(self.pages)} pages"
             )
-        distinct = self._distinct
-        return Result(distinct, declared, len(self.pages), declared - distinct.height)
+        rows = self.rows()
+        distinct = _distinct(rows)
+        duplicates = declared - distinct.height
+        moved = 0
+        if duplicates and len(self.pages) > 1:
+            self._check_repeats()
+            moved = sum(page.rows.n_unique() for page in self.pages) - distinct.height
+        return Result(distinct, declared, len(self.pages), duplicates, moved)
 
-    @functools.cached_property
     def rows(self) -> pl.DataFrame:
         """Every row that came, in order, with all columns; to be read when all pages are there."""
         if len(self.pages) == 1:
@@ -252,9 +232,20 @@ class PageWalk:
         every = pl.concat([page.rows for page in self.pages], how="diagonal")
         return every.select(_in_order(set(every.columns), self.pages[0].fields))
 
-    @functools.cached_property
-    def _distinct(self) -> pl.DataFrame:
-        return self.rows.unique(maintain_order=True) if self.rows.height > 1 else self.rows
+    def _check_repeats(self) -> None:
+        """Raises WalkError where two pages hold the same rows, in whatever order."""
+        hashes = [page.rows.hash_rows().sort() for page in self.pages]
+        for number, (page, its) in enumerate(zip(self.pages, hashes, strict=True)):
+            alike = (p for p, h in zip(self.pages[:number], hashes, strict=False) if h.equals(its))
+            if any(_same_rows(page.rows, other.rows) for other in alike):
+                raise WalkError(f"page {page.number} repeats the rows of another page")
+
+
+def _distinct(rows: pl.DataFrame) -> pl.DataFrame:
+    # Rows with hashes of their own are distinct, and that is much quicker to see.
+    if rows.height < 2 or rows.hash_rows().n_unique() == rows.height:
+        return rows
+    return rows.unique(maintain_order=True)
 
 
 class Each(Protocol):
@@ -280,10 +271,10 @@ def walk(
     """
     first = _walk_once(get, each)
     result = first.result()
-    if first.moved:
+    if result.moved:
         smaller = max(1, 2 * first.pages[0].rows.height // 3)
         second = _walk_once(get if again is None else lambda number: again(number, smaller), each)
-        if not _same_rows(first.rows, second.rows):
+        if not _same_rows(first.rows(), second.rows()):
             raise WalkError("rows moved between pages while they were read")
     return result
 

@@ -197,16 +197,17 @@ class FetchScores(PipelineTask):
             return []
         client, endpoint, window = run.client, self._endpoint(), self.snapshot.window
 
-        def fetch_one(assessment_id: str) -> Entry:
-            result = client.results(endpoint, assessment_id, window)
-            return shards.write(
-                target.folder, target.origin, assessment_id, _reply(result, endpoint)
-            )
+        def ask(assessment_id: str) -> Reply:
+            return _reply(client.results(endpoint, assessment_id, window), endpoint)
+
+        def keep(assessment_id: str, reply: Reply) -> Entry:
+            return shards.write(target.folder, target.origin, assessment_id, reply)
 
         with Steps(self.endpoint, len(missing), self._report) as steps:
             return fetch_shards(
                 largest_first(missing, self._sizes()),
-                fetch_one,
+                ask,
+                keep,
                 pool=run.pool,
                 stop=run.stop,
                 on_done=lambda outcome: steps.step(failed=outcome.failed),

@@ -10,6 +10,7 @@ from pipeline.errors import (
     ResponseError,
     ShardError,
     StoppedError,
+    StorageError,
     TransientError,
     WalkError,
 )
@@ -25,11 +26,17 @@ def entry(assessment_id: str) -> Entry:
     return Entry(1, 1, 0, 1, ("assessment_id",), Fingerprint(assessment_id, 1, 1))
 
 
-def fetch(fetch_one, ids=IDS, threads=4, stop=None, on_done=None):
+def put_away(assessment_id, reply):
+    assert reply.file.sha256 == assessment_id
+    return reply
+
+
+def fetch(ask, ids=IDS, threads=4, stop=None, on_done=None, keep=put_away):
     with Pool(threads) as pool:
         return fetch_shards(
             ids,
-            fetch_one,
+            ask,
+            keep,
             pool=pool,
             stop=stop or threading.Event(),
             on_done=on_done or [].append,
@@ -157,6 +164,72 @@ def test_an_error_of_whoever_watches_ends_the_run_without_asking_for_the_rest():
     with pytest.raises(KeyboardInterrupt):
         fetch(fetch_one, threads=1, on_done=on_done)
     assert len(asked) < len(IDS)
+
+
+def test_asking_goes_on_while_what_came_is_kept():
+    """A slow disk holds nobody up who asks."""
+    all_but_one_asked = threading.Event()
+    asked = []
+
+    def ask(assessment_id):
+        asked.append(assessment_id)
+        if len(asked) == 3:
+            all_but_one_asked.set()
+        return entry(assessment_id)
+
+    def keep(assessment_id, reply):
+        assert all_but_one_asked.wait(20)
+        return reply
+
+    outcomes = fetch(ask, ids=IDS[:3], threads=1, keep=keep)
+    assert sorted(outcome.assessment_id for outcome in outcomes if outcome.entry) == IDS[:3]
+
+
+def test_what_is_not_kept_yet_holds_asking_up_before_memory_is_full():
+    slow, asked, seen = threading.Event(), [], []
+
+    def ask(assessment_id):
+        asked.append(assessment_id)
+        return entry(assessment_id)
+
+    def keep(assessment_id, reply):
+        assert slow.wait(20)
+        return reply
+
+    def let_go():
+        seen.append(len(asked))
+        slow.set()
+
+    threading.Timer(0.5, let_go).start()
+    outcomes = fetch(ask, ids=[str(number) for number in range(500)], threads=4, keep=keep)
+    assert len(outcomes) == 500
+    assert seen[0] < 50
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_shard_that_cannot_be_kept_ends_the_asking(threads):
+    asked = []
+
+    def ask(assessment_id):
+        asked.append(assessment_id)
+        return entry(assessment_id)
+
+    def keep(assessment_id, reply):
+        raise StorageError("the disk is full")
+
+    outcomes = fetch(ask, ids=[str(number) for number in range(500)], threads=threads, keep=keep)
+    assert len(outcomes) == 500
+    assert {outcome.reason for outcome in outcomes} == {"the disk is full"}
+    assert len(asked) < 100
+    assert sum(outcome.was_asked for outcome in outcomes) == len(asked)
+
+
+def test_a_mistake_in_keeping_is_not_swallowed():
+    def keep(assessment_id, reply):
+        raise ZeroDivisionError("a mistake")
+
+    with pytest.raises(ZeroDivisionError):
+        fetch(entry, keep=keep)
 
 
 def test_the_failure_names_each_failed_assessment_with_its_reason_and_what_was_kept():

@@ -24,8 +24,9 @@ def worth_asking(
         share: which part of the others is asked for as a sample, 0 to 1.
         salt: what the sample follows from, so that it is the same for the same salt only.
     """
-    empty = [assessment for assessment in assessment_ids if assessment not in with_results]
-    asked = set(_sample(empty, share, salt)).union(with_results)
+    asked = set(with_results)
+    empty = [assessment for assessment in assessment_ids if assessment not in asked]
+    asked.update(_sample(empty, share, salt))
     return [assessment for assessment in assessment_ids if assessment in asked]
 
 

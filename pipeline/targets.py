@@ -140,9 +140,9 @@ class ShardsTarget(luigi.Target):
     def exists(self) -> bool:
         """Whether each expected shard is there, unchanged, and asked of this origin."""
         expected, manifest = self._expected(), self.manifest
-        if expected is None or manifest is None:
+        if expected is None or manifest is None or manifest.shards.keys() != set(expected):
             return False
-        return manifest.shards.keys() == set(expected) == self.intact().keys()
+        return all(self._is_intact(*shard) for shard in manifest.shards.items())
 
     @property
     def manifest(self) -> "Manifest | None":
@@ -152,10 +152,8 @@ class ShardsTarget(luigi.Target):
 
     def intact(self) -> dict[str, shards.Entry]:
         """The shards of the manifest that are on disk as they were written."""
-        if (manifest := self.manifest) is None:
-            return {}
-        return {
-            assessment_id: entry
-            for assessment_id, entry in manifest.shards.items()
-            if shards.is_intact(self.folder, assessment_id, entry)
-        }
+        known = manifest.shards if (manifest := self.manifest) else {}
+        return dict(shard for shard in known.items() if self._is_intact(*shard))
+
+    def _is_intact(self, assessment_id: str, entry: shards.Entry) -> bool:
+        return shards.is_intact(self.folder, assessment_id, entry)

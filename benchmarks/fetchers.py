@@ -98,6 +98,12 @@ PIPELINE = Fetcher(
     lambda job: Place(job.room, job.work).run(job.base_url, job.threads),
     _published,
 )
+PIPELINE_ASKING_ALL = Fetcher(
+    "pipeline, asking for all",
+    "told by [illuminate] ask_all to spare no request, so that it asks as much as the others",
+    lambda job: Place(job.room, job.work).run(job.base_url, job.threads, "--illuminate-ask-all"),
+    _published,
+)
 DRAIN = Fetcher(
     "drain",
     "asks for everything and throws it away; no parsing, no file, no check: what nobody can beat",
@@ -112,6 +118,7 @@ OWN_DRAIN = Fetcher(
 )
 FETCHERS = (
     PIPELINE,
+    PIPELINE_ASKING_ALL,
     DRAIN,
     OWN_DRAIN,
     Fetcher(

@@ -56,7 +56,7 @@ class Place:
         """The title rules that it is given, a copy of those shipped."""
         return self.folder / "title_rules.csv"
 
-    def run(self, base_url: str, threads: int = 16) -> Trial:
+    def run(self, base_url: str, threads: int = 16, *options: str) -> Trial:
         """`luigi --module pipeline RunAll` for the year of the work."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.rules.exists():
@@ -64,7 +64,7 @@ class Place:
         return run(
             [
                 *(LUIGI, "--module", "pipeline", "RunAll", "--year", str(YEAR)),
-                *("--illuminate-threads", str(threads)),
+                *("--illuminate-threads", str(threads), *options),
             ],
             {
                 "LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"),

@@ -73,7 +73,8 @@ def run(
             check=False,
         )
         if not costs.exists():
-            raise TrialError(f"{_shown(command)} could not be run:\n{done.stderr[-_WORDS:]}")
+            words = f"({done.returncode})\n{done.stderr[-_WORDS:]}"
+            raise TrialError(f"{_shown(command)} could not be run or measured {words}")
         found = json.loads(costs.read_text(encoding="utf-8"))
     if found["status"]:
         words = (done.stdout + done.stderr)[-_WORDS:]

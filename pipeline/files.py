@@ -79,7 +79,8 @@ def make_folder(folder: Path) -> Path:
     """
     # A thread that finds the folder made must not write in it before its name is safe.
     with storing(folder), _making_folders:
-        above = itertools.takewhile(lambda f: not f.exists(), (folder, *folder.parents))
+        upwards = itertools.chain((folder,), folder.parents)
+        above = itertools.takewhile(lambda f: not f.exists(), upwards)
         for missing in reversed(list(above)):
             missing.mkdir(mode=_modes.folder, exist_ok=True)
             missing.chmod(_modes.folder)  # whatever the umask

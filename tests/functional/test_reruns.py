@@ -35,6 +35,15 @@ def lasting(place: Workplace) -> dict[str, bytes]:
     }
 
 
+def damage_without_trace(victim: Path) -> None:
+    """Change a byte, with size and time of change as they were."""
+    data, status = bytearray(victim.read_bytes()), victim.stat()
+    data[len(data) // 3] ^= 1
+    victim.unlink()  # what is published may be the same file under another name
+    victim.write_bytes(data)
+    os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
 @pytest.fixture
 def ran(place: Workplace, server: Server) -> Workplace:
     """A place where everything is done, and a server that has forgotten it."""
@@ -97,10 +106,7 @@ def test_damage_that_left_no_trace_stops_the_table_that_would_be_built(
     """Also with size and time as they were; the run after fetches that shard and is right."""
     before = ran.published()
     victim = max(ran.shards("standard").glob("*.parquet"), key=lambda p: p.stat().st_size)
-    data, status = bytearray(victim.read_bytes()), victim.stat()
-    data[len(data) // 3] ^= 1
-    victim.write_bytes(data)
-    os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
+    damage_without_trace(victim)
     (ran.work / "results" / "assessment_results_combined_historical.csv").unlink()
     done = ran.run()
     assert done.returncode == 30
@@ -108,6 +114,24 @@ def test_damage_that_left_no_trace_stops_the_table_that_would_be_built(
     assert ran.published() == before
     assert ran.run().returncode == 0
     assert asked_for(server) == {("standard", victim.stem)}
+    assert ran.published() == before
+
+
+@pytest.mark.parametrize("table", ["combined", "group"])
+def test_damage_that_left_no_trace_stops_the_labels_that_would_be_read_from_it(
+    ran: Workplace, server: Server, inputs: Path, table: str
+) -> None:
+    """Titles come out of the tables' Parquet twins; the run after builds the damaged one anew."""
+    before = ran.published()
+    twin = ran.work / "results" / f"assessment_results_{table}_historical.parquet"
+    damage_without_trace(twin)
+    (ran.work / "results" / "assessment_labels.csv").unlink()
+    done = ran.run()
+    assert done.returncode == 30
+    assert f"{twin.name} was damaged on disk; nothing was published" in done.stdout
+    assert ran.published() == before
+    assert ran.run().returncode == 0
+    assert server.log == []
     assert ran.published() == before
 
 

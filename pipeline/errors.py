@@ -14,6 +14,7 @@ PipelineError            one plain sentence: what, where, what was kept, what to
 ├── StorageError         a file cannot be written: names it, and what to do
 ├── ShardError           a shard on disk that is damaged or not what its name says
 ├── CheckError           a check before publishing found a difference
+├── WebhookError         the webhook was not told how a run ended
 └── StoppedError         the run was asked to stop
 
 No message ever holds a student's value, a secret or the text of a reply. What is raised by mistake
@@ -82,6 +83,10 @@ class ShardError(PipelineError):
 
 class CheckError(PipelineError):
     """A check before publishing found a difference."""
+
+
+class WebhookError(PipelineError):
+    """The webhook was not told how a run ended."""
 
 
 class StoppedError(PipelineError):

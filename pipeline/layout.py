@@ -46,6 +46,11 @@ class Folders:
         return self.data / "runs"
 
     @property
+    def latest(self) -> Path:
+        """How the last run ended, for other programs."""
+        return self.runs / "latest.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the run that works in this data folder."""
         return self.data / ".lock"

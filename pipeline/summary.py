@@ -13,8 +13,12 @@ _HEADLINES = {
     "not finished": "not finished; what was published before is unchanged.",
     "stopped": "stopped; finished shards are kept, run again to go on.",
 }
-_BUILT_BY = {"combined": "CombineResults", "group": "CombineGroup", "view": "ResultsView"}
-_UNITED_BY = {"combined": "UniteResults", "group": "UniteGroup", "view": "UniteView"}
+
+BUILT_BY = {"combined": "CombineResults", "group": "CombineGroup", "view": "ResultsView"}
+"""The steps that build the large tables of a school year."""
+
+UNITED_BY = {"combined": "UniteResults", "group": "UniteGroup", "view": "UniteView"}
+"""The steps that unite them for all years."""
 
 
 def summary(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
@@ -47,7 +51,7 @@ def summary_of_all_years(record: dict[str, Any], place: Place, path: Path) -> st
 
 def _united(record: dict[str, Any], place: Place) -> Iterator[tuple[str, str]]:
     steps = record["steps"]
-    built = {name: steps[step] for name, step in _UNITED_BY.items()}
+    built = {name: steps[step] for name, step in UNITED_BY.items()}
     for file, facts in steps["ReadPriorYears"]["files"].items():
         odd = sum(counts["odd"] for counts in facts["values"].values())
         rows = f"{sum(facts['rows'].values()):,} rows of {', '.join(facts['rows']) or 'no year'}"
@@ -85,7 +89,7 @@ def _asked(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     steps = record["steps"]
-    rows = [f"{name} {steps[step]['rows']:,}" for name, step in _BUILT_BY.items()]
+    rows = [f"{name} {steps[step]['rows']:,}" for name, step in BUILT_BY.items()]
     values = [
         counts
         for step in ("CombineResults", "CombineGroup")

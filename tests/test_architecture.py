@@ -26,7 +26,7 @@ ROWS = (
     {"__init__"},
     {"tasks"},
     {"config", "demo"},
-    {"all_years"},
+    {"all_years", "result"},
     {
         "asking",
         "build",
@@ -40,6 +40,7 @@ ROWS = (
         "publish",
         "roster",
         "summary",
+        "webhook",
     },
     {"source", "targets"},
     {"follow", "shards", "layout", "illuminate", "guards", "rules", "simulator"},
@@ -63,6 +64,8 @@ ONLY_IMPORTS = {
     "roster": {"errors", "encodings"},
     "prior": {"errors", "encodings", "tables", "years"},
     "all_years": {"build", "tables"},
+    "result": {"summary"},
+    "webhook": {"errors", "illuminate"},
     "years": {"errors"},
     "errors": set(),
     "tables": set(),
@@ -72,10 +75,9 @@ ONLY_IMPORTS = {
 
 # Libraries, and the units that may import them.
 LIBRARIES = {
-    "luigi": {"tasks", "targets", "config", "settings"},
     "pandas": {"labels", "roster", "rules", "tasks"},
     "polars": {"all_years", "build", "checks", "illuminate", "shards", "tasks", "source"},
-    "requests": {"illuminate"},
+    "requests": {"illuminate", "webhook"},
     "authlib": {"illuminate", "simulator"},
     "tornado": {"simulator"},
     "rich": {"progress"},

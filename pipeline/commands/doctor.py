@@ -12,6 +12,7 @@ from pipeline.errors import PipelineError, SettingsError
 from pipeline.files import make_folder
 from pipeline.illuminate.auth import OAuth2Credentials
 from pipeline.tasks.connection import Connection
+from pipeline.tasks.telling import find_webhook
 
 _NEEDED_BYTES = 1 << 30
 
@@ -97,6 +98,10 @@ def _prior_years() -> str:
     return f"{place} has {len(prior.find(place)):,} files from before the pipeline"
 
 
+def _webhook() -> str:
+    return "told of every run" if find_webhook() else "none is configured"
+
+
 def _disk() -> str:
     folder = make_folder(config.folders().data)
     free = shutil.disk_usage(folder).free
@@ -114,5 +119,6 @@ _TRIALS: dict[str, Callable[[], str]] = {
     "title rules": _rules,
     "overrides": _overrides,
     "prior years": _prior_years,
+    "webhook": _webhook,
     "disk": _disk,
 }

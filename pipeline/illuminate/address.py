@@ -36,7 +36,7 @@ class Address:
             )
         if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
             raise SettingsError(f"ILLUMINATE_BASE_URL is no address; use {_EXAMPLE}.")
-        if parts.scheme == "http" and not _is_loopback(host):
+        if parts.scheme == "http" and not is_loopback(host):
             raise SettingsError(
                 "ILLUMINATE_BASE_URL must begin with https: results of students never travel "
                 "unencrypted."
@@ -48,7 +48,7 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether it is on this machine."""
-        return _is_loopback(urlsplit(self.base).hostname or "")
+        return is_loopback(urlsplit(self.base).hostname or "")
 
     @property
     def token_url(self) -> str:
@@ -60,7 +60,8 @@ class Address:
         return f"{self.base}{_API}/{method}/"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is of this machine."""
     if host == "localhost":
         return True
     try:

@@ -1,21 +1,24 @@
 """The record of a run, composed from the receipts that its steps left; counts only."""
 
+import contextlib
 import datetime as dt
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import files
-from pipeline.errors import PipelineError, StorageError, UnforeseenError
+from pipeline import files, result
+from pipeline.errors import PipelineError, SettingsError, StorageError, UnforeseenError
 from pipeline.layout import Place, Snapshot
 from pipeline.publish import Marker
 from pipeline.summary import summary, summary_of_all_years
 from pipeline.tables import ENDPOINTS
 from pipeline.targets import Manifest, Receipt
 from pipeline.tasks.base import FileTask, PipelineTask
+from pipeline.tasks.connection import source_name
 from pipeline.tasks.fetching import FetchMetadata
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.publishing import TABLE_STEPS, CheckTables, Publish
+from pipeline.tasks.telling import tell
 from pipeline.tasks.uniting import UNITING_STEPS, PublishYears, ReadPriorYears
 
 if TYPE_CHECKING:
@@ -29,19 +32,22 @@ STEPS_OF_ALL_YEARS: tuple[type[FileTask], ...] = (ReadPriorYears, *UNITING_STEPS
 
 
 def finish(run: "Run") -> None:
-    """Write a record and print a summary of each set of tables that the run worked on."""
+    """Write a record and print a summary of each set of tables, and tell the result of them all."""
     labels = {place.label for place in run.places}
     for failure in run.failures:
         if failure.label not in labels:
             print(_plain(failure.error), file=sys.stderr)
+    records: list[tuple[dict[str, Any], Path | None]] = []
     for place in sorted(run.places, key=lambda place: place.label):  # all years come last
         record = compose(run, place)
         path = place.folders.runs / f"{run.id}-{place.label}.json"
-        try:
-            files.write_json(path, record)
-        except StorageError as error:
-            print(error, file=sys.stderr)
+        records.append((record, path if _write(path, record) else None))
         print(_told(record, place, path), flush=True)
+    of_all = _result(run, records)
+    run.outcome = of_all["outcome"]
+    if run.folders is not None:
+        _write(run.folders.latest, of_all)
+    tell(run.webhook, of_all, was_stopped=run.stop.is_set())
 
 
 def notes(place: Place) -> dict[str, Receipt | Manifest]:
@@ -77,6 +83,24 @@ def compose(run: "Run", place: Place) -> dict[str, Any]:
         ],
         "published_by": marker.run if marker else None,
     }
+
+
+def _result(run: "Run", records: list[tuple[dict[str, Any], Path | None]]) -> dict[str, Any]:
+    source = ""
+    with contextlib.suppress(SettingsError):  # which is then among the failures
+        source = source_name()
+    about = result.About(run.id, source, run.is_demo, run.seconds, run.stop.is_set())
+    troubles = [result.Trouble(f.label, f.step, _plain(f.error)) for f in run.failures]
+    return result.compose(about, records, troubles)
+
+
+def _write(path: Path, value: dict[str, Any]) -> bool:
+    try:
+        files.write_json(path, value)
+    except StorageError as error:
+        print(error, file=sys.stderr)
+        return False
+    return True
 
 
 def _told(record: dict[str, Any], place: Place, path: Path) -> str:

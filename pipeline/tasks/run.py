@@ -26,14 +26,16 @@ from pipeline import config, files
 from pipeline.demo import ensure_inputs
 from pipeline.errors import SettingsError, StoppedError, StorageError
 from pipeline.illuminate.counts import COUNTED
-from pipeline.layout import ALL_YEARS, Place
+from pipeline.layout import ALL_YEARS, Folders, Place
 from pipeline.pool import Pool
 from pipeline.tasks.connection import Connection
 from pipeline.tasks.lock import Lock
 from pipeline.tasks.messages import print_lines
+from pipeline.tasks.telling import find_webhook
 
 if TYPE_CHECKING:
     from pipeline.illuminate.client import Client
+    from pipeline.webhook import Webhook
 
 log = logging.getLogger("pipeline")
 
@@ -55,6 +57,7 @@ class Run:
     """The run of this process."""
 
     current: "Run | None" = None
+    _lock: Lock
     at_end: "Callable[[Run], None]"
     """What is done with a run when it ends; set once, where tasks and record are put together."""
 
@@ -66,35 +69,35 @@ class Run:
         self.completed: set[tuple[str, Place]] = set()
         self.proven: set[tuple[Path, str]] = set()
         """Shards, with their digests, whose bytes this run found whole."""
-        config.of_the_run.begin()
-        # Luigi forgets the command line before the run's last words.
-        self.is_demo = config.is_demo()
-        self.included_ids = config.ids_to_include()
-        self.excluded_ids = config.ids_to_exclude()
-        self.let_pass = config.allowed_shrink()
-        # Both are read once, when polars is imported.
-        os.environ.setdefault(*_ALLOCATOR)
-        if count := config.build().threads:
-            os.environ["POLARS_MAX_THREADS"] = str(count)
-        self._folders = config.folders()
+        self.folders: Folders | None = None
+        """Where its data are; None while no settings could be read that say so."""
+        self.is_demo = False
+        self.let_pass = ""
+        self.included_ids: list[str] = []
+        self.excluded_ids: list[str] = []
+        self.webhook: Webhook | None = None
+        self.outcome: str | None = None
+        """How it ended, once its last words are said."""
         self._began = time.monotonic()
         self._signal: int | None = None
         self._client: Client | None = None
         self._open = contextlib.ExitStack()
-        self._lock = Lock(self._folders.lock)
 
     @classmethod
     def begin(cls) -> "Run":
         """The run of this process, begun when it is first asked for."""
         if cls.current is None:
             print_lines()
+            run = Run()
             try:
-                cls.current = Run()
-                cls.current.prepare()
+                run.prepare()
             except (SettingsError, StorageError) as error:
-                config.of_the_run.end()
-                print(error, file=sys.stderr)
+                run.failures.append(Failure("Start", error, ""))
+                cls.current = run
+                cls.end()
                 raise SystemExit(_TASK_FAILED) from None
+            cls.current = run
+            atexit.register(cls.end)
         return cls.current
 
     @classmethod
@@ -150,18 +153,42 @@ class Run:
             raise StoppedError("The run was asked to stop.")
 
     def prepare(self) -> None:
-        """Make ready for signals, for what killed runs left, and for the end."""
+        """Read the settings, take the data folder, and make ready for signals.
+
+        Who can be told of a failure is found out first.
+        """
+        config.of_the_run.begin()
+        try:
+            self.webhook = find_webhook()
+        finally:
+            folders = self._take_folder()
+        # Luigi forgets the command line before the run's last words.
+        self.included_ids = config.ids_to_include()
+        self.excluded_ids = config.ids_to_exclude()
+        self.let_pass = config.allowed_shrink()
+        # Both are read once, when polars is imported.
+        os.environ.setdefault(*_ALLOCATOR)
+        if count := config.build().threads:
+            os.environ["POLARS_MAX_THREADS"] = str(count)
         self._take_signals()
         self._check_open_files()
-        if config.paths().group_readable:
-            files.let_group_read()
-        for folder in (self._folders.runs, *self._lock.unfinished):
-            files.sweep(folder)
-        self._lock.note([])
         if self.is_demo:
             log.info("Demo district: every student and result is made up (no base URL is set).")
-            ensure_inputs(self._folders.inputs)
-        atexit.register(Run.end)
+            ensure_inputs(folders.inputs)
+
+    def _take_folder(self) -> Folders:
+        self.is_demo = config.is_demo()
+        folders = config.folders()
+        lock = Lock(folders.lock)
+        if config.paths().group_readable:
+            files.let_group_read()
+        for folder in (folders.runs, *lock.unfinished):
+            files.sweep(folder)
+        lock.note([])
+        # Its close forgets what killed runs left, so that must be swept before.
+        self._lock = self._open.enter_context(lock)
+        self.folders = folders
+        return folders
 
     def begin_step(self) -> None:
         """Make ready for a step that has something to do.
@@ -199,7 +226,6 @@ class Run:
     def close(self) -> None:
         """Disconnect, free the data folder, and end by the signal that asked for the end."""
         self._open.close()
-        self._lock.close()
         config.of_the_run.end()
         if self._signal is not None:
             _die_of(self._signal)

@@ -75,7 +75,7 @@ class Stage:
 
     def record(self) -> dict[str, Any]:
         """What the last run wrote down of itself."""
-        path = max((self.data / "runs").iterdir())
+        path = max((self.data / "runs").glob("*-*.json"))
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return record
 

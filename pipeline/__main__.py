@@ -1,4 +1,4 @@
-"""python -m pipeline status | verify | doctor | forget | dictionary | simulate."""
+"""python -m pipeline run | status | verify | doctor | forget | dictionary | simulate."""
 
 import argparse
 import datetime as dt
@@ -25,6 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
+    text = "like luigi --module pipeline, but exits 99 where nothing was changed"
+    sub = commands.add_parser("run", help=text, description=text)
+    sub.add_argument("arguments", nargs=argparse.REMAINDER, help="RunAll --year 23-24")
+    sub.set_defaults(command=_run)
     for name, command, text in (
         ("status", _status, "what is done, missing, failed and published"),
         ("verify", _verify, "every digest and count again, offline"),
@@ -56,6 +60,12 @@ def _add_simulate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     sub.add_argument("--inputs", type=Path, help="folder to write its roster into, if it is new")
     sub.add_argument("--for-parent", action="store_true", help=argparse.SUPPRESS)
     sub.set_defaults(command=_simulate)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pipeline.commands.run import run
+
+    return run(options.arguments)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ ROWS = (
         "commands.dictionary",
         "commands.doctor",
         "commands.forget",
+        "commands.run",
         "commands.status",
         "commands.verify",
     },
@@ -75,6 +76,7 @@ ONLY_IMPORTS = {
 
 # Libraries, and the units that may import them.
 LIBRARIES = {
+    "luigi": {"commands.run", "tasks", "targets", "config", "settings"},
     "pandas": {"labels", "roster", "rules", "tasks"},
     "polars": {"all_years", "build", "checks", "illuminate", "shards", "tasks", "source"},
     "requests": {"illuminate", "webhook"},

@@ -1,5 +1,7 @@
 """status, verify and doctor tell the truth and change nothing."""
 
+import sys
+
 from pipeline.simulator import Fault, Server
 from tests import canaries
 from tests.functional import oracle
@@ -139,6 +141,22 @@ def test_bad_year_in_a_sentence(place: Workplace) -> None:
     assert done.returncode == 1
     assert "could mean" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_scheduler_can_tell_by_the_exit_code(place: Workplace) -> None:
+    """0 where something was published, 99 where nothing was changed, else what Luigi says."""
+
+    def run(*options: str, **variables: str) -> int:
+        command = (sys.executable, "-m", "pipeline", "run", "RunAll", *options)
+        return place.finish(place.start(*command, **variables)).returncode
+
+    assert run(*YEAR) == 0
+    assert run(*YEAR) == 99
+    assert run(*YEAR, "--as-of", "2024-03-01", ILLUMINATE_CLIENT_SECRET="wrong") == 30
+    assert run(*YEAR, "--illuminate-threads", "0") == 30
+    assert run("--year", "2024") == 40
+    command = (sys.executable, "-m", "pipeline", "run", "FetchMetadata", *YEAR)
+    assert place.finish(place.start(*command)).returncode == 0  # one step is no finished run
 
 
 def test_the_record_of_a_run_up_to_date(place: Workplace) -> None:

@@ -7,12 +7,14 @@ AUDIT := .venv-audit
 # The benchmark and the peer with the most dependencies have environments of their own.
 BENCH := .venv-bench
 DLT := .venv-dlt
+# What Airflow needs and what Luigi needs contradict each other.
+AIRFLOW := .venv-airflow
 # The newest supported Python found on PATH; `make PYTHON=/path/to/python3.12 run` names another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run years status verify doctor refresh test crash mutants audit image bench bench-short check format simulate dictionary lock clean
+.PHONY: help run years status verify doctor refresh test test-airflow crash mutants audit image bench bench-short check format simulate dictionary lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +44,9 @@ simulate: $(VENV)/.run ## Serve the demo district on port 8080
 test: $(VENV)/.test ## Format check, lint, types and every test
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-airflow: $(AIRFLOW)/.ready $(VENV)/.run ## Load dags/ into Airflow and run the one without Docker (two minutes)
+	@$(AIRFLOW)/bin/python tests/airflow_dags.py
 
 crash: $(VENV)/.test ## 200 kills and twenty rounds of power cuts (a quarter of an hour)
 	@KILLS=200 $(BIN)/python -m pytest -q tests/crash/test_kill_nine.py
@@ -85,9 +90,11 @@ lock: ## Lock the dependencies anew (for maintainers; needs uv)
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -c requirements.txt -o requirements-bench.txt
 	uv pip compile --group dlt --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -o requirements-dlt.txt
+	uv pip compile --group airflow --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -o requirements-airflow.txt
 
 clean: ## Remove virtual environments, caches, build/ and the benchmark's work; data stays
-	rm -rf $(VENV) $(AUDIT) $(BENCH) $(DLT) .bench build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
+	rm -rf $(VENV) $(AUDIT) $(BENCH) $(DLT) $(AIRFLOW) .bench build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
 	find pipeline tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: need-year
@@ -116,6 +123,11 @@ $(VENV)/.test: requirements-dev.txt $(VENV)/.run
 $(AUDIT)/.tools: requirements-audit.txt | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(AUDIT)
 	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.txt
+	@touch $@
+
+$(AIRFLOW)/.ready: requirements-airflow.txt | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(AIRFLOW)
+	@$(AIRFLOW)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-airflow.txt
 	@touch $@
 
 $(BENCH)/.ready: requirements-bench.txt pyproject.toml | $(BENCH)/bin/python

@@ -46,12 +46,16 @@ def test_every_make_target_is_explained() -> None:
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert "make test" in README
-    assert "\nmake test\n" in (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+    commands = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+    assert "\nmake test\n" in commands
+    assert "\nmake test-airflow\n" in commands
 
 
 def test_locks_have_hashes_and_no_address() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-audit.txt"):
-        text = (REPOSITORY / name).read_text(encoding="utf-8")
+    locks = sorted(REPOSITORY.glob("requirements*.txt"))
+    assert len(locks) == 6
+    for lock in locks:
+        text = lock.read_text(encoding="utf-8")
         assert "--hash=sha256:" in text
         assert "://" not in text
         assert "--find-links" not in text

@@ -49,7 +49,7 @@ def test_help_lists_every_target() -> None:
         "doctor",
         "refresh",
     } <= listed
-    assert {"crash", "mutants", "audit", "image"} <= listed
+    assert {"crash", "mutants", "audit", "image", "test-airflow"} <= listed
 
 
 def test_without_a_target_there_is_help() -> None:

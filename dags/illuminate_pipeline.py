@@ -1,0 +1,114 @@
+"""The nightly load of assessment results, in a container: for Airflow 3 with Docker.
+
+Its settings are the pipeline's own variables, in the environment of the Airflow worker; what they
+name is mounted into the container under the same path. Also:
+
+    PIPELINE_IMAGE      the image; default illuminate-pipeline:latest
+    PIPELINE_SCHEDULE   when, as cron says it; default 5 o'clock every morning
+    PIPELINE_RETRIES    after a failure; default 2
+    TZ                  whose morning, and where the school's day ends; default UTC
+
+Nothing is read from Airflow's database when this file is parsed, and no secret gets into it.
+"""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pendulum
+from airflow.providers.docker.operators.docker import DockerOperator
+from airflow.sdk import DAG, Param
+from docker.types import Mount
+
+NOTHING_CHANGED = 99
+
+FOLDERS = {
+    "PIPELINE_DATA_DIR": os.environ.get("PIPELINE_DATA_DIR", "/srv/illuminate"),
+    "SAVE_PATH": os.environ.get("SAVE_PATH", ""),
+    "VIEW_PATH": os.environ.get("VIEW_PATH", ""),
+}
+SECRETS = (
+    "ILLUMINATE_CLIENT_ID",
+    "ILLUMINATE_CLIENT_SECRET",
+    "ILLUMINATE_CONSUMER_KEY",
+    "ILLUMINATE_CONSUMER_SECRET",
+    "ILLUMINATE_ACCESS_TOKEN",
+    "ILLUMINATE_ACCESS_TOKEN_SECRET",
+    "PIPELINE_WEBHOOK_URL",
+)
+FILES = {
+    name: os.environ.get(name, "")
+    for name in (
+        "STUDENT_ROSTERS",
+        "TITLE_RULES",
+        "MANUAL_CHANGES",
+        "LUIGI_CONFIG_PATH",
+        *(f"{secret}_FILE" for secret in SECRETS),
+    )
+}
+
+
+def mounts() -> list[Mount]:
+    """What the settings name, each under its own path; of a `{year}` in it, the folder above."""
+    found = {}
+    for places, read_only in ((FILES, True), (FOLDERS, False)):  # what is written in comes last
+        for path in filter(None, places.values()):
+            above = (Path(path), *Path(path).parents)
+            source = next(str(each) for each in above if "{" not in str(each))
+            found[source] = Mount(target=source, source=source, type="bind", read_only=read_only)
+    return list(found.values())
+
+
+def in_container(task_id: str, command: str, **options: object) -> DockerOperator:
+    """A task that runs a command in the image, as the user that the worker runs as."""
+    others = {name: os.environ.get(name, "") for name in ("ILLUMINATE_BASE_URL", "TZ")}
+    named = {name: text for name, text in (FOLDERS | FILES | others).items() if text}
+    return DockerOperator(
+        task_id=task_id,
+        image=os.environ.get("PIPELINE_IMAGE", "illuminate-pipeline:latest"),
+        command=command,
+        environment=named,
+        private_environment={name: os.environ[name] for name in SECRETS if os.environ.get(name)},
+        mounts=mounts(),
+        mount_tmp_dir=False,
+        user=f"{os.getuid()}:{os.getgid()}",
+        auto_remove="force",
+        **options,
+    )
+
+
+YEAR = "{% if params.year %} --year {{ params.year }}{% endif %}"
+
+with DAG(
+    "illuminate_pipeline",
+    description="Illuminate assessment results as clean tables",
+    doc_md=__doc__,
+    schedule=os.environ.get("PIPELINE_SCHEDULE", "0 5 * * *"),
+    start_date=pendulum.datetime(2024, 7, 1, tz=os.environ.get("TZ", "UTC")),
+    catchup=False,
+    max_active_runs=1,
+    tags=["illuminate"],
+    params={
+        "year": Param(
+            None,
+            type=["null", "string"],
+            pattern=r"^\d{2}-\d{2}$",
+            description="school year, like 23-24; empty: the current one of luigi.cfg",
+        )
+    },
+    default_args={
+        "retries": int(os.environ.get("PIPELINE_RETRIES", "2")),
+        "retry_delay": timedelta(minutes=10),
+    },
+):
+    # Green: published. Skipped, with all behind it: nothing was changed. Red: it failed.
+    run_all = in_container(
+        "run_all",
+        f"python -m pipeline run RunAll{YEAR}",
+        skip_on_exit_code=NOTHING_CHANGED,
+        execution_timeout=timedelta(hours=6),
+    )
+    verify = in_container(
+        "verify", f"python -m pipeline verify{YEAR}", execution_timeout=timedelta(hours=1)
+    )
+    run_all >> verify

@@ -1,0 +1,69 @@
+"""The nightly load of assessment results, on the worker itself: for Airflow 3 without Docker.
+
+The same as illuminate_pipeline.py, out of a clone of the pipeline with its environment made
+(`make .venv/.run`): Airflow's own and that of the pipeline cannot be one, their needs differ. Its
+settings are the pipeline's own variables, in the environment of the Airflow worker. Also:
+
+    PIPELINE_HOME       the clone; default: the one that this file lies in
+    PIPELINE_SCHEDULE   when, as cron says it; default 5 o'clock every morning
+    PIPELINE_RETRIES    after a failure; default 2
+    TZ                  whose morning, and where the school's day ends; default UTC
+
+Nothing is read from Airflow's database when this file is parsed, and no secret gets into it.
+"""
+
+import os
+import shlex
+from datetime import timedelta
+from pathlib import Path
+
+import pendulum
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG, Param
+
+NOTHING_CHANGED = 99
+
+HOME = os.environ.get("PIPELINE_HOME") or str(Path(__file__).resolve().parents[1])
+
+
+def on_worker(task_id: str, command: str, **options: object) -> BashOperator:
+    """A task that runs a command of the pipeline; it takes the shell's place, and its signals."""
+    python = shlex.quote(f"{HOME}/.venv/bin/python")
+    return BashOperator(
+        task_id=task_id, bash_command=f"exec {python} {command}", cwd=HOME, **options
+    )
+
+
+YEAR = "{% if params.year %} --year {{ params.year }}{% endif %}"
+
+with DAG(
+    "illuminate_pipeline_bash",
+    description="Illuminate assessment results as clean tables",
+    doc_md=__doc__,
+    schedule=os.environ.get("PIPELINE_SCHEDULE", "0 5 * * *"),
+    start_date=pendulum.datetime(2024, 7, 1, tz=os.environ.get("TZ", "UTC")),
+    catchup=False,
+    max_active_runs=1,
+    tags=["illuminate"],
+    params={
+        "year": Param(
+            None,
+            type=["null", "string"],
+            pattern=r"^\d{2}-\d{2}$",
+            description="school year, like 23-24; empty: the current one of luigi.cfg",
+        )
+    },
+    default_args={
+        "retries": int(os.environ.get("PIPELINE_RETRIES", "2")),
+        "retry_delay": timedelta(minutes=10),
+    },
+):
+    # Green: published. Skipped, with all behind it: nothing was changed. Red: it failed.
+    run_all = on_worker(
+        "run_all",
+        f"-m pipeline run RunAll{YEAR}",
+        skip_on_exit_code=NOTHING_CHANGED,
+        execution_timeout=timedelta(hours=6),
+    )
+    verify = on_worker("verify", f"-m pipeline verify{YEAR}", execution_timeout=timedelta(hours=1))
+    run_all >> verify

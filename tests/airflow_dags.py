@@ -1,0 +1,227 @@
+"""Loads dags/ into Airflow and runs the one without Docker for real: `make test-airflow`.
+
+Airflow has an environment of its own, .venv-airflow, because its needs and those of the pipeline
+contradict each other; this runs in it. The pipeline runs in .venv, against the made-up district.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[1]
+PYTHON = REPOSITORY / ".venv" / "bin" / "python"
+AIRFLOW = Path(sys.executable).with_name("airflow")
+DOCKER, BASH = "illuminate_pipeline", "illuminate_pipeline_bash"
+YEAR = "23-24"
+WRONG = "made-up-canary-4711"
+
+# Settings with which DAGs are loaded and nothing is run.
+ONLY_TO_LOOK_AT = {
+    "SAVE_PATH": "/exports/{year}/tables",
+    "STUDENT_ROSTERS": "/rosters/Student_Rosters.txt",
+    "PIPELINE_WEBHOOK_URL_FILE": "/run/secrets/webhook",
+}
+
+# What is set on this machine is no setting of the trial.
+_OURS = ("ILLUMINATE_", "PIPELINE_", "AIRFLOW", "LUIGI_", "VIEW_PATH", "TITLE_", "MANUAL_")
+
+
+class WrongError(Exception):
+    """A DAG does not do what is said of it."""
+
+
+def main() -> int:
+    """Try everything, one line for each thing that was seen; 0 when all is as said."""
+    with tempfile.TemporaryDirectory(prefix="airflow-") as name:
+        home = Path(name)
+        os.environ.update(settings(home))
+        try:
+            print(f"ok      {loads_without_errors(home)}", flush=True)
+            airflow("db", "migrate")
+            with district() as reached:
+                for trial in (publishes, skips_when_nothing_changed, is_red_when_it_fails):
+                    print(f"ok      {trial(home, reached)}", flush=True)
+        except WrongError as error:
+            print(f"FAILED  {error}", flush=True)
+            return 1
+    return 0
+
+
+def settings(home: Path) -> dict[str, str]:
+    """Airflow's own settings, in a folder that is thrown away."""
+    for name in [name for name in os.environ if name.startswith(_OURS)]:
+        del os.environ[name]
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        "ILLUMINATE_CLIENT_SECRET": WRONG,
+        "PIPELINE_DATA_DIR": str(home / "data"),
+        **ONLY_TO_LOOK_AT,
+    }
+
+
+# What Airflow reads.
+
+
+def loads_without_errors(home: Path) -> str:
+    """Both DAGs load with no error and no database, are of one shape, and hold no secret."""
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    bag = DagBag(REPOSITORY / "dags")
+    see(bag.import_errors == {}, f"the DAGs do not load: {bag.import_errors}")
+    see(set(bag.dags) == {DOCKER, BASH}, f"{set(bag.dags)} were found")
+    shapes = {name: shape(dag) for name, dag in bag.dags.items()}
+    see(shapes[DOCKER] == shapes[BASH], f"the DAGs differ: {shapes}")
+    see(shapes[BASH]["after"] == {"run_all": {"verify"}, "verify": set()}, f"{shapes[BASH]}")
+    for dag in bag.dags.values():
+        see(dag.max_active_runs == 1 and not dag.catchup, f"{dag.dag_id} runs twice at once")
+        see(
+            dag.timetable.expression == "0 5 * * *",
+            f"{dag.dag_id} runs at {dag.timetable.expression}",
+        )
+        see(dag.get_task("run_all").skip_on_exit_code == [99], f"{dag.dag_id} never skips")
+        see(all(task.retries == 2 for task in dag.tasks), f"{dag.dag_id} gives up at once")
+        see(all(task.execution_timeout for task in dag.tasks), f"{dag.dag_id} may hang")
+        written = json.dumps(DagSerialization.to_dict(dag), default=str)
+        see(WRONG not in written, f"{dag.dag_id} writes a secret into Airflow's database")
+    check_container(bag.dags[DOCKER].get_task("run_all"), home)
+    see(not (home / "airflow.db").exists(), "Airflow's database was asked while DAGs were parsed")
+    return "both DAGs load with no error, no database and no secret, and are of one shape"
+
+
+def shape(dag: Any) -> dict[str, Any]:
+    """What must be the same with and without Docker."""
+    return {
+        "after": {task.task_id: task.downstream_task_ids for task in dag.tasks},
+        "params": dag.params.dump(),
+        "timeouts": {task.task_id: task.execution_timeout for task in dag.tasks},
+        "retries": {task.task_id: (task.retries, task.retry_delay) for task in dag.tasks},
+    }
+
+
+def check_container(task: Any, home: Path) -> None:
+    """See what a container would be given."""
+    mounted = {each["Target"]: (each["Source"], each["ReadOnly"]) for each in task.mounts}
+    wanted = {
+        str(home / "data"): (str(home / "data"), False),
+        "/exports": ("/exports", False),
+        "/rosters/Student_Rosters.txt": ("/rosters/Student_Rosters.txt", True),
+        "/run/secrets/webhook": ("/run/secrets/webhook", True),
+    }
+    see(mounted == wanted, f"the container mounts {mounted}")
+    see(WRONG not in str(task.environment), "a secret is shown among the container's variables")
+    private = task._private_environment
+    see(private == {"ILLUMINATE_CLIENT_SECRET": WRONG}, f"{sorted(private)} are passed as secrets")
+    see(task.user == f"{os.getuid()}:{os.getgid()}", "the container runs as somebody else")
+
+
+# What Airflow does.
+
+
+def publishes(home: Path, reached: dict[str, str]) -> str:
+    """A first run publishes, and what it published is verified."""
+    states = dag_test(reached, home / "data", fails=False)
+    see(states == {"run_all": "success", "verify": "success"}, f"the first run ended as {states}")
+    view = home / "data" / "views" / YEAR / "illuminate_assessment_results_historical.csv"
+    see(view.exists(), "the first run is green, and the view is not there")
+    rows = sum(1 for _ in view.open(encoding="utf-8")) - 1
+    see(rows > 0, "the view has no rows")
+    return f"a first run is green, with {rows:,} lines in the view"
+
+
+def skips_when_nothing_changed(home: Path, reached: dict[str, str]) -> str:
+    """A second run changes nothing, and Airflow can tell."""
+    before = {path: path.stat().st_mtime_ns for path in (home / "data" / "views").rglob("*")}
+    states = dag_test(reached, home / "data", fails=False)
+    see(states == {"run_all": "skipped", "verify": "skipped"}, f"the second run ended as {states}")
+    after = {path: path.stat().st_mtime_ns for path in (home / "data" / "views").rglob("*")}
+    see(after == before, "the second run is skipped, and changed files")
+    return "a second run, with nothing to do, is skipped with all behind it"
+
+
+def is_red_when_it_fails(home: Path, reached: dict[str, str]) -> str:
+    """A run that fails is not green."""
+    wrong = reached | {"ILLUMINATE_CLIENT_SECRET": WRONG}
+    states = dag_test(wrong, home / "other", fails=True)
+    wanted = {"run_all": "failed", "verify": "upstream_failed"}
+    see(states == wanted, f"a run with wrong credentials ended as {states}")
+    latest = json.loads((home / "other" / "runs" / "latest.json").read_text(encoding="utf-8"))
+    reasons = [failure["reason"] for failure in latest["failures"]]
+    see("refuses the credentials" in str(reasons), f"it failed of something else: {reasons}")
+    return "a run whose credentials are refused is red"
+
+
+def dag_test(reached: dict[str, str], data: Path, *, fails: bool) -> dict[str, str]:
+    """`airflow dags test` of the DAG without Docker; the state of each task at its end."""
+    variables = {**reached, "PIPELINE_DATA_DIR": str(data), "PIPELINE_RETRIES": "0"}
+    options = ("--conf", json.dumps({"year": YEAR}))
+    done = airflow("dags", "test", BASH, *options, fails=fails, **variables)
+    see(WRONG not in done, "Airflow's log shows a secret")
+
+    from airflow.models import DagRun, TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        last = session.scalars(select(DagRun.run_id).order_by(DagRun.id.desc())).first()
+        tasks = session.scalars(select(TaskInstance).where(TaskInstance.run_id == last))
+        return {task.task_id: str(task.state) for task in tasks}
+
+
+def airflow(*arguments: str, fails: bool = False, **variables: str) -> str:
+    """Airflow's command; what it prints."""
+    inherited = {name: text for name, text in os.environ.items() if name not in ONLY_TO_LOOK_AT}
+    done = subprocess.run(
+        [AIRFLOW, *arguments],
+        env=inherited | variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if (done.returncode != 0) is not fails:
+        print(done.stdout)
+        raise WrongError(f"airflow {arguments[0]} {arguments[1]} exits {done.returncode}")
+    return done.stdout
+
+
+@contextmanager
+def district() -> Iterator[dict[str, str]]:
+    """The made-up district as a server, and the variables that lead to it."""
+    process = subprocess.Popen(
+        [PYTHON, "-m", "pipeline", "simulate", "--port", "0", "--for-parent"],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        started = json.loads(process.stdout.readline() if process.stdout else "")
+        yield {f"ILLUMINATE_{name.upper()}": value for name, value in started.items()}
+    finally:
+        process.communicate()  # closes its standard input, which ends it
+
+
+def see(is_so: bool, otherwise: str) -> None:
+    """Go on only if something is so.
+
+    Raises:
+        WrongError: it is not.
+    """
+    if not is_so:
+        raise WrongError(otherwise)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,16 @@ REPOSITORY = Path(__file__).parents[1]
 TOOLS = Path(sys.executable).parent
 RUNTIME = REPOSITORY / ".venv" / "bin" / "python"
 LOCK = REPOSITORY / "requirements.txt"
-LOCKS = (LOCK, REPOSITORY / "requirements-dev.txt", REPOSITORY / "requirements-audit.txt")
+OTHERS = ("dev", "audit", "bench", "dlt")
+LOCKS = (LOCK, *(REPOSITORY / f"requirements-{name}.txt" for name in OTHERS))
+# Its versions contradict those of the others, so that it is asked for by itself.
+APART = (REPOSITORY / "requirements-airflow.txt",)
 BASELINE = REPOSITORY / ".secrets.baseline"
 BILL = REPOSITORY / "build" / "sbom.json"
 
-# A version whose holes were published long ago: who does not know them, knows nothing.
-KNOWN_HOLE = Requirement("jinja2==2.10")
+# A version whose holes were published long ago: who does not know them, knows nothing. Of a package
+# that no lock has, because one question holds one version of each.
+KNOWN_HOLE = Requirement("django==2.0")
 NOT_AUDITED = "NOT AUDITED, which does not mean clean"
 # In two pieces each, or this file would hold a secret itself.
 PLANTED = {
@@ -130,11 +134,16 @@ def run(tool: str, *arguments: str | Path, folder: Path = REPOSITORY) -> Report:
 
 def vulnerabilities() -> str:
     """Ask PyPI for the holes of every locked package, of the tools of tests and audit too."""
-    lock = {name: version for path in LOCKS for name, version in read_lock(path).items()}
+    return f"{holes_of(LOCKS)}, {holes_of(APART)} of Airflow"
+
+
+def holes_of(locks: Sequence[Path]) -> str:
+    """Ask for the holes of what is in locks that agree with each other."""
+    lock = {name: version for path in locks for name, version in read_lock(path).items()}
     with tempfile.TemporaryDirectory() as folder:
         known = Path(folder) / "known-hole.txt"
         known.write_text(f"{KNOWN_HOLE} --hash=sha256:{64 * '0'}\n", encoding="utf-8")
-        files = [argument for path in (*LOCKS, known) for argument in ("-r", path)]
+        files = [argument for path in (*locks, known) for argument in ("-r", path)]
         # Without pip nothing is downloaded or run: the locks name every package already.
         options = ["--strict", "--require-hashes", "--disable-pip", "--progress-spinner=off"]
         try:

@@ -1,5 +1,6 @@
 """What the audit decides, told with invented reports; its tools run only in `make audit`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tests.audit import AuditError, Report
 
 REPOSITORY = Path(__file__).parents[1]
 LOCK = {"luigi": "3.8.1", "typing-extensions": "4.16.0"}
-KNOWN = {"name": "jinja2", "version": "2.10", "vulns": [{"id": "PYSEC-2019-217"}]}
+KNOWN = {"name": "django", "version": "2.0", "vulns": [{"id": "PYSEC-2018-2"}]}
 
 
 def package(name: str, version: str, *holes: str) -> Report:
@@ -64,13 +65,31 @@ def test_a_hole_is_named_with_its_package() -> None:
         ([KNOWN], "0 of 2 packages"),
         ([CLEAN[0], KNOWN], "1 of 2 packages"),
         ([CLEAN[0], {"name": "typing-extensions", "skip_reason": "not found"}, KNOWN], "1 of 2"),
-        (CLEAN, "not even the holes of jinja2==2.10"),
-        ([*CLEAN, KNOWN | {"vulns": []}], "not even the holes of jinja2==2.10"),
+        (CLEAN, "not even the holes of django==2.0"),
+        ([*CLEAN, KNOWN | {"vulns": []}], "not even the holes of django==2.0"),
     ],
 )
 def test_what_was_not_audited_is_not_clean(dependencies: list[Report], words: str) -> None:
     with pytest.raises(AuditError, match=f"^NOT AUDITED, which does not mean clean: {words}"):
         judge_vulnerabilities(*dependencies)
+
+
+def test_no_lock_has_the_package_whose_holes_are_known() -> None:
+    locks = [audit.read_lock(path) for path in (*audit.LOCKS, *audit.APART)]
+    assert not any(audit.KNOWN_HOLE.name in lock for lock in locks)
+
+
+def test_every_lock_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What contradicts the others by itself: one report cannot hold two versions."""
+    asked: list[str] = []
+
+    def answer(locks: Sequence[Path]) -> str:
+        asked.extend(path.name for path in locks)
+        return "none"
+
+    monkeypatch.setattr(audit, "holes_of", answer)
+    assert audit.vulnerabilities()
+    assert sorted(asked) == sorted(path.name for path in REPOSITORY.glob("requirements*.txt"))
 
 
 def test_a_lock_of_nothing_is_not_clean() -> None:

@@ -90,12 +90,26 @@ def loads_without_errors(home: Path) -> str:
         )
         see(dag.get_task("run_all").skip_on_exit_code == [99], f"{dag.dag_id} never skips")
         see(all(task.retries == 2 for task in dag.tasks), f"{dag.dag_id} gives up at once")
+        see(takes(dag, None) and takes(dag, YEAR), f"{dag.dag_id} refuses a school year")
+        see(not takes(dag, f"{YEAR}; id"), f"{dag.dag_id} takes a command for a school year")
         see(all(task.execution_timeout for task in dag.tasks), f"{dag.dag_id} may hang")
         written = json.dumps(DagSerialization.to_dict(dag), default=str)
         see(WRONG not in written, f"{dag.dag_id} writes a secret into Airflow's database")
     check_container(bag.dags[DOCKER].get_task("run_all"), home)
     see(not (home / "airflow.db").exists(), "Airflow's database was asked while DAGs were parsed")
     return "both DAGs load with no error, no database and no secret, and are of one shape"
+
+
+def takes(dag: Any, year: str | None) -> bool:
+    """Whether a DAG may be run for what is given as a school year."""
+    from airflow.sdk.exceptions import ParamValidationError
+
+    try:
+        dag.params["year"] = year
+        dag.params.validate()
+    except ParamValidationError:
+        return False
+    return True
 
 
 def shape(dag: Any) -> dict[str, Any]:

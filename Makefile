@@ -95,7 +95,7 @@ lock: ## Lock the dependencies anew (for maintainers; needs uv)
 
 clean: ## Remove virtual environments, caches, build/ and the benchmark's work; data stays
 	rm -rf $(VENV) $(AUDIT) $(BENCH) $(DLT) $(AIRFLOW) .bench build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
-	find pipeline tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find pipeline tests benchmarks dags -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: need-year
 need-year:

@@ -1,6 +1,6 @@
 """Illuminate assessment results as clean tables.
 
-    catalogue ──► score shards ──► combined tables ──► view ──► checks ──► publish
+    catalogue ──► score shards ──► combined tables ──► views ──► checks ──► publish
 
 `luigi --module pipeline RunAll --year 23-24` does all of it, and again only what is missing;
 `RunYears --years 22-23,23-24` does it for several years and puts them together.
@@ -29,6 +29,7 @@ from pipeline.tasks.uniting import (
     UniteResults,
     UniteView,
 )
+from pipeline.tasks.views import LatestResults
 
 __all__ = [
     "CheckTables",
@@ -37,6 +38,7 @@ __all__ = [
     "FetchMetadata",
     "FetchScores",
     "LabelAssessments",
+    "LatestResults",
     "ListAssessments",
     "Publish",
     "PublishYears",

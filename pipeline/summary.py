@@ -14,7 +14,7 @@ _HEADLINES = {
     "stopped": "stopped; finished shards are kept, run again to go on.",
 }
 
-BUILT_BY = {"combined": "CombineResults", "group": "CombineGroup", "view": "ResultsView"}
+BUILT_BY = {"combined": "CombineResults", "group": "CombineGroup", "view": "ResultsView", "latest": "LatestResults"}
 """The steps that build the large tables of a school year."""
 
 UNITED_BY = {"combined": "UniteResults", "group": "UniteGroup", "view": "UniteView"}

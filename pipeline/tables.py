@@ -157,6 +157,21 @@ VIEW = Table(
     is_large=True,
 )
 
+LATEST = Table(
+    "illuminate_latest_results",
+    "one row per student, assessment and standard of the view: the latest attempt, which is the "
+    "last by `date_taken` (null is the earliest) and, of several on one day, the one that stands "
+    "last in the view; a row without a student or a standard is an attempt of its own",
+    (
+        *VIEW.columns,
+        Column("attempt", "integer", "Which attempt it is, counted from 1", "the view"),
+        Column("attempts", "integer", "How many attempts the view has", "the view"),
+    ),
+    tuple(name for name in VIEW.key if name != "date_taken"),
+    folder="views",
+    is_large=True,
+)
+
 LABELS = Table(
     "assessment_labels",
     "one row per assessment with results",
@@ -207,7 +222,7 @@ CATALOGUE = Table(
     is_open=True,
 )
 
-TABLES = (COMBINED, GROUP, VIEW, LABELS, UNMAPPED, CATALOGUE)
+TABLES = (COMBINED, GROUP, VIEW, LATEST, LABELS, UNMAPPED, CATALOGUE)
 """Every published table, in the order of the dictionary."""
 
 SHARD_ORDER = {

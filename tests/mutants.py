@@ -249,6 +249,20 @@ MUTANTS = (
         pl.when(text.str.contains("never"))""",
         "tests/unit/test_build.py",
     ),
+    Mutant(
+        "take any row of one day for the latest",
+        "attempts.py",
+        "day * (_PLACES + 1) + pl.int_range(pl.len())",
+        "day * (_PLACES + 1) + pl.len() - 1 - pl.int_range(pl.len())",
+        "tests/unit/test_attempts.py",
+    ),
+    Mutant(
+        "cut an assessment in two",
+        "attempts.py",
+        "        .group_by(_ASSESSMENT)",
+        "        .group_by(*_ASSESSMENT, place // 2 * 2)",
+        "tests/unit/test_attempts.py",
+    ),
 )
 
 

@@ -30,6 +30,7 @@ ROWS = (
     {"all_years", "result"},
     {
         "asking",
+        "attempts",
         "build",
         "catalogue",
         "checks",
@@ -78,7 +79,16 @@ ONLY_IMPORTS = {
 LIBRARIES = {
     "luigi": {"commands.run", "tasks", "targets", "config", "settings"},
     "pandas": {"labels", "roster", "rules", "tasks"},
-    "polars": {"all_years", "build", "checks", "illuminate", "shards", "tasks", "source"},
+    "polars": {
+        "all_years",
+        "attempts",
+        "build",
+        "checks",
+        "illuminate",
+        "shards",
+        "tasks",
+        "source",
+    },
     "requests": {"illuminate", "webhook"},
     "authlib": {"illuminate", "simulator"},
     "tornado": {"simulator"},

@@ -4,7 +4,7 @@ ReadInputs ─► FetchMetadata ─► FetchScores overall, standard, group
                    │                │
              ListAssessments   LabelAssessments, CombineResults, CombineGroup
                    │                │
-                   │           ResultsView
+                   │           ResultsView ─► LatestResults
                    └──► CheckTables ◄┘
                             │
                          Publish ─► RunAll

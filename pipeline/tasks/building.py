@@ -315,6 +315,8 @@ def proven(step: FileTask, path: Path) -> Path:
         StorageError: they are not. Its time of change is set anew, so that the next run builds it.
     """
     receipt = step.output().receipt
+    if receipt and receipt.run == Run.begin().id and receipt.made[path.name].fits(path):
+        return path  # read while this run wrote it
     if receipt is None or files.sha256(path) != receipt.made[path.name].sha256:
         path.touch()
         raise StorageError(

@@ -15,9 +15,10 @@ from pipeline.guards import (
     roster_fits,
     stop_at,
 )
+from pipeline.layout import Snapshot
 from pipeline.publish import Marker, publish
 from pipeline.shards import Entry
-from pipeline.tables import COMBINED, ENDPOINTS, GROUP, TABLES, VIEW, Table
+from pipeline.tables import COMBINED, ENDPOINTS, GROUP, LATEST, TABLES, VIEW, Table
 from pipeline.tasks.base import FileTask, PipelineTask
 from pipeline.tasks.building import (
     CombineGroup,
@@ -32,6 +33,7 @@ from pipeline.tasks.fetching import FetchMetadata
 from pipeline.tasks.guarding import nothing_lost, published_before
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
+from pipeline.tasks.views import LatestResults
 from pipeline.verdicts import Check
 
 TABLE_STEPS: tuple[type[PipelineTask], ...] = (
@@ -40,6 +42,7 @@ TABLE_STEPS: tuple[type[PipelineTask], ...] = (
     CombineResults,
     CombineGroup,
     ResultsView,
+    LatestResults,
 )
 """The steps that build what is published."""
 
@@ -111,7 +114,29 @@ def run_checks(
         "view": checks.count_parquet(snapshot.built(VIEW)[1]),
     }
     found.append(checks.same_rows("the view has one row per combined row", both))
-    return found
+    return [*found, *_check_latest(snapshot, both["view"], records)]
+
+
+def _check_latest(
+    snapshot: Snapshot, view_rows: int, records: Callable[[Path], int]
+) -> list[Check]:
+    from pipeline import attempts
+
+    csv, parquet = snapshot.built(LATEST)
+    rows = checks.count_parquet(parquet)
+    keys = {
+        "in the view": attempts.count_keys(snapshot.built(VIEW)[1]),
+        "in the table": attempts.count_keys(parquet),
+        "rows of the table": rows,
+    }
+    of_attempts = {"rows of the view": view_rows, "attempts": attempts.add_up(parquet)}
+    return [
+        checks.same_rows(
+            f"{LATEST.stem} has the same rows in both files", {"CSV": records(csv), "Parquet": rows}
+        ),
+        checks.same_rows("each latest attempt stands once", keys),
+        checks.same_rows("the attempts add up to the view", of_attempts),
+    ]
 
 
 class PublishedTarget(luigi.Target):

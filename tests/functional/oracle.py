@@ -78,6 +78,8 @@ VIEW = [
 
 Row = dict[str, str]
 
+_OF_ATTEMPTS = ("standard_code", "local_student_id")
+
 
 def content(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, by its relative path."""
@@ -129,6 +131,21 @@ def view_of(row: Row, grades: dict[str, str]) -> Row:
             )
         },
     }
+
+
+def latest(view: list[Row]) -> list[Row]:
+    """The latest attempts of a view, in its order, with their numbers."""
+    attempts: dict[tuple[str, ...], list[int]] = {}
+    for place, row in enumerate(view):
+        key = tuple(row[name] for name in ("response_type", "assessment_id", *_OF_ATTEMPTS))
+        alone = not all(row[name] for name in _OF_ATTEMPTS)
+        attempts.setdefault((*key, str(place) if alone else ""), []).append(place)
+    found = {}
+    for places in attempts.values():
+        last = max(places, key=lambda place: (view[place]["date_taken"], place))
+        count = str(len(places))
+        found[last] = {**view[last], "attempt": count, "attempts": count}
+    return [found[place] for place in sorted(found)]
 
 
 def one_space(title: str) -> str:

@@ -180,6 +180,8 @@ def test_a_rule_edited(ran: Workplace, server: Server, inputs: Path) -> None:
         "unmapped_titles.csv",
         "illuminate_assessment_results_historical.csv",
         "illuminate_assessment_results_historical.parquet",
+        "illuminate_latest_results_historical.csv",
+        "illuminate_latest_results_historical.parquet",
     }
     view = oracle.read_csv(ran.data / f"{VIEW}.csv")
     curricula = Counter(row["curriculum"] for row in view)

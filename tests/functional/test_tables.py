@@ -31,6 +31,9 @@ def check_view(place: Workplace, district: District, combined: list[oracle.Row])
     assert oracle.header(path) == oracle.VIEW
     expected = [oracle.view_of(row, grades) for row in combined]
     assert [{name: row[name] for name in expected[0]} for row in view] == expected
+    latest = path.with_name("illuminate_latest_results_historical.csv")
+    assert oracle.header(latest) == [*oracle.VIEW, "attempt", "attempts"]
+    assert oracle.read_csv(latest) == oracle.latest(view)
     labels = {
         row["assessment_id"]: row
         for row in oracle.read_csv(place.data / "illuminate" / "23-24" / "assessment_labels.csv")

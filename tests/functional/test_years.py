@@ -12,7 +12,10 @@ def names(place: Workplace, year: str) -> set[str]:
     return {path.name for path in place.data.glob(f"[iv]*/{year}/*")}
 
 
-LARGE = {"assessment_results_combined", "assessment_results_group", "illuminate_assessment_results"}
+LARGE = {
+    *("assessment_results_combined", "assessment_results_group"),
+    *("illuminate_assessment_results", "illuminate_latest_results"),
+}
 SMALL_ONES = {"assessments_metadata.csv", "assessment_labels.csv", "unmapped_titles.csv"}
 
 

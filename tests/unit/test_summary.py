@@ -42,6 +42,7 @@ def steps() -> dict[str, dict]:
         ),
         "CombineGroup": step(rows=5_000, values={"points": {"null": 5, "odd": 4}}),
         "ResultsView": step(**{"rows": 20_000, "students": 410, "students on the roster": 395}),
+        "LatestResults": step(rows=19_000, attempts=20_000),
         "CheckTables": step(checks=[{"ok": True}] * 10),
     }
 
@@ -145,7 +146,7 @@ def test_failed_shards_are_counted_apart():
 
 
 def test_rows_are_told_by_table():
-    assert lines(record())["rows"] == "combined 20,000, group 5,000, view 20,000"
+    assert lines(record())["rows"] == "combined 20,000, group 5,000, view 20,000, latest 19,000"
 
 
 def test_null_and_odd_values_of_both_tables_are_added_up():

@@ -7,6 +7,7 @@ from pipeline.tables import (
     COMBINED,
     GROUP,
     LABELS,
+    LATEST,
     SHARD_ORDER,
     TABLES,
     UNMAPPED,
@@ -27,6 +28,10 @@ COLUMNS = {
         data_source assessment_id year date_taken grade local_student_id test_type curriculum unit
         unit_labels title standard_code score performance_band_level performance_band_label
         proficiency mastered response_type points points_possible""",
+    LATEST: """
+        data_source assessment_id year date_taken grade local_student_id test_type curriculum unit
+        unit_labels title standard_code score performance_band_level performance_band_label
+        proficiency mastered response_type points points_possible attempt attempts""",
     LABELS: "assessment_id title test_type curriculum unit unit_labels matched_by",
     UNMAPPED: "assessment_id title test_type curriculum unit rows",
 }
@@ -44,14 +49,15 @@ def test_the_catalogue_begins_with_what_names_an_assessment():
     assert "title" in CATALOGUE.names
 
 
-@pytest.mark.parametrize("table", [COMBINED, GROUP, VIEW], ids=lambda table: table.stem)
+@pytest.mark.parametrize("table", [COMBINED, GROUP, VIEW, LATEST], ids=lambda table: table.stem)
 def test_scores_are_numbers_and_days_are_dates(table):
     kinds = {column.name: column.kind for column in table.columns}
     numbers = {"points", "points_possible", "percent_correct"} & kinds.keys()
     assert {kinds[name] for name in numbers} == {"number"}
     assert set(table.of_kind("number")) == numbers
     assert table.of_kind("date") == ("date_taken",)
-    assert table.of_kind("integer") == (("grade", "score") if table is VIEW else ())
+    whole = {VIEW: ("grade", "score"), LATEST: ("grade", "score", "attempt", "attempts")}
+    assert table.of_kind("integer") == whole.get(table, ())
 
 
 @ALL
@@ -74,9 +80,10 @@ def test_names_and_numbers_of_students_are_marked_as_personal(table):
     assert personal == {"local_student_id", "first_name", "last_name", "middle_name"}
 
 
-def test_the_view_has_no_name_of_a_student():
-    assert [column.name for column in VIEW.columns if column.personal] == ["local_student_id"]
-    assert not [name for name in VIEW.names if name.endswith("_name")]
+@pytest.mark.parametrize("table", [VIEW, LATEST], ids=lambda table: table.stem)
+def test_a_view_has_no_name_of_a_student(table):
+    assert [column.name for column in table.columns if column.personal] == ["local_student_id"]
+    assert not [name for name in table.names if name.endswith("_name")]
 
 
 def test_shards_are_ordered_like_the_tables_that_are_read_from_them():
@@ -85,6 +92,6 @@ def test_shards_are_ordered_like_the_tables_that_are_read_from_them():
     assert SHARD_ORDER["group"] == GROUP.key
 
 
-def test_tables_of_results_are_large_and_take_unknown_fields_except_the_view():
-    assert [table for table in TABLES if table.is_large] == [COMBINED, GROUP, VIEW]
+def test_tables_of_results_are_large_and_take_unknown_fields_except_the_views():
+    assert [table for table in TABLES if table.is_large] == [COMBINED, GROUP, VIEW, LATEST]
     assert [table for table in TABLES if table.is_open] == [COMBINED, GROUP, CATALOGUE]

@@ -29,7 +29,7 @@ from pipeline.tasks.uniting import (
     UniteResults,
     UniteView,
 )
-from pipeline.tasks.views import LatestResults
+from pipeline.tasks.views import LatestResults, SqlView
 
 __all__ = [
     "CheckTables",
@@ -47,6 +47,7 @@ __all__ = [
     "ResultsView",
     "RunAll",
     "RunYears",
+    "SqlView",
     "UniteGroup",
     "UniteResults",
     "UniteView",

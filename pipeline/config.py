@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "STUDENT_ROSTERS": ("paths", "rosters"),
     "TITLE_RULES": ("paths", "title_rules"),
     "MANUAL_CHANGES": ("paths", "manual_changes"),
+    "SQL_VIEWS": ("paths", "sql_views"),
 }
 """Environment variables, and the section and name of the setting that each stands for."""
 
@@ -85,6 +86,9 @@ class paths(Settings):  # noqa: N801
     manual_changes = luigi.Parameter(default="", description="overrides; empty: none")
     prior_years = luigi.Parameter(
         default="", description="folder or pattern of tables from before the pipeline; empty: none"
+    )
+    sql_views = luigi.Parameter(
+        default="", description="folder of SQL files that make views of your own; empty: none"
     )
     group_readable = luigi.BoolParameter(
         default=False, description="let the group of the owner read what is written"
@@ -227,6 +231,20 @@ def input_files(year: SchoolYear) -> InputFiles:
         find(chosen.title_rules, "title_rules.csv") or DEFAULT_RULES,
         find(chosen.manual_changes, "overrides.csv"),
     )
+
+
+def sql_views() -> dict[str, Path]:
+    """The SQL files that make views of one's own, by the names of the views, in their order.
+
+    They are looked for once a run, so that all its steps know the same ones.
+    """
+    return _read(_sql_files)
+
+
+def _sql_files() -> dict[str, Path]:
+    folder = _read(paths).sql_views
+    found = sorted(Path(folder).glob("*.sql")) if folder else []
+    return {path.stem: path for path in found if not path.name.startswith(".")}
 
 
 def threads() -> int:

@@ -13,6 +13,7 @@ _HEADLINES = {
     "not finished": "not finished; what was published before is unchanged.",
     "stopped": "stopped; finished shards are kept, run again to go on.",
 }
+_OWN = "SqlView-"
 
 BUILT_BY = {"combined": "CombineResults", "group": "CombineGroup", "view": "ResultsView", "latest": "LatestResults"}
 """The steps that build the large tables of a school year."""
@@ -99,6 +100,11 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
     labels, view = steps["LabelAssessments"], steps["ResultsView"]
     matched = f"{view['students on the roster']:,} of {view['students']:,} students are on it"
     yield "rows", ", ".join(rows)
+    own = [
+        (step.removeprefix(_OWN), of["rows"]) for step, of in steps.items() if step.startswith(_OWN)
+    ]
+    if own:
+        yield "own views", ", ".join(f"{name} {count:,}" for name, count in own)
     yield "values", f"{null:,} numbers and dates null as sent, {odd:,} unreadable and made null"
     yield "titles", f"{labels['unmapped']:,} of {labels['rows']:,} without curriculum or unit"
     yield "roster", matched if steps["ReadInputs"]["students"] else "none: grades are null"

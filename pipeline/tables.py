@@ -225,6 +225,21 @@ CATALOGUE = Table(
 TABLES = (COMBINED, GROUP, VIEW, LATEST, LABELS, UNMAPPED, CATALOGUE)
 """Every published table, in the order of the dictionary."""
 
+ROSTER = Table(
+    "roster",
+    "one row per student of the roster",
+    (_STUDENT[0], Column("grade", "integer", "Grade of the student, K = 0", "the roster")),
+    ("local_student_id",),
+)
+"""The roster as it was read; it is not published."""
+
+
+def own_view(name: str) -> Table:
+    """The table that an SQL file of this name makes; only its SQL knows the columns."""
+    grain = f"what {name}.sql selects"
+    return Table(name, grain, (), (), folder="views", is_large=True)
+
+
 SHARD_ORDER = {
     "overall": COMBINED.key[1:],
     "standard": COMBINED.key[1:],

@@ -41,6 +41,7 @@ ROWS = (
         "progress",
         "publish",
         "roster",
+        "sql_views",
         "summary",
         "webhook",
     },
@@ -77,6 +78,7 @@ ONLY_IMPORTS = {
 
 # Libraries, and the units that may import them.
 LIBRARIES = {
+    "duckdb": {"sql_views"},
     "luigi": {"commands.run", "tasks", "targets", "config", "settings"},
     "pandas": {"labels", "roster", "rules", "tasks"},
     "polars": {

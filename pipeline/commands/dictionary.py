@@ -15,8 +15,9 @@ listed columns, in alphabetical order. Rows are in the order of the key.
 
 Names end in `_historical` for years before `[years] current`. All years together, made by
 `make years`, have the same columns; they lie in `<folder>/all/`, in the order of the years, and
-their names end in `_all_years`. Columns marked *personal* tell
-about one student.
+their names end in `_all_years`; only `illuminate_latest_results` is of one year, because attempts
+are counted within a year. Columns marked *personal* tell about one student. What analysts' own SQL
+makes is not listed here: its columns are what it selects.
 """
 
 _KINDS = {"text": "text", "integer": "whole number", "number": "number", "date": "date"}

@@ -4,8 +4,9 @@ import os
 import platform
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
-from pipeline import config, prior, roster, rules
+from pipeline import config, prior, roster, rules, sql_views
 from pipeline.credentials import find_credentials
 from pipeline.demo import ensure_inputs
 from pipeline.errors import PipelineError, SettingsError
@@ -102,6 +103,15 @@ def _webhook() -> str:
     return "told of every run" if find_webhook() else "none is configured"
 
 
+def _sql_views() -> str:
+    folder = config.paths().sql_views
+    if not folder:
+        return "none are configured"
+    views = config.sql_views()
+    sql_views.check(Path(folder), views.values())
+    return f"{folder} has {len(views):,} SQL files"
+
+
 def _disk() -> str:
     folder = make_folder(config.folders().data)
     free = shutil.disk_usage(folder).free
@@ -120,5 +130,6 @@ _TRIALS: dict[str, Callable[[], str]] = {
     "overrides": _overrides,
     "prior years": _prior_years,
     "webhook": _webhook,
+    "views of your own": _sql_views,
     "disk": _disk,
 }

@@ -22,7 +22,7 @@ def status(year: SchoolYear, as_of: dt.date) -> int:
     made_up = " (demo district, nobody in it is real)" if config.is_demo() else ""
     print(f"School year {year} as of {snapshot.window.end}{made_up}, in {snapshot.work}")
     for name, text in _lines(publish):
-        print(f"  {name:<22}{text}")
+        print(f"  {name:<21} {text}")
     return 0 if publish.up_to_date() else 1
 
 
@@ -31,8 +31,8 @@ def _lines(publish: Publish) -> Iterator[tuple[str, str]]:
     yield "FetchMetadata", _state(publish.at(FetchMetadata)) + _fetched_at(publish)
     for endpoint in ENDPOINTS:
         yield f"FetchScores {endpoint}", _shards(publish.at(FetchScores, endpoint=endpoint))
-    for step in record.STEPS[2:]:
-        yield step.__name__, _state(publish.at(step))
+    for task in record.tasks(publish)[2:]:
+        yield task.name, _state(task)
     yield "Publish", _published(publish)
     yield "last run", _last_run(publish)
 

@@ -35,8 +35,8 @@ def verify(year: SchoolYear, as_of: dt.date) -> int:
 def _files(publish: Publish) -> Iterator[Finding]:
     for endpoint in ENDPOINTS:
         yield _shards(publish.at(FetchScores, endpoint=endpoint))
-    for step in record.STEPS:
-        yield _step(publish.at(step))
+    for task in record.tasks(publish):
+        yield _step(task)
     yield _published(publish)
 
 

@@ -1,4 +1,4 @@
-"""The files that people keep: the roster, the title rules, the overrides."""
+"""The files that people keep: the roster, the title rules, the overrides, SQL of their own."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ReadInputs(PipelineTask):
-    """Reads and checks roster, rules and overrides, so that a bad line stops before any request.
+    """Reads and checks what people keep, so that a bad line stops before any request.
 
     Makes `roster.csv` of the students and their grades.
     """
@@ -26,15 +26,17 @@ class ReadInputs(PipelineTask):
 
     def inputs(self) -> dict[str, str | None]:
         """The contents of the files."""
-        return dict(self.contents())
+        return {**self.contents(), **self._sql()}
 
     def contents(self) -> dict[str, str]:
-        """Digests of the files as they are now, by name."""
-        return {name: _content(path) for name, path in self.chosen().named().items()}
+        """Digests of roster, rules and overrides as they are now, by name."""
+        return {name: content(path) for name, path in self.chosen().named().items()}
 
     def make(self) -> dict[str, Any]:
-        """Read all three; the roster's students are kept."""
+        """Read them all; the roster's students are kept."""
         from pipeline import roster
+
+        self._check_sql()
 
         for name, path in self.chosen().named().items():
             if not path.is_file():
@@ -49,7 +51,20 @@ class ReadInputs(PipelineTask):
             "repeated roster lines": students.repeated,
             "rules": sum(len(of_column) for of_column in rules.by_column.values()),
             "overrides": len(overrides),
+            "views of one's own": len(config.sql_views()),
         }
+
+    def _sql(self) -> dict[str, str]:
+        """Digests of the SQL as it is now; the folder, where it is not there."""
+        folder = config.paths().sql_views
+        missing = {"sql views": "unreadable"} if folder and not Path(folder).is_dir() else {}
+        return missing | {f"{name}.sql": content(path) for name, path in config.sql_views().items()}
+
+    def _check_sql(self) -> None:
+        if folder := config.paths().sql_views:
+            from pipeline import sql_views
+
+            sql_views.check(Path(folder), config.sql_views().values())
 
     def chosen(self) -> InputFiles:
         """Where the files are."""
@@ -66,7 +81,8 @@ class ReadInputs(PipelineTask):
         )
 
 
-def _content(path: Path) -> str:
+def content(path: Path) -> str:
+    """The digest of a file that people keep, as it is now."""
     try:
         return files.sha256(path)
     except OSError:

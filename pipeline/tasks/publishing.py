@@ -1,8 +1,8 @@
 """The tasks at the end: check everything, then let people see it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import luigi
 
@@ -18,7 +18,7 @@ from pipeline.guards import (
 from pipeline.layout import Snapshot
 from pipeline.publish import Marker, publish
 from pipeline.shards import Entry
-from pipeline.tables import COMBINED, ENDPOINTS, GROUP, LATEST, TABLES, VIEW, Table
+from pipeline.tables import COMBINED, ENDPOINTS, GROUP, LATEST, TABLES, VIEW, Table, own_view
 from pipeline.tasks.base import FileTask, PipelineTask
 from pipeline.tasks.building import (
     CombineGroup,
@@ -33,7 +33,7 @@ from pipeline.tasks.fetching import FetchMetadata
 from pipeline.tasks.guarding import nothing_lost, published_before
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
-from pipeline.tasks.views import LatestResults
+from pipeline.tasks.views import LatestResults, SqlView
 from pipeline.verdicts import Check
 
 TABLE_STEPS: tuple[type[PipelineTask], ...] = (
@@ -44,7 +44,13 @@ TABLE_STEPS: tuple[type[PipelineTask], ...] = (
     ResultsView,
     LatestResults,
 )
-"""The steps that build what is published."""
+"""The steps that build what every district publishes."""
+
+
+def table_tasks(task: PipelineTask) -> list[PipelineTask]:
+    """The steps that build what is published: TABLE_STEPS, and one for each SQL file."""
+    own = [task.at(SqlView, view=name) for name in config.sql_views()]
+    return [*(task.at(step) for step in TABLE_STEPS), *own]
 
 
 class CheckTables(PipelineTask):
@@ -52,7 +58,7 @@ class CheckTables(PipelineTask):
 
     def requires(self) -> list[PipelineTask]:
         """Every table."""
-        return [self.at(step) for step in TABLE_STEPS]
+        return table_tasks(self)
 
     def paths(self) -> list[Path]:
         """The verdicts."""
@@ -77,7 +83,7 @@ class CheckTables(PipelineTask):
 
     def _records(self, csv: Path) -> int:
         """The records of a CSV, counted when it was read for the digest that its receipt has."""
-        receipts = [self.at(step).output().receipt for step in TABLE_STEPS]
+        receipts = [task.output().receipt for task in table_tasks(self)]
         built = [r for r in receipts if r and csv.name in r.made and r.made[csv.name].fits(csv)]
         return int(built[0].facts["records"]) if built else checks.count_csv(csv)
 
@@ -114,7 +120,12 @@ def run_checks(
         "view": checks.count_parquet(snapshot.built(VIEW)[1]),
     }
     found.append(checks.same_rows("the view has one row per combined row", both))
-    return [*found, *_check_latest(snapshot, both["view"], records)]
+    found += _check_latest(snapshot, both["view"], records)
+    for name in config.sql_views():
+        csv, parquet = snapshot.built(own_view(name))
+        twins = {"CSV": records(csv), "Parquet": checks.count_parquet(parquet)}
+        found.append(checks.same_rows(f"{name} has the same rows in both files", twins))
+    return found
 
 
 def _check_latest(
@@ -155,17 +166,22 @@ class PublishedTarget(luigi.Target):
 class PublishSet(FileTask):
     """Makes all tables of a set visible together."""
 
-    steps: ClassVar[tuple[type[FileTask], ...]]
-    tables: ClassVar[tuple[Table, ...]]
+    def steps(self) -> Sequence[FileTask]:
+        """What builds the tables."""
+        raise NotImplementedError
+
+    def tables(self) -> Sequence[Table]:
+        """What is published."""
+        raise NotImplementedError
 
     def inputs(self) -> dict[str, str | None]:
         """Every table, and where it goes."""
-        return {step.__name__: self.at(step).digest() for step in self.steps}
+        return {step.name: step.digest() for step in self.steps()}
 
     def parameters(self) -> dict[str, Any]:
         """The names that the files get."""
         return {
-            "files": [str(path) for table in self.tables for path in self.place.published(table)]
+            "files": [str(path) for table in self.tables() for path in self.place.published(table)]
         }
 
     def output(self) -> PublishedTarget:  # type: ignore[override]
@@ -191,7 +207,7 @@ class PublishSet(FileTask):
             return
         built = {
             file: place
-            for table in self.tables
+            for table in self.tables()
             for file, place in zip(
                 self.place.built(table), self.place.published(table), strict=True
             )
@@ -213,11 +229,11 @@ class PublishSet(FileTask):
 
     def _known(self) -> dict[Path, files.Fingerprint]:
         """The fingerprints of the built files, out of their receipts."""
-        receipts = ((step, self.at(step).output().receipt) for step in self.steps)
+        receipts = ((step, step.output().receipt) for step in self.steps())
         return {
             path: receipt.made[path.name]
             for step, receipt in receipts
-            for path in self.at(step).paths()
+            for path in step.paths()
             if receipt and path.name in receipt.made
         }
 
@@ -225,8 +241,13 @@ class PublishSet(FileTask):
 class Publish(PublishSet, PipelineTask):
     """Makes all tables of a school year visible together."""
 
-    steps = TABLE_STEPS
-    tables = TABLES
+    def steps(self) -> list[PipelineTask]:
+        """Every table's."""
+        return table_tasks(self)
+
+    def tables(self) -> list[Table]:
+        """Our own tables, then those of the SQL files."""
+        return [*TABLES, *map(own_view, config.sql_views())]
 
     def requires(self) -> list[PipelineTask]:
         """Tables that were checked."""

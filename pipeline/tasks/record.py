@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import files, result
+from pipeline import config, files, result
 from pipeline.errors import PipelineError, SettingsError, StorageError, UnforeseenError
 from pipeline.layout import Place, Snapshot
 from pipeline.publish import Marker
@@ -17,15 +17,16 @@ from pipeline.tasks.base import FileTask, PipelineTask
 from pipeline.tasks.connection import source_name
 from pipeline.tasks.fetching import FetchMetadata
 from pipeline.tasks.inputs import ReadInputs
-from pipeline.tasks.publishing import TABLE_STEPS, CheckTables, Publish
+from pipeline.tasks.publishing import TABLE_STEPS, CheckTables, Publish, table_tasks
 from pipeline.tasks.telling import tell
 from pipeline.tasks.uniting import UNITING_STEPS, PublishYears, ReadPriorYears
+from pipeline.tasks.views import own_step
 
 if TYPE_CHECKING:
     from pipeline.tasks.run import Failure, Run
 
 STEPS: tuple[type[PipelineTask], ...] = (ReadInputs, FetchMetadata, *TABLE_STEPS, CheckTables)
-"""The steps of a school year that leave a receipt, in the order of the flow."""
+"""The steps of every school year that leave a receipt, in the order of the flow."""
 
 STEPS_OF_ALL_YEARS: tuple[type[FileTask], ...] = (ReadPriorYears, *UNITING_STEPS)
 """The steps behind all years together that leave a receipt, in the order of the flow."""
@@ -50,6 +51,12 @@ def finish(run: "Run") -> None:
     tell(run.webhook, of_all, was_stopped=run.stop.is_set())
 
 
+def tasks(of: PipelineTask) -> list[PipelineTask]:
+    """The steps of a school year that leave a receipt, with those of the SQL files."""
+    first = [of.at(ReadInputs), of.at(FetchMetadata)]
+    return [*first, *table_tasks(of), of.at(CheckTables)]
+
+
 def notes(place: Place) -> dict[str, Receipt | Manifest]:
     """The receipts and manifests of a set of tables, by step, as far as they are there."""
     found: dict[str, Receipt | Manifest | None] = {}
@@ -57,6 +64,9 @@ def notes(place: Place) -> dict[str, Receipt | Manifest]:
         found[step.__name__] = Receipt.read(place.receipt(step.__name__))
         if step is FetchMetadata and isinstance(place, Snapshot):
             found |= {f"FetchScores {e}": Manifest.read(place.manifest(e)) for e in ENDPOINTS}
+    if isinstance(place, Snapshot):
+        own = map(own_step, config.sql_views())
+        found |= {step: Receipt.read(place.receipt(step)) for step in own}
     return {step: note for step, note in found.items() if note is not None}
 
 

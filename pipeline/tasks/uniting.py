@@ -260,12 +260,17 @@ UNITING_STEPS: tuple[type[UniteTable], ...] = (UniteResults, UniteGroup, UniteVi
 class PublishYears(PublishSet, YearsTask):
     """Makes the tables of all years visible together."""
 
-    steps = UNITING_STEPS
-    tables = tuple(step.table for step in UNITING_STEPS)
+    def steps(self) -> list[UniteTable]:
+        """Those that unite."""
+        return [self.at(step) for step in UNITING_STEPS]
 
-    def requires(self) -> list[FileTask]:
+    def tables(self) -> list[Table]:
+        """What they unite."""
+        return [step.table for step in UNITING_STEPS]
+
+    def requires(self) -> list[UniteTable]:
         """The tables, which were checked when they were built."""
-        return [self.at(step) for step in self.steps]
+        return self.steps()
 
     def about(self) -> dict[str, Any]:
         """Out of which published set of each year, and of which prior files, the tables are."""

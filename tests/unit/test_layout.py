@@ -42,6 +42,8 @@ HISTORICAL = {
     "data/illuminate/23-24/assessment_results_combined_historical.parquet",
     "data/views/23-24/illuminate_assessment_results_historical.csv",
     "data/views/23-24/illuminate_assessment_results_historical.parquet",
+    "data/views/23-24/illuminate_latest_results_historical.csv",
+    "data/views/23-24/illuminate_latest_results_historical.parquet",
 }
 
 
@@ -91,7 +93,7 @@ def test_all_years_are_published_beside_the_years_under_names_of_their_own():
 
 def test_no_table_overwrites_another():
     paths = [path for table in TABLES for path in snapshot().built(table)]
-    assert len(set(paths)) == len(paths) == 9
+    assert len(set(paths)) == len(paths) == 11
 
 
 PLACES = ["", "out", "out/{year}", "{year}/out", "out-{year}/{year}"]

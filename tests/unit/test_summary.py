@@ -147,6 +147,13 @@ def test_failed_shards_are_counted_apart():
 
 def test_rows_are_told_by_table():
     assert lines(record())["rows"] == "combined 20,000, group 5,000, view 20,000, latest 19,000"
+    assert "own" not in lines(record())
+
+
+def test_views_of_ones_own_are_counted():
+    own = {"SqlView-late": step(rows=1_234), "SqlView-bands": step(rows=0)}
+    told = lines(record(steps=steps() | own))
+    assert told["own"] == "views   late 1,234, bands 0"
 
 
 def test_null_and_odd_values_of_both_tables_are_added_up():

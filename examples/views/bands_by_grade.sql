@@ -1,0 +1,13 @@
+-- How many students of each grade reached which performance band, per curriculum and unit.
+-- Counts each student's latest attempt once.
+SELECT
+    curriculum,
+    unit,
+    grade,
+    proficiency,
+    count(*) AS students,
+    round(avg(score), 1) AS average_score
+FROM latest
+WHERE response_type = 'overall' AND proficiency IS NOT NULL
+GROUP BY ALL
+ORDER BY ALL

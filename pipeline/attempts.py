@@ -1,39 +1,49 @@
 """Attempts: which row of the view is a student's latest, and how many attempts there were.
 
 The rows of an assessment lie together in the view, so attempts are counted in batches of whole
-assessments, and memory stays flat however many there are. Nothing is sorted: the view's own CSV
-and Parquet are filtered while they stream by.
+assessments, and memory stays flat however many there are. Nothing is sorted and nothing written
+anew: the view's own CSV and Parquet are read side by side, and what is not the latest is left out.
 """
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from pipeline.tables import LATEST
+from pipeline.tables import LATEST, VIEW
 
 KEY = LATEST.key
 """What the attempts at one thing share: kind of response, assessment, standard, student."""
 
 _ASSESSMENT = KEY[:2]
+_ADDED = LATEST.names[len(VIEW.names) :]
+# A name that no column has.
+_LINE = "\0line"
 _BEFORE_ALL_DAYS = -(1 << 31)
 _PLACES = (1 << 32) - 1
 # How many rows are looked at together; more where one assessment has more.
-_BATCH = 200_000
+_BATCH = 100_000
 
 
 def latest(csv: Path, parquet: Path) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    """The latest attempts of a view, in its order: as the CSV and as the Parquet has them.
+    """The latest attempts of a view, in its order: lines for `csv_sink`, and values.
 
     Args:
-        csv: the view as text, of which the digits are kept.
+        csv: the view as text. Its lines stay as they are; numbers are put behind them.
         parquet: its twin: the same rows in the same order.
     """
-    counted = _counted(parquet).cache()
-    text = pl.scan_csv(csv, infer_schema=False, glob=False)
-    values = pl.scan_parquet(parquet, glob=False)
-    return _only_latest(text, counted), _only_latest(values, counted)
+    rows = _latest(csv, parquet).cache()
+    line = pl.format("{},{},{}", _LINE, "attempt", "attempts")
+    return rows.select(line.alias(",".join(LATEST.names))), rows.select(LATEST.names)
+
+
+def csv_sink(lines: pl.LazyFrame, path: Path) -> pl.LazyFrame:
+    """Lines on their way into a CSV file, for `build.stream`; their column's name is the header."""
+    return lines.sink_csv(
+        path, lazy=True, maintain_order=True, quote_style="never", check_extension=False
+    )
 
 
 def count_attempts(rows: pl.DataFrame) -> pl.Series:
@@ -68,27 +78,38 @@ def add_up(parquet: Path) -> int:
     return int(total.collect(engine="streaming").item())
 
 
-def _only_latest(rows: pl.LazyFrame, counted: pl.LazyFrame) -> pl.LazyFrame:
-    with_counts = pl.concat([rows, counted], how="horizontal")
-    return with_counts.filter(pl.col("attempts").is_not_null()).select(LATEST.names)
-
-
-def _counted(parquet: Path) -> pl.LazyFrame:
-    """`count_attempts` of each row of a view, and `attempt`, which is the same of the latest."""
+def _latest(csv: Path, parquet: Path) -> pl.LazyFrame:
+    """Columns are LATEST's, and the line that each row has in the CSV of the view."""
     places = _batches(parquet)
-    schema = dict.fromkeys(("attempt", "attempts"), pl.Int64())
+    schema = (
+        pl.read_parquet_schema(parquet) | dict.fromkeys(_ADDED, pl.Int64()) | {_LINE: pl.String()}
+    )
 
     def read(
         columns: list[str] | None, predicate: pl.Expr | None, most: int | None, _: int | None
     ) -> Iterator[pl.DataFrame]:
-        for batch in _read(parquet, (*KEY, "date_taken"), places):
-            counts = count_attempts(batch)
-            rows = pl.DataFrame(dict.fromkeys(schema, counts)).select(columns or list(schema))
-            rows = rows if predicate is None else rows.filter(predicate)
-            yield rows if most is None else rows.head(most)
-            most = None if most is None else max(0, most - rows.height)
+        with csv.open(encoding="utf-8", newline="\n") as file:
+            next(file)
+            lines = _records(file)
+            for batch in _read(parquet, VIEW.names, places):
+                counts = count_attempts(batch)
+                texts = pl.Series(_LINE, list(itertools.islice(lines, batch.height)), pl.String)
+                rows = batch.with_columns(**dict.fromkeys(_ADDED, counts), **{_LINE: texts})
+                rows = rows.filter(counts.is_not_null()).select(columns or list(schema))
+                rows = rows if predicate is None else rows.filter(predicate)
+                yield rows if most is None else rows.head(most)
+                most = None if most is None else max(0, most - rows.height)
 
     return register_io_source(read, schema=schema)
+
+
+def _records(lines: Iterator[str]) -> Iterator[str]:
+    """The records of a CSV, without the line feed at the end; one in quotes does not end them."""
+    for line in lines:
+        record = line
+        while record.count('"') % 2:
+            record += next(lines)
+        yield record[:-1]
 
 
 def _stands_alone() -> pl.Expr:

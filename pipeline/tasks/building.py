@@ -119,6 +119,12 @@ class LargeTable(FileTask):
         """The files' fingerprints, which were taken while they were written."""
         return {path.name: found.file for path, found in self._written.items()}
 
+    def csv_sink(self, text: "pl.LazyFrame", path: Path) -> "pl.LazyFrame":
+        """The text on its way into the CSV."""
+        from pipeline import build
+
+        return build.csv_sink(text, path)
+
     def write(
         self, text: "pl.LazyFrame", values: "pl.LazyFrame", counts: "pl.LazyFrame"
     ) -> tuple[dict[str, int], dict[str, int]]:
@@ -129,7 +135,7 @@ class LargeTable(FileTask):
         with ExitStack() as stack:
             csv, parquet = (stack.enter_context(files.replacing(path)) for path in self.paths())
             followers = [stack.enter_context(Follower(path)) for path in (csv, parquet)]
-            sinks = [build.csv_sink(text, csv), build.parquet_sink(values, parquet)]
+            sinks = [self.csv_sink(text, csv), build.parquet_sink(values, parquet)]
             counted = build.stream(sinks, csv.parent, counts)
         found = [follower.found for follower in followers]
         self._written = dict(zip(self.paths(), found, strict=True))

@@ -4,7 +4,7 @@ Heavy libraries are imported where they are used, so that a rerun with nothing t
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import luigi
 
@@ -22,6 +22,9 @@ from pipeline.tasks.building import (
 )
 from pipeline.tasks.inputs import ReadInputs, content
 
+if TYPE_CHECKING:
+    import polars as pl
+
 
 class LatestResults(LargeTable, PipelineTask):
     """The second view: of each student, assessment and standard the latest attempt."""
@@ -33,7 +36,7 @@ class LatestResults(LargeTable, PipelineTask):
         return self.at(ResultsView)
 
     def make(self) -> dict[str, Any]:
-        """Filter both files of the view."""
+        """Leave out of both files of the view what is not the latest."""
         import polars as pl
 
         from pipeline import attempts
@@ -43,6 +46,12 @@ class LatestResults(LargeTable, PipelineTask):
         text, values = attempts.latest(csv, parquet)
         made, counted = self.write(text, values, values.select(pl.col("attempts").sum()))
         return made | counted
+
+    def csv_sink(self, text: "pl.LazyFrame", path: Path) -> "pl.LazyFrame":
+        """Lines of the view's CSV, as they are, with the numbers behind them."""
+        from pipeline import attempts
+
+        return attempts.csv_sink(text, path)
 
 
 class SqlView(LargeTable, PipelineTask):

@@ -33,7 +33,7 @@ def latest_of(folder: Path, rows: Rows) -> tuple[Rows, Rows]:
     build.stream([build.csv_sink(view, csv), build.parquet_sink(view, parquet)], folder)
     text, values = attempts.latest(csv, parquet)
     made = folder / "latest.csv", folder / "latest.parquet"
-    build.stream([build.csv_sink(text, made[0]), build.parquet_sink(values, made[1])], folder)
+    build.stream([attempts.csv_sink(text, made[0]), build.parquet_sink(values, made[1])], folder)
     header, records = read_csv(made[0])
     assert header == list(LATEST.names)
     twin = pl.read_parquet(made[1])
@@ -103,7 +103,7 @@ def test_texts_keep_their_digits_and_quotes(tmp_path):
     as_sent = view.with_columns(points=pl.lit("1.500"))
     build.stream([build.csv_sink(as_sent.lazy(), tmp_path / "view.csv")], tmp_path)
     text, _ = attempts.latest(tmp_path / "view.csv", tmp_path / "view.parquet")
-    build.stream([build.csv_sink(text, tmp_path / "latest.csv")], tmp_path)
+    build.stream([attempts.csv_sink(text, tmp_path / "latest.csv")], tmp_path)
     head, body = (tmp_path / "view.csv").read_bytes().split(b"\n", 1)
     made = head + b",attempt,attempts\n" + body.removesuffix(b"\n") + b",1,1\n"
     assert (tmp_path / "latest.csv").read_bytes() == made

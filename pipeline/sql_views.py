@@ -1,6 +1,6 @@
 """The analysts' own views: SQL files that DuckDB runs over the tables of a run.
 
-A file holds one SELECT. It sees the tables of TABLES and nothing else: no other file, no network,
+A file holds one SELECT. It sees the tables of SEEN and nothing else: no other file, no network,
 no extension, no setting. One thread and rows in a fixed order make the same data the same bytes.
 An error over data never tells more than its kind, because DuckDB quotes the value that it met.
 """
@@ -38,7 +38,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _TAKEN = {*SEEN, *(table.stem for table in TABLES), "labels_by_grade"}
 _TYPES = {"text": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "date": "DATE"}
 _TABLE_FUNCTIONS = {"generate_series", "range", "unnest", "repeat"}
-_MOMENTS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+_MOMENTS = {
+    *("current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"),
+    *("current_localtime", "current_localtimestamp"),
+}
 _KEPT = re.compile(r"BOOLEAN|U?(TINY|SMALL)INT|U?INTEGER|BIGINT|DECIMAL\(.*|VARCHAR|DATE|TIME.*")
 # Types that others cannot read, and what they are made.
 _RECAST = {"HUGEINT": "BIGINT", "UHUGEINT": "BIGINT", "UBIGINT": "BIGINT", '"NULL"': "VARCHAR"}
@@ -192,9 +195,9 @@ def _fault(node: Mapping[str, Any], changing: Collection[str]) -> str:
         function = node["function"]["function_name"]
         if function not in _TABLE_FUNCTIONS:
             return f"{function} reads something else than the tables of the run"
-    names = node.get("column_names") or [node.get("function_name")]
-    if names[-1] in changing and len(names) == 1:
-        return f"{names[0]} is not the same each time"
+    words = node.get("column_names") or [node.get("function_name", "")]
+    if len(words) == 1 and words[0].lower() in changing:
+        return f"{words[0].lower()} is not the same each time"
     if (sample := node.get("sample")) and not sample["repeatable"]:
         return "a sample without REPEATABLE is not the same each time"
     return ""
@@ -227,7 +230,8 @@ def _read(path: Path) -> str:
 
 def _refusal(path: Path, why: str, line: int | None = None) -> InputFileError:
     where = f"{path}, line {line}" if line else str(path)
-    return InputFileError(f"{where}: {why}. Nothing was published; mend it and run again.")
+    kept = "What was published before is unchanged; mend it and run again."
+    return InputFileError(f"{where}: {why}. {kept}")
 
 
 def _reason(error: duckdb.Error) -> str:

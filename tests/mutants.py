@@ -263,6 +263,27 @@ MUTANTS = (
         "        .group_by(*_ASSESSMENT, place // 2 * 2)",
         "tests/unit/test_attempts.py",
     ),
+    Mutant(
+        "let SQL open any file",
+        "sql_views.py",
+        "SET enable_external_access = false",
+        "SET enable_external_access = true",
+        "tests/unit/test_sql_views.py -k no_other_file",
+    ),
+    Mutant(
+        "tell the value that cannot be cast",
+        "sql_views.py",
+        "what = _KINDS.get(type(error), ",
+        "what = str(error) or (",
+        "tests/unit/test_sql_views.py -k tells_no_value",
+    ),
+    Mutant(
+        "leave the order of rows to chance",
+        "sql_views.py",
+        'order = "" if has_order else " ORDER BY ALL"',
+        'order = ""',
+        "tests/unit/test_sql_views.py -k order",
+    ),
 )
 
 

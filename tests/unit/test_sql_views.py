@@ -15,11 +15,11 @@ from pipeline.errors import InputFileError
 from tests.helpers import read_csv
 
 TYPES = {"text": pl.String, "integer": pl.Int64, "number": pl.Float64, "date": pl.Date}
-SECRET = "Zaphod-4711"
+TITLE = "Zaphod-4711"
 ROWS = {
     "results": [
         {"local_student_id": "2", "title": '=a, "b"\nc', "score": 50, "points": 0.1},
-        {"local_student_id": "1", "title": SECRET, "score": 70, "points": 0.2},
+        {"local_student_id": "1", "title": TITLE, "score": 70, "points": 0.2},
         {"local_student_id": "3", "title": None, "score": None, "date_taken": dt.date(2024, 5, 2)},
     ],
     "roster": [{"local_student_id": "1", "grade": 0}, {"local_student_id": "02", "grade": 8}],
@@ -119,8 +119,8 @@ def test_what_cannot_be_run_is_told_with_its_line(tmp_path, text, told):
 
 
 def test_the_value_of_a_wrong_word_is_not_told(tmp_path):
-    assert SECRET not in refused(tmp_path, f"SELECT 1\n'{SECRET}' 'x'")
-    assert SECRET not in refused(tmp_path, f'SELECT "{SECRET}" FROM results')
+    assert TITLE not in refused(tmp_path, f"SELECT 1\n'{TITLE}' 'x'")
+    assert TITLE not in refused(tmp_path, f'SELECT "{TITLE}" FROM results')
 
 
 @pytest.mark.parametrize("name", ["Own", "1st", "own-view", "\u00fcber", "a" * 61, "", "own view"])
@@ -203,7 +203,7 @@ def test_no_other_file_is_opened_even_past_the_first_look(tmp_path, tables, monk
     """The database itself is closed; reading the SQL beforehand only tells it in better words."""
     monkeypatch.setattr(sql_views, "_look_over", lambda *_: False)
     other = tmp_path / "other.csv"
-    other.write_text(f"name\n{SECRET}\n", encoding="utf-8")
+    other.write_text(f"name\n{TITLE}\n", encoding="utf-8")
     for reader in ("read_csv", "read_text", "read_blob"):
         assert "Cannot access file" in refused(tmp_path, f"SELECT * FROM {reader}('{other}')")
         with pytest.raises(InputFileError, match="Cannot access file"):
@@ -222,8 +222,8 @@ def test_no_setting_can_be_changed_and_nothing_loaded(tmp_path):
 
 def test_text_is_safe_in_the_csv_and_as_it_is_in_the_parquet(tmp_path, tables):
     (_, *records), twin = run(tmp_path, "SELECT title FROM results ORDER BY title", tables)
-    assert [row[0] for row in records] == ['\'=a, "b"\nc', SECRET, ""]
-    assert twin["title"].to_list() == ['=a, "b"\nc', SECRET, None]
+    assert [row[0] for row in records] == ['\'=a, "b"\nc', TITLE, ""]
+    assert twin["title"].to_list() == ['=a, "b"\nc', TITLE, None]
 
 
 def test_whole_numbers_stay_whole_and_what_is_no_number_is_null(tmp_path, tables):
@@ -281,7 +281,7 @@ def test_an_error_over_rows_tells_no_value(tmp_path, tables, text, told):
         run(tmp_path, text, tables)
     assert str(caught.value).startswith(f"{path}: it failed over the rows of this year: ")
     assert told in str(caught.value)
-    assert SECRET not in str(caught.value)
+    assert TITLE not in str(caught.value)
     assert caught.value.__suppress_context__
     assert not (tmp_path / "room").exists()
 

@@ -15,7 +15,12 @@ _HEADLINES = {
 }
 _OWN = "SqlView-"
 
-BUILT_BY = {"combined": "CombineResults", "group": "CombineGroup", "view": "ResultsView", "latest": "LatestResults"}
+BUILT_BY = {
+    "combined": "CombineResults",
+    "group": "CombineGroup",
+    "view": "ResultsView",
+    "latest": "LatestResults",
+}
 """The steps that build the large tables of a school year."""
 
 UNITED_BY = {"combined": "UniteResults", "group": "UniteGroup", "view": "UniteView"}

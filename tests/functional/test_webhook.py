@@ -12,7 +12,7 @@ from pipeline.years import SchoolYear
 from tests import canaries
 from tests.functional.conftest import Workplace
 from tests.functional.test_failures import wait_until
-from tests.functional.test_latest import latest
+from tests.functional.test_last_run import latest
 from tests.functional.test_reruns import asked
 from tests.receiver import SECRET, Receiver, receiving
 

@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run years status verify doctor refresh test test-airflow crash mutants audit image bench bench-short check format simulate dictionary lock clean
+.PHONY: help run years report status verify doctor refresh test test-airflow crash mutants audit image bench bench-short check format simulate dictionary lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ years: need-years $(VENV)/.run ## Publish several years and all together: make y
 
 status: need-year $(VENV)/.run ## Say what is done, missing, failed and published: make status YEAR=23-24
 	@$(BIN)/python -m pipeline status --year "$(YEAR)"
+
+report: need-year $(VENV)/.run ## Make the report of what is published anew: make report YEAR=23-24
+	@$(BIN)/python -m pipeline report --year "$(YEAR)"
 
 verify: need-year $(VENV)/.run ## Check every digest and count again, offline: make verify YEAR=23-24
 	@$(BIN)/python -m pipeline verify --year "$(YEAR)"

@@ -1,6 +1,6 @@
 """Illuminate assessment results as clean tables.
 
-    catalogue ──► score shards ──► combined tables ──► views ──► checks ──► publish
+    catalogue ──► score shards ──► combined tables ──► views ──► checks ──► publish ──► report
 
 `luigi --module pipeline RunAll --year 23-24` does all of it, and again only what is missing;
 `RunYears --years 22-23,23-24` does it for several years and puts them together.
@@ -18,8 +18,9 @@ from pipeline.tasks.building import (
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.messages import quiet_luigi
-from pipeline.tasks.publishing import CheckTables, Publish, RunAll
-from pipeline.tasks.record import finish
+from pipeline.tasks.publishing import CheckTables, Publish
+from pipeline.tasks.record import compose, finish
+from pipeline.tasks.reporting import Report, RunAll
 from pipeline.tasks.run import Run
 from pipeline.tasks.uniting import (
     PublishYears,
@@ -44,6 +45,7 @@ __all__ = [
     "PublishYears",
     "ReadInputs",
     "ReadPriorYears",
+    "Report",
     "ResultsView",
     "RunAll",
     "RunYears",
@@ -53,7 +55,7 @@ __all__ = [
     "UniteView",
 ]
 
-Run.at_end = finish
+Run.at_end, Run.compose = finish, compose
 quiet_luigi()
 apply_luigi_defaults()
 apply_environment()

@@ -1,4 +1,4 @@
-"""python -m pipeline run | status | verify | doctor | forget | dictionary | simulate."""
+"""python -m pipeline run | report | status | verify | doctor | forget | dictionary | simulate."""
 
 import argparse
 import datetime as dt
@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("arguments", nargs=argparse.REMAINDER, help="RunAll --year 23-24")
     sub.set_defaults(command=_run)
     for name, command, text in (
+        ("report", _report, "the report of what is published, with the newest run records"),
         ("status", _status, "what is done, missing, failed and published"),
         ("verify", _verify, "every digest and count again, offline"),
         ("forget", _forget, "remove a year's snapshot, so that the next run fetches it anew"),
@@ -72,6 +73,12 @@ def _status(options: argparse.Namespace) -> int:
     from pipeline.commands.status import status
 
     return status(_year(options), options.as_of)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from pipeline.commands.report import report
+
+    return report(_year(options))
 
 
 def _verify(options: argparse.Namespace) -> int:

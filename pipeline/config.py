@@ -21,6 +21,7 @@ from pipeline.illuminate.address import Address
 from pipeline.illuminate.limits import Limits
 from pipeline.layout import DEFAULT_RULES, AllYears, Folders, InputFiles, Snapshot
 from pipeline.memory import Memory
+from pipeline.report.disclosure import LEAST
 from pipeline.settings import IdsParameter, Settings
 from pipeline.years import SchoolYear
 
@@ -112,6 +113,19 @@ class checks(Settings):  # noqa: N801
     )
     roster_drop = luigi.FloatParameter(
         default=0.1, description="by how much that part may be less than last time"
+    )
+
+
+class report(Settings):  # noqa: N801
+    """The page about a school year."""
+
+    enabled = luigi.BoolParameter(
+        default=True,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        description="true or false: make the report at the end of a run",
+    )
+    smallest_group = luigi.IntParameter(
+        default=10, description="students in the smallest group that the report shows; 5 or more"
     )
 
 
@@ -282,6 +296,21 @@ def sample() -> float:
     return share
 
 
+def smallest_group() -> int:
+    """How many students the smallest group has that the report shows.
+
+    Raises:
+        SettingsError: it would give single students away.
+    """
+    students: int = _read(report).smallest_group
+    if students < LEAST:
+        raise SettingsError(
+            f"[report] smallest_group is {students}; it must be {LEAST} or more, because smaller "
+            "groups give single students away. Nothing was asked and nothing was changed."
+        )
+    return students
+
+
 def ids_to_include() -> list[str]:
     """The assessments to fetch that the catalogue lacks."""
     return list(_read(illuminate).include_ids)
@@ -309,7 +338,7 @@ def allowed_shrink() -> str:
 def describe(environ: Mapping[str, str] = os.environ) -> Iterator[tuple[str, str, object, str]]:
     """Every setting: its section, name, value, and where the value is from."""
     variables = {place: variable for variable, place in ENVIRONMENT.items()}
-    for section in (illuminate, paths, years, checks, build):
+    for section in (illuminate, paths, years, checks, build, report):
         for name, _ in section.get_params():
             place = (section.__name__, name)
             origin = "luigi.cfg" if get_config().has_option(*place) else "default"

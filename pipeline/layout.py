@@ -51,6 +51,11 @@ class Folders:
         return self.runs / "latest.json"
 
     @property
+    def reports(self) -> Path:
+        """One page per school year."""
+        return self.data / "reports"
+
+    @property
     def lock(self) -> Path:
         """Held by the run that works in this data folder."""
         return self.data / ".lock"
@@ -226,6 +231,11 @@ class Snapshot(Place):
         """The students of the roster and their grades, as they were read."""
         return self.work / "roster.csv"
 
+    @property
+    def report(self) -> Path:
+        """The page about the year."""
+        return self.folders.reports / f"{self.label}.html"
+
     def shards(self, endpoint: str) -> Path:
         """The folder of an endpoint's shards."""
         return self.work / "shards" / endpoint
@@ -237,4 +247,5 @@ class Snapshot(Place):
     @property
     def written(self) -> list[Path]:
         """Every folder that a run writes in."""
-        return [*super().written, *(self.shards(endpoint) for endpoint in ENDPOINTS)]
+        shards = (self.shards(endpoint) for endpoint in ENDPOINTS)
+        return [*super().written, self.report.parent, *shards]

@@ -8,6 +8,7 @@ from pipeline.layout import Place, Snapshot
 
 _HEADLINES = {
     "published": "published.",
+    "not reported": "published, but the report FAILED; the report before is unchanged.",
     "up to date": "everything is up to date; nothing was changed.",
     "failed": "FAILED; what was published before is unchanged.",
     "not finished": "not finished; what was published before is unchanged.",
@@ -38,8 +39,10 @@ def summary(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
         ]
     lines += [f"  {failure['step']}: {failure['reason']}" for failure in record["failures"]]
     lines += [f"  {name:<11} {text}" for name, text in _asked(record)]
-    if record["outcome"] in {"published", "up to date"}:
+    if record["outcome"] in {"published", "not reported", "up to date"}:
         lines += [f"  {name:<11} {text}" for name, text in _published(record, snapshot)]
+    if record.get("report"):
+        lines += [f"  {'report':<11} {record['report']}"]
     lines += [f"  {'record':<11} {path}", f"  {'time':<11} {record['seconds']:g} s"]
     return "\n".join(lines)
 

@@ -17,7 +17,14 @@ def test_the_data_dictionary_is_current() -> None:
 
 
 def test_every_setting_is_in_the_readme() -> None:
-    for section in (config.illuminate, config.paths, config.years, config.checks, config.build):
+    for section in (
+        config.illuminate,
+        config.paths,
+        config.years,
+        config.checks,
+        config.build,
+        config.report,
+    ):
         for name, _ in section.get_params():
             assert f"`{name}`" in README or f"[{section.__name__}] {name}" in README, name
 

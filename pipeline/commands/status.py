@@ -12,6 +12,7 @@ from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.publishing import Publish
+from pipeline.tasks.reporting import Report
 from pipeline.years import SchoolYear
 
 
@@ -23,7 +24,8 @@ def status(year: SchoolYear, as_of: dt.date) -> int:
     print(f"School year {year} as of {snapshot.window.end}{made_up}, in {snapshot.work}")
     for name, text in _lines(publish):
         print(f"  {name:<21} {text}")
-    return 0 if publish.up_to_date() else 1
+    last = publish.at(Report) if config.report().enabled else publish
+    return 0 if last.up_to_date() else 1
 
 
 def _lines(publish: Publish) -> Iterator[tuple[str, str]]:
@@ -34,6 +36,8 @@ def _lines(publish: Publish) -> Iterator[tuple[str, str]]:
     for task in record.tasks(publish)[2:]:
         yield task.name, _state(task)
     yield "Publish", _published(publish)
+    if config.report().enabled:
+        yield "Report", _state(publish.at(Report))
     yield "last run", _last_run(publish)
 
 

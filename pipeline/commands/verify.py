@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import files, shards
+from pipeline import config, files, shards
 from pipeline.errors import ShardError
 from pipeline.publish import Marker
 from pipeline.tables import ENDPOINTS
@@ -12,6 +12,7 @@ from pipeline.tasks import record
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.fetching import FetchScores
 from pipeline.tasks.publishing import CheckTables, Publish, run_checks
+from pipeline.tasks.reporting import Report
 from pipeline.years import SchoolYear
 
 _NAMED = 5
@@ -37,6 +38,8 @@ def _files(publish: Publish) -> Iterator[Finding]:
         yield _shards(publish.at(FetchScores, endpoint=endpoint))
     for task in record.tasks(publish):
         yield _step(task)
+    if config.report().enabled:
+        yield _step(publish.at(Report))
     yield _published(publish)
 
 

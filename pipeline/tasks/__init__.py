@@ -7,7 +7,7 @@ ReadInputs ─► FetchMetadata ─► FetchScores overall, standard, group
                    │           ResultsView ─► LatestResults ─► SqlView of each file
                    └──► CheckTables ◄┘
                             │
-                         Publish ─► RunAll
+                         Publish ─► Report ─► RunAll
 
 ReadPriorYears, RunAll of each year ─► UniteResults, UniteGroup, UniteView
                                                      │

@@ -298,22 +298,3 @@ def _add_up(*parts: Mapping[str, Entry]) -> dict[str, int]:
             if entry.rows:
                 rows[assessment_id] = rows.get(assessment_id, 0) + entry.rows
     return rows
-
-
-class RunAll(PipelineTask):
-    """Everything: from the API to published tables, for one school year."""
-
-    def complete(self) -> bool:
-        """Whether there is nothing to do, down to the published set."""
-        return self.at(Publish).complete()
-
-    def requires(self) -> list[PipelineTask]:
-        """The published set follows from all the rest."""
-        return [self.at(Publish)]
-
-    def output(self) -> PublishedTarget:  # type: ignore[override]
-        """The published set."""
-        return self.at(Publish).output()
-
-    def bring_up_to_date(self, run: Run) -> None:
-        """Nothing is left to do once everything is published."""

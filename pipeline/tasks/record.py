@@ -18,6 +18,7 @@ from pipeline.tasks.connection import source_name
 from pipeline.tasks.fetching import FetchMetadata
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.publishing import TABLE_STEPS, CheckTables, Publish, table_tasks
+from pipeline.tasks.reporting import Report
 from pipeline.tasks.telling import tell
 from pipeline.tasks.uniting import UNITING_STEPS, PublishYears, ReadPriorYears
 from pipeline.tasks.views import own_step
@@ -73,6 +74,7 @@ def notes(place: Place) -> dict[str, Receipt | Manifest]:
 def compose(run: "Run", place: Place) -> dict[str, Any]:
     """Everything that a run did to a set of tables."""
     marker = Marker.read(place.marker)
+    pages = [place.report] if isinstance(place, Snapshot) and config.report().enabled else []
     return {
         "run": run.id,
         "outcome": _outcome(run, place, marker),
@@ -92,6 +94,7 @@ def compose(run: "Run", place: Place) -> dict[str, Any]:
             for failure in _failures(run, place)
         ],
         "published_by": marker.run if marker else None,
+        "report": next((str(page) for page in pages if page.exists()), None),
     }
 
 
@@ -132,9 +135,11 @@ def _failures(run: "Run", place: Place) -> list["Failure"]:
 def _outcome(run: "Run", place: Place, marker: Marker | None) -> str:
     if run.stop.is_set():
         return "stopped"
-    if _failures(run, place):
-        return "failed"
-    if marker is not None and marker.run == run.id:
+    is_published = marker is not None and marker.run == run.id
+    failed = {failure.step for failure in _failures(run, place)}
+    if failed:
+        return "not reported" if is_published and failed <= {Report.__name__} else "failed"
+    if is_published:
         return "published"
     last = (Publish.__name__, PublishYears.__name__)
     done = any((step, place) in run.completed for step in last)

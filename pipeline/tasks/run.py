@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import luigi
 
@@ -60,6 +60,8 @@ class Run:
     _lock: Lock
     at_end: "Callable[[Run], None]"
     """What is done with a run when it ends; set once, where tasks and record are put together."""
+    compose: "Callable[[Run, Place], dict[str, Any]]"
+    """What a run did so far to a set of tables, as its record will say it; set likewise."""
 
     def __init__(self) -> None:
         self.id = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S.%f}Z-{os.getpid()}"
@@ -166,6 +168,7 @@ class Run:
         self.included_ids = config.ids_to_include()
         self.excluded_ids = config.ids_to_exclude()
         self.let_pass = config.allowed_shrink()
+        config.smallest_group()  # refused before anything is asked
         # Both are read once, when polars is imported.
         os.environ.setdefault(*_ALLOCATOR)
         if count := config.build().threads:

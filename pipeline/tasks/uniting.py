@@ -23,7 +23,8 @@ from pipeline.tasks.building import (
     ResultsView,
     proven,
 )
-from pipeline.tasks.publishing import Publish, PublishedTarget, PublishSet, RunAll
+from pipeline.tasks.publishing import Publish, PublishedTarget, PublishSet
+from pipeline.tasks.reporting import RunAll
 from pipeline.tasks.run import Run
 from pipeline.years import SchoolYear
 

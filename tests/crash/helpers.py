@@ -58,7 +58,7 @@ def make_place(folder: Path, roster: Path) -> Workplace:
 
 def command(*options: str) -> tuple[str, ...]:
     """The command of a run, for those who start it in a way of their own."""
-    quick = ("--illuminate-longest-wait", "0.01")
+    quick = ("--illuminate-longest-wait", "0.01", "--report-enabled", "false")
     return (str(LUIGI), "--module", "pipeline", "RunAll", "--year", str(YEAR), *quick, *options)
 
 

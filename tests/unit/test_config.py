@@ -21,7 +21,14 @@ from pipeline.settings import IdsParameter
 from pipeline.years import SchoolYear
 
 ROOT = Path(__file__).parents[2]
-SECTIONS = (config.illuminate, config.paths, config.years, config.checks, config.build)
+SECTIONS = (
+    config.illuminate,
+    config.paths,
+    config.years,
+    config.checks,
+    config.build,
+    config.report,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from pipeline.illuminate import wire
 from pipeline.tasks.run import Run
 
 _LOGGERS = ("", "pipeline", "luigi", "luigi-interface")
-_SETTINGS = ("illuminate", "paths", "years", "build", "snapshot")
+_SETTINGS = ("illuminate", "paths", "years", "build", "report", "snapshot")
 
 
 @dataclass(frozen=True)

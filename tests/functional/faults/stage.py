@@ -28,6 +28,7 @@ _QUICK = (
     *("--illuminate-threads", str(THREADS)),
     *("--illuminate-tries", "3"),
     *("--illuminate-longest-wait", "0.01"),
+    *("--report-enabled", "false"),
     *("--log-level", "DEBUG"),
 )
 _OF_STUDENTS = (".csv", ".parquet")

@@ -1,0 +1,176 @@
+"""The rows of a published view, counted: the only place of the report that sees students.
+
+A student counts once in each group, with the latest result there. Students who are not on the
+roster have no grade and stand in no group, and so do results without a curriculum. Where nobody has
+a grade, because there is no roster, all students are of one grade: ALL_GRADES.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+BANDS = (
+    "Level 1",
+    "Level 2",
+    "Level 3 and up, bar not met",
+    "Up to level 3, bar met",
+    "Level 4",
+    "Level 5 and up",
+)
+"""Performance bands in order. Band sets differ between assessments, so the bar divides them."""
+
+BANDS_BELOW = 3
+"""How many of them lie below the bar."""
+
+QUANTILES = (
+    Fraction(1, 10),
+    Fraction(1, 4),
+    Fraction(1, 2),
+    Fraction(3, 4),
+    Fraction(9, 10),
+)
+
+ALL_GRADES = 99
+"""What stands for the grade where there is no roster."""
+
+Group = tuple[int, str]
+"""Students of a grade with results in a curriculum."""
+
+_GROUP = ("grade", "curriculum")
+_STUDENT = "local_student_id"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How many of a group's students met the bar, and how many there are."""
+
+    met: int
+    students: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The latest results of a grade: of how many students, and their quantiles."""
+
+    students: int
+    at: tuple[float, ...]
+
+
+def bands(view: Path) -> dict[Group, list[int]]:
+    """The students of each group by the band of their latest overall result."""
+    import polars as pl
+
+    met, level = pl.col("mastered") == "t", pl.col("level")
+    below = pl.when(level <= BANDS_BELOW).then(level).otherwise(BANDS_BELOW) - 1
+    above = pl.when(level <= BANDS_BELOW).then(BANDS_BELOW).when(level == 4).then(4).otherwise(5)
+    counted = (
+        _latest(view, "overall", _GROUP, ["mastered", "performance_band_level"])
+        .with_columns(level=pl.col("performance_band_level").cast(pl.Int64, strict=False))
+        .filter(level >= 1, pl.col("mastered").is_in(["t", "f"]))
+        .group_by(*_GROUP, band=pl.when(met).then(above).otherwise(below))
+        .len()
+        .collect(engine="streaming")
+    )
+    found: dict[Group, list[int]] = defaultdict(lambda: [0] * len(BANDS))
+    for grade, curriculum, band, students in counted.iter_rows():
+        found[grade, curriculum][band] = students
+    return dict(sorted(found.items()))
+
+
+def standards(view: Path, groups: Collection[Group]) -> dict[tuple[int, str], Standing]:
+    """Who mastered each standard, by grade, among the results of these groups."""
+    import polars as pl
+
+    counted = (
+        _latest(view, "standard", ("grade", "standard_code"), ["mastered"], groups)
+        .filter(pl.col("mastered").is_in(["t", "f"]))
+        .group_by("grade", "standard_code")
+        .agg((pl.col("mastered") == "t").sum(), pl.len())
+        .collect(engine="streaming")
+    )
+    return {
+        (grade, code): Standing(met, students) for grade, code, met, students in counted.iter_rows()
+    }
+
+
+def scores(view: Path, groups: Collection[Group]) -> dict[int, Scores]:
+    """The quantiles of the latest overall scores in these groups, by grade."""
+    import polars as pl
+
+    score = pl.col("score")
+    counted = (
+        _latest(view, "overall", _GROUP, ["score"], groups)
+        .drop_nulls("score")
+        .group_by("grade")
+        .agg(
+            pl.col(_STUDENT).n_unique(),
+            *(score.quantile(float(q)).alias(f"{q}") for q in QUANTILES),
+        )
+        .collect()
+    )
+    return {
+        grade: Scores(students, tuple(at))
+        for grade, students, *at in counted.sort("grade").iter_rows()
+    }
+
+
+def tested(view: Path) -> dict[int, int]:
+    """How many students of each grade have any result."""
+    import polars as pl
+
+    students = pl.scan_parquet(view).select("grade", _STUDENT).drop_nulls().unique()
+    return dict(students.group_by("grade").len().collect(engine="streaming").iter_rows())
+
+
+def rostered(roster: Path) -> dict[int, int]:
+    """How many students of each grade are on the roster."""
+    import polars as pl
+
+    students = pl.scan_csv(roster, schema={_STUDENT: pl.String, "grade": pl.Int64})
+    return dict(students.group_by("grade").len().collect().iter_rows())
+
+
+def unmapped(table: Path) -> list[tuple[str, int]]:
+    """Titles without a curriculum or a unit, with their rows, most rows first."""
+    import polars as pl
+
+    titles = pl.scan_csv(table, schema_overrides={"title": pl.String, "rows": pl.Int64})
+    rows = titles.group_by("title").agg(pl.col("rows").sum()).collect()
+    return sorted(
+        ((title or "(no title)", count) for title, count in rows.iter_rows()),
+        key=lambda row: (-row[1], row[0]),
+    )
+
+
+def _latest(
+    view: Path,
+    kind: str,
+    group: tuple[str, ...],
+    columns: list[str],
+    groups: Collection[Group] | None = None,
+) -> "pl.LazyFrame":
+    """The latest result of each student in each group, of these groups' results if they are given.
+
+    Of two on the same day it is the one of the assessment with the later id.
+    """
+    import polars as pl
+
+    rows = pl.scan_parquet(view).filter(pl.col("response_type") == kind)
+    if rows.select(pl.col("grade").is_null().all()).collect().item():
+        rows = rows.with_columns(grade=pl.lit(ALL_GRADES, pl.Int64))
+    if groups is not None:
+        schema = {"grade": pl.Int64, "curriculum": pl.String}
+        wanted = pl.LazyFrame(list(groups), schema=schema, orient="row")
+        rows = rows.join(wanted, on=_GROUP, how="semi")
+    return (
+        rows.drop_nulls([*group, _STUDENT])
+        .sort("date_taken", "assessment_id", *columns)
+        .group_by(*group, _STUDENT)
+        .agg(pl.col(columns).last())
+    )

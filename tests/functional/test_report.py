@@ -1,0 +1,237 @@
+"""The report of a run: when it is made, what it says, and that it opens in a browser as meant."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.simulator import Server
+from tests.functional.conftest import LUIGI, REPOSITORY, YEAR, Workplace
+from tests.functional.test_reruns import newest_record
+
+SCREENSHOTS = REPOSITORY / "build"
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+QUIET = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+CHARTS = ("loads", "grades", "curricula", "cells", "standards", "years", "coverage", "spread")
+
+
+def page_of(place: Workplace) -> Path:
+    return next(place.data.rglob("reports/*.html"))
+
+
+def text_of(page: Path) -> str:
+    """What the page says, without its marks."""
+    return re.sub(r"<[^>]+>", " ", page.read_text(encoding="utf-8"))
+
+
+def run(place: Workplace, *options: str) -> str:
+    """A run as shipped, with its report; what it said."""
+    done = place.run("--report-enabled", "true", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """Two years of the demo district."""
+    folder = tmp_path_factory.mktemp("report")
+    place = Workplace(folder, {"LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg")})
+    for year in ("22-23", "23-24"):
+        command = (LUIGI, "--module", "pipeline", "RunAll", "--year", year)
+        done = place.finish(place.start(*command))
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert f"report      {Path('data/demo/reports/23-24.html')}" in done.stdout
+    return place
+
+
+def test_a_run_ends_with_a_report_that_is_made_once(place: Workplace) -> None:
+    run(place)
+    page = page_of(place)
+    before = page.stat()
+    assert stat.S_IMODE(before.st_mode) == 0o600
+    assert "nothing was changed" in run(place)
+    assert page.stat().st_mtime_ns == before.st_mtime_ns
+    run(place, "--report-smallest-group", "25")
+    assert "fewer than 25 students" in text_of(page)
+    page.unlink()
+    run(place)
+    assert "fewer than 10 students" in text_of(page)
+    assert not place.leftovers()
+
+
+def test_too_small_a_group_is_refused_before_anything_is_asked(
+    place: Workplace, server: Server
+) -> None:
+    done = place.run("--report-smallest-group", "4")
+    assert done.returncode == 30
+    assert "it must be 5 or more" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert server.log == []
+
+
+def test_no_report_is_made_where_none_is_wanted(place: Workplace) -> None:
+    done = place.run()
+    assert done.returncode == 0
+    assert not (place.data / "reports" / f"{YEAR}.html").exists()
+    assert "  report " not in done.stdout
+
+
+def test_the_report_is_made_anew_with_the_newest_records(place: Workplace) -> None:
+    assert place.look("report", "--year", YEAR).returncode == 1
+    run(place)
+    assert "The latest load is complete." in text_of(page_of(place))
+    for shard in place.shards("overall").glob("*.parquet"):
+        shard.unlink()
+    failed = place.run(ILLUMINATE_BASE_URL="http://127.0.0.1:1/live")
+    assert failed.returncode == 30
+    done = place.look("report", "--year", YEAR)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert str(page_of(place).relative_to(place.folder)) in done.stdout
+    assert "The latest load is not complete." in text_of(page_of(place))
+
+
+def test_a_report_that_cannot_be_written_takes_nothing_from_what_is_published(
+    place: Workplace, undisturbed: dict[str, bytes]
+) -> None:
+    (place.data / "reports").mkdir(parents=True)
+    (place.data / "reports" / f"{YEAR}.html").mkdir()
+    done = place.run("--report-enabled", "true")
+    assert done.returncode == 30
+    assert "published, but the report FAILED" in done.stdout
+    assert f"{YEAR}.html cannot be written" in done.stdout
+    assert json.loads(newest_record(place))["outcome"] == "not reported"
+    assert place.published() == undisturbed
+
+
+def test_the_page_says_what_it_is_about(demo: Workplace) -> None:
+    text = text_of(demo.data / "demo/reports/23-24.html")
+    assert "every student and every result on this page is made up" in text
+    assert "The latest load is complete." in text
+    assert "22-23" in text
+    for title in ("Who met the bar, by grade?", "Are we improving?", "Who is missing a result?"):
+        assert title in text
+
+
+def test_no_student_stands_on_the_page(demo: Workplace) -> None:
+    """Neither numbers of students nor their names, in text, marks or drawings."""
+    page = (demo.data / "demo/reports/23-24.html").read_text(encoding="utf-8")
+    table = next(demo.data.rglob("23-24/assessment_results_combined_historical.csv"))
+    import polars as pl
+
+    people = pl.read_csv(table, infer_schema=False).select("local_student_id", "last_name")
+    ids = set(people["local_student_id"].drop_nulls())
+    assert len(ids) > 1000
+    assert not ids & set(re.findall(r"[A-Za-z0-9]+", page))
+    names = {name for name in people["last_name"].drop_nulls() if len(name) > 5}
+    assert not names & set(re.findall(r"\w+", text_of(demo.data / "demo/reports/23-24.html")))
+
+
+def test_every_number_in_a_chart_stands_in_its_table(demo: Workplace) -> None:
+    """So that the attempts on the tables are attempts on all of the page."""
+    page = (demo.data / "demo/reports/23-24.html").read_text(encoding="utf-8")
+    axes = {"0", "20", "40", "60", "80", "100"}
+    for section in re.findall(
+        r'<section id="(?:grades|curricula|cells|coverage|spread)".*?</section>', page, re.S
+    ):
+        drawn, told = section.split("<details>")
+        labels = re.findall(r"<text[^>]*>([^<]+)</text>", drawn)
+        said = set(re.findall(r"[\d,]+", told))
+        numbers = {n for label in labels for n in re.findall(r"[\d,]*\d", label)} - axes
+        assert numbers
+        assert numbers <= said | set(re.findall(r"\d+", " ".join(re.findall("<th.*?</th>", told))))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    if not (BROWSER and DRIVER):
+        message = "Debian's chromium and chromium-driver are not installed: apt-get install them"
+        # .ci/run sets it, so that the check can never be left out there unnoticed.
+        if os.environ.get("BROWSER_REQUIRED"):
+            pytest.fail(message)
+        pytest.skip(message)
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in (*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+LOOK = """
+const wide = document.documentElement.clientWidth, out = [];
+for (const e of document.querySelectorAll('body *')) {
+  if (e.closest('.scroll') && !e.matches('.scroll')) continue;
+  const box = e.getBoundingClientRect();
+  if (box.width && (box.right > wide + 1 || box.left < -1)) out.push(e.tagName + '.' + e.className);
+}
+const charts = [...document.querySelectorAll('.chart')].map(chart => {
+  const svg = chart.querySelector('svg'), box = svg.getBoundingClientRect();
+  const marks = [...svg.querySelectorAll('.mark-rect path, .mark-symbol path, .mark-text text')];
+  return {name: chart.parentElement.id, width: box.width, height: box.height,
+          drawn: marks.filter(m => m.getBoundingClientRect().width > 0).length,
+          rows: chart.parentElement.querySelectorAll('tbody tr').length};
+});
+const root = document.documentElement;
+return {out, charts, overflow: root.scrollWidth - root.clientWidth,
+        scripts: document.scripts.length};
+"""
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+def test_in_a_browser_all_is_drawn_and_nothing_is_asked(
+    browser: Any, demo: Workplace, width: int
+) -> None:
+    page = demo.data / "demo/reports/23-24.html"
+    browser.get("about:blank")
+    for log in ("performance", "browser"):  # what Chromium's own first page asked for
+        browser.get_log(log)
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(page.as_uri())
+    seen = browser.execute_script(LOOK)
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    clip = {"x": 0, "y": 0, "width": width, "height": min(height, 12_000), "scale": 1}
+    shot = browser.execute_cdp_cmd(
+        "Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip}
+    )
+    SCREENSHOTS.mkdir(exist_ok=True)
+    (SCREENSHOTS / f"report-{width}.png").write_bytes(base64.b64decode(shot["data"]))
+    assert (seen["overflow"], seen["out"], seen["scripts"]) == (0, [], 0)
+    assert tuple(chart["name"] for chart in seen["charts"]) == CHARTS
+    for chart in seen["charts"]:
+        assert chart["width"] > 200, chart
+        assert chart["height"] > 60, chart
+        assert chart["drawn"] >= 2, chart
+        assert chart["rows"] >= 1, chart
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = {
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    }
+    asked = {url for url in asked if not url.startswith(("data:", "about:", "chrome:"))}
+    assert asked == {page.as_uri()}
+    # What the page's own policy blocked would be told here.
+    assert browser.get_log("browser") == []

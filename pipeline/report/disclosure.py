@@ -11,6 +11,7 @@ Four rules, and everything on the page follows them:
    is hidden itself where its parts leave too little doubt (`may_show_whole`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -70,7 +71,9 @@ class Rule:
         if exact > 100 - bound:
             return Share(f"over {100 - bound} %", 100 - bound / 2)
         value = int(exact / step + Fraction(1, 2)) * step
-        value = min(max(value, bound), 100 - bound)
+        # The values next to the bounds stand for a whole step, too, not for the half beside it.
+        lowest = math.ceil((bound + Fraction(step, 2)) / step) * step
+        value = min(max(value, lowest), 100 - lowest)
         return Share(f"{value} %", value)
 
     def shares(self, parts: Sequence[int]) -> list[Share]:

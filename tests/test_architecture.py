@@ -28,6 +28,7 @@ ROWS = (
     {"__init__"},
     {"tasks"},
     {"config", "demo"},
+    {"sections"},
     {"all_years", "result"},
     {
         "asking",
@@ -57,6 +58,7 @@ ROWS = (
 ONLY_IMPORTED_BY = {
     "simulator": {"__main__", "demo"},
     "config": {"__init__", "__main__", "tasks", "commands"},
+    "sections": {"config", "tasks", "commands"},
     "demo": {"__main__", "tasks", "commands"},
 }
 
@@ -82,7 +84,7 @@ ONLY_IMPORTS = {
 # Libraries, and the units that may import them.
 LIBRARIES = {
     "duckdb": {"sql_views"},
-    "luigi": {"commands.run", "tasks", "targets", "config", "settings"},
+    "luigi": {"commands.run", "tasks", "targets", "config", "sections", "settings"},
     "pandas": {"labels", "roster", "rules", "tasks"},
     "polars": {
         "all_years",

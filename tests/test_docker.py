@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import config
+from pipeline import sections
 from pipeline.illuminate.address import Address
 from pipeline.simulator import Credentials
 from tests import image
@@ -219,7 +219,7 @@ def test_the_only_credentials_are_made_up() -> None:
         "ILLUMINATE_CLIENT_ID": made_up.client_id,
         "ILLUMINATE_CLIENT_SECRET": made_up.client_secret,
     }
-    known = {*config.ENVIRONMENT, "LUIGI_CONFIG_PATH"}
+    known = {*sections.ENVIRONMENT, "LUIGI_CONFIG_PATH"}
     assert {name for name in variables if not SECRET.search(name)} <= known
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pipeline import config
+from pipeline import sections
 from pipeline.commands.dictionary import dictionary
 
 REPOSITORY = Path(__file__).parents[1]
@@ -17,20 +17,13 @@ def test_the_data_dictionary_is_current() -> None:
 
 
 def test_every_setting_is_in_the_readme() -> None:
-    for section in (
-        config.illuminate,
-        config.paths,
-        config.years,
-        config.checks,
-        config.build,
-        config.report,
-    ):
+    for section in sections.SECTIONS:
         for name, _ in section.get_params():
             assert f"`{name}`" in README or f"[{section.__name__}] {name}" in README, name
 
 
 def test_every_environment_variable_is_in_the_readme() -> None:
-    for variable in config.ENVIRONMENT:
+    for variable in sections.ENVIRONMENT:
         assert f"`{variable}`" in README, variable
 
 

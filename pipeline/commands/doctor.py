@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import config, prior, roster, rules, sql_views
+from pipeline import config, prior, roster, rules, sections, sql_views
 from pipeline.credentials import find_credentials
 from pipeline.demo import ensure_inputs
 from pipeline.errors import PipelineError, SettingsError
@@ -93,7 +93,7 @@ def _overrides() -> str:
 
 
 def _prior_years() -> str:
-    place = config.paths().prior_years
+    place = sections.paths().prior_years
     if not place:
         return "none are configured"
     return f"{place} has {len(prior.find(place)):,} files from before the pipeline"
@@ -104,7 +104,7 @@ def _webhook() -> str:
 
 
 def _sql_views() -> str:
-    folder = config.paths().sql_views
+    folder = sections.paths().sql_views
     if not folder:
         return "none are configured"
     views = config.sql_views()

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline import config
+from pipeline import config, sections
 from pipeline.publish import Marker
 from pipeline.tables import ENDPOINTS
 from pipeline.tasks import record
@@ -24,7 +24,7 @@ def status(year: SchoolYear, as_of: dt.date) -> int:
     print(f"School year {year} as of {snapshot.window.end}{made_up}, in {snapshot.work}")
     for name, text in _lines(publish):
         print(f"  {name:<21} {text}")
-    last = publish.at(Report) if config.report().enabled else publish
+    last = publish.at(Report) if sections.report().enabled else publish
     return 0 if last.up_to_date() else 1
 
 
@@ -36,7 +36,7 @@ def _lines(publish: Publish) -> Iterator[tuple[str, str]]:
     for task in record.tasks(publish)[2:]:
         yield task.name, _state(task)
     yield "Publish", _published(publish)
-    if config.report().enabled:
+    if sections.report().enabled:
         yield "Report", _state(publish.at(Report))
     yield "last run", _last_run(publish)
 

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import config, files, shards
+from pipeline import files, sections, shards
 from pipeline.errors import ShardError
 from pipeline.publish import Marker
 from pipeline.tables import ENDPOINTS
@@ -38,7 +38,7 @@ def _files(publish: Publish) -> Iterator[Finding]:
         yield _shards(publish.at(FetchScores, endpoint=endpoint))
     for task in record.tasks(publish):
         yield _step(task)
-    if config.report().enabled:
+    if sections.report().enabled:
         yield _step(publish.at(Report))
     yield _published(publish)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipeline import config
+from pipeline import config, sections
 from pipeline.guards import Counted, not_shrunk, parse_allowance
 from pipeline.publish import Marker
 from pipeline.tasks.base import PipelineTask
@@ -33,6 +33,6 @@ def nothing_lost(task: PipelineTask, table: str, now: Mapping[str, int]) -> Chec
         before.rows.get(table, {}) if before else {},
         now,
         left_out=config.ids_to_exclude(),
-        tolerance=config.checks().shrink_tolerance,
+        tolerance=sections.checks().shrink_tolerance,
         allowed=parse_allowance(Run.begin().let_pass).get(table, 0),
     )

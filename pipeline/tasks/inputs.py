@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import config, files
+from pipeline import config, files, sections
 from pipeline.errors import InputFileError
 from pipeline.layout import InputFiles
 from pipeline.tasks.base import PipelineTask
@@ -56,12 +56,12 @@ class ReadInputs(PipelineTask):
 
     def _sql(self) -> dict[str, str]:
         """Digests of the SQL as it is now; the folder, where it is not there."""
-        folder = config.paths().sql_views
+        folder = sections.paths().sql_views
         missing = {"sql views": "unreadable"} if folder and not Path(folder).is_dir() else {}
         return missing | {f"{name}.sql": content(path) for name, path in config.sql_views().items()}
 
     def _check_sql(self) -> None:
-        if folder := config.paths().sql_views:
+        if folder := sections.paths().sql_views:
             from pipeline import sql_views
 
             sql_views.check(Path(folder), config.sql_views().values())

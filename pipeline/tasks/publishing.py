@@ -6,7 +6,7 @@ from typing import Any
 
 import luigi
 
-from pipeline import checks, config, files
+from pipeline import checks, config, files, sections
 from pipeline.errors import CheckError
 from pipeline.guards import (
     CATALOGUE,
@@ -283,7 +283,7 @@ class Publish(PublishSet, PipelineTask):
         Raises:
             CheckError: a guard stops the run.
         """
-        chosen, before = config.checks(), published_before(self)
+        chosen, before = sections.checks(), published_before(self)
         found = [nothing_lost(self, table, now.rows[table]) for table in GUARDED]
         share = before.share if before else None
         found.append(roster_fits(now, share, floor=chosen.roster_floor, drop=chosen.roster_drop))

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import config, files, result
+from pipeline import config, files, result, sections
 from pipeline.errors import PipelineError, SettingsError, StorageError, UnforeseenError
 from pipeline.layout import Place, Snapshot
 from pipeline.publish import Marker
@@ -74,7 +74,7 @@ def notes(place: Place) -> dict[str, Receipt | Manifest]:
 def compose(run: "Run", place: Place) -> dict[str, Any]:
     """Everything that a run did to a set of tables."""
     marker = Marker.read(place.marker)
-    pages = [place.report] if isinstance(place, Snapshot) and config.report().enabled else []
+    pages = [place.report] if isinstance(place, Snapshot) and sections.report().enabled else []
     return {
         "run": run.id,
         "outcome": _outcome(run, place, marker),

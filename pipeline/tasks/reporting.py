@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import config, files
+from pipeline import config, files, sections
 from pipeline.publish import Marker
 from pipeline.tables import UNMAPPED, VIEW
 from pipeline.tasks.base import PipelineTask
@@ -131,7 +131,7 @@ class RunAll(PipelineTask):
 
     def requires(self) -> list[PipelineTask]:
         """The report follows from all the rest; where none is wanted, the published set does."""
-        return [self.at(Report if config.report().enabled else Publish)]
+        return [self.at(Report if sections.report().enabled else Publish)]
 
     def output(self) -> PublishedTarget:  # type: ignore[override]
         """The published set."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import luigi
 
-from pipeline import config, files
+from pipeline import config, files, sections
 from pipeline.demo import ensure_inputs
 from pipeline.errors import SettingsError, StoppedError, StorageError
 from pipeline.illuminate.counts import COUNTED
@@ -171,7 +171,7 @@ class Run:
         config.smallest_group()  # refused before anything is asked
         # Both are read once, when polars is imported.
         os.environ.setdefault(*_ALLOCATOR)
-        if count := config.build().threads:
+        if count := sections.build().threads:
             os.environ["POLARS_MAX_THREADS"] = str(count)
         self._take_signals()
         self._check_open_files()
@@ -183,7 +183,7 @@ class Run:
         self.is_demo = config.is_demo()
         folders = config.folders()
         lock = Lock(folders.lock)
-        if config.paths().group_readable:
+        if sections.paths().group_readable:
             files.let_group_read()
         for folder in (folders.runs, *lock.unfinished):
             files.sweep(folder)

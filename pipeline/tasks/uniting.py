@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import luigi
 
-from pipeline import config, files
+from pipeline import config, files, sections
 from pipeline.checks import years_conserved
 from pipeline.errors import CheckError, InputFileError, YearError
 from pipeline.layout import AllYears
@@ -106,7 +106,7 @@ class ReadPriorYears(YearsTask):
         """The files from before the pipeline, and the table that each holds."""
         from pipeline import prior
 
-        place = config.paths().prior_years
+        place = sections.paths().prior_years
         return prior.find(place) if place else {}
 
     def copy_of(self, number: int) -> Path:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from luigi.cmdline_parser import CmdlineParser
 from luigi.configuration import LuigiConfigParser, get_config
 
-from pipeline import config
+from pipeline import config, sections
 from pipeline.errors import SettingsError
 from pipeline.illuminate.limits import Limits
 from pipeline.layout import DEFAULT_RULES
@@ -21,14 +21,7 @@ from pipeline.settings import IdsParameter
 from pipeline.years import SchoolYear
 
 ROOT = Path(__file__).parents[2]
-SECTIONS = (
-    config.illuminate,
-    config.paths,
-    config.years,
-    config.checks,
-    config.build,
-    config.report,
-)
+SECTIONS = sections.SECTIONS
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +33,7 @@ def no_settings(monkeypatch):
 @pytest.fixture
 def environment(monkeypatch):
     """Set variables, and let them take effect as at the start of a run."""
-    for variable in config.ENVIRONMENT:
+    for variable in sections.ENVIRONMENT:
         monkeypatch.delenv(variable, raising=False)
 
     def apply(variables: dict[str, str]) -> None:
@@ -62,7 +55,7 @@ import sys
 import pipeline
 from luigi.cmdline_parser import CmdlineParser
 with CmdlineParser.global_instance(["RunAll", *sys.argv[1:]]):
-    print(pipeline.config.paths().data_dir)
+    print(pipeline.sections.paths().data_dir)
 """
 
 
@@ -78,7 +71,7 @@ with CmdlineParser.global_instance(["RunAll", *sys.argv[1:]]):
 def test_the_command_line_wins_over_environment_luigi_cfg_and_default(tmp_path, levels, winner):
     cfg = tmp_path / "settings.cfg"
     cfg.write_text("[paths]\ndata_dir=luigi.cfg\n" if "luigi.cfg" in levels else "")
-    environ = {n: v for n, v in os.environ.items() if n not in config.ENVIRONMENT}
+    environ = {n: v for n, v in os.environ.items() if n not in sections.ENVIRONMENT}
     environ |= {"LUIGI_CONFIG_PATH": str(cfg)}
     environ |= {"PIPELINE_DATA_DIR": "environment"} if "environment" in levels else {}
     arguments = ["--paths-data-dir", "command line"] if "command line" in levels else []
@@ -93,31 +86,31 @@ def test_the_command_line_wins_over_environment_luigi_cfg_and_default(tmp_path, 
     assert done.stdout.splitlines()[-1] == winner
 
 
-@pytest.mark.parametrize(("variable", "place"), config.ENVIRONMENT.items())
+@pytest.mark.parametrize(("variable", "place"), sections.ENVIRONMENT.items())
 def test_each_variable_stands_above_its_setting(variable, place, environment):
     section, name = place
     put(section, name, "from luigi.cfg")
     environment({variable: "from the environment"})
-    assert getattr(getattr(config, section)(), name) == "from the environment"
+    assert getattr(getattr(sections, section)(), name) == "from the environment"
 
 
-@pytest.mark.parametrize(("variable", "place"), config.ENVIRONMENT.items())
+@pytest.mark.parametrize(("variable", "place"), sections.ENVIRONMENT.items())
 def test_an_empty_variable_counts_as_not_set(variable, place, environment):
     section, name = place
     put(section, name, "from luigi.cfg")
     environment({variable: ""})
-    assert getattr(getattr(config, section)(), name) == "from luigi.cfg"
+    assert getattr(getattr(sections, section)(), name) == "from luigi.cfg"
 
 
 @pytest.mark.parametrize("value", ["/a%20b/100%", "%", "%%", "%(x)s", "/data/{year}/%Y", "a=b;#c"])
 def test_a_value_of_the_environment_is_taken_as_it_is(value, environment):
     environment({"SAVE_PATH": value})
-    assert config.paths().save_path == value
+    assert sections.paths().save_path == value
 
 
 def test_a_dollar_in_a_value_of_the_environment_is_taken_as_it_is(environment):
     environment({"SAVE_PATH": "/exports/${NOT_A_VARIABLE_OF_ANYONE}"})
-    assert config.paths().save_path == "/exports/${NOT_A_VARIABLE_OF_ANYONE}"
+    assert sections.paths().save_path == "/exports/${NOT_A_VARIABLE_OF_ANYONE}"
 
 
 # Our luigi.cfg.
@@ -266,9 +259,9 @@ def test_ids_can_be_written_down_and_read_again(ids):
 def test_a_setting_of_the_wrong_kind_is_told_by_name_and_meaning(section, name, value):
     put(section, name, value)
     with pytest.raises(SettingsError) as error:
-        getattr(config, section)()
+        getattr(sections, section)()
     assert f"[{section}] {name} cannot be read" in str(error.value)
-    assert dict(getattr(config, section).get_params())[name].description in str(error.value)
+    assert dict(getattr(sections, section).get_params())[name].description in str(error.value)
 
 
 def test_settings_can_be_given_on_any_command_line():
@@ -331,4 +324,4 @@ def test_the_demo_brings_its_own_input_files_where_none_are_configured(tmp_path)
 def test_no_secret_is_a_setting():
     names = {name for section in SECTIONS for name, _ in section.get_params()}
     assert not [n for n in names if any(word in n for word in ("secret", "client", "consumer"))]
-    assert issubclass(config.illuminate, luigi.Config)
+    assert issubclass(sections.illuminate, luigi.Config)

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import files, sections, shards
+from pipeline import files, shards
 from pipeline.errors import ShardError
 from pipeline.publish import Marker
 from pipeline.tables import ENDPOINTS
@@ -38,7 +38,7 @@ def _files(publish: Publish) -> Iterator[Finding]:
         yield _shards(publish.at(FetchScores, endpoint=endpoint))
     for task in record.tasks(publish):
         yield _step(task)
-    if sections.report().enabled:
+    if publish.at(Report).output().receipt:  # the tables are whole without it
         yield _step(publish.at(Report))
     yield _published(publish)
 

@@ -14,10 +14,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run years report status verify doctor refresh test test-airflow crash mutants audit image bench bench-short check format simulate dictionary lock clean
+.PHONY: help run years report status verify load copy s3 gs doctor refresh test test-airflow crash mutants audit image bench bench-short check format simulate dictionary lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: need-year $(VENV)/.run ## Fetch what is missing and publish the tables: make run YEAR=23-24
 	@$(BIN)/luigi --module pipeline RunAll --year "$(YEAR)" $(ARGS)
@@ -33,6 +33,18 @@ report: need-year $(VENV)/.run ## Make the report of what is published anew: mak
 
 verify: need-year $(VENV)/.run ## Check every digest and count again, offline: make verify YEAR=23-24
 	@$(BIN)/python -m pipeline verify --year "$(YEAR)"
+
+load: need-year $(VENV)/.run ## Put the published tables into a database: make load YEAR=23-24
+	@$(BIN)/python -m pipeline load --year "$(YEAR)"
+
+copy: need-year $(VENV)/.run ## Copy the published files to [paths] copy_to: make copy YEAR=23-24
+	@$(BIN)/python -m pipeline copy --year "$(YEAR)"
+
+s3: $(VENV)/.run ## Install what copies to s3:// need
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$@.txt
+
+gs: $(VENV)/.run ## Install what copies to gs:// need
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$@.txt
 
 refresh: need-year $(VENV)/.run ## Forget the snapshot and fetch anew: make refresh YEAR=23-24
 	@$(BIN)/python -m pipeline forget --year "$(YEAR)"
@@ -87,6 +99,8 @@ lock: ## Lock the dependencies anew (for maintainers; needs uv)
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -o requirements.txt
 	uv pip compile pyproject.toml --extra build --extra s3 --extra gs --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -c requirements.txt -o requirements-dev.txt
+	for extra in s3 gs; do uv pip compile pyproject.toml --extra build --extra $$extra --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -c requirements-dev.txt -o requirements-$$extra.txt || exit 1; done
 	uv pip compile --group audit --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -c requirements-dev.txt -o requirements-audit.txt
 	uv pip compile pyproject.toml --extra build --extra bench --universal --python-version 3.11 --generate-hashes \

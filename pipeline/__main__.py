@@ -1,4 +1,4 @@
-"""python -m pipeline run | report | status | verify | doctor | forget | dictionary | simulate."""
+"""python -m pipeline run | report | status | verify | load | copy | doctor | forget | ..."""
 
 import argparse
 import datetime as dt
@@ -43,6 +43,13 @@ def _parser() -> argparse.ArgumentParser:
             default=dt.date.today(),  # noqa: DTZ011  the school's own day
             help="default today",
         )
+        sub.set_defaults(command=command)
+    for name, command, text in (
+        ("load", _load, "put the published tables of a year into the database"),
+        ("copy", _copy, "copy the published files of a year to [paths] copy_to"),
+    ):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--year", default="", help="school year, like 23-24; default the current")
         sub.set_defaults(command=command)
     text = "settings, credentials, input files and disk, one line each"
     commands.add_parser("doctor", help=text, description=text).set_defaults(command=_doctor)
@@ -91,6 +98,18 @@ def _forget(options: argparse.Namespace) -> int:
     from pipeline.commands.forget import forget
 
     return forget(_year(options), options.as_of)
+
+
+def _load(options: argparse.Namespace) -> int:
+    from pipeline.commands.load import load
+
+    return load(_year(options))
+
+
+def _copy(options: argparse.Namespace) -> int:
+    from pipeline.commands.copy import copy
+
+    return copy(_year(options))
 
 
 def _doctor(_: argparse.Namespace) -> int:

@@ -14,6 +14,8 @@ PipelineError            one plain sentence: what, where, what was kept, what to
 ├── StorageError         a file cannot be written: names it, and what to do
 ├── ShardError           a shard on disk that is damaged or not what its name says
 ├── CheckError           a check before publishing found a difference
+├── LoadError            a database cannot take a year; it is as it was
+├── CopyError            published files could not be copied; the old copy stands
 ├── WebhookError         the webhook was not told how a run ended
 └── StoppedError         the run was asked to stop
 
@@ -83,6 +85,14 @@ class ShardError(PipelineError):
 
 class CheckError(PipelineError):
     """A check before publishing found a difference."""
+
+
+class LoadError(PipelineError):
+    """A database cannot take a year; it is as it was."""
+
+
+class CopyError(PipelineError):
+    """Published files could not be copied; the copy that readers see is as it was."""
 
 
 class WebhookError(PipelineError):

@@ -99,6 +99,19 @@ def close_to_others(handle: int) -> None:
 
 
 @contextlib.contextmanager
+def closed_to_others() -> Iterator[None]:
+    """Give what a library writes in a block the rights that all our files have.
+
+    The mask is that of the whole process.
+    """
+    before = os.umask(0o777 & ~_modes.folder)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
 def storing(path: Path) -> Iterator[None]:
     """Turn an error of the operating system, met while writing `path`, into a plain sentence.
 

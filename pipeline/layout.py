@@ -61,6 +61,11 @@ class Folders:
         return self.data / ".lock"
 
     @property
+    def database(self) -> Path:
+        """The DuckDB file that is loaded where no other database is named."""
+        return self.data / "illuminate.duckdb"
+
+    @property
     def inputs(self) -> Path:
         """The demo district's roster, rules and overrides."""
         return self.data / "inputs"

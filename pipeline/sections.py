@@ -15,6 +15,7 @@ ENVIRONMENT = {
     "SAVE_PATH": ("paths", "save_path"),
     "VIEW_PATH": ("paths", "view_path"),
     "STUDENT_ROSTERS": ("paths", "rosters"),
+    "PIPELINE_COPY_TO": ("paths", "copy_to"),
     "TITLE_RULES": ("paths", "title_rules"),
     "MANUAL_CHANGES": ("paths", "manual_changes"),
     "SQL_VIEWS": ("paths", "sql_views"),
@@ -74,6 +75,9 @@ class paths(Settings):  # noqa: N801
     )
     sql_views = luigi.Parameter(
         default="", description="folder of SQL files that make views of your own; empty: none"
+    )
+    copy_to = luigi.Parameter(
+        default="", description="where make copy puts the published files: s3://bucket/folder"
     )
     group_readable = luigi.BoolParameter(
         default=False, description="let the group of the owner read what is written"

@@ -17,9 +17,11 @@ PACKAGE = Path(__file__).parents[1] / "pipeline"
 ROWS = (
     {"__main__"},
     {
+        "commands.copy",
         "commands.dictionary",
         "commands.doctor",
         "commands.forget",
+        "commands.load",
         "commands.report",
         "commands.run",
         "commands.status",
@@ -29,7 +31,7 @@ ROWS = (
     {"tasks"},
     {"config", "demo"},
     {"sections"},
-    {"all_years", "result"},
+    {"all_years", "copying", "databases", "result"},
     {
         "asking",
         "attempts",
@@ -91,6 +93,7 @@ LIBRARIES = {
         "attempts",
         "build",
         "checks",
+        "databases",
         "illuminate",
         "report",
         "shards",
@@ -104,6 +107,9 @@ LIBRARIES = {
     "authlib": {"illuminate", "simulator"},
     "tornado": {"simulator"},
     "rich": {"progress"},
+    "duckdb": {"databases"},
+    "psycopg": {"databases"},
+    "fsspec": {"copying"},
 }
 
 LONGEST_FUNCTION = 45

@@ -29,8 +29,8 @@ def test_every_environment_variable_is_in_the_readme() -> None:
 
 def test_every_make_target_of_the_readme_exists() -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z]+)(?: YEAR|`|  )", README))
+    targets = set(re.findall(r"^([a-z0-9]+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z0-9]+)(?: YEAR|`|  )", README))
     assert named
     assert named <= targets
 

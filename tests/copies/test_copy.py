@@ -1,0 +1,272 @@
+"""A copy at a real S3 server is one whole published set at every moment, whatever breaks."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+from pipeline import copying
+from pipeline.errors import SettingsError
+from pipeline.publish import Marker
+from pipeline.tables import COMBINED, TABLES
+from tests import published
+
+BUCKET = "districts-bucket"
+SECRET = "invented-s3-secret"
+FILES = sum(2 if table.is_large else 1 for table in TABLES)
+
+
+class Store:
+    """A moto server on a loopback port, with a look at every request before it is answered."""
+
+    def __init__(self) -> None:
+        self.before: Callable[[str], int | None] = lambda _: None
+        self.writes: list[str] = []
+        app = DomainDispatcherApplication(create_backend_app)
+
+        def watched(environ: Any, start_response: Any) -> Any:
+            method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+            if environ.get("HTTP_X_READER"):
+                return app(environ, start_response)
+            if method in {"PUT", "POST", "DELETE"}:
+                self.writes.append(f"{method} {path}")
+            status = self.before(f"{method} {path}")
+            if status is None:
+                return app(environ, start_response)
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start_response(f"{status} Refused", [("Content-Length", "0")])
+            return [b""]
+
+        self._server = make_server("127.0.0.1", 0, watched, threaded=True)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.port}"
+        self.client = boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            aws_access_key_id="invented",
+            aws_secret_access_key=SECRET,
+            region_name="us-east-1",
+            config=Config(retries={"max_attempts": 0}),
+        )
+
+        def mark(request: Any, **_: Any) -> None:
+            request.headers["X-Reader"] = "1"
+
+        self.client.meta.events.register("before-send.s3", mark)
+        self.client.create_bucket(Bucket=BUCKET)
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+
+    def close(self) -> None:
+        for key in self.names():
+            self.client.delete_object(Bucket=BUCKET, Key=key)
+        self.client.delete_bucket(Bucket=BUCKET)
+        self.client.close()
+        self.stop()
+
+    def names(self) -> list[str]:
+        found = self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        return [one["Key"] for one in found]
+
+    def read(self, key: str) -> bytes:
+        return bytes(self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+
+    def build(self) -> str | None:
+        """What a reader finds: the build that the marker names, of which every byte is there."""
+        if "copies/23-24/published.json" not in self.names():
+            return None
+        marker = json.loads(self.read("copies/23-24/published.json"))
+        assert len(marker["files"]) == FILES
+        for name, (digest, size, _) in marker["files"].items():
+            content = self.read(f"copies/23-24/{name}")
+            assert (hashlib.sha256(content).hexdigest(), len(content)) == (digest, size)
+        return str(marker["build"])
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    store = Store()
+    yield store
+    store.before = lambda _: None
+    if store._thread.is_alive():
+        store.close()
+
+
+def run(
+    data: Path, store: Store, url: str = f"s3://{BUCKET}/copies"
+) -> "subprocess.CompletedProcess[str]":
+    environment = published.SETTINGS | {
+        "PIPELINE_DATA_DIR": str(data),
+        "PIPELINE_COPY_TO": url,
+        "AWS_ENDPOINT_URL": store.url,
+        "AWS_ACCESS_KEY_ID": "invented",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",
+        "HOME": str(data),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "copy", "--year", "23-24"],
+        cwd=data,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert SECRET not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_copy_is_the_published_set(store: Store, tmp_path: Path) -> None:
+    place = published.make(tmp_path, "b1", 3)
+    done = run(tmp_path, store)
+    assert done.returncode == 0, done.stderr
+    assert f"{FILES} files sent, 0 were there already" in done.stdout
+    assert store.build() == "b1"
+    own = Marker.read(place.marker)
+    assert own
+    there = json.loads(store.read("copies/23-24/published.json"))["files"]
+    assert sorted(one[0] for one in there.values()) == sorted(p.sha256 for p in own.files.values())
+
+
+def test_a_copy_that_is_there_is_not_sent_again(store: Store, tmp_path: Path) -> None:
+    published.make(tmp_path, "b1", 3)
+    run(tmp_path, store)
+    store.writes.clear()
+    done = run(tmp_path, store)
+    assert f"0 files sent, {FILES} were there already" in done.stdout
+    assert store.writes == []
+
+
+def test_a_reader_never_sees_half(store: Store, tmp_path: Path) -> None:
+    """At every single request the marker's set is whole: the old one, and then the new."""
+    published.make(tmp_path, "b1", 3)
+    run(tmp_path, store)
+    published.make(tmp_path, "b2", 4)
+    seen = []
+    store.before = lambda _: seen.append(store.build())
+    done = run(tmp_path, store)
+    assert done.returncode == 0, done.stderr
+    assert len(seen) > FILES
+    assert seen == sorted(seen)
+    assert set(seen) == {"b1", "b2"}
+
+
+def test_the_set_before_stays_for_one_copy_more(store: Store, tmp_path: Path) -> None:
+    folders = []
+    for build in ("b1", "b2", "b3"):
+        published.make(tmp_path, build, 1 + int(build[1]))
+        assert run(tmp_path, store).returncode == 0
+        folders.append({key.split("/")[2] for key in store.names()} - {"published.json"})
+    assert len(folders[1]) == len(folders[2]) == 2
+    assert folders[0] <= folders[1]
+    assert not folders[0] & folders[2]
+    assert store.build() == "b3"
+
+
+@pytest.mark.parametrize("status", [403, 400])
+def test_an_upload_that_fails_leaves_the_old_and_is_resumed(
+    store: Store, tmp_path: Path, status: int
+) -> None:
+    published.make(tmp_path, "b1", 3)
+    run(tmp_path, store)
+    place = published.make(tmp_path, "b2", 4)
+    own = Marker.read(place.marker)
+    assert own
+    broken = list(own.files)[3].rpartition("/")[2]
+    store.before = lambda asked: (
+        status if asked.startswith("PUT") and asked.endswith(broken) else None
+    )
+    done = run(tmp_path, store)
+    assert done.returncode == 1
+    assert broken in done.stderr
+    assert "could not be copied" in done.stderr
+    assert store.build() == "b1"
+    store.before = lambda _: None
+    assert f"{FILES - 3} files sent, 3 were there already" in run(tmp_path, store).stdout
+    assert store.build() == "b2"
+
+
+def test_a_server_that_is_gone(store: Store, tmp_path: Path) -> None:
+    published.make(tmp_path, "b1", 3)
+    store.close()
+    done = run(tmp_path, store)
+    assert done.returncode == 1
+    assert "the marker 23-24/published.json could not be copied" in done.stderr
+
+
+def test_an_object_of_another_size_is_sent_again(store: Store, tmp_path: Path) -> None:
+    published.make(tmp_path, "b1", 3)
+    store.before = lambda asked: (
+        403 if asked.startswith("PUT") and asked.endswith("published.json") else None
+    )
+    run(tmp_path, store)
+    store.before = lambda _: None
+    key = next(key for key in store.names() if key.endswith(".parquet"))
+    store.client.put_object(Bucket=BUCKET, Key=key, Body=b"half")
+    store.client.delete_object(Bucket=BUCKET, Key="copies/23-24/published.json")
+    assert run(tmp_path, store).returncode == 0
+    assert store.build() == "b1"
+
+
+def test_a_folder_will_do(tmp_path: Path, store: Store) -> None:
+    published.make(tmp_path / "d", "b1", 3)
+    done = run(tmp_path / "d", store, str(tmp_path / "copies"))
+    assert done.returncode == 0, done.stderr
+    place = tmp_path / "copies" / "23-24" / "published.json"
+    marker = Marker.read(place)
+    assert marker
+    assert marker.fits(place.parent)
+    assert [path.name for path in place.parent.glob(".*")] == []
+
+
+def test_a_changed_file_is_not_copied(store: Store, tmp_path: Path) -> None:
+    place = published.make(tmp_path, "b1", 3)
+    place.published(COMBINED)[0].write_text("another")
+    done = run(tmp_path, store)
+    assert done.returncode == 1
+    assert "are not those that it names" in done.stderr
+    assert store.names() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        (f"s3://key:{SECRET}@bucket/x", "credentials belong into the environment"),
+        ("nonsense://x", "must be like s3://bucket/folder"),
+        ("", "No place for copies is configured"),
+    ],
+)
+def test_places_that_are_none(store: Store, tmp_path: Path, url: str, words: str) -> None:
+    published.make(tmp_path, "b1", 1)
+    done = run(tmp_path, store, url)
+    assert done.returncode == 1
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize(("scheme", "module"), [("s3", "s3fs"), ("gs", "gcsfs")])
+def test_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch, scheme: str, module: str) -> None:
+    import fsspec
+
+    assert fsspec.__version__
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)
+    with pytest.raises(SettingsError, match=f"type make {scheme}, then"):
+        copying.Store(f"{scheme}://bucket/x")

@@ -1,0 +1,56 @@
+"""Small published sets of invented students, as a run leaves them."""
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.layout import Folders, Snapshot
+from pipeline.publish import publish
+from pipeline.tables import CATALOGUE, TABLES, Table
+from tests.helpers import WINDOW, YEAR
+
+TYPES = {"text": pl.String, "integer": pl.Int64, "number": pl.Float64, "date": pl.Date}
+VALUES = {"text": 'a "b",\nc', "integer": 7, "number": 0.1, "date": dt.date(2024, 2, 29)}
+
+
+def snapshot(data: Path) -> Snapshot:
+    folders = Folders(data, str(data / "illuminate"), str(data / "views"))
+    return Snapshot(folders, YEAR, WINDOW, "_historical")
+
+
+def frame(table: Table, rows: int, extra: dict[str, str | None]) -> pl.DataFrame:
+    """Rows with every kind of value, nulls in each second row, and empty texts."""
+    columns: dict[str, pl.Series] = {}
+    for column in table.columns:
+        value = str(YEAR) if column.name == "year" else VALUES[column.kind]
+        kept = [value if column.name == "year" or n % 2 else None for n in range(rows)]
+        columns[column.name] = pl.Series(column.name, kept, dtype=TYPES[column.kind])
+    if table is not CATALOGUE:
+        columns |= {name: pl.Series(name, [text] * rows, pl.String) for name, text in extra.items()}
+    return pl.DataFrame(columns)
+
+
+def make(
+    data: Path, build: str, rows: int, *, made_up: bool = False, **extra: str | None
+) -> Snapshot:
+    """Publish a set in which each table has so many rows; large tables get extra columns."""
+    place = snapshot(data)
+    built = {}
+    for table in TABLES:
+        made = frame(table, rows, extra if table.is_open else {})
+        for file, target in zip(place.built(table), place.published(table), strict=True):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.unlink(missing_ok=True)
+            made.write_csv(file) if file.suffix == ".csv" else made.write_parquet(file)
+            built[file] = target
+    about = {"year": "23-24", "as_of": "2024-06-30", "source": "a test", "is_made_up": made_up}
+    publish(built, place.marker, build=build, run="run-1", about=about)
+    return place
+
+
+SETTINGS = {
+    "LUIGI_CONFIG_PATH": str(Path(__file__).parents[1] / "luigi.cfg"),
+    "ILLUMINATE_BASE_URL": "https://district.example/live",
+}
+"""What makes a command look at sets of `make`, in a data folder named by PIPELINE_DATA_DIR."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -48,6 +49,7 @@ class Store:
             return [b""]
 
         self._server = make_server("127.0.0.1", 0, watched, threaded=True)
+        self._server.daemon_threads = False  # so that closing waits for every connection
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.port}"
@@ -84,7 +86,8 @@ class Store:
         return [one["Key"] for one in found]
 
     def read(self, key: str) -> bytes:
-        return bytes(self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+        with self.client.get_object(Bucket=BUCKET, Key=key)["Body"] as body:
+            return bytes(body.read())
 
     def build(self) -> str | None:
         """What a reader finds: the build that the marker names, of which every byte is there."""
@@ -110,16 +113,21 @@ def store() -> Iterator[Store]:
 def run(
     data: Path, store: Store, url: str = f"s3://{BUCKET}/copies"
 ) -> "subprocess.CompletedProcess[str]":
-    environment = published.SETTINGS | {
-        "PIPELINE_DATA_DIR": str(data),
-        "PIPELINE_COPY_TO": url,
-        "AWS_ENDPOINT_URL": store.url,
-        "AWS_ACCESS_KEY_ID": "invented",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_MAX_ATTEMPTS": "1",
-        "HOME": str(data),
-    }
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    environment = (
+        kept
+        | published.SETTINGS
+        | {
+            "PIPELINE_DATA_DIR": str(data),
+            "PIPELINE_COPY_TO": url,
+            "AWS_ENDPOINT_URL": store.url,
+            "AWS_ACCESS_KEY_ID": "invented",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_MAX_ATTEMPTS": "1",
+            "HOME": str(data),
+        }
+    )
     done = subprocess.run(
         [sys.executable, "-m", "pipeline", "copy", "--year", "23-24"],
         cwd=data,

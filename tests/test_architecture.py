@@ -85,7 +85,6 @@ ONLY_IMPORTS = {
 
 # Libraries, and the units that may import them.
 LIBRARIES = {
-    "duckdb": {"sql_views"},
     "luigi": {"commands.run", "tasks", "targets", "config", "sections", "settings"},
     "pandas": {"labels", "roster", "rules", "tasks"},
     "polars": {
@@ -107,7 +106,7 @@ LIBRARIES = {
     "authlib": {"illuminate", "simulator"},
     "tornado": {"simulator"},
     "rich": {"progress"},
-    "duckdb": {"databases"},
+    "duckdb": {"databases", "sql_views"},
     "psycopg": {"databases"},
     "fsspec": {"copying"},
 }

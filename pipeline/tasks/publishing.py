@@ -241,6 +241,10 @@ class PublishSet(FileTask):
 class Publish(PublishSet, PipelineTask):
     """Makes all tables of a school year visible together."""
 
+    # Before any report, so that each report finds all the years before its own. Luigi gives what a
+    # step requires its priority, so that a lower one of the report would be lost.
+    priority = 5
+
     def steps(self) -> list[PipelineTask]:
         """Every table's."""
         return table_tasks(self)

@@ -25,9 +25,6 @@ _RECORDS = 14
 class Report(PipelineTask):
     """One page of charts and tables about the published tables; counts only."""
 
-    # After what all years need of a year, so that each page has all the years before it.
-    priority = -10
-
     def requires(self) -> list[PipelineTask]:
         """The published set."""
         return [self.at(Publish)]

@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).parents[1]
 TOOLS = Path(sys.executable).parent
 RUNTIME = REPOSITORY / ".venv" / "bin" / "python"
 LOCK = REPOSITORY / "requirements.txt"
-OTHERS = ("dev", "audit", "bench", "dlt")
+OTHERS = ("dev", "s3", "gs", "audit", "bench", "dlt")
 LOCKS = (LOCK, *(REPOSITORY / f"requirements-{name}.txt" for name in OTHERS))
 # Its versions contradict those of the others, so that it is asked for by itself.
 APART = (REPOSITORY / "requirements-airflow.txt",)

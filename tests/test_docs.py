@@ -53,7 +53,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 def test_locks_have_hashes_and_no_address() -> None:
     locks = sorted(REPOSITORY.glob("requirements*.txt"))
-    assert len(locks) == 6
+    assert len(locks) == 8
     for lock in locks:
         text = lock.read_text(encoding="utf-8")
         assert "--hash=sha256:" in text

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from pipeline import config, copying
+from pipeline import config, copying, sections
 from pipeline.errors import SettingsError
 from pipeline.years import SchoolYear
 
@@ -13,7 +13,7 @@ def copy(year: SchoolYear) -> int:
     Raises:
         SettingsError: no place is configured.
     """
-    url = config.paths().copy_to
+    url = sections.paths().copy_to
     if not url:
         raise SettingsError(
             "No place for copies is configured: set PIPELINE_COPY_TO or [paths] copy_to to "

@@ -84,7 +84,7 @@ class Place:
 
     def record(self) -> dict[str, Any]:
         """What the pipeline wrote down of its last run."""
-        newest = max((self.data / "runs").glob("*.json"), key=lambda path: path.stat().st_mtime)
+        newest = max((self.data / "runs").glob("*-*.json"), key=lambda path: path.stat().st_mtime)
         record: dict[str, Any] = json.loads(newest.read_text(encoding="utf-8"))
         return record
 

@@ -10,14 +10,21 @@ from pipeline.summary import BUILT_BY, UNITED_BY
 GOOD = ("up to date", "published")
 """Outcomes after which all that was asked for is published."""
 
+_NEW = ("published", "not reported")
+"""Outcomes after which something is published that was not before."""
+
 _MEANINGS = {
     "up to date": "All that was asked for was published before; nothing was changed.",
     "published": "All that was asked for is published, at least a part of it anew.",
     "not finished": "Not all that was asked for is published; nothing failed.",
+    "not reported": "All tables are published, but a report failed and is as it was before.",
     "failed": "Something failed; what this run did not publish is as it was before.",
     "stopped": "It was asked to stop; finished shards are kept, the next run goes on.",
 }
 """What outcomes mean, from the best to the worst: the worst of all tables is that of the run."""
+
+REPORT = "Report"
+"""The step whose failure leaves all tables published."""
 
 _LONGEST_TEXT = 3000
 _ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -56,14 +63,15 @@ def compose(
     failures = [trouble._asdict() for trouble in troubles]
     tables = [_tables(record, path) for record, path in records]
     outcomes = [table["outcome"] for table in tables]
-    outcomes += ["failed"] * bool(failures) + ["stopped"] * about.was_stopped
+    outcomes += [_outcome(failure["step"]) for failure in failures]
+    outcomes += ["stopped"] * about.was_stopped
     outcome = max(outcomes, key=list(_MEANINGS).index, default="not finished")
     return {
         "run": about.run,
         "outcome": outcome,
         "succeeded": outcome in GOOD,
         "meaning": _MEANINGS[outcome],
-        "published": [table["label"] for table in tables if table["outcome"] == "published"],
+        "published": [table["label"] for table in tables if table["outcome"] in _NEW],
         "source": about.source,
         "is_made_up": about.is_made_up,
         "finished_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -71,6 +79,10 @@ def compose(
         "tables": tables,
         "failures": failures,
     }
+
+
+def _outcome(step: str) -> str:
+    return "not reported" if step == REPORT else "failed"
 
 
 def _tables(record: dict[str, Any], path: Path | None) -> dict[str, Any]:
@@ -85,7 +97,7 @@ def _tables(record: dict[str, Any], path: Path | None) -> dict[str, Any]:
         "shards_fetched": sum(facts.get("fetched", 0) for facts in now),
         "shards_failed": sum(facts.get("failed", 0) for facts in now),
     }
-    if record["outcome"] in GOOD:  # else the receipts may be those of another run
+    if record["outcome"] in {*GOOD, *_NEW}:  # else the receipts may be those of another run
         built_by = UNITED_BY if "years" in record else BUILT_BY
         found["rows"] = {name: steps[step]["rows"] for name, step in built_by.items()}
         found["checks_passed"] = sum(len(facts.get("checks", ())) for facts in steps.values())

@@ -23,7 +23,7 @@ import atexit, json, sys
 from collections import Counter
 from pathlib import Path
 import pipeline
-from pipeline import config, files
+from pipeline import files, sections
 from luigi.cmdline import luigi_run
 from luigi.task_register import Register
 
@@ -35,7 +35,7 @@ def reading(path):
     return sha256(path)
 
 def calling(section, *args, **named):
-    if section.__module__ == config.__name__:
+    if section.__module__ == sections.__name__:
         settings[section.__name__] += 1
     return call(section, *args, **named)
 

@@ -39,7 +39,7 @@ def test_every_run_is_told_once(place: Workplace, receiver: Receiver) -> None:
         assert payload["outcome"] == outcome
         assert f"School year 23-24 as of 2024-06-30: {outcome}. " in text
         assert f"{payload['tables'][0]['rows']['view']:,} rows view" in text
-        assert "12 checks passed" in text
+        assert "15 checks passed" in text
 
 
 def test_a_failure_is_told(place: Workplace, server: Server, receiver: Receiver) -> None:

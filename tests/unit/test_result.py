@@ -23,6 +23,7 @@ def record(outcome: str = "published", year: str = "23-24", **facts: Any) -> dic
             "CombineResults": {"by_this_run": True, "rows": 1234},
             "CombineGroup": {"by_this_run": True, "rows": 5},
             "ResultsView": {"by_this_run": True, "rows": 1234},
+            "LatestResults": {"by_this_run": True, "rows": 999},
             "CheckTables": {"by_this_run": True, "checks": [{"ok": True}] * 3},
         }
         | facts,
@@ -41,7 +42,7 @@ def test_what_was_published_and_counted() -> None:
         ["23-24"],
     )
     (table,) = result["tables"]
-    assert table["rows"] == {"combined": 1234, "group": 5, "view": 1234}
+    assert table["rows"] == {"combined": 1234, "group": 5, "view": 1234, "latest": 999}
     assert table["checks_passed"] == 3
     assert (table["requests"], table["retries"], table["shards_fetched"]) == (9, 2, 7)
     assert table["record"] == PATH.name
@@ -65,6 +66,14 @@ def test_the_worst_outcome_is_that_of_the_run(
     assert result["outcome"] == of_all
     assert result["succeeded"] is (of_all in {"up to date", "published"})
     assert result["published"] == published
+
+
+def test_a_report_that_failed_leaves_the_tables_published() -> None:
+    trouble = Trouble("23-24", "Report", "a sentence.")
+    result = told(record("not reported"), troubles=[trouble])
+    assert (result["outcome"], result["succeeded"]) == ("not reported", False)
+    assert result["published"] == ["23-24"]
+    assert result["tables"][0]["rows"]["combined"] == 1234
 
 
 def test_a_failure_that_no_record_has_is_a_failure_of_the_run() -> None:
@@ -95,7 +104,7 @@ def test_a_message_says_it_all_in_a_few_lines() -> None:
         "*Illuminate pipeline, x.example.org/live: failed.* Something failed; what this run did "
         "not publish is as it was before.\n"
         "School year 23-24 as of 2024-06-30: published. 1,234 rows combined; 5 rows group; "
-        "1,234 rows view; 3 checks passed; 9 requests, 2 of them retries\n"
+        "1,234 rows view; 999 rows latest; 3 checks passed; 9 requests, 2 of them retries\n"
         "School year 22-23 as of 2024-06-30: failed. 9 requests, 2 of them retries\n"
         "• 22-23 FetchMetadata: set &lt;district&gt; &amp; try again."
     )

@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         ("report", _report, "the report of what is published, with the newest run records"),
         ("status", _status, "what is done, missing, failed and published"),
         ("verify", _verify, "every digest and count again, offline"),
+        ("load", _load, "put the published tables into a database"),
         ("forget", _forget, "remove a year's snapshot, so that the next run fetches it anew"),
     ):
         sub = commands.add_parser(name, help=text, description=text)
@@ -44,13 +45,10 @@ def _parser() -> argparse.ArgumentParser:
             help="default today",
         )
         sub.set_defaults(command=command)
-    for name, command, text in (
-        ("load", _load, "put the published tables of a year into the database"),
-        ("copy", _copy, "copy the published files of a year to [paths] copy_to"),
-    ):
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.add_argument("--year", default="", help="school year, like 23-24; default the current")
-        sub.set_defaults(command=command)
+    text = "copy the published files of a year to [paths] copy_to"
+    sub = commands.add_parser("copy", help=text, description=text)
+    sub.add_argument("--year", default="", help="school year, like 23-24; default the current")
+    sub.set_defaults(command=_copy)
     text = "settings, credentials, input files and disk, one line each"
     commands.add_parser("doctor", help=text, description=text).set_defaults(command=_doctor)
     text = "the data dictionary, in Markdown"
@@ -103,7 +101,7 @@ def _forget(options: argparse.Namespace) -> int:
 def _load(options: argparse.Namespace) -> int:
     from pipeline.commands.load import load
 
-    return load(_year(options))
+    return load(_year(options), options.as_of)
 
 
 def _copy(options: argparse.Namespace) -> int:

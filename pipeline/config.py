@@ -90,6 +90,11 @@ def folders() -> Folders:
     return Folders.choose(chosen.data_dir, chosen.save_path, chosen.view_path, demo=is_demo())
 
 
+def is_group_readable() -> bool:
+    """Whether the group of the owner may read what is written."""
+    return bool(_read(paths).group_readable)
+
+
 def current_year() -> SchoolYear:
     """The first year that is not historical."""
     return SchoolYear.parse(_read(years).current)

@@ -13,8 +13,8 @@ PipelineError            one plain sentence: what, where, what was kept, what to
 ├── FetchError           some shards could not be fetched: names each of them
 ├── StorageError         a file cannot be written: names it, and what to do
 ├── ShardError           a shard on disk that is damaged or not what its name says
+├── LoadError            published tables cannot be put into a database
 ├── CheckError           a check before publishing found a difference
-├── LoadError            a database cannot take a year; it is as it was
 ├── CopyError            published files could not be copied; the old copy stands
 ├── WebhookError         the webhook was not told how a run ended
 └── StoppedError         the run was asked to stop
@@ -83,12 +83,12 @@ class ShardError(PipelineError):
     """A shard on disk is damaged, or is not what its name says."""
 
 
+class LoadError(PipelineError):
+    """Published tables cannot be put into a database."""
+
+
 class CheckError(PipelineError):
     """A check before publishing found a difference."""
-
-
-class LoadError(PipelineError):
-    """A database cannot take a year; it is as it was."""
 
 
 class CopyError(PipelineError):

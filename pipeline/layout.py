@@ -62,7 +62,7 @@ class Folders:
 
     @property
     def database(self) -> Path:
-        """The DuckDB file that is loaded where no other database is named."""
+        """The DuckDB file that published tables are loaded into."""
         return self.data / "illuminate.duckdb"
 
     @property

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from pipeline.errors import YearError
 
+HISTORICAL = "_historical"
+"""What names of tables of the years before the current one end in."""
+
 _SPELLINGS = re.compile(r"(?:20)?([0-9]{2})-(?:20)?([0-9]{2})")
 
 
@@ -55,7 +58,7 @@ class SchoolYear:
 
     def suffix(self, current: "SchoolYear") -> str:
         """What the names of this year's tables end in: `_historical` before `current`."""
-        return "_historical" if self < current else ""
+        return HISTORICAL if self < current else ""
 
 
 @dataclass(frozen=True)

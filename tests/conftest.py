@@ -1,6 +1,8 @@
 """What most tests share: a small made-up district, a server for it, and clients of that server."""
 
+import os
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -11,6 +13,7 @@ from pipeline.illuminate.client import Client
 from pipeline.illuminate.limits import Limits
 from pipeline.simulator import SMALL, District, serving
 from pipeline.years import SchoolYear, Window
+from tests import postgres as servers
 
 # A slow machine is no failure.
 settings.register_profile("patient", deadline=None)
@@ -83,3 +86,15 @@ def connect():
     yield make
     for client in clients:
         client.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[servers.Postgres]:
+    """A real PostgreSQL server on a socket of its own."""
+    programs = servers.programs()
+    if programs is None:
+        if os.environ.get("PIPELINE_TESTS_IN_CI"):
+            pytest.fail("PostgreSQL's server is not installed; .ci/run installs it")
+        pytest.skip("PostgreSQL's server is not on this machine (apt-get install postgresql)")
+    with servers.serving(programs) as server:
+        yield server

@@ -31,7 +31,7 @@ ROWS = (
     {"tasks"},
     {"config", "demo"},
     {"sections"},
-    {"all_years", "copying", "databases", "result"},
+    {"all_years", "copying", "loading", "result"},
     {
         "asking",
         "attempts",
@@ -73,6 +73,7 @@ ONLY_IMPORTS = {
     "roster": {"errors", "encodings"},
     "prior": {"errors", "encodings", "tables", "years"},
     "all_years": {"build", "tables"},
+    "loading": {"checks", "publish", "files", "tables", "years", "errors"},
     "report": set(),
     "result": {"summary"},
     "webhook": {"errors", "illuminate"},
@@ -92,8 +93,8 @@ LIBRARIES = {
         "attempts",
         "build",
         "checks",
-        "databases",
         "illuminate",
+        "loading",
         "report",
         "shards",
         "tasks",
@@ -106,8 +107,8 @@ LIBRARIES = {
     "authlib": {"illuminate", "simulator"},
     "tornado": {"simulator"},
     "rich": {"progress"},
-    "duckdb": {"databases", "sql_views"},
-    "psycopg": {"databases"},
+    "duckdb": {"loading", "sql_views"},
+    "psycopg": {"loading"},
     "fsspec": {"copying"},
 }
 

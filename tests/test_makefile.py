@@ -18,7 +18,7 @@ def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("target", ["run", "status", "verify", "refresh"])
+@pytest.mark.parametrize("target", ["run", "status", "verify", "load", "refresh"])
 def test_without_a_year_it_is_said_what_to_type(target: str) -> None:
     done = make(target, "YEAR=")
     assert done.returncode == 2
@@ -46,6 +46,7 @@ def test_help_lists_every_target() -> None:
         "check",
         "status",
         "verify",
+        "load",
         "doctor",
         "refresh",
     } <= listed

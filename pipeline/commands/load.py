@@ -1,28 +1,39 @@
-"""Puts the published tables of a year into the database."""
+"""Puts the published tables of a year into a database."""
 
 import datetime as dt
 import os
+from contextlib import AbstractContextManager
 
-from pipeline import config
+from pipeline import config, files
 from pipeline.credentials import find_secret
-from pipeline.databases import DuckDB, Postgres, PublishedYear
-from pipeline.databases import load as load_into
-from pipeline.tables import TABLES
+from pipeline.loading import duck, postgres, published
+from pipeline.loading.database import Database
+from pipeline.loading.load import load as load_set
 from pipeline.years import SchoolYear
 
 
-def load(year: SchoolYear) -> int:
-    """Replace the year in the database; 0 when it then holds what is published."""
-    today = dt.date.today()  # noqa: DTZ011  the school's own day
-    snapshot = config.snapshot(year, today)
-    url = find_secret("PIPELINE_DATABASE_URL", os.environ)
-    database = Postgres(url) if url else DuckDB(snapshot.folders.database)
-    published = PublishedYear.find(
-        str(year), snapshot.marker, {table: snapshot.published(table) for table in TABLES}
-    )
-    loaded = load_into(database, published)
-    said = "Loaded" if loaded.is_new else "Already loaded, nothing was changed:"
-    print(f"{said} {year} into {database.label}")
-    for name, rows in loaded.rows.items():
-        print(f"  {name:<32}{rows:>12,} rows")
+def load(year: SchoolYear, as_of: dt.date) -> int:
+    """Replace a year in the database by what is published of it; 0 when it is there."""
+    if config.is_group_readable():
+        files.let_group_read()
+    marker = config.snapshot(year, as_of).marker
+    found = published.find(marker, year)
+    opened, where = _database()
+    with opened as database:
+        loaded = load_set(database, found, lambda: found.is_unchanged(marker))
+    if not loaded:
+        print(f"{year} of run {found.marker.run} is already in {where}; nothing was changed.")
+        return 0
+    print(f"Loaded {year}, run {found.marker.run}, into {where}:")
+    for table, before, now in loaded:
+        print(f"  {table:<32}{now:>12,} rows, {before:,} before")
     return 0
+
+
+def _database() -> tuple[AbstractContextManager[Database], str]:
+    """The database that is configured, and how people call it."""
+    url = find_secret(postgres.VARIABLE, os.environ)
+    if url:
+        return postgres.opened(url), f"the database of {postgres.VARIABLE}"
+    path = config.folders().database
+    return duck.opened(path), str(path)

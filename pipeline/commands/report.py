@@ -3,7 +3,7 @@
 import datetime as dt
 import sys
 
-from pipeline import config, files, sections
+from pipeline import config, files
 from pipeline.publish import Marker
 from pipeline.tasks.lock import Lock
 from pipeline.tasks.reporting import Report
@@ -24,7 +24,7 @@ def report(year: SchoolYear) -> int:
             file=sys.stderr,
         )
         return 1
-    if sections.paths().group_readable:
+    if config.is_group_readable():
         files.let_group_read()
     task = Report(year=year, as_of=dt.date.fromisoformat(marker.about["as_of"]))
     with Lock(place.folders.lock):

@@ -183,7 +183,7 @@ class Run:
         self.is_demo = config.is_demo()
         folders = config.folders()
         lock = Lock(folders.lock)
-        if sections.paths().group_readable:
+        if config.is_group_readable():
             files.let_group_read()
         for folder in (folders.runs, *lock.unfinished):
             files.sweep(folder)

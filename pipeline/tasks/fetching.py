@@ -101,7 +101,7 @@ class FetchScores(PipelineTask):
     @property
     def priority(self) -> int:  # type: ignore[override]
         """Overall first: it tells the most, should the run end early."""
-        return {"overall": 3, "standard": 2, "group": 1}[self.endpoint]
+        return {"overall": 13, "standard": 12, "group": 11}[self.endpoint]  # above what needs them
 
     @property
     def name(self) -> str:

@@ -75,7 +75,7 @@ class ReadPriorYears(YearsTask):
     It comes first, so that a bad file is told before anything is asked.
     """
 
-    priority = 10
+    priority = 20
 
     def paths(self) -> list[Path]:
         """The copies, in the order of the files."""

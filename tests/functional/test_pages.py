@@ -37,8 +37,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project in a folder without data, as it is after `git clone`."""
     folder = tmp_path_factory.mktemp("tour")
     for entry in REPOSITORY.iterdir():
-        if entry.name not in {".git", "data", "build", ".hypothesis"}:
+        if entry.name not in {".git", ".venv", "data", "build", ".hypothesis"}:
             (folder / entry.name).symlink_to(entry)
+    # The environment of the tests, as it is: make must not install into it from here.
+    (folder / ".venv").mkdir()
+    for entry in (REPOSITORY / ".venv").iterdir():
+        if entry.name not in {".run", ".test"}:
+            (folder / ".venv" / entry.name).symlink_to(entry)
+    (folder / ".venv" / ".run").touch()
     return folder
 
 

@@ -7,6 +7,7 @@ run's files. The set before stays for one copy more, for readers who are still a
 
 import hashlib
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pipeline.errors import CopyError, SettingsError
-from pipeline.files import Fingerprint
+from pipeline.files import Fingerprint, replacing, sha256
 from pipeline.publish import Marker
 
 MARKER = "published.json"
@@ -50,30 +51,42 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if "@" in parts.netloc or parts.query:
+        if any(mark in url for mark in ("@", "::", "?", "#")):
             raise SettingsError(
                 "[paths] copy_to holds more than a place; credentials belong into the environment "
                 "(for s3://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)."
             )
         from fsspec.core import url_to_fs
+        from fsspec.implementations.local import LocalFileSystem
 
+        scheme = urlsplit(url).scheme
         try:
             self.fs, self.root = url_to_fs(url, use_listings_cache=False)
         except ImportError:
-            extra = _EXTRAS.get(parts.scheme)
+            extra = _EXTRAS.get(scheme)
             todo = f"type make {extra}" if extra else "install what fsspec needs for it"
             raise SettingsError(
-                f"[paths] copy_to is a {parts.scheme}:// address, and the library for it is not "
+                f"[paths] copy_to is a {scheme}:// address, and the library for it is not "
                 f"installed: {todo}, then copy again."
             ) from None
         except ValueError:
             raise SettingsError(
                 "[paths] copy_to must be like s3://bucket/folder, gs://bucket/folder, or a folder."
             ) from None
+        self._is_local = isinstance(self.fs, LocalFileSystem)
+
+    def has(self, path: str, known: Fingerprint) -> bool:
+        """Whether a file is there whole, asked of the place itself.
+
+        An object is there whole or not at all, and nobody else writes under a digest; a file of a
+        disk is read.
+        """
+        return self.size(path) == known.size and (
+            not self._is_local or sha256(Path(path)) == known.sha256
+        )
 
     def size(self, path: str) -> int | None:
-        """The size of a file, asked of the place itself; None where there is none."""
+        """The size of a file; None where there is none."""
         self.fs.invalidate_cache()
         try:
             return int(self.fs.info(path)["size"])
@@ -81,20 +94,44 @@ class Store:
             return None
 
     def marker(self, path: str) -> Marker | None:
-        """The marker at a path; None where there is none, or another program's file."""
+        """The marker at a path; None where there is none.
+
+        Raises:
+            CopyError: it is another program's file, or of another version.
+        """
         try:
             return msgspec.json.decode(self.fs.cat_file(path), type=Marker)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except FileNotFoundError:
             return None
+        except msgspec.DecodeError:
+            raise CopyError(
+                f"{MARKER} at [paths] copy_to cannot be read, so nobody can tell what it names. "
+                "Nothing was changed there; look at it, remove it, and copy again."
+            ) from None
 
-    def replace(self, path: str, content: bytes) -> None:
+    def put(self, file: Path, path: str) -> None:
+        """Let a file appear at a path, whole; folders are made on disks, and buckets never."""
+        if self._is_local:
+            with replacing(Path(path)) as temporary:
+                shutil.copyfile(file, temporary)
+        else:
+            self.fs.put_file(str(file), path)
+
+    def write(self, path: str, content: bytes) -> None:
         """Let a small file have a new content at once: a reader sees the old one or the new."""
-        if not isinstance(self.fs.protocol, str) and "file" in self.fs.protocol:
-            hidden = str(PurePosixPath(path).with_name(f".{PurePosixPath(path).name}.partial"))
-            self.fs.pipe_file(hidden, content)
-            Path(hidden).replace(path)
+        if self._is_local:
+            with replacing(Path(path)) as temporary:
+                temporary.write_bytes(content)
         else:
             self.fs.pipe_file(path, content)
+
+    def remove_sets(self, root: str, kept: set[str]) -> None:
+        """Remove the sets of a folder but for those that are `kept`."""
+        self.fs.invalidate_cache()
+        for path in self.fs.ls(root, detail=False):
+            name = path.rstrip("/").rpartition("/")[2]
+            if _SET.fullmatch(name) and name not in kept:
+                self.fs.rm(path, recursive=True)
 
 
 def copy(place: Path, url: str, folder: str) -> Copied:
@@ -111,29 +148,33 @@ def copy(place: Path, url: str, folder: str) -> Copied:
     """
     marker = _read(place)
     names = _remote_names(marker)
-    store = Store(url)
+    with _explained("What [paths] copy_to names"):
+        store = Store(url)
     root = f"{store.root.rstrip('/')}/{folder}"
     wanted = msgspec.structs.replace(
         marker, files={names[name]: print_ for name, print_ in marker.files.items()}
     )
-    with _explained(f"the marker {folder}/{MARKER}"):
+    with _explained(f"The marker {folder}/{MARKER}"):
         before = store.marker(f"{root}/{MARKER}")
-    if before == wanted:
-        return Copied(f"{url.rstrip('/')}/{folder}", 0, len(names))
     sent = 0
     for name, print_ in marker.files.items():
         with _explained(f"{folder}/{names[name]}"):
             sent += _send(store, place.parent / name, f"{root}/{names[name]}", print_)
-    if _read(place) != marker:
-        raise CopyError(
-            f"A run published {folder} anew while it was being copied; the old copy stands. Copy "
-            "again."
-        )
-    with _explained(f"the marker {folder}/{MARKER}"):
-        store.replace(f"{root}/{MARKER}", msgspec.json.encode(wanted))
-        if store.marker(f"{root}/{MARKER}") != wanted:
-            raise CopyError(f"{folder}/{MARKER} is not what was just written there; copy again.")
-        _remove_older(store, root, {_set_of(m) for m in (before, wanted) if m})
+    if before != wanted:
+        if _read(place) != marker:
+            raise CopyError(
+                f"A run published {folder} anew while it was being copied; the old copy stands. "
+                "Copy again."
+            )
+        with _explained(f"The marker {folder}/{MARKER}"):
+            store.write(f"{root}/{MARKER}", msgspec.json.encode(wanted))
+            if store.marker(f"{root}/{MARKER}") != wanted:
+                raise CopyError(
+                    f"{folder}/{MARKER} is not what was just written there; copy again."
+                )
+    # A copy that found all there knows of no set before it, and leaves what may be one.
+    if before and before != wanted:
+        _tidy(store, root, {_set_of(before), _set_of(wanted)})
     return Copied(f"{url.rstrip('/')}/{folder}", sent, len(names) - sent)
 
 
@@ -160,10 +201,9 @@ def _remote_names(marker: Marker) -> dict[str, str]:
 
 def _send(store: Store, file: Path, target: str, known: Fingerprint) -> bool:
     """Send a file unless it is there whole; whether it was sent."""
-    if store.size(target) == known.size:
+    if store.has(target, known):
         return False
-    store.fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-    store.fs.put_file(str(file), target)
+    store.put(file, target)
     if not known.fits(file):
         store.fs.rm_file(target)  # of two sets, so the next copy must not take it for whole
         raise CopyError(f"{file.name} was changed while it was being copied; copy again.")
@@ -180,12 +220,14 @@ def _set_of(marker: Marker) -> str:
     return next(iter(marker.files), "").partition("/")[0]
 
 
-def _remove_older(store: Store, root: str, kept: set[str]) -> None:
-    store.fs.invalidate_cache()
-    for path in store.fs.ls(root, detail=False):
-        name = path.rstrip("/").rpartition("/")[2]
-        if _SET.fullmatch(name) and name not in kept:
-            store.fs.rm(path, recursive=True)
+def _tidy(store: Store, root: str, kept: set[str]) -> None:
+    try:
+        store.remove_sets(root, kept)
+    except _errors() as error:
+        raise CopyError(
+            f"The new copy is whole, but older ones could not be removed ({type(error).__name__}); "
+            "the next copy of another set tries again."
+        ) from None
 
 
 @contextmanager
@@ -197,10 +239,16 @@ def _explained(what: str) -> Iterator[None]:
         if not isinstance(error, _errors()):
             raise
         raise CopyError(
-            f"{what} could not be copied ({type(error).__name__}). The copy that readers see is "
+            f"{what} could not be copied ({_kind(error)}). The copy that readers see is "
             "whole; what has arrived is not sent again. Look at [paths] copy_to, the credentials "
             "and the network, then copy again."
         ) from None
+
+
+def _kind(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such bucket or folder"
+    return type(error).__name__
 
 
 def _errors() -> tuple[type[BaseException], ...]:

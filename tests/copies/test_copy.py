@@ -217,7 +217,7 @@ def test_a_server_that_is_gone(store: Store, tmp_path: Path) -> None:
     store.close()
     done = run(tmp_path, store)
     assert done.returncode == 1
-    assert "the marker 23-24/published.json could not be copied" in done.stderr
+    assert "The marker 23-24/published.json could not be copied" in done.stderr
 
 
 def test_an_object_of_another_size_is_sent_again(store: Store, tmp_path: Path) -> None:
@@ -232,6 +232,82 @@ def test_an_object_of_another_size_is_sent_again(store: Store, tmp_path: Path) -
     store.client.delete_object(Bucket=BUCKET, Key="copies/23-24/published.json")
     assert run(tmp_path, store).returncode == 0
     assert store.build() == "b1"
+
+
+def test_an_object_that_is_gone_is_sent_again(store: Store, tmp_path: Path) -> None:
+    """Also when the marker says that all was there."""
+    published.make(tmp_path, "b1", 3)
+    run(tmp_path, store)
+    key = next(key for key in store.names() if key.endswith(".parquet"))
+    store.client.delete_object(Bucket=BUCKET, Key=key)
+    assert f"1 files sent, {FILES - 1} were there already" in run(tmp_path, store).stdout
+    assert store.build() == "b1"
+
+
+def test_a_bucket_is_never_made(store: Store, tmp_path: Path) -> None:
+    """A mistyped name must not put results into a bucket of nobody."""
+    published.make(tmp_path, "b1", 3)
+    done = run(tmp_path, store, "s3://another-bucket/copies")
+    assert done.returncode == 1
+    assert "there is no such bucket or folder" in done.stderr
+    names = [bucket["Name"] for bucket in store.client.list_buckets()["Buckets"]]
+    assert names == [BUCKET]
+
+
+def test_a_marker_of_somebody_else_is_left_alone(store: Store, tmp_path: Path) -> None:
+    published.make(tmp_path, "b1", 3)
+    key = "copies/23-24/published.json"
+    store.client.put_object(Bucket=BUCKET, Key=key, Body=b"not ours")
+    done = run(tmp_path, store)
+    assert done.returncode == 1
+    assert "cannot be read" in done.stderr
+    assert store.names() == [key]
+    assert store.read(key) == b"not ours"
+
+
+def test_a_run_that_publishes_meanwhile_is_noticed(store: Store, tmp_path: Path) -> None:
+    """What arrived is of two runs; the marker that readers follow stays that of the first."""
+    published.make(tmp_path, "b1", 3)
+    run(tmp_path, store)
+    published.make(tmp_path, "b2", 4)
+
+    def publish_at_the_last_file(asked: str) -> None:
+        if asked.startswith("PUT") and len(store.writes) == FILES + 1 + FILES:
+            published.make(tmp_path, "b3", 5)
+
+    store.before = publish_at_the_last_file
+    done = run(tmp_path, store)
+    assert done.returncode == 1
+    assert "copied; " in done.stderr
+    assert store.build() == "b1"
+    store.before = lambda _: None
+    assert run(tmp_path, store).returncode == 0
+    assert store.build() == "b3"
+
+
+def test_older_sets_that_stay_are_told_and_the_copy_is_whole(store: Store, tmp_path: Path) -> None:
+    for build in ("b1", "b2"):
+        published.make(tmp_path, build, 1 + int(build[1]))
+        assert run(tmp_path, store).returncode == 0
+    published.make(tmp_path, "b3", 4)
+    store.before = lambda asked: 403 if asked.startswith(("DELETE", f"POST /{BUCKET}")) else None
+    done = run(tmp_path, store)
+    assert done.returncode == 1
+    assert "The new copy is whole, but older ones could not be removed" in done.stderr
+    assert store.build() == "b3"
+
+
+def test_what_is_half_in_a_folder_is_written_again(store: Store, tmp_path: Path) -> None:
+    """A disk, unlike an object store, may hold a file of the right size and other bytes."""
+    published.make(tmp_path / "d", "b1", 3)
+    assert run(tmp_path / "d", store, str(tmp_path / "copies")).returncode == 0
+    folder = tmp_path / "copies" / "23-24"
+    victim = next(path for path in folder.rglob("*.parquet"))
+    victim.write_bytes(bytes(victim.stat().st_size))
+    done = run(tmp_path / "d", store, str(tmp_path / "copies"))
+    assert f"1 files sent, {FILES - 1} were there already" in done.stdout
+    everything = [folder, *folder.rglob("*")]
+    assert {path.stat().st_mode & 0o077 for path in everything} == {0}
 
 
 def test_a_folder_will_do(tmp_path: Path, store: Store) -> None:
@@ -258,6 +334,9 @@ def test_a_changed_file_is_not_copied(store: Store, tmp_path: Path) -> None:
     ("url", "words"),
     [
         (f"s3://key:{SECRET}@bucket/x", "credentials belong into the environment"),
+        (f"s3://key:in/vented{SECRET}@bucket/x", "credentials belong into the environment"),
+        (f"simplecache::s3://key:{SECRET}@bucket", "credentials belong into the environment"),
+        (f"s3://bucket/x?secret={SECRET}", "credentials belong into the environment"),
         ("nonsense://x", "must be like s3://bucket/folder"),
         ("", "No place for copies is configured"),
     ],

@@ -64,7 +64,8 @@ class Place:
         return run(
             [
                 *(LUIGI, "--module", "pipeline", "RunAll", "--year", str(YEAR)),
-                *("--illuminate-threads", str(threads), *options),
+                # No peer draws a report.
+                *("--illuminate-threads", str(threads), "--report-enabled", "false", *options),
             ],
             {
                 "LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"),

@@ -9,7 +9,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _AHEAD = 64
-_KEEPERS = 4
+_KEEPERS = 8
 
 
 class Pool:

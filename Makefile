@@ -58,7 +58,7 @@ simulate: $(VENV)/.run ## Serve the demo district on port 8080
 
 test: $(VENV)/.test ## Format check, lint, types and every test
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-airflow: $(AIRFLOW)/.ready $(VENV)/.run ## Load dags/ into Airflow and run the one without Docker (two minutes)
 	@$(AIRFLOW)/bin/python tests/airflow_dags.py

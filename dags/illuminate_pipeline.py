@@ -42,6 +42,7 @@ FILES = {
         "STUDENT_ROSTERS",
         "TITLE_RULES",
         "MANUAL_CHANGES",
+        "SQL_VIEWS",
         "LUIGI_CONFIG_PATH",
         *(f"{secret}_FILE" for secret in SECRETS),
     )

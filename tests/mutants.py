@@ -47,7 +47,7 @@ MUTANTS = (
     Mutant(
         "believe num_pages",
         "illuminate/pages.py",
-        "        if received != declared:",
+        "        if self._received != declared:",
         "        if False:",
         "tests/unit/test_pages.py",
     ),

@@ -44,6 +44,8 @@ Group = tuple[int, str]
 
 _GROUP = ("grade", "curriculum")
 _STUDENT = "local_student_id"
+# About how many rows are sorted at once.
+_AT_ONCE = 500_000
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def bands(view: Path) -> dict[Group, list[int]]:
     below = pl.when(level <= BANDS_BELOW).then(level).otherwise(BANDS_BELOW) - 1
     above = pl.when(level <= BANDS_BELOW).then(BANDS_BELOW).when(level == 4).then(4).otherwise(5)
     counted = (
-        _latest(view, "overall", _GROUP, ["mastered", "performance_band_level"])
+        _latest(_results(view, "overall"), _GROUP, ["mastered", "performance_band_level"])
         .with_columns(level=pl.col("performance_band_level").cast(pl.Int64, strict=False))
         .filter(level >= 1, pl.col("mastered").is_in(["t", "f"]))
         .group_by(*_GROUP, band=pl.when(met).then(above).otherwise(below))
@@ -84,19 +86,33 @@ def bands(view: Path) -> dict[Group, list[int]]:
 
 
 def standards(view: Path, groups: Collection[Group]) -> dict[tuple[int, str], Standing]:
-    """Who mastered each standard, by grade, among the results of these groups."""
+    """Who mastered each standard, by grade, among the results of these groups.
+
+    Some standards are counted after others, so that memory does not grow with the rows.
+    """
     import polars as pl
 
-    counted = (
-        _latest(view, "standard", ("grade", "standard_code"), ["mastered"], groups)
-        .filter(pl.col("mastered").is_in(["t", "f"]))
-        .group_by("grade", "standard_code")
-        .agg((pl.col("mastered") == "t").sum(), pl.len())
-        .collect(engine="streaming")
-    )
-    return {
-        (grade, code): Standing(met, students) for grade, code, met, students in counted.iter_rows()
-    }
+    rows = _results(view, "standard")
+    parts = 1 + rows.select(pl.len()).collect().item() // _AT_ONCE
+    found: dict[tuple[int, str], Standing] = {}
+    for part in range(parts):
+        counted = (
+            _latest(
+                rows.filter(pl.col("standard_code").hash() % parts == part),
+                ("grade", "standard_code"),
+                ["mastered"],
+                groups,
+            )
+            .filter(pl.col("mastered").is_in(["t", "f"]))
+            .group_by("grade", "standard_code")
+            .agg((pl.col("mastered") == "t").sum(), pl.len())
+            .collect(engine="streaming")
+        )
+        found |= {
+            (grade, code): Standing(met, students)
+            for grade, code, met, students in counted.iter_rows()
+        }
+    return found
 
 
 def scores(view: Path, groups: Collection[Group]) -> dict[int, Scores]:
@@ -105,7 +121,7 @@ def scores(view: Path, groups: Collection[Group]) -> dict[int, Scores]:
 
     score = pl.col("score")
     counted = (
-        _latest(view, "overall", _GROUP, ["score"], groups)
+        _latest(_results(view, "overall"), _GROUP, ["score"], groups)
         .drop_nulls("score")
         .group_by("grade")
         .agg(
@@ -148,9 +164,18 @@ def unmapped(table: Path) -> list[tuple[str, int]]:
     )
 
 
+def _results(view: Path, kind: str) -> "pl.LazyFrame":
+    """All results of one kind; all students are of one grade where none has any."""
+    import polars as pl
+
+    rows = pl.scan_parquet(view).filter(pl.col("response_type") == kind)
+    if rows.select(pl.col("grade").is_null().all()).collect().item():
+        return rows.with_columns(grade=pl.lit(ALL_GRADES, pl.Int64))
+    return rows
+
+
 def _latest(
-    view: Path,
-    kind: str,
+    rows: "pl.LazyFrame",
     group: tuple[str, ...],
     columns: list[str],
     groups: Collection[Group] | None = None,
@@ -161,9 +186,6 @@ def _latest(
     """
     import polars as pl
 
-    rows = pl.scan_parquet(view).filter(pl.col("response_type") == kind)
-    if rows.select(pl.col("grade").is_null().all()).collect().item():
-        rows = rows.with_columns(grade=pl.lit(ALL_GRADES, pl.Int64))
     if groups is not None:
         schema = {"grade": pl.Int64, "curriculum": pl.String}
         wanted = pl.LazyFrame(list(groups), schema=schema, orient="row")

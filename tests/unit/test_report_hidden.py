@@ -249,6 +249,24 @@ def test_the_latest_result_counts(tmp_path: Path) -> None:
     assert aggregates.bands(path) == {(GRADE, "Eureka"): [20, 0, 0, 0, 0, 0]}
 
 
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+def test_standards_are_the_same_however_many_are_counted_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(aggregates, "_AT_ONCE", at_once)
+    codes = [f"3.OA.{number}" for number in range(9)]
+    of_one = results({"Eureka": [1, 2, 3, 4, 5] * 4})[20:]
+    # Where some standards have only students who are not on the roster, the others have grades.
+    rows = [
+        {**row, "standard_code": code, "grade": row["grade"] if place % 3 else None}
+        for place, code in enumerate(codes)
+        for row in of_one
+    ]
+    found = aggregates.standards(view(tmp_path, "view", rows), [(GRADE, "Eureka")])
+    shown = [code for place, code in enumerate(codes) if place % 3]
+    assert found == {(GRADE, code): aggregates.Standing(12, 20) for code in shown}
+
+
 def test_without_a_roster_all_students_are_of_one_grade(tmp_path: Path) -> None:
     rows = [{**row, "grade": None} for row in results({"Eureka": [4] * 20})]
     found = found_in(view(tmp_path, "view", rows))

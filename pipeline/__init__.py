@@ -13,7 +13,6 @@ from pipeline.tasks.building import (
     CombineResults,
     LabelAssessments,
     ListAssessments,
-    ResultsView,
 )
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
 from pipeline.tasks.inputs import ReadInputs
@@ -30,7 +29,7 @@ from pipeline.tasks.uniting import (
     UniteResults,
     UniteView,
 )
-from pipeline.tasks.views import LatestResults, SqlView
+from pipeline.tasks.views import LatestResults, ResultsView, SqlView
 
 __all__ = [
     "CheckTables",

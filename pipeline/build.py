@@ -19,7 +19,7 @@ import polars as pl
 from polars._typing import PolarsDataType
 
 from pipeline.source import Source
-from pipeline.tables import COMBINED, GROUP, VIEW, Table
+from pipeline.tables import COMBINED, GROUP, LATEST, VIEW, Table
 
 # What spreadsheets run as a formula. Text that already begins with apostrophes before one of
 # these gets another, so that taking one away always gives the original.
@@ -32,14 +32,16 @@ _HARMLESS = {"data_source", "year", "response_type"}
 _LABELLED = ("title", "test_type", "curriculum", "unit", "unit_labels")
 # Before the name of a column: its value. The name has a character that no field of an API has.
 _VALUE = "\0"
+ATTEMPTS = "\0\0attempts"
+"""A column of sources that have latest attempts only: how many attempts there were."""
 
 
 def combined(overall: Source, standard: Source, year: str) -> pl.LazyFrame:
     """The rows of the combined table: all overall rows, then all standard rows.
 
-    Columns are COMBINED's, then unknown fields of either endpoint by name, then values.
+    Columns are COMBINED's, then others of either source by name, then values.
     """
-    extra = _unknown(COMBINED, overall.columns, standard.columns)
+    extra = _unknown(COMBINED, overall, standard)
     of_overall = {"year": year, "response_type": "overall", "standard_code": "percent"}
     of_standard = {"year": year, "response_type": "standard"}
     return pl.concat(
@@ -55,7 +57,7 @@ def group(source: Source, year: str) -> pl.LazyFrame:
 
     Columns are GROUP's, then unknown fields by name, then values.
     """
-    extra = _unknown(GROUP, source.columns)
+    extra = _unknown(GROUP, source)
     return _table_rows(source, GROUP, extra, {"year": year, "response_type": "group"})
 
 
@@ -77,12 +79,43 @@ def view(
             row's student is of that grade, it replaces the labels of the assessment.
         roster: `local_student_id` (distinct), `grade` (Int64).
     """
+    rows = _labelled(combined_rows, labels, labels_by_grade, roster)
+    return rows.select(*VIEW.names, *(_VALUE + name for name in _parsed(VIEW)))
+
+
+def latest(
+    combined_rows: pl.LazyFrame,
+    labels: pl.LazyFrame,
+    labels_by_grade: pl.LazyFrame,
+    roster: pl.LazyFrame,
+) -> pl.LazyFrame:
+    """The rows of the view of latest attempts: like `view`, but columns are LATEST's, then values.
+
+    Args:
+        combined_rows: the lazy frame of `combined`, made of sources with ATTEMPTS.
+        labels: as for `view`.
+        labels_by_grade: as for `view`.
+        roster: as for `view`.
+    """
+    rows = _labelled(combined_rows, labels, labels_by_grade, roster, ATTEMPTS)
+    both = dict.fromkeys(set(LATEST.names) - set(VIEW.names), pl.col(ATTEMPTS))
+    values = (_VALUE + name for name in _parsed(LATEST))
+    return rows.with_columns(**both).select(*LATEST.names, *values)
+
+
+def _labelled(
+    combined_rows: pl.LazyFrame,
+    labels: pl.LazyFrame,
+    labels_by_grade: pl.LazyFrame,
+    roster: pl.LazyFrame,
+    *also: str,
+) -> pl.LazyFrame:
     level, label = pl.col("performance_band_level"), pl.col("performance_band_label")
-    values = [_VALUE + name for name in _parsed(VIEW)]
-    needed = (set(VIEW.names) & set(COMBINED.names)) - {"title"} | {_VALUE + "percent_correct"}
+    values = {_VALUE + name for name in (*_parsed(VIEW), "percent_correct")}
+    needed = (set(VIEW.names) & set(COMBINED.names)) - {"title"} | values | set(also)
     known, torn = _by_grade(labels, labels_by_grade, roster)
     return (
-        combined_rows.select(sorted(needed.union(values)))
+        combined_rows.select(sorted(needed))
         .join(roster, on="local_student_id", how="left", maintain_order="left")
         .with_columns(by_grade=pl.when(pl.col("assessment_id").is_in(torn)).then("grade"))
         .join(
@@ -97,7 +130,6 @@ def view(
             score=_nearest(pl.col(_VALUE + "percent_correct")),
             proficiency=level + " " + label,
         )
-        .select(*VIEW.names, *values)
     )
 
 
@@ -267,8 +299,8 @@ def stream(
     return last.row(0, named=True) if counts is not None and last.height else {}
 
 
-def _unknown(table: Table, *columns: Sequence[str]) -> list[str]:
-    return sorted({name for names in columns for name in names} - set(table.names))
+def _unknown(table: Table, *sources: Source) -> list[str]:
+    return sorted({name for source in sources for name in source.schema} - set(table.names))
 
 
 def _parsed(table: Table) -> tuple[str, ...]:
@@ -281,7 +313,7 @@ def _table_rows(
 ) -> pl.LazyFrame:
     """Rows with all of the table's columns, `fixed` texts filled in, and values at the end."""
     names = (*table.names, *extra)
-    absent = [name for name in names if name not in source.columns and name not in fixed]
+    absent = [name for name in names if name not in source.schema and name not in fixed]
     return (
         source.scan()
         .with_columns(

@@ -31,10 +31,9 @@ ROWS = (
     {"tasks"},
     {"config", "demo"},
     {"sections"},
-    {"all_years", "copying", "loading", "result"},
+    {"all_years", "attempts", "copying", "loading", "result"},
     {
         "asking",
-        "attempts",
         "build",
         "catalogue",
         "checks",

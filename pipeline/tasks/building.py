@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import files, shards
 from pipeline.errors import StorageError
 from pipeline.follow import Follower
-from pipeline.tables import CATALOGUE, COMBINED, GROUP, LABELS, UNMAPPED, VIEW, Table
+from pipeline.tables import CATALOGUE, COMBINED, GROUP, LABELS, UNMAPPED, Table
 from pipeline.tasks.base import FileTask, PipelineTask
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
 from pipeline.tasks.inputs import ReadInputs
@@ -119,12 +119,6 @@ class LargeTable(FileTask):
         """The files' fingerprints, which were taken while they were written."""
         return {path.name: found.file for path, found in self._written.items()}
 
-    def csv_sink(self, text: "pl.LazyFrame", path: Path) -> "pl.LazyFrame":
-        """The text on its way into the CSV."""
-        from pipeline import build
-
-        return build.csv_sink(text, path)
-
     def write(
         self, text: "pl.LazyFrame", values: "pl.LazyFrame", counts: "pl.LazyFrame"
     ) -> tuple[dict[str, int], dict[str, int]]:
@@ -135,7 +129,7 @@ class LargeTable(FileTask):
         with ExitStack() as stack:
             csv, parquet = (stack.enter_context(files.replacing(path)) for path in self.paths())
             followers = [stack.enter_context(Follower(path)) for path in (csv, parquet)]
-            sinks = [self.csv_sink(text, csv), build.parquet_sink(values, parquet)]
+            sinks = [build.csv_sink(text, csv), build.parquet_sink(values, parquet)]
             counted = build.stream(sinks, csv.parent, counts)
         found = [follower.found for follower in followers]
         self._written = dict(zip(self.paths(), found, strict=True))
@@ -233,54 +227,6 @@ class CombineGroup(CombineTable):
 
         (source,) = self.sources()
         return build.group(source, str(self.year))
-
-
-class ResultsView(BuildTable):
-    """The view: the combined table with labels and grades, and without names of students."""
-
-    table = VIEW
-
-    def requires(self) -> list[PipelineTask]:
-        """The combined table, labels, and the roster."""
-        return [self.at(CombineResults), self.at(LabelAssessments), self.at(ReadInputs)]
-
-    def rows(self) -> "pl.LazyFrame":
-        """The combined rows with labels and grades joined to them."""
-        import polars as pl
-
-        from pipeline import build
-
-        roster = {"local_student_id": pl.String(), "grade": pl.Int64()}
-        return build.view(
-            self.at(CombineResults).rows(),
-            *self._labels(),
-            build.read_small(self.at(ReadInputs).paths()[0], roster),
-        )
-
-    def for_csv(self, text: "pl.LazyFrame") -> "pl.LazyFrame":
-        """Safe to open in a spreadsheet."""
-        from pipeline import build
-
-        return build.safe_for_spreadsheets(text, VIEW, build.harmless(*self._labels()))
-
-    def counts(self, rows: "pl.LazyFrame") -> "pl.LazyFrame":
-        """How much of the view the roster knows."""
-        from pipeline import build
-
-        return build.roster_match(rows)
-
-    def _labels(self) -> "tuple[pl.LazyFrame, pl.LazyFrame]":
-        """The labels of assessments, and those that hold for one grade only."""
-        import polars as pl
-
-        from pipeline import build
-
-        labels, _, by_grade = self.at(LabelAssessments).paths()
-        text = dict.fromkeys(LABELS.names[:-1], pl.String())
-        return (
-            build.read_small(labels, text),
-            build.read_small(by_grade, {**text, "grade": pl.Int64()}),
-        )
 
 
 def entries_of(task: PipelineTask, endpoint: str) -> dict[str, shards.Entry]:

@@ -25,7 +25,6 @@ from pipeline.tasks.building import (
     CombineResults,
     LabelAssessments,
     ListAssessments,
-    ResultsView,
     entries_of,
 )
 from pipeline.tasks.connection import source_name
@@ -33,7 +32,7 @@ from pipeline.tasks.fetching import FetchMetadata
 from pipeline.tasks.guarding import nothing_lost, published_before
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
-from pipeline.tasks.views import LatestResults, SqlView
+from pipeline.tasks.views import LatestResults, ResultsView, SqlView
 from pipeline.verdicts import Check
 
 TABLE_STEPS: tuple[type[PipelineTask], ...] = (

@@ -20,12 +20,12 @@ from pipeline.tasks.building import (
     CombineGroup,
     CombineResults,
     LargeTable,
-    ResultsView,
     proven,
 )
 from pipeline.tasks.publishing import Publish, PublishedTarget, PublishSet
 from pipeline.tasks.reporting import RunAll
 from pipeline.tasks.run import Run
+from pipeline.tasks.views import ResultsView
 from pipeline.years import SchoolYear
 
 if TYPE_CHECKING:

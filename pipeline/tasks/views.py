@@ -1,4 +1,4 @@
-"""The tasks that build views out of other tables.
+"""The tasks that build the views: the two of the pipeline, and those that SQL files give.
 
 Heavy libraries are imported where they are used, so that a rerun with nothing to do is quick.
 """
@@ -10,14 +10,14 @@ import luigi
 
 from pipeline import config, files, follow
 from pipeline.errors import SettingsError
-from pipeline.tables import LATEST, own_view
+from pipeline.tables import LABELS, LATEST, VIEW, own_view
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.building import (
+    BuildTable,
     CombineGroup,
     CombineResults,
     LabelAssessments,
     LargeTable,
-    ResultsView,
     proven,
 )
 from pipeline.tasks.inputs import ReadInputs, content
@@ -26,32 +26,77 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-class LatestResults(LargeTable, PipelineTask):
-    """The second view: of each student, assessment and standard the latest attempt."""
+class ResultsView(BuildTable):
+    """The view: the combined table with labels and grades, and without names of students."""
+
+    table = VIEW
+
+    def requires(self) -> list[PipelineTask]:
+        """The combined table, labels, and the roster."""
+        return [self.at(CombineResults), self.at(LabelAssessments), self.at(ReadInputs)]
+
+    def rows(self) -> "pl.LazyFrame":
+        """The combined rows with labels and grades joined to them."""
+        from pipeline import build
+
+        return build.view(self.at(CombineResults).rows(), *self._labels(), self._roster())
+
+    def for_csv(self, text: "pl.LazyFrame") -> "pl.LazyFrame":
+        """Safe to open in a spreadsheet."""
+        from pipeline import build
+
+        return build.safe_for_spreadsheets(text, self.table, build.harmless(*self._labels()))
+
+    def counts(self, rows: "pl.LazyFrame") -> "pl.LazyFrame":
+        """How much of the view the roster knows."""
+        from pipeline import build
+
+        return build.roster_match(rows)
+
+    def _labels(self) -> "tuple[pl.LazyFrame, pl.LazyFrame]":
+        """The labels of assessments, and those that hold for one grade only."""
+        import polars as pl
+
+        from pipeline import build
+
+        labels, _, by_grade = self.at(LabelAssessments).paths()
+        text = dict.fromkeys(LABELS.names[:-1], pl.String())
+        return (
+            build.read_small(labels, text),
+            build.read_small(by_grade, {**text, "grade": pl.Int64()}),
+        )
+
+    def _roster(self) -> "pl.LazyFrame":
+        import polars as pl
+
+        from pipeline import build
+
+        columns = {"local_student_id": pl.String(), "grade": pl.Int64()}
+        return build.read_small(self.at(ReadInputs).paths()[0], columns)
+
+
+class LatestResults(ResultsView):
+    """The second view: of each student, assessment and standard the latest attempt.
+
+    It is made of the same shards as the view, not of the view, so that both can be compared.
+    """
 
     table = LATEST
 
-    def requires(self) -> ResultsView:
-        """The view, which has every attempt."""
-        return self.at(ResultsView)
+    def rows(self) -> "pl.LazyFrame":
+        """The latest attempts with labels and grades joined to them."""
+        from pipeline import attempts, build
 
-    def make(self) -> dict[str, Any]:
-        """Leave out of both files of the view what is not the latest."""
+        results = self.at(CombineResults)
+        overall, standard = map(attempts.LatestAttempts.of, results.sources())
+        combined = build.combined(overall, standard, str(self.year))
+        return build.latest(combined, *self._labels(), self._roster())
+
+    def counts(self, rows: "pl.LazyFrame") -> "pl.LazyFrame":
+        """How many attempts there were."""
         import polars as pl
 
-        from pipeline import attempts
-
-        view = self.at(ResultsView)
-        csv, parquet = (proven(view, path) for path in view.paths())
-        text, values = attempts.latest(csv, parquet)
-        made, counted = self.write(text, values, values.select(pl.col("attempts").sum()))
-        return made | counted
-
-    def csv_sink(self, text: "pl.LazyFrame", path: Path) -> "pl.LazyFrame":
-        """Lines of the view's CSV, as they are, with the numbers behind them."""
-        from pipeline import attempts
-
-        return attempts.csv_sink(text, path)
+        return rows.select(pl.col("attempts").sum())
 
 
 class SqlView(LargeTable, PipelineTask):

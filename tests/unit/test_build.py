@@ -291,7 +291,7 @@ def test_rows_are_the_same_and_in_order_however_many_are_read_at_once(folder, mo
     assert got.select("assessment_id", "points").rows() == [
         (row["assessment_id"], row["points"]) for row in rows
     ]
-    batches = [len(paths) for paths in source._batches()]
+    batches = [len(paths) for paths in source._together()]
     assert sum(batches) == len(source.paths)
     assert batches == {1: [1] * 5, 3: [2, 1, 1, 1], 4: [2, 1, 1, 1], 100: [5]}[most]
 
@@ -306,8 +306,8 @@ def test_only_what_is_asked_for_is_read(folder):
 def test_shards_are_read_once_for_all_that_is_made_of_them(folder, monkeypatch):
     """The CSV, the Parquet twin and the counts."""
     source, read = source_of(folder, [{"assessment_id": "1", "title": "T", "points": "x"}]), []
-    scan = Source._scan
-    monkeypatch.setattr(Source, "_scan", lambda *args: read.append(1) or scan(*args))
+    scan = Source.read
+    monkeypatch.setattr(Source, "read", lambda *args: read.append(1) or scan(*args))
     rows = build.combined(source, NOTHING, "23-24").cache()
     sinks = [
         build.csv_sink(build.as_text(rows, COMBINED), folder / "t.csv"),

@@ -37,13 +37,12 @@ class Place:
     def published(self) -> dict[str, Path]:
         """Its large tables as CSV; Parquet twins stand beside them."""
         tables = self.data / "illuminate" / str(YEAR)
+        views = self.data / "views" / str(YEAR)
         return {
             "combined": tables / "assessment_results_combined_historical.csv",
             "group": tables / "assessment_results_group_historical.csv",
-            "view": self.data
-            / "views"
-            / str(YEAR)
-            / "illuminate_assessment_results_historical.csv",
+            "view": views / "illuminate_assessment_results_historical.csv",
+            "latest": views / "illuminate_latest_results_historical.csv",
         }
 
     @property

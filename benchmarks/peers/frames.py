@@ -13,6 +13,7 @@ _VIEW = (
     *("performance_band_level", "performance_band_label", "proficiency", "mastered"),
     *("response_type", "points", "points_possible"),
 )
+_ATTEMPTS = ["response_type", "assessment_id", "standard_code", STUDENT]
 _STUDENT_NUMBER, _GRADE = "STUDENTS.Student_Number", "STUDENTS.Grade_Level"
 
 
@@ -47,6 +48,13 @@ def view(combined: pd.DataFrame, labels: pd.DataFrame, roster: pd.DataFrame) -> 
         grade=rows["grade"].astype("Int64"),
     )
     return rows[list(_VIEW)]
+
+
+def latest(view: pd.DataFrame) -> pd.DataFrame:
+    """Of each student, assessment and standard the latest attempt, and how many there were."""
+    attempts = view.groupby(_ATTEMPTS)["score"].transform("size")
+    rows = view.assign(attempt=attempts, attempts=attempts).sort_values("date_taken", kind="stable")
+    return rows.drop_duplicates(_ATTEMPTS, keep="last").sort_index()
 
 
 def write(folder: Path, **tables: pd.DataFrame) -> None:

@@ -36,6 +36,16 @@ _VIEW = """
         from read_csv('{roster}', delim = '\t', types = {{'STUDENTS.Student_Number': 'VARCHAR'}})
     ) r using (local_student_id)
 """
+_LATEST = """
+    create view latest_rows as
+    select *, count(*) over attempts as attempt, count(*) over attempts as attempts
+    from view_rows
+    window attempts as (
+        partition by response_type, assessment_id, standard_code, local_student_id
+    ),
+    from_the_last as (attempts order by date_taken desc nulls last)
+    qualify row_number() over from_the_last = 1
+"""
 
 
 def main() -> None:
@@ -48,12 +58,13 @@ def main() -> None:
         **{endpoint: str(paths) for endpoint, paths in job.shards.items()},
     }
     with duckdb.connect() as database:
-        for definition in (_COMBINED, _GROUP, _VIEW):
+        for definition in (_COMBINED, _GROUP, _VIEW, _LATEST):
             database.execute(definition.format(**names))
         for table, source in (
             ("combined", "combined"),
             ("group", "group_results"),
             ("view", "view_rows"),
+            ("latest", "latest_rows"),
         ):
             columns = ", ".join(job.columns[table])
             for ending in ("csv", "parquet"):

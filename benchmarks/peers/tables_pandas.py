@@ -1,4 +1,4 @@
-"""Tables with pandas: read, concatenate, drop duplicates, merge, write CSV.
+"""Tables with pandas: read, concatenate, drop duplicates, merge, take the latest, write CSV.
 
 python -m benchmarks.peers.tables_pandas JOB.json FOLDER
 """
@@ -19,7 +19,8 @@ def main() -> None:
     combined = frames.combine(overall, standard, YEAR)
     labels = pd.read_csv(job.labels, dtype=str)[frames.LABELS]
     view = frames.view(combined, labels, frames.read_roster(job.roster))
-    frames.write(job.out, combined=combined, group=frames.group(group, YEAR), view=view)
+    group = frames.group(group, YEAR)
+    frames.write(job.out, combined=combined, group=group, view=view, latest=frames.latest(view))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ def main() -> None:
     }
     combined = pl.concat([scans["overall"], scans["standard"]], how="diagonal")
     sinks = []
-    for table, rows in (("combined", combined), ("group", scans["group"]), ("view", combined)):
+    tables = {**dict.fromkeys(("combined", "view", "latest"), combined), "group": scans["group"]}
+    for table, rows in tables.items():
         there = rows.collect_schema().names()
         frame = rows.select(
             pl.col(name) if name in there else pl.lit(None, pl.String).alias(name)

@@ -33,6 +33,7 @@ from pipeline.illuminate.counts import Counts
 from pipeline.illuminate.endpoints import CATALOGUE, Endpoint, results_parameters
 from pipeline.illuminate.limits import Limits
 from pipeline.illuminate.retry import Pause, Retrying, parse_retry_after
+from pipeline.illuminate.threads import Here, Threads
 from pipeline.illuminate.wire import Line, Watch, new_session
 from pipeline.years import Window
 
@@ -44,8 +45,8 @@ _RATE_STEP = 0.01
 class Client:
     """One district's API, for many threads.
 
-    `stop` ends all waiting and every open request soon after it is set. `each` asks for the pages
-    of one reply after the first.
+    `stop` ends all waiting and every open request soon after it is set. `threads` ask for the pages
+    of one reply after the first, and decode what came.
     """
 
     def __init__(
@@ -54,12 +55,12 @@ class Client:
         credentials: Credentials,
         limits: Limits,
         stop: threading.Event | None = None,
-        each: pages.Each = map,
+        threads: Threads | None = None,
     ) -> None:
         self.counts = Counts()
         self._address = address
         self._limits = limits
-        self._each = each
+        self._threads = threads or Here()
         self._stop = stop or threading.Event()
         self._watch = Watch(self._stop)
         self._local = threading.local()
@@ -120,7 +121,7 @@ class Client:
             pages.walk,
             lambda number: self._page(endpoint, parameters, number),
             lambda number, limit: self._page(endpoint, parameters, number, limit),
-            self._each,
+            self._threads.each,
         )
 
     def _page(
@@ -129,7 +130,11 @@ class Client:
         limit = limit or self._limits.page_limit
         asked = {**parameters, "page": str(number), "limit": str(limit)}
         url = self._address.method_url(endpoint.method)
-        return self._retrying.call(lambda: pages.decode(self._get(url, asked), endpoint, number))
+
+        def once() -> pages.Page:
+            return self._threads.alone(pages.decode, self._get(url, asked), endpoint, number)
+
+        return self._retrying.call(once)
 
     def _get(self, url: str, parameters: dict[str, str]) -> bytes:
         """The body of a good reply; a token that has ended is renewed."""

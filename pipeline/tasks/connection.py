@@ -10,7 +10,7 @@ from pipeline.illuminate.address import Address
 if TYPE_CHECKING:
     from pipeline.illuminate.auth import Credentials
     from pipeline.illuminate.client import Client
-    from pipeline.illuminate.pages import Each
+    from pipeline.illuminate.threads import Threads
 
 
 def source_name() -> str:
@@ -21,9 +21,11 @@ def source_name() -> str:
 class Connection:
     """A client of the configured district, or of a demo district that is started for it."""
 
-    def __init__(self, stop: threading.Event | None = None, each: "Each" = map) -> None:
+    def __init__(
+        self, stop: threading.Event | None = None, threads: "Threads | None" = None
+    ) -> None:
         self._stop = stop
-        self._each = each
+        self._threads = threads
         self._client: Client | None = None
         self._demo: DemoDistrict | None = None
 
@@ -46,7 +48,7 @@ class Connection:
             )
         else:
             address, credentials = config.address(), find_credentials()
-        self._client = Client(address, credentials, config.limits(), self._stop, self._each)
+        self._client = Client(address, credentials, config.limits(), self._stop, self._threads)
         return self._client
 
     def __exit__(self, *_: object) -> None:

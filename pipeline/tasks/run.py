@@ -123,13 +123,13 @@ class Run:
     def client(self) -> "Client":
         """The connection to the district, made when it is first needed."""
         if self._client is None:
-            connection = Connection(self.stop, self.pool.each)
+            connection = Connection(self.stop, self.pool)
             self._client = self._open.enter_context(connection)
         return self._client
 
     @functools.cached_property
     def pool(self) -> Pool:
-        """The threads that ask."""
+        """The threads that ask, decode and keep."""
         return self._open.enter_context(Pool(config.threads()))
 
     def counts(self) -> dict[str, int]:

@@ -82,6 +82,23 @@ def test_a_reader_that_stops_leaves_the_rest_undone():
     assert len(begun) < 100
 
 
+def test_what_is_to_be_done_alone_is_done_by_one_thread():
+    """Whoever asks for it waits, and gets the answer or the error."""
+    seen = set()
+
+    def alone(number):
+        seen.add(threading.get_ident())
+        return 1 // number
+
+    with Pool(4) as pool:
+        asked = [pool.submit(pool.alone, alone, number) for number in (1, 2, 1, 0)]
+        assert [future.result(PATIENCE) for future in asked[:3]] == [1, 0, 1]
+        with pytest.raises(ZeroDivisionError):
+            asked[3].result(PATIENCE)
+    assert len(seen) == 1
+    assert threading.get_ident() not in seen
+
+
 def test_the_end_drops_what_was_not_begun():
     go = threading.Event()
     with Pool(1) as pool:

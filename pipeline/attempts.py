@@ -30,13 +30,18 @@ _BATCH = 100_000
 class LatestAttempts(Source):
     """The shards of one endpoint without what is not the latest, and how many attempts it was.
 
-    The number stands in one more column, `build.ATTEMPTS`.
+    The number stands in one more column, `build.ATTEMPTS`. `rows` still tells of all rows; `key` is
+    what attempts share in these shards.
     """
 
+    key: Sequence[str]
+
     @classmethod
-    def of(cls, source: Source) -> "LatestAttempts":
-        """The latest attempts in the shards of a source."""
-        return cls(source.paths, source.columns, source.rows)
+    def of(cls, source: Source, endpoint: str) -> "LatestAttempts":
+        """The latest attempts in the shards of an endpoint."""
+        # What the tables fill in themselves tells no attempts apart, even if the API sends it.
+        key = [name for name in KEY if name not in build.FILLED_IN[endpoint]]
+        return cls(source.paths, source.columns, source.rows, key)
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -45,11 +50,10 @@ class LatestAttempts(Source):
 
     def read(self, paths: list[Path], columns: Sequence[str]) -> pl.LazyFrame:
         """The latest attempts in some shards."""
-        key = [name for name in KEY if name in self.columns]
-        needed = {*columns, *key, "date_taken"} - {build.ATTEMPTS}
+        needed = {*columns, *self.key, "date_taken"} - {build.ATTEMPTS}
         rows = super().read(paths, sorted(needed)).collect()
         day = build.date(pl.col("date_taken"))
-        counts = count_attempts(rows.select(*key, date_taken=day))
+        counts = count_attempts(rows.select(*self.key, date_taken=day))
         rows = rows.with_columns(counts.alias(build.ATTEMPTS)).filter(counts.is_not_null())
         return rows.lazy().select(columns)
 
@@ -61,8 +65,8 @@ def count_attempts(rows: pl.DataFrame) -> pl.Series:
     one that stands last. A row without a student or a standard is an attempt of its own.
 
     Args:
-        rows: all rows of some assessments, with `date_taken` (Date) and KEY. A column of KEY may
-            be left out where all rows have the same value there.
+        rows: all rows of some assessments, with `date_taken` (Date), `local_student_id`, and those
+            columns of KEY that do not hold one and the same text in all of them.
     """
     key = [name for name in KEY if name in rows.columns]
     day = pl.col("date_taken").to_physical().cast(pl.Int64).fill_null(_BEFORE_ALL_DAYS)

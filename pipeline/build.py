@@ -33,7 +33,13 @@ _LABELLED = ("title", "test_type", "curriculum", "unit", "unit_labels")
 # Before the name of a column: its value. The name has a character that no field of an API has.
 _VALUE = "\0"
 ATTEMPTS = "\0\0attempts"
-"""A column of sources that have latest attempts only: how many attempts there were."""
+"""A column of sources that have latest attempts only (`attempts`): how many there were."""
+FILLED_IN = {
+    "overall": {"response_type": "overall", "standard_code": "percent"},
+    "standard": {"response_type": "standard"},
+    "group": {"response_type": "group"},
+}
+"""By endpoint: columns that hold one text in all rows, whatever the API sends there."""
 
 
 def combined(overall: Source, standard: Source, year: str) -> pl.LazyFrame:
@@ -42,12 +48,10 @@ def combined(overall: Source, standard: Source, year: str) -> pl.LazyFrame:
     Columns are COMBINED's, then others of either source by name, then values.
     """
     extra = _unknown(COMBINED, overall, standard)
-    of_overall = {"year": year, "response_type": "overall", "standard_code": "percent"}
-    of_standard = {"year": year, "response_type": "standard"}
     return pl.concat(
         [
-            _table_rows(overall, COMBINED, extra, of_overall),
-            _table_rows(standard, COMBINED, extra, of_standard),
+            _table_rows(source, COMBINED, extra, {"year": year, **FILLED_IN[endpoint]})
+            for endpoint, source in (("overall", overall), ("standard", standard))
         ]
     )
 
@@ -58,7 +62,7 @@ def group(source: Source, year: str) -> pl.LazyFrame:
     Columns are GROUP's, then unknown fields by name, then values.
     """
     extra = _unknown(GROUP, source)
-    return _table_rows(source, GROUP, extra, {"year": year, "response_type": "group"})
+    return _table_rows(source, GROUP, extra, {"year": year, **FILLED_IN["group"]})
 
 
 def view(

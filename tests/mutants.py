@@ -257,6 +257,20 @@ MUTANTS = (
         "tests/unit/test_attempts.py",
     ),
     Mutant(
+        "tell attempts apart by what the tables do not have",
+        "attempts.py",
+        "if name not in build.FILLED_IN[endpoint]]",
+        "if name in source.columns]",
+        "tests/unit/test_attempts.py",
+    ),
+    Mutant(
+        "let every thread decode",
+        "illuminate/client.py",
+        "self._threads.alone(pages.decode, self._get(url, asked), endpoint, number)",
+        "pages.decode(self._get(url, asked), endpoint, number)",
+        "tests/unit/test_client.py -k one_thread",
+    ),
+    Mutant(
         "cut an assessment in two",
         "attempts.py",
         "        .group_by(_ASSESSMENT)",

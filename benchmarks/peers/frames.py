@@ -53,7 +53,9 @@ def view(combined: pd.DataFrame, labels: pd.DataFrame, roster: pd.DataFrame) -> 
 def latest(view: pd.DataFrame) -> pd.DataFrame:
     """Of each student, assessment and standard the latest attempt, and how many there were."""
     attempts = view.groupby(_ATTEMPTS)["score"].transform("size")
-    rows = view.assign(attempt=attempts, attempts=attempts).sort_values("date_taken", kind="stable")
+    rows = view.assign(attempt=attempts, attempts=attempts).sort_values(
+        "date_taken", kind="stable", na_position="first"
+    )
     return rows.drop_duplicates(_ATTEMPTS, keep="last").sort_index()
 
 

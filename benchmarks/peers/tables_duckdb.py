@@ -1,4 +1,6 @@
-"""Tables with DuckDB: SQL over the shards, labels and roster joined, rows in their order.
+"""Tables with DuckDB: SQL over the shards, labels and roster joined.
+
+Rows are in their order, but for the latest attempts.
 
 python -m benchmarks.peers.tables_duckdb JOB.json FOLDER
 """

@@ -46,13 +46,15 @@ BUILDERS = (
     POLARS,
     Builder(
         "DuckDB",
-        "odd values stay, Parquet has no types; no checks, no digests, no flush",
+        "odd values stay, Parquet has no types; each file is made anew; latest attempts in any "
+        "order, rows without a student as one; no checks, no digests, no flush",
         "tables_duckdb",
         ("duckdb",),
     ),
     Builder(
         "pandas",
-        "CSV only; odd numbers stop it; no checks, no digests, no flush",
+        "CSV only; odd numbers stop it; rows without a student as one; no checks, no digests, no "
+        "flush",
         "tables_pandas",
         ("pyarrow",),
         ("csv",),

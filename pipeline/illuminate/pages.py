@@ -79,7 +79,7 @@ def _decode_text(body: bytes, endpoint: Endpoint) -> _Decoded | None:
     """Decode a page whose rows hold nothing but known fields, each of them text or null.
 
     That is what the API sends. msgspec proves it, and only then polars reads the same bytes once
-    more, because it lets other threads run meanwhile; by itself it would be too lenient.
+    more, because it makes no objects of Python; by itself it would be too lenient.
     """
     try:
         envelope = _text_decoder(endpoint).decode(body)

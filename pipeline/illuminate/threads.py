@@ -14,7 +14,7 @@ class Threads(Protocol):
         """What `call` gives for each number, in order, maybe by many at once."""
 
     def alone(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `call` gives, made while no other such call is."""
+        """What `call` gives, maybe made by a thread that makes one after the other."""
 
 
 class Here:

@@ -5,7 +5,7 @@ roster have no grade and stand in no group, and so do results without a curricul
 a grade, because there is no roster, all students are of one grade: ALL_GRADES.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
@@ -88,17 +88,18 @@ def bands(view: Path) -> dict[Group, list[int]]:
 def standards(view: Path, groups: Collection[Group]) -> dict[tuple[int, str], Standing]:
     """Who mastered each standard, by grade, among the results of these groups.
 
-    Some standards are counted after others, so that memory does not grow with the rows.
+    Some students are counted after others, so that memory does not grow with the rows.
     """
     import polars as pl
 
     rows = _results(view, "standard")
     parts = 1 + rows.select(pl.len()).collect().item() // _AT_ONCE
-    found: dict[tuple[int, str], Standing] = {}
+    met: Counter[tuple[int, str]] = Counter()
+    students: Counter[tuple[int, str]] = Counter()
     for part in range(parts):
         counted = (
             _latest(
-                rows.filter(pl.col("standard_code").hash() % parts == part),
+                rows.filter(pl.col(_STUDENT).hash() % parts == part),
                 ("grade", "standard_code"),
                 ["mastered"],
                 groups,
@@ -108,11 +109,10 @@ def standards(view: Path, groups: Collection[Group]) -> dict[tuple[int, str], St
             .agg((pl.col("mastered") == "t").sum(), pl.len())
             .collect(engine="streaming")
         )
-        found |= {
-            (grade, code): Standing(met, students)
-            for grade, code, met, students in counted.iter_rows()
-        }
-    return found
+        for grade, code, so_many, of_all in counted.iter_rows():
+            met[grade, code] += so_many
+            students[grade, code] += of_all
+    return {key: Standing(met[key], count) for key, count in students.items()}
 
 
 def scores(view: Path, groups: Collection[Group]) -> dict[int, Scores]:

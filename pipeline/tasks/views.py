@@ -78,7 +78,7 @@ class ResultsView(BuildTable):
 class LatestResults(ResultsView):
     """The second view: of each student, assessment and standard the latest attempt.
 
-    It is made of the same shards as the view, not of the view, so that both can be compared.
+    It is made of the same shards as the view, not of the view, and counted against it.
     """
 
     table = LATEST
@@ -88,7 +88,8 @@ class LatestResults(ResultsView):
         from pipeline import attempts, build
 
         results = self.at(CombineResults)
-        overall, standard = map(attempts.LatestAttempts.of, results.sources())
+        latest_of = attempts.LatestAttempts.of
+        overall, standard = map(latest_of, results.sources(), results.endpoints)
         combined = build.combined(overall, standard, str(self.year))
         return build.latest(combined, *self._labels(), self._roster())
 

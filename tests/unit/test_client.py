@@ -16,8 +16,10 @@ from pipeline.errors import (
     TransientError,
     WalkError,
 )
+from pipeline.illuminate import pages
 from pipeline.illuminate.auth import OAuth1Credentials, OAuth2Credentials
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, group
+from pipeline.pool import Pool
 from pipeline.simulator import Credentials, District, Fault, Protocol
 from pipeline.simulator.district.people import Student
 from pipeline.simulator.faults.board import KINDS
@@ -75,6 +77,21 @@ def test_all_rows_of_the_window_come_back_whatever_the_page_limit(
     assert len(result.rows) == len(as_set(sent))
     assert (result.declared, result.declared - result.duplicates) == (len(sent), len(result.rows))
     assert result.pages == -(-len(sent) // limit)
+
+
+def test_one_thread_decodes_what_many_ask_for(server, connect, window, busy, monkeypatch):
+    decode, seen = pages.decode, []
+
+    def watched(*what):
+        seen.append(threading.current_thread().name)
+        return decode(*what)
+
+    monkeypatch.setattr(pages, "decode", watched)
+    with Pool(4) as pool:
+        client = connect(server, threads=pool, page_limit=100)
+        result = pool.submit(client.results, STANDARD, busy, window).result()
+    assert len(seen) == result.pages > 4
+    assert set(seen) == {"decode_0"}
 
 
 def test_pages_are_as_long_as_the_server_likes(serve, connect, window, busy):

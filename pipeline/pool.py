@@ -1,4 +1,4 @@
-"""The threads of a run: as many as may ask at once, one that decodes, and a few that keep."""
+"""The threads of a run: as many as may ask at once, one that proves, and a few that keep."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -16,15 +16,15 @@ class Pool:
     """A fixed number of threads that ask, so that connections are opened once and never exceed it.
 
     What came is kept by threads of their own, so that nobody asks later because a disk is slow. And
-    it is decoded by one: the interpreter lets one thread at a time make objects anyhow, and when
-    many take turns at large pages, the objects go from one core's cache to the next. That made
-    asking for full pages half as long again.
+    one proves it: the interpreter lets one thread at a time make objects anyhow, and when many take
+    turns at large pages, the objects go from one core's cache to the next. That made asking for
+    full pages half as long again.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._asking = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
-        self._decoding = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        self._proving = ThreadPoolExecutor(1, thread_name_prefix="prove")
         self._keeping = ThreadPoolExecutor(_KEEPERS, thread_name_prefix="keep")
         self._room = threading.BoundedSemaphore(2 * _KEEPERS)
 
@@ -35,7 +35,7 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         """Let every thread end; what no thread has begun to ask is dropped."""
         self._asking.shutdown(cancel_futures=True)
-        self._decoding.shutdown()
+        self._proving.shutdown()
         self._keeping.shutdown()
 
     def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -49,8 +49,8 @@ class Pool:
         future.add_done_callback(lambda _: self._room.release())
 
     def alone(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """What a call gives, made by the one thread that decodes."""
-        return self._decoding.submit(call, *args, **kwargs).result()
+        """What a call gives, made by the one thread that proves what came."""
+        return self._proving.submit(call, *args, **kwargs).result()
 
     def each(self, call: Callable[[int], T], numbers: range) -> Iterator[T]:
         """What `call` gives for each number, in order: by this thread and all that are free.

@@ -68,7 +68,7 @@ MUTANTS = (
     Mutant(
         "believe __count",
         "illuminate/pages.py",
-        "    if not counts <= {str(total)}:",
+        "    if not proof.counts <= {str(total)}:",
         "    if False:",
         "tests/unit/test_pages.py",
     ),
@@ -264,9 +264,9 @@ MUTANTS = (
         "tests/unit/test_attempts.py",
     ),
     Mutant(
-        "let every thread decode",
+        "let every thread make objects of Python",
         "illuminate/client.py",
-        "self._threads.alone(pages.decode, self._get(url, asked), endpoint, number)",
+        "pages.decode(self._get(url, asked), endpoint, number, self._threads)",
         "pages.decode(self._get(url, asked), endpoint, number)",
         "tests/unit/test_client.py -k one_thread",
     ),

@@ -46,7 +46,7 @@ class Client:
     """One district's API, for many threads.
 
     `stop` ends all waiting and every open request soon after it is set. `threads` ask for the pages
-    of one reply after the first, and decode what came.
+    of one reply after the first, and one of them proves what came.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Client:
         url = self._address.method_url(endpoint.method)
 
         def once() -> pages.Page:
-            return self._threads.alone(pages.decode, self._get(url, asked), endpoint, number)
+            return pages.decode(self._get(url, asked), endpoint, number, self._threads)
 
         return self._retrying.call(once)
 
@@ -185,15 +185,16 @@ class Client:
         return response, body
 
     def _read_body(self, response: requests.Response) -> bytes:
-        body = bytearray()
+        chunks, size = [], 0
         with response:
             for chunk in response.iter_content(_CHUNK):
-                body += chunk
-                if len(body) > self._limits.most_bytes:
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > self._limits.most_bytes:
                     raise ResponseError(
                         f"a reply is larger than {self._limits.most_bytes >> 20} MiB"
                     )
-        return bytes(body)
+        return b"".join(chunks)
 
     def _network_error(self, line: Line, kind: str) -> Exception:
         if self._stop.is_set():

@@ -8,13 +8,14 @@ walk knows no HTTP: it is given pages and says which ones it wants.
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import polars as pl
 
 from pipeline.errors import TransientError, WalkError
 from pipeline.illuminate.endpoints import Endpoint
+from pipeline.illuminate.threads import Here, Threads
 
 COUNT_FIELD = "__count"
 
@@ -48,50 +49,70 @@ class Page:
     rows: pl.DataFrame
 
 
-def decode(content: bytes, endpoint: Endpoint, asked_page: int) -> Page:
+class _Proof(NamedTuple):
+    """What a body says: its numbers, all values of `__count`, and how many rows came."""
+
+    page: int
+    num_pages: int
+    num_results: int
+    counts: set[str | None]
+    height: int
+
+
+def decode(
+    content: bytes, endpoint: Endpoint, asked_page: int, threads: Threads | None = None
+) -> Page:
     """Decode and check one page.
 
     Returns the rows without `__count`. Values are the text that was sent, nested values JSON, and
-    a field that a row lacks is null.
+    a field that a row lacks is null. Of the `threads`, one makes all objects of Python.
 
     Raises:
         TransientError: the body is no complete JSON in UTF-8, or not a page of this endpoint.
     """
+    alone = (threads or Here()).alone
+    body = content.removeprefix(_ORDER_MARK)
     try:
-        content.decode()  # what the decoders pass over must be UTF-8 as well
-        body = content.removeprefix(_ORDER_MARK)
-        envelope, counts, rows = _decode_text(body, endpoint) or _decode_any(body, endpoint)
+        proof = alone(_prove_text, body, endpoint)
+        rows = None if proof is None else _read_text(body, endpoint, proof)
+        if proof is None or rows is None:
+            proof, rows = alone(_decode_any, body, endpoint)
     except msgspec.ValidationError as error:
         # msgspec names the place and the type that was expected, never the value.
         raise TransientError(f"the reply is not a page of results ({error})") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise TransientError("the reply is not complete JSON in UTF-8") from None
-    _check_numbers(envelope, counts, asked_page)
-    numbers = (envelope.page, envelope.num_pages, envelope.num_results)
-    return Page(*numbers, endpoint.fields, rows)
+    _check_numbers(proof, asked_page)
+    return Page(proof.page, proof.num_pages, proof.num_results, endpoint.fields, rows)
 
 
-_Decoded = tuple[_Envelope, set[str | None], pl.DataFrame]
-"""The numbers of a page, all values of `__count` on it, and its rows."""
+def _prove_text(body: bytes, endpoint: Endpoint) -> _Proof | None:
+    """See whether the rows of a page hold nothing but known fields, each of them text or null.
 
-
-def _decode_text(body: bytes, endpoint: Endpoint) -> _Decoded | None:
-    """Decode a page whose rows hold nothing but known fields, each of them text or null.
-
-    That is what the API sends. msgspec proves it, and only then polars reads the same bytes once
-    more, because it makes no objects of Python; by itself it would be too lenient.
+    That is what the API sends.
     """
+    if not body.isascii():
+        body.decode()  # what the decoders pass over must be UTF-8 as well
     try:
-        envelope = _text_decoder(endpoint).decode(body)
+        page = _text_decoder(endpoint).decode(body)
     except msgspec.ValidationError:
         return None
-    counts = {row.count for row in envelope.results} - {msgspec.UNSET}
-    if not envelope.results:
-        return envelope, counts, _no_rows(endpoint)
+    counts = {row.count for row in page.results} - {msgspec.UNSET}
+    return _Proof(page.page, page.num_pages, page.num_results, counts, len(page.results))
+
+
+def _read_text(body: bytes, endpoint: Endpoint, proof: _Proof) -> pl.DataFrame | None:
+    """Read the rows of a page that is proven to be nothing but text.
+
+    Polars makes no objects of Python, and many threads may read at once; but by itself it would be
+    too lenient.
+    """
+    if not proof.height:
+        return _no_rows(endpoint)
     row = pl.Struct(_text(endpoint.fields))
     document = pl.read_json(body, schema={"results": pl.List(row)})
     rows = document["results"].explode().struct.unnest()
-    return (envelope, counts, rows) if rows.height == len(envelope.results) else None
+    return rows if rows.height == proof.height else None
 
 
 @functools.cache
@@ -115,17 +136,18 @@ def _text_decoder(endpoint: Endpoint) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(page)
 
 
-def _decode_any(body: bytes, endpoint: Endpoint) -> _Decoded:
+def _decode_any(body: bytes, endpoint: Endpoint) -> tuple[_Proof, pl.DataFrame]:
     """Decode a page with unknown fields, or with values that are no text."""
-    envelope = _any_rows.decode(body)
-    lacking = {name for row in envelope.results for name in endpoint.required - row.keys()}
+    page = _any_rows.decode(body)
+    lacking = {name for row in page.results for name in endpoint.required - row.keys()}
     if lacking:
         raise TransientError(f"rows lack the field {', '.join(sorted(lacking))}")
-    rows = [{name: _as_text(value) for name, value in row.items()} for row in envelope.results]
+    rows = [{name: _as_text(value) for name, value in row.items()} for row in page.results]
     counts = {row.pop(COUNT_FIELD) for row in rows if COUNT_FIELD in row}
     columns = _in_order({name for row in rows for name in row}, endpoint.fields)
     values = [tuple(row.get(name) for name in columns) for row in rows]
-    return envelope, counts, pl.DataFrame(values, schema=_text(columns), orient="row")
+    proof = _Proof(page.page, page.num_pages, page.num_results, counts, len(rows))
+    return proof, pl.DataFrame(values, schema=_text(columns), orient="row")
 
 
 def _as_text(value: object) -> str | None:
@@ -142,13 +164,13 @@ def _in_order(names: set[str], fields: Sequence[str]) -> tuple[str, ...]:
     return (*fields, *sorted(names.difference(fields)))
 
 
-def _check_numbers(envelope: _Envelope, counts: set[str | None], asked_page: int) -> None:
-    if envelope.page != asked_page:
-        raise TransientError(f"page {asked_page} was asked, page {envelope.page} came")
-    total = envelope.num_results
-    if total < 0 or not min(total, 1) <= envelope.num_pages <= max(total, 1):
-        raise TransientError(f"num_pages {envelope.num_pages} does not fit num_results {total}")
-    if not counts <= {str(total)}:
+def _check_numbers(proof: _Proof, asked_page: int) -> None:
+    if proof.page != asked_page:
+        raise TransientError(f"page {asked_page} was asked, page {proof.page} came")
+    total = proof.num_results
+    if total < 0 or not min(total, 1) <= proof.num_pages <= max(total, 1):
+        raise TransientError(f"num_pages {proof.num_pages} does not fit num_results {total}")
+    if not proof.counts <= {str(total)}:
         raise WalkError(f"rows carry another __count than num_results {total}")
 
 

@@ -79,19 +79,28 @@ def test_all_rows_of_the_window_come_back_whatever_the_page_limit(
     assert result.pages == -(-len(sent) // limit)
 
 
-def test_one_thread_decodes_what_many_ask_for(server, connect, window, busy, monkeypatch):
-    decode, seen = pages.decode, []
+def test_one_thread_makes_the_objects_of_python_and_many_read(
+    server, connect, window, busy, monkeypatch
+):
+    threads = {"_prove_text": [], "_read_text": []}
 
-    def watched(*what):
-        seen.append(threading.current_thread().name)
-        return decode(*what)
+    def watch(name):
+        step = getattr(pages, name)
 
-    monkeypatch.setattr(pages, "decode", watched)
+        def watched(*what):
+            threads[name].append(threading.current_thread().name)
+            return step(*what)
+
+        monkeypatch.setattr(pages, name, watched)
+
+    watch("_prove_text")
+    watch("_read_text")
     with Pool(4) as pool:
         client = connect(server, threads=pool, page_limit=100)
         result = pool.submit(client.results, STANDARD, busy, window).result()
-    assert len(seen) == result.pages > 4
-    assert set(seen) == {"decode_0"}
+    assert len(threads["_prove_text"]) == len(threads["_read_text"]) == result.pages > 4
+    assert set(threads["_prove_text"]) == {"prove_0"}
+    assert all(name.startswith("fetch_") for name in threads["_read_text"])
 
 
 def test_pages_are_as_long_as_the_server_likes(serve, connect, window, busy):

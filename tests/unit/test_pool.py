@@ -96,7 +96,7 @@ def test_what_is_to_be_done_alone_is_done_by_one_thread():
         with pytest.raises(ZeroDivisionError):
             asked[3].result(PATIENCE)
     assert len(seen) == 4
-    assert set(seen) == {"decode_0"}
+    assert set(seen) == {"prove_0"}
 
 
 def test_the_end_drops_what_was_not_begun():

@@ -7,6 +7,7 @@ JSON and as Markdown.
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -44,9 +45,12 @@ def main() -> int:
     bench.clear()  # what a run that was killed left
     try:
         for name in chosen or _USUAL:
+            before = machine.processor_times()
             section = SECTIONS[name](bench)
+            section = replace(section, taken=machine.taken_since(before))
             for line in section.about_peers():
                 console.print(line, highlight=False, soft_wrap=True)
+            console.print(section.disturbed, highlight=False, soft_wrap=True)
             results.sections.append(section)
             results.write(options.out or options.folder / "results")
             if options.document:

@@ -24,6 +24,20 @@ def describe(rounds: int) -> dict[str, Any]:
     }
 
 
+def processor_times() -> tuple[int, int]:
+    """Since the machine was started: what its host took away for others, and all there was."""
+    first = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0]
+    # user, nice, system, idle, iowait, irq, softirq, steal; guests are counted among user and nice
+    times = [int(ticks) for ticks in first.split()[1:9]]
+    return times[7], sum(times)
+
+
+def taken_since(before: tuple[int, int]) -> float:
+    """The share of the processors' time that the host has taken for others since `before`."""
+    taken, whole = (now - then for now, then in zip(processor_times(), before, strict=True))
+    return taken / whole if whole else 0.0
+
+
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

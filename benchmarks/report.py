@@ -44,17 +44,26 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """What one section found: tables of medians, the figures of every trial, and who took part."""
+    """What one section found: tables of medians, the figures of every trial, and who took part.
+
+    `taken` is the share of the processors' time that the machine's host gave to others meanwhile.
+    """
 
     name: str
     tables: Sequence[Table]
     trials: Sequence[Mapping[str, Any]]
     peers: Mapping[str, str] = field(default_factory=dict)
+    taken: float = 0.0
 
     def markdown(self) -> str:
         """All of it as Markdown, but for the trials."""
         parts = [table.markdown() for table in self.tables]
         return "\n\n".join([*parts, "\n".join(self.about_peers())]).rstrip()
+
+    @property
+    def disturbed(self) -> str:
+        """How far the figures are the machine's own."""
+        return f"Meanwhile its host gave {self.taken:.0%} of its processors to others."
 
     def about_peers(self) -> list[str]:
         """What each who took part does not do."""
@@ -90,6 +99,7 @@ class Results:
                     "tables": [asdict(table) for table in section.tables],
                     "peers": section.peers,
                     "trials": section.trials,
+                    "taken": section.taken,
                 }
                 for section in self.sections
             },
@@ -101,7 +111,7 @@ class Results:
 
     def part(self, section: Section) -> str:
         """A section as Markdown."""
-        return f"{self.setting}\n\n{section.markdown()}"
+        return f"{self.setting} {section.disturbed}\n\n{section.markdown()}"
 
     def document(self, page: Path) -> None:
         """Put each section in its place on a page that people wrote."""

@@ -29,6 +29,7 @@ from pipeline.simulator.replies import LOGIN_PAGE, Reply
 _LOOPBACK = "127.0.0.1"
 _BACKLOG = 512
 _CHUNK = 1 << 16
+_AHEAD = 1 << 24
 _API = re.compile(r"/(?:live|dna)/rest_server\.php/Api/(\w+)/?")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _LIMIT = "1000"
@@ -51,7 +52,10 @@ class Answers:
 
     def __init__(self, folder: Path) -> None:
         self._index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        with (folder / "answers.bin").open("rb") as file:
+        with (folder / "answers.bin").open("rb", buffering=0) as file:
+            # From memory, not from a disk that is slow when nobody has read it for a while.
+            while file.read(_AHEAD):
+                pass
             self._bytes = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def find(self, method: str, target: str) -> Answer:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import trial
+from benchmarks import machine, trial
 from benchmarks.__main__ import SECTIONS
 from benchmarks.bench import RowsError, check_rows
 from benchmarks.counting import count
@@ -70,6 +70,15 @@ def test_who_takes_too_long_is_ended():
         trial.run([sys.executable, "-c", "import time; time.sleep(60)"], longest=0.2)
 
 
+def test_what_the_host_takes_for_others_is_told(monkeypatch):
+    ticks = "cpu  100 10 50 {idle} 5 1 4 {steal} 7 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n"
+    texts = [ticks.format(idle=830, steal=0), ticks.format(idle=880, steal=150)]
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: texts.pop(0))
+    before = machine.processor_times()
+    assert before == (0, 1000)
+    assert machine.taken_since(before) == 0.75
+
+
 def test_other_rows_end_the_benchmark():
     check_rows("somebody", {"combined": 2, "view": 5}, {"combined": 2})
     with pytest.raises(RowsError, match="somebody brought"):
@@ -88,13 +97,14 @@ def test_results_go_to_their_place_on_the_page(tmp_path):
     begin, end = "<!-- fetch: written by make bench -->", "<!-- end of fetch -->"
     page.write_text(f"by hand\n{begin}\nold\n{end}\nby hand, too\n", encoding="utf-8")
     table = Table("Title", ("", "seconds"), [("pipeline", "1.0")], ["a note"])
-    results = Results(SETTING, [Section("fetch", [table], [])])
+    results = Results(SETTING, [Section("fetch", [table], [], taken=0.234)])
     results.document(page)
     results.document(page)
     text = page.read_text(encoding="utf-8")
     assert text.startswith(f"by hand\n{begin}\n")
     assert text.endswith(f"\n{end}\nby hand, too\n")
     assert text.count("| pipeline | 1.0 |") == 1
+    assert text.count("Meanwhile its host gave 23% of its processors to others.") == 1
     assert "old" not in text
 
 

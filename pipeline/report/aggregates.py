@@ -136,11 +136,13 @@ def scores(view: Path, groups: Collection[Group]) -> dict[int, Scores]:
     }
 
 
-def tested(view: Path) -> dict[int, int]:
-    """How many students of each grade have any result."""
+def tested(view: Path, hidden: Collection[Group]) -> dict[int, int]:
+    """How many students of each grade have any result but those of hidden groups."""
     import polars as pl
 
-    students = pl.scan_parquet(view).select("grade", _STUDENT).drop_nulls().unique()
+    rows = pl.scan_parquet(view).drop_nulls(["grade", _STUDENT])
+    others = rows.join(_frame(hidden), on=_GROUP, how="anti")
+    students = others.select("grade", _STUDENT).unique()
     return dict(students.group_by("grade").len().collect(engine="streaming").iter_rows())
 
 
@@ -187,12 +189,18 @@ def _latest(
     import polars as pl
 
     if groups is not None:
-        schema = {"grade": pl.Int64, "curriculum": pl.String}
-        wanted = pl.LazyFrame(list(groups), schema=schema, orient="row")
-        rows = rows.join(wanted, on=_GROUP, how="semi")
+        rows = rows.join(_frame(groups), on=_GROUP, how="semi")
     return (
         rows.drop_nulls([*group, _STUDENT])
         .sort("date_taken", "assessment_id", *columns)
         .group_by(*group, _STUDENT)
         .agg(pl.col(columns).last())
+    )
+
+
+def _frame(groups: Collection[Group]) -> "pl.LazyFrame":
+    import polars as pl
+
+    return pl.LazyFrame(
+        list(groups), schema={"grade": pl.Int64, "curriculum": pl.String}, orient="row"
     )

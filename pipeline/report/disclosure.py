@@ -7,8 +7,8 @@ Four rules, and everything on the page follows them:
    tells one that is hidden.
 3. Shares are rounded to steps that stand for at least 2.5 students of the smallest group which has
    that rounded size. So "under" stands for no, one, two or more students, and "over" likewise.
-4. What adds groups up takes shown groups only. A whole that must be counted with its hidden parts
-   is hidden itself where its parts leave too little doubt (`may_show_whole`).
+4. Whatever is counted leaves the results of hidden groups out. Nor does a hidden group decide
+   whether something else is shown: that would tell of it as well.
 """
 
 import math
@@ -22,7 +22,6 @@ LEAST = 5
 _STEPS = (1, 2, 5, 10, 20, 25, 50)
 _COARSE = 5
 _STUDENTS_PER_STEP = Fraction(5, 2)
-_MOST_HIDDEN_PARTS = 4
 _BEYOND = 5
 
 
@@ -94,15 +93,6 @@ class Rule:
         """Whether enough students lie below and above a quantile of a group."""
         outside = min(quantile, 1 - quantile) * self._least(students)
         return not self.hides(students) and outside >= _BEYOND
-
-    def may_show_whole(self, parts: Sequence[int]) -> bool:
-        """Whether a whole may be shown, given the sizes of its parts, of which some are hidden.
-
-        One part is shown and at most four are hidden: then each hidden one may have any size from
-        four up, whatever is known of the whole and of the rest.
-        """
-        hidden = sum(self.hides(part) for part in parts)
-        return hidden == 0 or (hidden < len(parts) and hidden <= _MOST_HIDDEN_PARTS)
 
     def _least(self, students: int) -> int:
         """The smallest size that is rounded like this one."""

@@ -34,6 +34,7 @@ class Counted:
     standards: Mapping[tuple[int, str], Standing]
     scores: Mapping[int, Scores]
     tested: Mapping[int, int]
+    """Of each grade, without the results of hidden groups."""
     rostered: Mapping[int, int]
     unmapped: list[tuple[str, int]]
     earlier: Mapping[str, Mapping[Group, list[int]]]
@@ -115,6 +116,11 @@ def shown(bands: Mapping[Group, list[int]], rule: Rule) -> dict[Group, list[int]
     return {group: parts for group, parts in bands.items() if not rule.hides(sum(parts))}
 
 
+def hidden(bands: Mapping[Group, list[int]], rule: Rule) -> list[Group]:
+    """The groups that are too small."""
+    return [group for group, parts in bands.items() if rule.hides(sum(parts))]
+
+
 def find(year: str, counted: Counted, rule: Rule) -> Findings:
     """Turn true counts into what may be shown."""
     groups = shown(counted.bands, rule)
@@ -123,7 +129,7 @@ def find(year: str, counted: Counted, rule: Rule) -> Findings:
     covered = {
         grade: (counted.tested.get(grade, 0), there)
         for grade, there in sorted(counted.rostered.items())
-        if not rule.hides(there) and _parts_leave_doubt(grade, counted.bands, rule)
+        if not rule.hides(there)
     }
     tested, there = (
         (sum(each) for each in zip(*covered.values(), strict=True)) if covered else (0, 0)
@@ -162,10 +168,6 @@ def _add_up(groups: Iterable[tuple[Key, list[int]]]) -> dict[Key, list[int]]:
         before = found.get(key, [0] * len(BANDS))
         found[key] = [sum(each) for each in zip(before, parts, strict=True)]
     return found
-
-
-def _parts_leave_doubt(grade: int, bands: Mapping[Group, list[int]], rule: Rule) -> bool:
-    return rule.may_show_whole([sum(parts) for (of, _), parts in bands.items() if of == grade])
 
 
 def _row(name: str, parts: list[int], rule: Rule) -> Row:

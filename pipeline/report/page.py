@@ -217,8 +217,8 @@ def _coverage(findings: Findings) -> Section:
     return Section(
         "coverage",
         "Who is missing a result?",
-        "Students on the roster with a result of any kind. How many are missing is never said: it "
-        "would be a small group."
+        "Students on the roster with a result of any kind, but those of hidden groups. How many "
+        "are missing is never said: it would be a small group."
         + (
             f" Not shown: grade {', '.join(findings.coverage_hidden)}."
             if findings.coverage_hidden

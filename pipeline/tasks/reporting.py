@@ -25,6 +25,8 @@ _RECORDS = 14
 class Report(PipelineTask):
     """One page of charts and tables about the published tables; counts only."""
 
+    version = 2
+
     def requires(self) -> list[PipelineTask]:
         """The published set."""
         return [self.at(Publish)]
@@ -96,7 +98,7 @@ class Report(PipelineTask):
             bands=bands,
             standards=aggregates.standards(view, groups),
             scores=aggregates.scores(view, groups),
-            tested=aggregates.tested(view),
+            tested=aggregates.tested(view, findings.hidden(bands, rule)),
             rostered=aggregates.rostered(roster) if roster.exists() else {},
             unmapped=aggregates.unmapped(self.snapshot.published(UNMAPPED)[0]),
             earlier={year: aggregates.bands(path) for year, (_, path) in self._before().items()},

@@ -101,22 +101,6 @@ def test_five_students_lie_beyond_every_quantile_that_is_shown():
 
 
 @pytest.mark.parametrize(
-    ("parts", "shown"),
-    [
-        ([], True),
-        ([10, 200], True),
-        ([9, 200], True),
-        ([9], False),  # it would be the part itself
-        ([9, 9], False),
-        ([50, 9, 9, 9, 9], True),
-        ([50, 9, 9, 9, 9, 9], False),
-    ],
-)
-def test_a_whole_is_shown_where_its_parts_leave_doubt(parts, shown):
-    assert Rule(10).may_show_whole(parts) is shown
-
-
-@pytest.mark.parametrize(
     ("count", "told"), [(0, "none"), (1, "under 10"), (9, "under 10"), (14, "10")]
 )
 def test_counts_of_rows_are_told_roughly(count, told):

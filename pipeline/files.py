@@ -146,15 +146,22 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: it cannot be written.
     """
+    with _in_place_of(path) as (temporary, handle):
+        os.close(handle)
+        yield temporary
+        flush(temporary)  # by its name: who wrote it may have put another file there
+
+
+@contextlib.contextmanager
+def _in_place_of(path: Path) -> Iterator[tuple[Path, int]]:
+    """Give a new file, open for writing, that is renamed to `path` after it was written."""
     temporary = temporary_beside(path)
     make_folder(path.parent)
     with storing(path):
         handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
-        close_to_others(handle)
-        os.close(handle)
         try:
-            yield temporary
-            flush(temporary)
+            close_to_others(handle)
+            yield temporary, handle
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -162,10 +169,21 @@ def replacing(path: Path) -> Iterator[Path]:
         flush(path.parent)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file durably, or leave the old one.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with _in_place_of(path) as (_, handle), os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(handle)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a whole UTF-8 file durably, or leave the old one."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401  whatever msgspec can encode

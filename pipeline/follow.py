@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from pipeline.files import Fingerprint
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 17  # small enough for the cache of a core
 _PAUSE = 0.005
 _ALL_BUT_QUOTES_AND_LINES = bytes(set(range(256)) - set(b'"\n'))
 

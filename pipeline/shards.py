@@ -8,6 +8,7 @@ is sealed: its metadata holds the SHA-256 of all its bytes, taken while the seal
 shard is parsed before its bytes were found whole.
 """
 
+import functools
 import hashlib
 import io
 import re
@@ -107,8 +108,7 @@ def write(folder: Path, origin: Origin, assessment_id: str, reply: Reply) -> Ent
     )
     content = _sealed(frame, proof)
     path = folder / file_name(assessment_id)
-    with files.replacing(path) as temporary:
-        temporary.write_bytes(content)
+    files.write_bytes(path, content)
     return _entry(path, content, proof)
 
 
@@ -179,13 +179,31 @@ def _canonical(endpoint: str, rows: "pl.DataFrame") -> "pl.DataFrame":
 
 
 def _sealed(frame: "pl.DataFrame", proof: _Proof) -> bytes:
-    metadata = {_PROOF: msgspec.json.encode(proof).decode(), _SEAL: _BLANK.decode()}
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer, metadata=metadata, statistics=False)
-    content = bytearray(buffer.getbuffer())
+    text = msgspec.json.encode(proof)
+    content = bytearray(_parquet(frame, text) if frame.height else _without_rows(proof, text))
     at = _seal_at(content)
     content[at : at + len(_BLANK)] = hashlib.sha256(content).hexdigest().encode()
     return bytes(content)
+
+
+def _without_rows(proof: _Proof, text: bytes) -> bytes:
+    """An empty shard. Most are, and they differ by their proof alone, so polars is asked once."""
+    unproven = b" " * len(text)
+    return _empty(proof.columns, unproven).replace(unproven, text)
+
+
+@functools.cache
+def _empty(columns: tuple[str, ...], text: bytes) -> bytes:
+    import polars as pl
+
+    return _parquet(pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), text)
+
+
+def _parquet(frame: "pl.DataFrame", proof: bytes) -> bytes:
+    metadata = {_PROOF: proof.decode(), _SEAL: _BLANK.decode()}
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, metadata=metadata, statistics=False)
+    return buffer.getvalue()
 
 
 def _read_proof(content: bytes) -> _Proof | None:

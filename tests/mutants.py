@@ -45,6 +45,20 @@ MUTANTS = (
         "tests/unit/test_files.py tests/unit/test_shards.py",
     ),
     Mutant(
+        "never sync a name",
+        "files.py",
+        "    try:\n        os.fsync(handle)\n",
+        "    try:\n        pass\n",
+        "tests/unit/test_files.py",
+    ),
+    Mutant(
+        "give all empty shards one proof",
+        "shards.py",
+        ".replace(unproven, text)",
+        "",
+        "tests/unit/test_shards.py",
+    ),
+    Mutant(
         "believe num_pages",
         "illuminate/pages.py",
         "        if self._received != declared:",

@@ -18,6 +18,8 @@ from pipeline.illuminate.endpoints import Endpoint
 from pipeline.illuminate.threads import Here, Threads
 
 COUNT_FIELD = "__count"
+# In bytes: below it, the way to another thread costs more than it saves.
+_LARGE = 1 << 16
 
 
 class _Envelope(msgspec.Struct):
@@ -65,12 +67,12 @@ def decode(
     """Decode and check one page.
 
     Returns the rows without `__count`. Values are the text that was sent, nested values JSON, and
-    a field that a row lacks is null. Of the `threads`, one makes all objects of Python.
+    a field that a row lacks is null. Of the `threads`, one proves all large pages.
 
     Raises:
         TransientError: the body is no complete JSON in UTF-8, or not a page of this endpoint.
     """
-    alone = (threads or Here()).alone
+    alone = (threads if threads and len(content) > _LARGE else Here()).alone
     body = content.removeprefix(_ORDER_MARK)
     try:
         proof = alone(_prove_text, body, endpoint)
@@ -89,10 +91,8 @@ def decode(
 def _prove_text(body: bytes, endpoint: Endpoint) -> _Proof | None:
     """See whether the rows of a page hold nothing but known fields, each of them text or null.
 
-    That is what the API sends.
+    That is what the API sends. What msgspec passes over may still be no UTF-8.
     """
-    if not body.isascii():
-        body.decode()  # what the decoders pass over must be UTF-8 as well
     try:
         page = _text_decoder(endpoint).decode(body)
     except msgspec.ValidationError:
@@ -102,15 +102,19 @@ def _prove_text(body: bytes, endpoint: Endpoint) -> _Proof | None:
 
 
 def _read_text(body: bytes, endpoint: Endpoint, proof: _Proof) -> pl.DataFrame | None:
-    """Read the rows of a page that is proven to be nothing but text.
+    """Read the rows of a page that is proven to be nothing but text; None where polars will not.
 
     Polars makes no objects of Python, and many threads may read at once; but by itself it would be
-    too lenient.
+    too lenient, though not with what is no UTF-8.
     """
     if not proof.height:
+        body.decode()
         return _no_rows(endpoint)
     row = pl.Struct(_text(endpoint.fields))
-    document = pl.read_json(body, schema={"results": pl.List(row)})
+    try:
+        document = pl.read_json(body, schema={"results": pl.List(row)})
+    except pl.exceptions.ComputeError:
+        return None
     rows = document["results"].explode().struct.unnest()
     return rows if rows.height == proof.height else None
 
@@ -137,7 +141,8 @@ def _text_decoder(endpoint: Endpoint) -> msgspec.json.Decoder[Any]:
 
 
 def _decode_any(body: bytes, endpoint: Endpoint) -> tuple[_Proof, pl.DataFrame]:
-    """Decode a page with unknown fields, or with values that are no text."""
+    """Decode a page with unknown fields, with values that are no text, or not in UTF-8."""
+    body.decode()  # what the decoder passes over must be UTF-8 as well
     page = _any_rows.decode(body)
     lacking = {name for row in page.results for name in endpoint.required - row.keys()}
     if lacking:

@@ -79,27 +79,29 @@ def test_all_rows_of_the_window_come_back_whatever_the_page_limit(
     assert result.pages == -(-len(sent) // limit)
 
 
-def test_one_thread_makes_the_objects_of_python_and_many_read(
-    server, connect, window, busy, monkeypatch
+@pytest.mark.parametrize(("limit", "proves"), [(400, "prove_0"), (10, "fetch_")])
+def test_one_thread_proves_large_pages_and_all_read(
+    server, connect, window, busy, monkeypatch, limit, proves
 ):
     threads = {"_prove_text": [], "_read_text": []}
 
     def watch(name):
         step = getattr(pages, name)
 
-        def watched(*what):
-            threads[name].append(threading.current_thread().name)
-            return step(*what)
+        def watched(body, *more):
+            if not 20_000 < len(body) < 100_000:  # the last page may be neither large nor small
+                threads[name].append(threading.current_thread().name)
+            return step(body, *more)
 
         monkeypatch.setattr(pages, name, watched)
 
     watch("_prove_text")
     watch("_read_text")
     with Pool(4) as pool:
-        client = connect(server, threads=pool, page_limit=100)
+        client = connect(server, threads=pool, page_limit=limit)
         result = pool.submit(client.results, STANDARD, busy, window).result()
-    assert len(threads["_prove_text"]) == len(threads["_read_text"]) == result.pages > 4
-    assert set(threads["_prove_text"]) == {"prove_0"}
+    assert len(threads["_prove_text"]) == len(threads["_read_text"]) >= result.pages - 1 > 1
+    assert all(name.startswith(proves) for name in threads["_prove_text"])
     assert all(name.startswith("fetch_") for name in threads["_read_text"])
 
 

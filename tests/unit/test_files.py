@@ -84,8 +84,17 @@ def test_a_file_that_cannot_be_replaced_leaves_no_temporary_file(tmp_path):
     assert names(tmp_path) == ["taken"]
 
 
+def write_beside(path, text):
+    with files.replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+WAYS = pytest.mark.parametrize("write", [files.write_text, write_beside])
+
+
+@WAYS
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_disk_that_fails_leaves_the_old_content(path, monkeypatch, step):
+def test_a_disk_that_fails_leaves_the_old_content(path, monkeypatch, step, write):
     def fail(*_args, **_kwargs):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -93,17 +102,17 @@ def test_a_disk_that_fails_leaves_the_old_content(path, monkeypatch, step):
         monkeypatch.setattr(os, "fsync", fail)
     else:
         monkeypatch.setattr("pathlib.Path.replace", fail)
-    with (
-        pytest.raises(StorageError, match="Input/output error"),
-        files.replacing(path) as temporary,
-    ):
-        temporary.write_text("new")
+    with pytest.raises(StorageError, match="Input/output error"):
+        write(path, "new")
     monkeypatch.undo()
     assert path.read_text() == "old"
     assert names(path.parent) == ["table.csv"]
 
 
-def test_content_is_on_disk_before_it_has_a_name_and_the_name_before_it_counts(path, monkeypatch):
+@WAYS
+def test_content_is_on_disk_before_it_has_a_name_and_the_name_before_it_counts(
+    path, monkeypatch, write
+):
     """The order that outlives a power cut: flush the file, rename it, flush the folder."""
     done = []
     fsync, replace = os.fsync, os.replace
@@ -118,7 +127,7 @@ def test_content_is_on_disk_before_it_has_a_name_and_the_name_before_it_counts(p
 
     monkeypatch.setattr(os, "fsync", seen_fsync)
     monkeypatch.setattr("pathlib.Path.replace", seen_replace)
-    files.write_text(path, "new")
+    write(path, "new")
     assert done == ["file", "rename", "folder"]
 
 

@@ -374,6 +374,13 @@ def test_bytes_that_are_not_utf8_are_refused_wherever_they_stand(envelope, insid
         decode(text.encode("latin-1"), CATALOGUE, 1)
 
 
+def test_nor_are_they_taken_on_a_page_without_rows():
+    text = '{"page":1,"num_pages":0,"num_results":0,"note":"é","results":[]}'
+    assert decode(text.encode(), CATALOGUE, 1).rows.height == 0
+    with pytest.raises(TransientError):
+        decode(text.encode("latin-1"), CATALOGUE, 1)
+
+
 @pytest.mark.parametrize(
     "literal",
     ["NaN", "Infinity", "-Infinity", "nan", "01", "1.", ".5", "+1", "'a'", "tru", '"\\ud800"',

@@ -11,7 +11,7 @@ from datetime import date
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline import shards
@@ -83,6 +83,17 @@ def test_a_reply_without_rows_is_a_shard_without_rows(tmp_path):
     entry, path = write(tmp_path, Reply(frame(), 0, 1, 0))
     assert pl.read_parquet(path).shape == (0, len(COLUMNS))
     assert shards.find(tmp_path, ORIGIN, "77") == entry
+
+
+@ONE_FOLDER
+@given(st.text(min_size=1), st.text(min_size=1))
+@example("77", "78")
+def test_no_shard_without_rows_is_taken_for_another(tmp_path, one, other):
+    assume(one != other)
+    entry, path = write(tmp_path, Reply(frame(), 0, 1, 0), assessment_id=one)
+    assert shards.check(tmp_path, ORIGIN, one) == entry
+    path.replace(tmp_path / shards.file_name(other))
+    assert "something else" in unusable(tmp_path, assessment_id=other)
 
 
 def test_rows_stand_in_order_of_the_key_then_of_the_rest(tmp_path):

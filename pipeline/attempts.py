@@ -113,7 +113,8 @@ def _places(parquet: Path) -> Iterator[tuple[int, int]]:
     place = pl.col("place")
     assessments = (
         pl.scan_parquet(parquet, glob=False)
-        .select(*_ASSESSMENT, place=pl.int_range(pl.len(), dtype=pl.Int64))
+        .select(_ASSESSMENT)
+        .with_row_index("place")
         .group_by(_ASSESSMENT)
         .agg(first=place.min(), last=place.max(), rows=pl.len())
         .sort("first")

@@ -29,23 +29,22 @@ from pipeline.tasks.uniting import (
     UniteResults,
     UniteView,
 )
-from pipeline.tasks.views import LatestResults, ResultsView, SqlView
+from pipeline.tasks.views import BuildViews, SqlView
 
 __all__ = [
+    "BuildViews",
     "CheckTables",
     "CombineGroup",
     "CombineResults",
     "FetchMetadata",
     "FetchScores",
     "LabelAssessments",
-    "LatestResults",
     "ListAssessments",
     "Publish",
     "PublishYears",
     "ReadInputs",
     "ReadPriorYears",
     "Report",
-    "ResultsView",
     "RunAll",
     "RunYears",
     "SqlView",

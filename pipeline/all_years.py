@@ -55,8 +55,8 @@ def odd_values(copy: Path, table: Table) -> dict[str, dict[str, int]]:
     return {name: {"null": nulls[name], "odd": odds[name]} for name in nulls}
 
 
-def united(parts: Sequence[Part], table: Table) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    """All rows of all parts, in their order: as the CSV and as the Parquet has them.
+def united(parts: Sequence[Part], table: Table) -> build.Twins:
+    """All rows of all parts, in their order.
 
     Columns are the table's, then those that only some parts have, by name; they are null elsewhere.
     """
@@ -64,7 +64,7 @@ def united(parts: Sequence[Part], table: Table) -> tuple[pl.LazyFrame, pl.LazyFr
     names = [*table.names, *extra]
     texts = [_with_columns(part.text, part.columns, names) for part in parts]
     values = [_with_columns(part.values, part.columns, names) for part in parts]
-    return pl.concat(texts), pl.concat(values)
+    return build.Twins(pl.concat(texts), pl.concat(values))
 
 
 def count_years(rows: pl.LazyFrame, years: Iterable[str]) -> pl.LazyFrame:

@@ -27,35 +27,33 @@ _BATCH = 100_000
 
 
 @dataclass(frozen=True)
-class LatestAttempts(Source):
-    """The shards of one endpoint without what is not the latest, and how many attempts it was.
+class CountedAttempts(Source):
+    """The shards of one endpoint with one more column, `build.ATTEMPTS`: see `count_attempts`.
 
-    The number stands in one more column, `build.ATTEMPTS`. `rows` still tells of all rows; `key` is
-    what attempts share in these shards.
+    `key` is what attempts share in these shards.
     """
 
     key: Sequence[str]
 
     @classmethod
-    def of(cls, source: Source, endpoint: str) -> "LatestAttempts":
-        """The latest attempts in the shards of an endpoint."""
+    def of(cls, source: Source, endpoint: str) -> "CountedAttempts":
+        """The shards of an endpoint, with attempts counted while they are read."""
         # What the tables fill in themselves tells no attempts apart, even if the API sends it.
         key = [name for name in KEY if name not in build.FILLED_IN[endpoint]]
         return cls(source.paths, source.columns, source.rows, key)
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The columns, and the number of attempts."""
+        """The columns, and the numbers of attempts."""
         return {**super().schema, build.ATTEMPTS: pl.Int64()}
 
     def read(self, paths: list[Path], columns: Sequence[str]) -> pl.LazyFrame:
-        """The latest attempts in some shards."""
+        """The rows of some shards, in order."""
         needed = {*columns, *self.key, "date_taken"} - {build.ATTEMPTS}
         rows = super().read(paths, sorted(needed)).collect()
         day = build.date(pl.col("date_taken"))
         counts = count_attempts(rows.select(*self.key, date_taken=day))
-        rows = rows.with_columns(counts.alias(build.ATTEMPTS)).filter(counts.is_not_null())
-        return rows.lazy().select(columns)
+        return rows.lazy().with_columns(counts.alias(build.ATTEMPTS)).select(columns)
 
 
 def count_attempts(rows: pl.DataFrame) -> pl.Series:

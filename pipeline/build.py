@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 from polars._typing import PolarsDataType
@@ -33,13 +34,20 @@ _LABELLED = ("title", "test_type", "curriculum", "unit", "unit_labels")
 # Before the name of a column: its value. The name has a character that no field of an API has.
 _VALUE = "\0"
 ATTEMPTS = "\0\0attempts"
-"""A column of sources that have latest attempts only (`attempts`): how many there were."""
+"""A column of sources that count attempts (`attempts`): null where a row is not the latest."""
 FILLED_IN = {
     "overall": {"response_type": "overall", "standard_code": "percent"},
     "standard": {"response_type": "standard"},
     "group": {"response_type": "group"},
 }
 """By endpoint: columns that hold one text in all rows, whatever the API sends there."""
+
+
+class Twins(NamedTuple):
+    """The rows of a table on their way to its files: as its CSV and as its Parquet has them."""
+
+    text: pl.LazyFrame
+    values: pl.LazyFrame
 
 
 def combined(overall: Source, standard: Source, year: str) -> pl.LazyFrame:
@@ -65,61 +73,30 @@ def group(source: Source, year: str) -> pl.LazyFrame:
     return _table_rows(source, GROUP, extra, {"year": year, **FILLED_IN["group"]})
 
 
-def view(
+def labelled(
     combined_rows: pl.LazyFrame,
     labels: pl.LazyFrame,
     labels_by_grade: pl.LazyFrame,
     roster: pl.LazyFrame,
 ) -> pl.LazyFrame:
-    """The rows of the view: one per row of `combined_rows`, in its order, without names.
+    """What the views are made of: the combined rows in their order, with labels and grades.
 
-    Columns are VIEW's, then values.
+    Columns are VIEW's, then values, then ATTEMPTS.
 
     Args:
-        combined_rows: the lazy frame of `combined`.
+        combined_rows: the lazy frame of `combined`, made of sources with ATTEMPTS.
         labels: `assessment_id` (distinct), `title`, `test_type`, `curriculum`, `unit`,
             `unit_labels`.
         labels_by_grade: the same columns and `grade`; distinct by assessment and grade. Where a
             row's student is of that grade, it replaces the labels of the assessment.
         roster: `local_student_id` (distinct), `grade` (Int64).
     """
-    rows = _labelled(combined_rows, labels, labels_by_grade, roster)
-    return rows.select(*VIEW.names, *(_VALUE + name for name in _parsed(VIEW)))
-
-
-def latest(
-    combined_rows: pl.LazyFrame,
-    labels: pl.LazyFrame,
-    labels_by_grade: pl.LazyFrame,
-    roster: pl.LazyFrame,
-) -> pl.LazyFrame:
-    """The rows of the view of latest attempts: like `view`, but columns are LATEST's, then values.
-
-    Args:
-        combined_rows: the lazy frame of `combined`, made of sources with ATTEMPTS.
-        labels: as for `view`.
-        labels_by_grade: as for `view`.
-        roster: as for `view`.
-    """
-    rows = _labelled(combined_rows, labels, labels_by_grade, roster, ATTEMPTS)
-    both = dict.fromkeys(set(LATEST.names) - set(VIEW.names), pl.col(ATTEMPTS))
-    values = (_VALUE + name for name in _parsed(LATEST))
-    return rows.with_columns(**both).select(*LATEST.names, *values)
-
-
-def _labelled(
-    combined_rows: pl.LazyFrame,
-    labels: pl.LazyFrame,
-    labels_by_grade: pl.LazyFrame,
-    roster: pl.LazyFrame,
-    *also: str,
-) -> pl.LazyFrame:
     level, label = pl.col("performance_band_level"), pl.col("performance_band_label")
-    values = {_VALUE + name for name in (*_parsed(VIEW), "percent_correct")}
-    needed = (set(VIEW.names) & set(COMBINED.names)) - {"title"} | values | set(also)
+    values = [_VALUE + name for name in _parsed(VIEW)]
+    needed = {*VIEW.names} & {*COMBINED.names} - {"title"} | {*values, _VALUE + "percent_correct"}
     known, torn = _by_grade(labels, labels_by_grade, roster)
     return (
-        combined_rows.select(sorted(needed))
+        combined_rows.select(*sorted(needed), ATTEMPTS)
         .join(roster, on="local_student_id", how="left", maintain_order="left")
         .with_columns(by_grade=pl.when(pl.col("assessment_id").is_in(torn)).then("grade"))
         .join(
@@ -134,7 +111,24 @@ def _labelled(
             score=_nearest(pl.col(_VALUE + "percent_correct")),
             proficiency=level + " " + label,
         )
+        .select(*VIEW.names, *values, ATTEMPTS)
     )
+
+
+def view(labelled_rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows of the view: all rows of `labelled`; columns are VIEW's, then values."""
+    return labelled_rows.drop(ATTEMPTS)
+
+
+def latest(labelled_rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows of the latest attempts among those of `labelled`; columns are LATEST's, then values.
+
+    The latest of so many attempts is the one with that number.
+    """
+    count = pl.col(ATTEMPTS)
+    values = (_VALUE + name for name in _parsed(LATEST))
+    rows = labelled_rows.filter(count.is_not_null()).with_columns(attempt=count, attempts=count)
+    return rows.select(*LATEST.names, *values)
 
 
 def _by_grade(
@@ -199,6 +193,12 @@ def roster_match(view_rows: pl.LazyFrame) -> pl.LazyFrame:
     return students.select(
         pl.len().alias("students"), pl.col("grade").count().alias("students on the roster")
     )
+
+
+def count_latest(labelled_rows: pl.LazyFrame) -> pl.LazyFrame:
+    """How many of the rows of `labelled` are the latest, and of how many attempts: one row."""
+    count = pl.col(ATTEMPTS)
+    return labelled_rows.select(count.count().alias("latest"), count.sum().alias("attempts"))
 
 
 def as_text(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.summary import BUILT_BY, UNITED_BY
+from pipeline.summary import ROWS, ROWS_OF_ALL_YEARS
 
 GOOD = ("up to date", "published")
 """Outcomes after which all that was asked for is published."""
@@ -98,8 +98,8 @@ def _tables(record: dict[str, Any], path: Path | None) -> dict[str, Any]:
         "shards_failed": sum(facts.get("failed", 0) for facts in now),
     }
     if record["outcome"] in {*GOOD, *_NEW}:  # else the receipts may be those of another run
-        built_by = UNITED_BY if "years" in record else BUILT_BY
-        found["rows"] = {name: steps[step]["rows"] for name, step in built_by.items()}
+        places = ROWS_OF_ALL_YEARS if "years" in record else ROWS
+        found["rows"] = {name: steps[step][fact] for name, (step, fact) in places.items()}
         found["checks_passed"] = sum(len(facts.get("checks", ())) for facts in steps.values())
     return found
 

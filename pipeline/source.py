@@ -10,7 +10,7 @@ from polars.io.plugins import register_io_source
 
 # How many rows are read at once. Shards are small, and what polars does to each piece of a table
 # that it reads costs as much as some thousand rows; but memory grows with this number.
-_BATCH = 32_000
+_BATCH = 24_000
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,20 @@ _HEADLINES = {
 }
 _OWN = "SqlView-"
 
-BUILT_BY = {
-    "combined": "CombineResults",
-    "group": "CombineGroup",
-    "view": "ResultsView",
-    "latest": "LatestResults",
+ROWS = {
+    "combined": ("CombineResults", "rows"),
+    "group": ("CombineGroup", "rows"),
+    "view": ("BuildViews", "rows"),
+    "latest": ("BuildViews", "latest"),
 }
-"""The steps that build the large tables of a school year."""
+"""Where the record of a school year says how many rows a large table has: step and fact."""
 
-UNITED_BY = {"combined": "UniteResults", "group": "UniteGroup", "view": "UniteView"}
-"""The steps that unite them for all years."""
+ROWS_OF_ALL_YEARS = {
+    "combined": ("UniteResults", "rows"),
+    "group": ("UniteGroup", "rows"),
+    "view": ("UniteView", "rows"),
+}
+"""Where the record of all years says it."""
 
 
 def summary(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
@@ -60,7 +64,7 @@ def summary_of_all_years(record: dict[str, Any], place: Place, path: Path) -> st
 
 def _united(record: dict[str, Any], place: Place) -> Iterator[tuple[str, str]]:
     steps = record["steps"]
-    built = {name: steps[step] for name, step in UNITED_BY.items()}
+    built = {name: steps[step] for name, (step, _) in ROWS_OF_ALL_YEARS.items()}
     for file, facts in steps["ReadPriorYears"]["files"].items():
         odd = sum(counts["odd"] for counts in facts["values"].values())
         rows = f"{sum(facts['rows'].values()):,} rows of {', '.join(facts['rows']) or 'no year'}"
@@ -98,14 +102,14 @@ def _asked(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     steps = record["steps"]
-    rows = [f"{name} {steps[step]['rows']:,}" for name, step in BUILT_BY.items()]
+    rows = [f"{name} {steps[step][fact]:,}" for name, (step, fact) in ROWS.items()]
     values = [
         counts
         for step in ("CombineResults", "CombineGroup")
         for counts in steps[step]["values"].values()
     ]
     null, odd = (sum(counts[name] for counts in values) for name in ("null", "odd"))
-    labels, view = steps["LabelAssessments"], steps["ResultsView"]
+    labels, view = steps["LabelAssessments"], steps["BuildViews"]
     matched = f"{view['students on the roster']:,} of {view['students']:,} students are on it"
     yield "rows", ", ".join(rows)
     own = [

@@ -4,7 +4,7 @@ ReadInputs ─► FetchMetadata ─► FetchScores overall, standard, group
                    │                │
              ListAssessments   LabelAssessments, CombineResults, CombineGroup
                    │                │
-                   │           ResultsView, LatestResults ─► SqlView of each file
+                   │           BuildViews ─► SqlView of each file
                    └──► CheckTables ◄┘
                             │
                          Publish ─► Report ─► RunAll

@@ -3,13 +3,14 @@
 Heavy libraries are imported where they are used, so that a rerun with nothing to do is quick.
 """
 
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files, shards
 from pipeline.errors import StorageError
-from pipeline.follow import Follower
+from pipeline.follow import Follower, Found
 from pipeline.tables import CATALOGUE, COMBINED, GROUP, LABELS, UNMAPPED, Table
 from pipeline.tasks.base import FileTask, PipelineTask
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from pipeline.build import Twins
     from pipeline.source import Source
 
 
@@ -106,54 +108,76 @@ class LabelAssessments(PipelineTask):
         return counts
 
 
-class LargeTable(FileTask):
-    """A large table: a CSV and its Parquet twin, streamed in one pass."""
+class LargeTables(FileTask):
+    """Large tables, each a CSV and its Parquet twin, all streamed in one pass."""
 
+    version = 3
     table: Table
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The table, unless there are more."""
+        return (self.table,)
+
     def paths(self) -> list[Path]:
-        """The CSV and the Parquet."""
-        return self.place.built(self.table)
+        """The CSV and the Parquet of each."""
+        return [path for table in self.tables for path in self.place.built(table)]
 
     def known(self) -> dict[str, files.Fingerprint]:
         """The files' fingerprints, which were taken while they were written."""
         return {path.name: found.file for path, found in self._written.items()}
 
     def write(
-        self, text: "pl.LazyFrame", values: "pl.LazyFrame", counts: "pl.LazyFrame"
-    ) -> tuple[dict[str, int], dict[str, int]]:
-        """Stream the rows into both files; how many each has, and the only row of `counts`."""
+        self, rows: "Sequence[Twins]", counts: "pl.LazyFrame"
+    ) -> tuple[dict[str, Any], dict[str, int]]:
+        """Stream the rows of each table into both of its files, and count meanwhile.
+
+        Returns:
+            How many rows the tables have, for their records, and the only row of `counts`.
+        """
         from pipeline import build
-        from pipeline.checks import count_parquet, records
 
         with ExitStack() as stack:
-            csv, parquet = (stack.enter_context(files.replacing(path)) for path in self.paths())
-            followers = [stack.enter_context(Follower(path)) for path in (csv, parquet)]
-            sinks = [build.csv_sink(text, csv), build.parquet_sink(values, parquet)]
-            counted = build.stream(sinks, csv.parent, counts)
-        found = [follower.found for follower in followers]
+            temporary = [stack.enter_context(files.replacing(path)) for path in self.paths()]
+            followers = [stack.enter_context(Follower(path)) for path in temporary]
+            frames = [frame for twins in rows for frame in twins]
+            kinds = (build.csv_sink, build.parquet_sink) * len(self.tables)
+            ways = zip(kinds, frames, temporary, strict=True)
+            sinks = [sink(frame, path) for sink, frame, path in ways]
+            counted = build.stream(sinks, temporary[0].parent, counts)
+        return self.note(follower.found for follower in followers), counted
+
+    def note(self, found: Iterable[Found]) -> dict[str, Any]:
+        """Keep the fingerprints of what was written, in the order of its paths.
+
+        Returns:
+            For the record: `rows` of the first table, and `records` of each CSV.
+        """
+        from pipeline.checks import count_parquet, records
+
         self._written = dict(zip(self.paths(), found, strict=True))
-        csv, parquet = self.paths()
-        lines = self._written[csv].lines
-        return {"rows": count_parquet(parquet), "records": records(lines)}, counted
+        counts = {
+            path.name: records(found.lines)
+            for path, found in self._written.items()
+            if path.suffix == ".csv"
+        }
+        return {"rows": count_parquet(self.paths()[1]), "records": counts}
 
 
-class BuildTable(LargeTable, PipelineTask):
-    """A large table of one school year, its two files made of the same rows."""
-
-    version = 2
+class BuildTables(LargeTables, PipelineTask):
+    """Large tables of one school year, their files made of the same rows."""
 
     def parameters(self) -> dict[str, Any]:
         """The year stands in each row."""
         return {"year": str(self.year)}
 
     def rows(self) -> "pl.LazyFrame":
-        """The rows of the table, as the builders make them."""
+        """The rows that all is made of, as the builders make them."""
         raise NotImplementedError
 
-    def for_csv(self, text: "pl.LazyFrame") -> "pl.LazyFrame":
-        """The rows as the CSV has them."""
-        return text
+    def twins(self, rows: "pl.LazyFrame") -> "Sequence[Twins]":
+        """The rows of each table, out of these, on their way to its files."""
+        raise NotImplementedError
 
     def counts(self, rows: "pl.LazyFrame") -> "pl.LazyFrame":
         """What is counted of the rows on their way to the files: one row."""
@@ -164,17 +188,13 @@ class BuildTable(LargeTable, PipelineTask):
         return counted
 
     def make(self) -> dict[str, Any]:
-        """Stream the table into both files."""
-        from pipeline import build
-
+        """Stream the tables into their files."""
         rows = self.rows().cache()  # made once for all that needs them
-        text = self.for_csv(build.as_text(rows, self.table))
-        values = build.as_values(rows, self.table)
-        made, counted = self.write(text, values, self.counts(rows))
+        made, counted = self.write(self.twins(rows), self.counts(rows))
         return made | self.facts(counted)
 
 
-class CombineTable(BuildTable):
+class CombineTable(BuildTables):
     """A table of the rows of some endpoints, as they are."""
 
     endpoints: tuple[str, ...]
@@ -186,6 +206,12 @@ class CombineTable(BuildTable):
     def sources(self) -> "list[Source]":
         """The shards that have rows."""
         return [source_of(self, kind) for kind in self.endpoints]
+
+    def twins(self, rows: "pl.LazyFrame") -> "list[Twins]":
+        """All of them."""
+        from pipeline import build
+
+        return [build.Twins(build.as_text(rows, self.table), build.as_values(rows, self.table))]
 
     def counts(self, rows: "pl.LazyFrame") -> "pl.LazyFrame":
         """Null and odd values."""
@@ -251,7 +277,7 @@ def source_of(task: PipelineTask, endpoint: str) -> "Source":
     return Source(paths, list(columns), [entry.rows for entry in with_rows.values()])
 
 
-def proven_twin(step: BuildTable) -> Path:
+def proven_twin(step: BuildTables) -> Path:
     """The Parquet twin of a table, once its bytes are found to be those that were built.
 
     Raises:

@@ -32,7 +32,7 @@ from pipeline.tasks.fetching import FetchMetadata
 from pipeline.tasks.guarding import nothing_lost, published_before
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
-from pipeline.tasks.views import LatestResults, ResultsView, SqlView
+from pipeline.tasks.views import BuildViews, SqlView
 from pipeline.verdicts import Check
 
 TABLE_STEPS: tuple[type[PipelineTask], ...] = (
@@ -40,8 +40,7 @@ TABLE_STEPS: tuple[type[PipelineTask], ...] = (
     LabelAssessments,
     CombineResults,
     CombineGroup,
-    ResultsView,
-    LatestResults,
+    BuildViews,
 )
 """The steps that build what every district publishes."""
 
@@ -84,7 +83,7 @@ class CheckTables(PipelineTask):
         """The records of a CSV, counted when it was read for the digest that its receipt has."""
         receipts = [task.output().receipt for task in table_tasks(self)]
         built = [r for r in receipts if r and csv.name in r.made and r.made[csv.name].fits(csv)]
-        return int(built[0].facts["records"]) if built else checks.count_csv(csv)
+        return int(built[0].facts["records"][csv.name]) if built else checks.count_csv(csv)
 
 
 def run_checks(
@@ -275,7 +274,7 @@ class Publish(PublishSet, PipelineTask):
                 str(row["assessment_id"]): 1 for row in (catalogue.assessments if catalogue else [])
             },
         }
-        inputs, view = (self.at(step).output().receipt for step in (ReadInputs, ResultsView))
+        inputs, view = (self.at(step).output().receipt for step in (ReadInputs, BuildViews))
         if not (inputs and view and inputs.facts["students"]):
             return Counted(rows)
         return Counted(rows, view.facts["students"], view.facts["students on the roster"])

@@ -16,16 +16,16 @@ from pipeline.layout import AllYears
 from pipeline.tables import COMBINED, GROUP, VIEW, Table
 from pipeline.tasks.base import FileTask
 from pipeline.tasks.building import (
-    BuildTable,
+    BuildTables,
     CombineGroup,
     CombineResults,
-    LargeTable,
+    LargeTables,
     proven,
 )
 from pipeline.tasks.publishing import Publish, PublishedTarget, PublishSet
 from pipeline.tasks.reporting import RunAll
 from pipeline.tasks.run import Run
-from pipeline.tasks.views import ResultsView
+from pipeline.tasks.views import BuildViews
 from pipeline.years import SchoolYear
 
 if TYPE_CHECKING:
@@ -161,10 +161,10 @@ def _content(path: Path, known: files.Fingerprint | None) -> files.Fingerprint:
         ) from exc
 
 
-class UniteTable(LargeTable, YearsTask):
+class UniteTable(LargeTables, YearsTask):
     """A large table of all years, streamed from those of the years and from prior files."""
 
-    step: type[BuildTable]
+    step: type[BuildTables]
 
     def requires(self) -> list[FileTask]:
         """Every year, published, and the prior files."""
@@ -189,19 +189,19 @@ class UniteTable(LargeTable, YearsTask):
         from pipeline import all_years
 
         expected = self._expected()
-        text, values = all_years.united(list(self._parts()), self.table)
-        made, in_csv = self.write(text, values, all_years.count_years(text, expected))
+        twins = all_years.united(list(self._parts()), self.table)
+        made, in_csv = self.write([twins], all_years.count_years(twins.text, expected))
         in_parquet = all_years.rows_by_year(self.paths()[1])
         found = {"CSV": in_csv, "Parquet": in_parquet}
         check = years_conserved(self.table.stem, expected, found)
-        if not check.ok or made["records"] != made["rows"]:
+        if not check.ok or set(made["records"].values()) != {made["rows"]}:
             raise CheckError(
                 f"A check failed before publishing ({check.name}: {check.note}). What was "
                 "published before is unchanged; run again."
             )
         return {**made, "rows by year": in_parquet, "checks": [check.as_json()]}
 
-    def _of(self, year: SchoolYear) -> BuildTable:
+    def _of(self, year: SchoolYear) -> BuildTables:
         return self.at(self.step, year=year)
 
     def _prior(self) -> Iterator[tuple[str, Path]]:
@@ -230,7 +230,8 @@ class UniteTable(LargeTable, YearsTask):
             yield all_years.of_prior(proven(read, copy), self.table)
         for year in self.years:
             of = self._of(year)
-            yield all_years.of_year(*(proven(of, path) for path in of.paths()))
+            csv, parquet = of.place.built(self.table)
+            yield all_years.of_year(proven(of, csv), proven(of, parquet))
 
 
 class UniteResults(UniteTable):
@@ -251,7 +252,7 @@ class UniteView(UniteTable):
     """The view of all years."""
 
     table = VIEW
-    step = ResultsView
+    step = BuildViews
 
 
 UNITING_STEPS: tuple[type[UniteTable], ...] = (UniteResults, UniteGroup, UniteView)

@@ -10,14 +10,14 @@ import luigi
 
 from pipeline import config, files, follow
 from pipeline.errors import SettingsError
-from pipeline.tables import LABELS, LATEST, VIEW, own_view
-from pipeline.tasks.base import PipelineTask
+from pipeline.tables import COMBINED, GROUP, LABELS, LATEST, VIEW, Table, own_view
+from pipeline.tasks.base import FileTask, PipelineTask
 from pipeline.tasks.building import (
-    BuildTable,
+    BuildTables,
     CombineGroup,
     CombineResults,
     LabelAssessments,
-    LargeTable,
+    LargeTables,
     proven,
 )
 from pipeline.tasks.inputs import ReadInputs, content
@@ -25,33 +25,55 @@ from pipeline.tasks.inputs import ReadInputs, content
 if TYPE_CHECKING:
     import polars as pl
 
+    from pipeline.build import Twins
 
-class ResultsView(BuildTable):
-    """The view: the combined table with labels and grades, and without names of students."""
 
-    table = VIEW
+class BuildViews(BuildTables):
+    """Both views: the combined rows with labels and grades, all of them, and the latest attempts.
+
+    They have no names of students. They are made of the shards that the combined table is made of,
+    and counted against it before anything is published.
+    """
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The view of all rows, and that of the latest attempts."""
+        return (VIEW, LATEST)
 
     def requires(self) -> list[PipelineTask]:
         """The combined table, labels, and the roster."""
         return [self.at(CombineResults), self.at(LabelAssessments), self.at(ReadInputs)]
 
     def rows(self) -> "pl.LazyFrame":
-        """The combined rows with labels and grades joined to them."""
+        """The combined rows with labels, grades and numbers of attempts."""
+        from pipeline import attempts, build
+
+        results = self.at(CombineResults)
+        overall, standard = map(attempts.CountedAttempts.of, results.sources(), results.endpoints)
+        combined = build.combined(overall, standard, str(self.year))
+        return build.labelled(combined, *self._labels(), self._roster())
+
+    def twins(self, rows: "pl.LazyFrame") -> "list[Twins]":
+        """All of them, and the latest attempts; in CSV they are safe to open in a spreadsheet."""
         from pipeline import build
 
-        return build.view(self.at(CombineResults).rows(), *self._labels(), self._roster())
-
-    def for_csv(self, text: "pl.LazyFrame") -> "pl.LazyFrame":
-        """Safe to open in a spreadsheet."""
-        from pipeline import build
-
-        return build.safe_for_spreadsheets(text, self.table, build.harmless(*self._labels()))
+        harmless = build.harmless(*self._labels())
+        parts = {VIEW: build.view(rows), LATEST: build.latest(rows)}
+        return [
+            build.Twins(
+                build.safe_for_spreadsheets(build.as_text(part, table), table, harmless),
+                build.as_values(part, table),
+            )
+            for table, part in parts.items()
+        ]
 
     def counts(self, rows: "pl.LazyFrame") -> "pl.LazyFrame":
-        """How much of the view the roster knows."""
+        """How much of the view the roster knows, and how many attempts there were."""
+        import polars as pl
+
         from pipeline import build
 
-        return build.roster_match(rows)
+        return pl.concat([build.roster_match(rows), build.count_latest(rows)], how="horizontal")
 
     def _labels(self) -> "tuple[pl.LazyFrame, pl.LazyFrame]":
         """The labels of assessments, and those that hold for one grade only."""
@@ -75,32 +97,7 @@ class ResultsView(BuildTable):
         return build.read_small(self.at(ReadInputs).paths()[0], columns)
 
 
-class LatestResults(ResultsView):
-    """The second view: of each student, assessment and standard the latest attempt.
-
-    It is made of the same shards as the view, not of the view, and counted against it.
-    """
-
-    table = LATEST
-
-    def rows(self) -> "pl.LazyFrame":
-        """The latest attempts with labels and grades joined to them."""
-        from pipeline import attempts, build
-
-        results = self.at(CombineResults)
-        latest_of = attempts.LatestAttempts.of
-        overall, standard = map(latest_of, results.sources(), results.endpoints)
-        combined = build.combined(overall, standard, str(self.year))
-        return build.latest(combined, *self._labels(), self._roster())
-
-    def counts(self, rows: "pl.LazyFrame") -> "pl.LazyFrame":
-        """How many attempts there were."""
-        import polars as pl
-
-        return rows.select(pl.col("attempts").sum())
-
-
-class SqlView(LargeTable, PipelineTask):
+class SqlView(LargeTables, PipelineTask):
     """A view of one's own: what the SELECT of a file gives, run over the other tables."""
 
     view = luigi.Parameter(description="name of a file in [paths] sql_views, without .sql")
@@ -112,12 +109,13 @@ class SqlView(LargeTable, PipelineTask):
 
     def requires(self) -> list[PipelineTask]:
         """The tables that SQL sees."""
-        steps = (LabelAssessments, ReadInputs, CombineResults, CombineGroup, ResultsView)
-        return [self.at(step) for step in (*steps, LatestResults)]
+        steps = (LabelAssessments, ReadInputs, CombineResults, CombineGroup, BuildViews)
+        return [self.at(step) for step in steps]
 
-    def paths(self) -> list[Path]:
-        """The CSV and the Parquet."""
-        return self.snapshot.built(own_view(self.view))
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The view, named as its file."""
+        return (own_view(self.view),)
 
     def inputs(self) -> dict[str, str | None]:
         """The tables, and the SQL."""
@@ -126,33 +124,26 @@ class SqlView(LargeTable, PipelineTask):
     def make(self) -> dict[str, Any]:
         """Run the SQL; its rows go to both files."""
         from pipeline import sql_views
-        from pipeline.checks import count_parquet, records
 
         csv, parquet = self.paths()
         with files.replacing(csv) as text, files.replacing(parquet) as values:
             room = self.snapshot.work / "sql"
             sql_views.run(self._file(), self._tables(), text, values, room)
             found = [follow.read(path) for path in (text, values)]
-        self._written = dict(zip((csv, parquet), found, strict=True))
-        return {"rows": count_parquet(parquet), "records": records(found[0].lines)}
+        return self.note(found)
 
     def _tables(self) -> dict[str, Path]:
         """The files behind the names that SQL gives, their bytes proven."""
-        large: dict[str, type[LargeTable]] = {
-            "combined": CombineResults,
-            "group": CombineGroup,
-            "results": ResultsView,
-            "latest": LatestResults,
+        built, roster = self.snapshot.built, self.at(ReadInputs).paths()[0]
+        tables: dict[str, tuple[type[FileTask], Path]] = {
+            "combined": (CombineResults, built(COMBINED)[1]),
+            "group": (CombineGroup, built(GROUP)[1]),
+            "results": (BuildViews, built(VIEW)[1]),
+            "latest": (BuildViews, built(LATEST)[1]),
+            "labels": (LabelAssessments, built(LABELS)[0]),
+            "roster": (ReadInputs, roster),
         }
-        labels, roster = self.at(LabelAssessments), self.at(ReadInputs)
-        return {
-            **{
-                name: proven(self.at(step), self.at(step).paths()[1])
-                for name, step in large.items()
-            },
-            "labels": proven(labels, labels.paths()[0]),
-            "roster": proven(roster, roster.paths()[0]),
-        }
+        return {name: proven(self.at(step), path) for name, (step, path) in tables.items()}
 
     def _file(self) -> Path:
         try:

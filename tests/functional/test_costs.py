@@ -14,8 +14,7 @@ from tests.functional.conftest import YEAR, Workplace
 from tests.functional.test_reruns import newest_record
 
 HEAVY = {"duckdb", "polars", "pandas", "numpy", "rich", "authlib", "cryptography", "pyrate_limiter"}
-VIEWS = {"ResultsView", "LatestResults"}
-TABLES = {"CombineResults", "CombineGroup", "LabelAssessments", *VIEWS, "CheckTables"}
+TABLES = {"CombineResults", "CombineGroup", "LabelAssessments", "BuildViews", "CheckTables"}
 
 # The command, with a note of what it read and loaded written where the first argument says.
 TRACED = """
@@ -107,7 +106,7 @@ def test_an_edited_rule_costs_labels_and_views_only(ran: Workplace, inputs: Path
     rules.write_text("\n".join([head, "curriculum,.,All", *lines]), encoding="utf-8")
     traced(ran, TITLE_RULES=str(rules))
     built = steps_of_the_last_run(ran)
-    assert built == {"ReadInputs", "LabelAssessments", *VIEWS, "CheckTables"}
+    assert built == {"ReadInputs", "LabelAssessments", "BuildViews", "CheckTables"}
 
 
 def test_another_shard_costs_the_tables_of_its_rows_and_no_request_more(

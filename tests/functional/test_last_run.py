@@ -29,7 +29,7 @@ def test_published_then_up_to_date(place: Workplace) -> None:
     (table,) = first["tables"]
     record = json.loads((place.data / "runs" / table["record"]).read_text(encoding="utf-8"))
     assert record["run"] == first["run"]
-    assert table["rows"]["view"] == record["steps"]["ResultsView"]["rows"] > 0
+    assert table["rows"]["view"] == record["steps"]["BuildViews"]["rows"] > 0
     assert place.run().returncode == 0
     second = latest(place)
     assert (second["outcome"], second["succeeded"]) == ("up to date", True)

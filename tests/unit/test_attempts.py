@@ -125,14 +125,14 @@ def build_both(folder: Path, overall: Rows, standard: Rows) -> tuple[Path, Path]
     none_by_grade = labels.clear().with_columns(grade=pl.lit(None, pl.Int64))
     roster = pl.LazyFrame({"local_student_id": ["1", "2"], "grade": [4, 5]})
     known = labels, none_by_grade, roster
-    every = build.view(build.combined(*sources, "23-24"), *known)
-    latest_of = map(attempts.LatestAttempts.of, sources, ("overall", "standard"))
-    latest = build.latest(build.combined(*latest_of, "23-24"), *known)
+    counted = map(attempts.CountedAttempts.of, sources, ("overall", "standard"))
+    rows = build.labelled(build.combined(*counted, "23-24"), *known)
     made = folder / "view.csv", folder / "latest.csv"
-    for rows, table, csv in zip((every, latest), (VIEW, LATEST), made, strict=True):
+    parts = build.view(rows), build.latest(rows)
+    for part, table, csv in zip(parts, (VIEW, LATEST), made, strict=True):
         sinks = [
-            build.csv_sink(build.as_text(rows, table), csv),
-            build.parquet_sink(build.as_values(rows, table), csv.with_suffix(".parquet")),
+            build.csv_sink(build.as_text(part, table), csv),
+            build.parquet_sink(build.as_values(part, table), csv.with_suffix(".parquet")),
         ]
         build.stream(sinks, folder)
     return made
@@ -175,14 +175,17 @@ def test_it_is_what_plain_python_says_however_it_is_cut(
     assert attempts.add_up(twin) == pl.read_parquet(view.with_suffix(".parquet")).height
 
 
-def test_what_is_asked_of_the_latest_attempts_is_not_asked_before(tmp_path: Path):
+def test_what_is_asked_of_counted_attempts_is_not_asked_before(tmp_path: Path):
     """A filter must not make another attempt the latest, nor must a limit."""
     rows = [
         sent(endpoints.OVERALL, assessment_id="7", local_student_id=student, date_taken=day)
         for student, day in (("1", MAY), ("1", JUNE), ("2", MAY))
     ]
-    scan = attempts.LatestAttempts.of(source_of(tmp_path, rows), "overall").scan()
-    student, day = pl.col("local_student_id"), pl.col("date_taken")
-    assert scan.filter(day == MAY).select(student).collect().rows() == [("2",)]
-    assert scan.head(1).select(student, day, build.ATTEMPTS).collect().rows() == [("1", JUNE, 2)]
-    assert scan.select(pl.len()).collect().item() == 2
+    scan = attempts.CountedAttempts.of(source_of(tmp_path, rows), "overall").scan()
+    counted = scan.select("local_student_id", "date_taken", build.ATTEMPTS)
+    every = counted.collect().rows()
+    assert set(every) == {("1", JUNE, 2), ("1", MAY, None), ("2", MAY, 1)}
+    in_may = counted.filter(pl.col("date_taken") == MAY).collect().rows()
+    assert in_may == [row for row in every if row[1] == MAY]
+    assert counted.head(1).collect().rows() == every[:1]
+    assert scan.select(pl.len()).collect().item() == len(every) == 3

@@ -424,7 +424,8 @@ def view_rows(combined, labels=None, labels_by_grade=None, roster=None):
         by_grade_frame(labels_by_grade or {}),
         roster_frame(roster or {}),
     )
-    return build.view(combined, *frames)
+    counted = combined.with_columns(pl.lit(1, pl.Int64).alias(build.ATTEMPTS))
+    return build.view(build.labelled(counted, *frames))
 
 
 label_values = st.tuples(*[st.one_of(st.none(), st.text("aé ,\n", max_size=3))] * len(LABELLED))

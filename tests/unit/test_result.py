@@ -22,8 +22,7 @@ def record(outcome: str = "published", year: str = "23-24", **facts: Any) -> dic
             "FetchMetadata": {"by_this_run": False, "requests": 100},
             "CombineResults": {"by_this_run": True, "rows": 1234},
             "CombineGroup": {"by_this_run": True, "rows": 5},
-            "ResultsView": {"by_this_run": True, "rows": 1234},
-            "LatestResults": {"by_this_run": True, "rows": 999},
+            "BuildViews": {"by_this_run": True, "rows": 1234, "latest": 999},
             "CheckTables": {"by_this_run": True, "checks": [{"ok": True}] * 3},
         }
         | facts,

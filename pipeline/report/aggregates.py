@@ -1,8 +1,8 @@
 """The rows of a published view, counted: the only place of the report that sees students.
 
 A student counts once in each group, with the latest result there. Students who are not on the
-roster have no grade and stand in no group, and so do results without a curriculum. Where nobody has
-a grade, because there is no roster, all students are of one grade: ALL_GRADES.
+roster have no grade and stand in no group, and neither do results without a curriculum. Where
+nobody has a grade, because there is no roster, all students are of one grade: ALL_GRADES.
 """
 
 from collections import Counter, defaultdict
@@ -58,7 +58,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Scores:
-    """The latest results of a grade: of how many students, and their quantiles."""
+    """The latest scores of a grade's students: of how many, and their quantiles."""
 
     students: int
     at: tuple[float, ...]
@@ -116,18 +116,17 @@ def standards(view: Path, groups: Collection[Group]) -> dict[tuple[int, str], St
 
 
 def scores(view: Path, groups: Collection[Group]) -> dict[int, Scores]:
-    """The quantiles of the latest overall scores in these groups, by grade."""
+    """The quantiles of the students' latest overall scores in these groups, by grade.
+
+    Each student counts once, so that as many students as scores lie beyond a quantile.
+    """
     import polars as pl
 
     score = pl.col("score")
     counted = (
-        _latest(_results(view, "overall"), _GROUP, ["score"], groups)
-        .drop_nulls("score")
+        _latest(_results(view, "overall").drop_nulls("score"), ("grade",), ["score"], groups)
         .group_by("grade")
-        .agg(
-            pl.col(_STUDENT).n_unique(),
-            *(score.quantile(float(q)).alias(f"{q}") for q in QUANTILES),
-        )
+        .agg(pl.len(), *(score.quantile(float(q)).alias(f"{q}") for q in QUANTILES))
         .collect()
     )
     return {
@@ -136,14 +135,13 @@ def scores(view: Path, groups: Collection[Group]) -> dict[int, Scores]:
     }
 
 
-def tested(view: Path, hidden: Collection[Group]) -> dict[int, int]:
-    """How many students of each grade have any result but those of hidden groups."""
+def tested(view: Path, groups: Collection[Group]) -> dict[int, int]:
+    """How many students of each grade have any result in these groups."""
     import polars as pl
 
-    rows = pl.scan_parquet(view).drop_nulls(["grade", _STUDENT])
-    others = rows.join(_frame(hidden), on=_GROUP, how="anti")
-    students = others.select("grade", _STUDENT).unique()
-    return dict(students.group_by("grade").len().collect(engine="streaming").iter_rows())
+    rows = _rows(view).join(_frame(groups), on=_GROUP, how="semi")
+    students = rows.select("grade", _STUDENT).drop_nulls().unique()
+    return dict(students.group_by("grade").agg(pl.len()).collect(engine="streaming").iter_rows())
 
 
 def rostered(roster: Path) -> dict[int, int]:
@@ -154,26 +152,42 @@ def rostered(roster: Path) -> dict[int, int]:
     return dict(students.group_by("grade").len().collect().iter_rows())
 
 
-def unmapped(table: Path) -> list[tuple[str, int]]:
-    """Titles without a curriculum or a unit, with their rows, most rows first."""
+def unmapped(view: Path, groups: Collection[Group]) -> dict[str, int]:
+    """How many students have results under each title without a curriculum or a unit.
+
+    Results of a curriculum count in these groups only, and never together with those of none.
+    """
     import polars as pl
 
-    titles = pl.scan_csv(table, schema_overrides={"title": pl.String, "rows": pl.Int64})
-    rows = titles.group_by("title").agg(pl.col("rows").sum()).collect()
-    return sorted(
-        ((title or "(no title)", count) for title, count in rows.iter_rows()),
-        key=lambda row: (-row[1], row[0]),
+    without_curriculum = _rows(view).filter(pl.col("curriculum").is_null())
+    without_unit = _rows(view).filter(pl.col("unit").is_null())
+    rows = [without_curriculum, without_unit.join(_frame(groups), on=_GROUP, how="semi")]
+    students = (
+        pl.concat(rows)
+        .select(pl.col("title").fill_null("(no title)"), "curriculum", _STUDENT)
+        .drop_nulls(_STUDENT)
+        .unique()
+        .group_by("title", "curriculum")
+        .agg(pl.len())
     )
+    most = students.group_by("title").agg(pl.col("len").max())
+    return dict(most.collect(engine="streaming").iter_rows())
 
 
-def _results(view: Path, kind: str) -> "pl.LazyFrame":
-    """All results of one kind; all students are of one grade where none has any."""
+def _rows(view: Path) -> "pl.LazyFrame":
+    """All results; all students are of one grade where none has any."""
     import polars as pl
 
-    rows = pl.scan_parquet(view).filter(pl.col("response_type") == kind)
+    rows = pl.scan_parquet(view, glob=False)
     if rows.select(pl.col("grade").is_null().all()).collect().item():
         return rows.with_columns(grade=pl.lit(ALL_GRADES, pl.Int64))
     return rows
+
+
+def _results(view: Path, kind: str) -> "pl.LazyFrame":
+    import polars as pl
+
+    return _rows(view).filter(pl.col("response_type") == kind)
 
 
 def _latest(

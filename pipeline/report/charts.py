@@ -190,7 +190,7 @@ def coverage(rows: Sequence[Row]) -> str:
         y=alt.Y("row:N", sort=labels, title="grade (students on the roster)"),
         x=alt.X(
             "share:Q",
-            title="students on the roster who have a result (%)",
+            title="students on the roster with a result that is shown (%)",
             scale=alt.Scale(domain=[0, 100]),
             axis=_per_cent(),
         ),

@@ -7,8 +7,11 @@ Four rules, and everything on the page follows them:
    tells one that is hidden.
 3. Shares are rounded to steps that stand for at least 2.5 students of the smallest group which has
    that rounded size. So "under" stands for no, one, two or more students, and "over" likewise.
-4. Whatever is counted leaves the results of hidden groups out. Nor does a hidden group decide
-   whether something else is shown: that would tell of it as well.
+4. Whatever is counted is counted in groups that are shown. Nor does a hidden group decide whether
+   something else is shown: that would tell of it as well.
+
+What is said of a load as a whole (`load`) has all rows in it, and is so coarse that a small group
+is lost in it.
 """
 
 import math
@@ -46,12 +49,6 @@ class Rule:
     def about(self, students: int) -> int:
         """The size of a group that is shown, to the nearest multiple of `smallest`."""
         return (2 * students + self.smallest) // (2 * self.smallest) * self.smallest
-
-    def told(self, count: int) -> str:
-        """A count of rows or values that only tells how much of something there is."""
-        if count == 0:
-            return "none"
-        return f"under {self.smallest}" if self.hides(count) else f"{self.about(count):,}"
 
     def step(self, students: int) -> int:
         """The per cents to which shares of a group are rounded; the same for its rounded size."""

@@ -7,8 +7,10 @@ is in no sum, no median and no standard, so that no difference brings it back.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TypeVar
 
+from pipeline.report import aggregates
 from pipeline.report.aggregates import (
     ALL_GRADES,
     BANDS,
@@ -34,11 +36,33 @@ class Counted:
     standards: Mapping[tuple[int, str], Standing]
     scores: Mapping[int, Scores]
     tested: Mapping[int, int]
-    """Of each grade, without the results of hidden groups."""
     rostered: Mapping[int, int]
-    unmapped: list[tuple[str, int]]
+    unmapped: Mapping[str, int]
+    """How many students have results under each title that says too little."""
     earlier: Mapping[str, Mapping[Group, list[int]]]
     """The bands of earlier school years."""
+
+    @classmethod
+    def of(cls, view: Path, roster: Path, earlier: Mapping[str, Path], rule: Rule) -> "Counted":
+        """Count a published view; all but the bands are counted in groups that are shown.
+
+        Args:
+            view: the Parquet of the view.
+            roster: the roster as it was read; it need not be there.
+            earlier: the views of earlier school years.
+            rule: which groups are shown.
+        """
+        bands = aggregates.bands(view)
+        groups = shown(bands, rule)
+        return cls(
+            bands=bands,
+            standards=aggregates.standards(view, groups),
+            scores=aggregates.scores(view, groups),
+            tested=aggregates.tested(view, groups),
+            rostered=aggregates.rostered(roster) if roster.exists() else {},
+            unmapped=aggregates.unmapped(view, groups),
+            earlier={year: aggregates.bands(path) for year, path in earlier.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -107,18 +131,12 @@ class Findings:
     coverage: list[Row]
     coverage_hidden: list[str]
     spread: list[Spread]
-    unmapped: list[tuple[str, str]]
-    unmapped_hidden: int
+    unmapped: list[str]
 
 
 def shown(bands: Mapping[Group, list[int]], rule: Rule) -> dict[Group, list[int]]:
     """The groups that are large enough."""
     return {group: parts for group, parts in bands.items() if not rule.hides(sum(parts))}
-
-
-def hidden(bands: Mapping[Group, list[int]], rule: Rule) -> list[Group]:
-    """The groups that are too small."""
-    return [group for group, parts in bands.items() if rule.hides(sum(parts))]
 
 
 def find(year: str, counted: Counted, rule: Rule) -> Findings:
@@ -152,8 +170,7 @@ def find(year: str, counted: Counted, rule: Rule) -> Findings:
         ],
         coverage_hidden=[grade_name(g) for g in sorted(counted.rostered) if g not in covered],
         spread=[_spread(grade, of, rule) for grade, of in counted.scores.items()],
-        unmapped=[(t, rule.told(n)) for t, n in counted.unmapped if not rule.hides(n)],
-        unmapped_hidden=sum(rule.hides(rows) for _, rows in counted.unmapped),
+        unmapped=sorted(title for title, of in counted.unmapped.items() if not rule.hides(of)),
     )
 
 

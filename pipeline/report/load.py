@@ -1,19 +1,18 @@
 """What the run records say of the loads: was the latest one complete?
 
-Nothing here counts students. Rows are results of all assessments together, and they are told to the
-nearest hundred all the same: in a tiny district they could stand for its students. The records
-have them to the row, and the sentences of failed steps, which may name a count of rows.
+Nothing here counts students, but all rows are in it, those of hidden groups too. So rows are told
+to two digits, and values as parts in a hundred, in steps. The records have both to the row, and the
+sentences of failed steps, which may name a count of rows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.report.disclosure import Rule
-
 _LATEST = 14
-_FEWEST_ROWS = 1000
+_FEWEST_ROWS = 10_000
 _ENTIRE = {"published", "not reported", "up to date"}
+_PARTS = ((0, "none"), (1, "under 1 %"), (10, "1 to 10 %"), (100, "over 10 %"))
 _VALUES = {
     "percent_correct": "percentages",
     "points": "points",
@@ -59,14 +58,14 @@ class Loads:
         return self.loads[-1] if self.loads else None
 
 
-def read(records: Sequence[Mapping[str, Any]], rule: Rule) -> Loads:
+def read(records: Sequence[Mapping[str, Any]]) -> Loads:
     """Read run records, the newest last."""
     steps = records[-1]["steps"] if records else {}
     checks = steps.get("CheckTables", {}).get("checks", [])
     return Loads(
         [_load(record) for record in records[-_LATEST:]],
         [(check["name"], check["ok"]) for check in checks],
-        list(_quality(steps, rule)),
+        list(_quality(steps)),
     )
 
 
@@ -79,7 +78,7 @@ def _load(record: Mapping[str, Any]) -> Load:
         finished=record["finished_at"][:16].replace("T", " "),
         outcome=record["outcome"],
         is_entire=record["outcome"] in _ENTIRE,
-        rows=None if rows is None else _hundreds(rows),
+        rows=None if rows is None else _two_digits(rows),
         requests=sum(facts.get("requests", 0) for facts in now),
         retries=sum(facts.get("retries", 0) for facts in now),
         failed_shards=sum(facts.get("failed", 0) for facts in now),
@@ -88,20 +87,26 @@ def _load(record: Mapping[str, Any]) -> Load:
     )
 
 
-def _hundreds(rows: int) -> int:
-    """To the nearest hundred; 0 where they are few."""
-    return 0 if rows < _FEWEST_ROWS else (rows + 50) // 100 * 100
+def _two_digits(rows: int) -> int:
+    """To the nearest number with two digits that are not 0; 0 where they are few."""
+    step = int(10 ** (len(str(rows)) - 2))
+    return 0 if rows < _FEWEST_ROWS else (rows + step // 2) // step * step
 
 
-def _quality(steps: Mapping[str, Any], rule: Rule) -> Iterator[tuple[str, str]]:
+def _quality(steps: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for step, table in (("CombineResults", "combined"), ("CombineGroup", "group")):
-        for column, counts in steps.get(step, {}).get("values", {}).items():
+        facts = steps.get(step, {})
+        for column, counts in facts.get("values", {}).items():
             what = _VALUES.get(column, column)
-            yield f"{what} missing as sent, {table} table", rule.told(counts["null"])
-            yield f"{what} unreadable and made empty, {table} table", rule.told(counts["odd"])
+            missing, odd = (_part(counts[name], facts["rows"]) for name in ("null", "odd"))
+            yield f"{what} missing as sent, {table} table", missing
+            yield f"{what} unreadable and made empty, {table} table", odd
     catalogue, inputs = steps.get("FetchMetadata", {}), steps.get("ReadInputs", {})
-    yield "assessments repeated in the catalogue", rule.told(catalogue.get("duplicates", 0))
-    yield (
-        "roster lines that say again what another said",
-        rule.told(inputs.get("repeated roster lines", 0)),
-    )
+    yield "assessments repeated in the catalogue", f"{catalogue.get('duplicates', 0):,}"
+    repeated = inputs.get("repeated roster lines", 0)
+    yield "roster lines that say again what another said", "some" if repeated else "none"
+
+
+def _part(count: int, rows: int) -> str:
+    """How much of something there is, in words."""
+    return next(word for most, word in _PARTS if count * 100 <= most * rows)

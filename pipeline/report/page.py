@@ -55,6 +55,7 @@ def render(about: About, findings: Findings, loads: Loads) -> str:
         about=about,
         findings=findings,
         loads=loads,
+        unmapped=[[title] for title in findings.unmapped],
         numbers=_numbers(findings, loads),
         sections=_sections(findings, loads),
         checks=[(name, "passed" if ok else "FAILED") for name, ok in loads.checks],
@@ -68,8 +69,8 @@ def _numbers(findings: Findings, loads: Loads) -> list[tuple[str, str]]:
     told = [
         (loads.latest.rows_told if loads.latest else "", "rows of results"),
         (f"{passed} of {len(loads.checks)}" if loads.checks else "", "checks passed"),
-        (f"≈ {findings.students:,}" if findings.students else "", "students with results"),
-        (findings.covered.text if findings.covered else "", "of the roster tested"),
+        (f"≈ {findings.students:,}" if findings.students else "", "students with results shown"),
+        (findings.covered.text if findings.covered else "", "of the roster with results shown"),
         (findings.met.text if findings.met else "", "of latest results met the bar"),
     ]
     return [(number, of) for number, of in told if number]
@@ -117,7 +118,7 @@ def _load(loads: Loads) -> Section:
     return Section(
         "loads",
         "Was the latest load complete?",
-        "Rows of the combined table after each of the latest runs, to the nearest hundred. The "
+        "Rows of the combined table after each of the latest runs, to two digits. The "
         "reasons of failed steps stand in the run's own record.",
         charts.loads(loads.loads) if loads.loads else "",
         _LOAD_HEAD,
@@ -217,15 +218,15 @@ def _coverage(findings: Findings) -> Section:
     return Section(
         "coverage",
         "Who is missing a result?",
-        "Students on the roster with a result of any kind, but those of hidden groups. How many "
-        "are missing is never said: it would be a small group."
+        "Students on the roster with a result of any kind in a group that is shown. How many are "
+        "missing is never said: it would be a small group."
         + (
             f" Not shown: grade {', '.join(findings.coverage_hidden)}."
             if findings.coverage_hidden
             else ""
         ),
         charts.coverage(findings.coverage) if findings.coverage else "",
-        ["grade", "on the roster (about)", "with a result (%)"],
+        ["grade", "on the roster (about)", "with a result that is shown (%)"],
         [[row.name, f"{row.students:,}", row.shares[0].text] for row in findings.coverage],
         "No grade can be shown, or there is no roster.",
     )
@@ -236,9 +237,9 @@ def _spread(findings: Findings) -> Section:
     return Section(
         "spread",
         "How are scores spread?",
-        "The middle student, the middle half (bar) and the middle eight of ten (line) of the "
-        "latest overall scores, to the nearest 5 points. A mark is left out where fewer than five "
-        "students lie beyond it.",
+        "The middle student, the middle half (bar) and the middle eight of ten (line), each "
+        "student with the latest overall score, to the nearest 5 points. A mark is left out where "
+        "fewer than five students lie beyond it.",
         charts.spread(shown) if shown else "",
         ["grade", "students (about)", *(f"{p} (% correct)" for p in _PERCENTILES)],
         [

@@ -3,20 +3,16 @@
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline import config, files, sections
 from pipeline.publish import Marker
-from pipeline.tables import UNMAPPED, VIEW
+from pipeline.tables import VIEW
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.publishing import Publish, PublishedTarget
 from pipeline.tasks.run import Run
 from pipeline.years import SchoolYear
-
-if TYPE_CHECKING:
-    from pipeline.report.disclosure import Rule
-    from pipeline.report.findings import Counted
 
 _YEARS_BEFORE = 5
 _RECORDS = 14
@@ -25,7 +21,7 @@ _RECORDS = 14
 class Report(PipelineTask):
     """One page of charts and tables about the published tables; counts only."""
 
-    version = 2
+    version = 3
 
     def requires(self) -> list[PipelineTask]:
         """The published set."""
@@ -75,7 +71,10 @@ class Report(PipelineTask):
         if marker is None:
             raise RuntimeError("there is no report before something is published")
         rule = Rule(config.smallest_group())
-        found = findings.find(str(self.year), self._count(rule), rule)
+        _, view = self.snapshot.published(VIEW)
+        earlier = {year: path for year, (_, path) in self._before().items()}
+        counted = findings.Counted.of(view, self.snapshot.roster, earlier, rule)
+        found = findings.find(str(self.year), counted, rule)
         about = page.About(
             year=str(self.year),
             as_of=marker.about["as_of"],
@@ -83,26 +82,9 @@ class Report(PipelineTask):
             made_at=f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}",
             is_made_up=marker.about["is_made_up"],
         )
-        files.write_text(self.paths()[0], page.render(about, found, load.read(records, rule)))
+        files.write_text(self.paths()[0], page.render(about, found, load.read(records)))
         years = sorted({point.year for point in found.years})
         return {"years": years, "groups": len(found.cells)}
-
-    def _count(self, rule: "Rule") -> "Counted":
-        from pipeline.report import aggregates, findings
-
-        _, view = self.snapshot.published(VIEW)
-        bands = aggregates.bands(view)
-        groups = findings.shown(bands, rule)
-        roster = self.snapshot.roster
-        return findings.Counted(
-            bands=bands,
-            standards=aggregates.standards(view, groups),
-            scores=aggregates.scores(view, groups),
-            tested=aggregates.tested(view, findings.hidden(bands, rule)),
-            rostered=aggregates.rostered(roster) if roster.exists() else {},
-            unmapped=aggregates.unmapped(self.snapshot.published(UNMAPPED)[0]),
-            earlier={year: aggregates.bands(path) for year, (_, path) in self._before().items()},
-        )
 
     def _before(self) -> dict[str, tuple[str, Path]]:
         """The earlier years that are published: the build and the view of each."""

@@ -67,7 +67,7 @@ crash: $(VENV)/.test ## 200 kills and twenty rounds of power cuts (a quarter of 
 	@KILLS=200 $(BIN)/python -m pytest -q tests/crash/test_kill_nine.py
 	@CRASH_ROUNDS=20 $(BIN)/python -m pytest -q tests/crash/test_power_cut.py
 
-mutants: $(VENV)/.test ## Break the code in 38 ways and see a test notice each (some minutes)
+mutants: $(VENV)/.test ## Break the code, line by line, and see a test notice each (some minutes)
 	@$(BIN)/python tests/mutants.py
 
 audit: $(AUDIT)/.tools $(VENV)/.run ## Vulnerabilities, licences, secrets and a bill of materials (needs the network)

@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
@@ -146,22 +146,24 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: it cannot be written.
     """
-    with _in_place_of(path) as (temporary, handle):
-        os.close(handle)
+    with _in_place_of(path) as (temporary, file):
+        file.close()
         yield temporary
         flush(temporary)  # by its name: who wrote it may have put another file there
 
 
 @contextlib.contextmanager
-def _in_place_of(path: Path) -> Iterator[tuple[Path, int]]:
+def _in_place_of(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """Give a new file, open for writing, that is renamed to `path` after it was written."""
     temporary = temporary_beside(path)
     make_folder(path.parent)
     with storing(path):
-        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW
+        file = os.fdopen(os.open(temporary, flags, 0o600), "wb")
         try:
-            close_to_others(handle)
-            yield temporary, handle
+            with file:
+                close_to_others(file.fileno())
+                yield temporary, file
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -175,10 +177,10 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    with _in_place_of(path) as (_, handle), os.fdopen(handle, "wb") as file:
+    with _in_place_of(path) as (_, file):
         file.write(content)
         file.flush()
-        os.fsync(handle)
+        os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,8 +16,8 @@ class Pool:
     """A fixed number of threads that ask, so that connections are opened once and never exceed it.
 
     What came is kept by threads of their own, so that nobody asks later because a disk is slow. And
-    one proves it: the interpreter lets one thread at a time make objects anyhow, and when many take
-    turns at large pages, the objects go from one core's cache to the next. That made asking for
+    one proves large pages: the interpreter lets one thread at a time make objects anyhow, and when
+    many take turns at them, the objects go from one core's cache to the next. That made asking for
     full pages half as long again.
     """
 
@@ -49,7 +49,7 @@ class Pool:
         future.add_done_callback(lambda _: self._room.release())
 
     def alone(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """What a call gives, made by the one thread that proves what came."""
+        """What a call gives, made by the one thread that proves large pages."""
         return self._proving.submit(call, *args, **kwargs).result()
 
     def each(self, call: Callable[[int], T], numbers: range) -> Iterator[T]:

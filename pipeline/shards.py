@@ -187,9 +187,10 @@ def _sealed(frame: "pl.DataFrame", proof: _Proof) -> bytes:
 
 
 def _without_rows(proof: _Proof, text: bytes) -> bytes:
-    """An empty shard. Most are, and they differ by their proof alone, so polars is asked once."""
+    """An empty shard. Most are, and they differ by their proof alone, so polars is asked rarely."""
     unproven = b" " * len(text)
-    return _empty(proof.columns, unproven).replace(unproven, text)
+    before, after = _empty(proof.columns, unproven).split(unproven)
+    return before + text + after
 
 
 @functools.cache
@@ -213,7 +214,7 @@ def _read_proof(content: bytes) -> _Proof | None:
     text = pl.read_parquet_metadata(content)[_PROOF]
     try:
         proof = msgspec.json.decode(text, type=_Proof)
-    except msgspec.ValidationError:
+    except msgspec.DecodeError:
         return None
     return proof if proof.schema == SCHEMA else None
 

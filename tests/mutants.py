@@ -52,10 +52,10 @@ MUTANTS = (
         "tests/unit/test_files.py",
     ),
     Mutant(
-        "give all empty shards one proof",
+        "give empty shards no proof",
         "shards.py",
-        ".replace(unproven, text)",
-        "",
+        "before + text + after",
+        "before + unproven + after",
         "tests/unit/test_shards.py",
     ),
     Mutant(
@@ -278,7 +278,7 @@ MUTANTS = (
         "tests/unit/test_attempts.py",
     ),
     Mutant(
-        "let every thread make objects of Python",
+        "let every thread prove large pages",
         "illuminate/client.py",
         "pages.decode(self._get(url, asked), endpoint, number, self._threads)",
         "pages.decode(self._get(url, asked), endpoint, number)",
@@ -311,6 +311,27 @@ MUTANTS = (
         'order = "" if has_order else " ORDER BY ALL"',
         'order = ""',
         "tests/unit/test_sql_views.py -k order",
+    ),
+    Mutant(
+        "cover hidden groups",
+        "report/findings.py",
+        "tested=aggregates.tested(view, groups)",
+        "tested=aggregates.tested(view, bands)",
+        "tests/unit/test_report_hidden.py -k coverage",
+    ),
+    Mutant(
+        "count titles of hidden groups",
+        "report/aggregates.py",
+        'without_unit.join(_frame(groups), on=_GROUP, how="semi")',
+        "without_unit",
+        "tests/unit/test_report_hidden.py -k any_size",
+    ),
+    Mutant(
+        "show every attempt as the latest",
+        "build.py",
+        "labelled_rows.filter(count.is_not_null()).with_columns(",
+        "labelled_rows.with_columns(",
+        "tests/unit/test_attempts.py -k plain_python",
     ),
 )
 

@@ -46,7 +46,7 @@ class Client:
     """One district's API, for many threads.
 
     `stop` ends all waiting and every open request soon after it is set. `threads` ask for the pages
-    of one reply after the first, and one of them proves what came.
+    of one reply after the first, and one of them proves large pages.
     """
 
     def __init__(

@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -150,6 +151,24 @@ def test_only_the_owner_can_read_what_is_written(tmp_path):
     for made in (path, tmp_path / "a" / "text.txt", tmp_path / "a" / "value.json"):
         assert mode(made) == 0o600
     assert mode(tmp_path / "a") == mode(tmp_path / "a" / "b") == 0o700
+
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("write", [files.write_text, files.write_json])
+def test_a_file_that_cannot_be_closed_to_others_is_given_up_whole(path, write, monkeypatch):
+    def refuse(handle, mode):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    before = open_files()
+    with pytest.raises(StorageError):
+        write(path, "new")
+    assert open_files() == before
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert path.read_text() == "old"
 
 
 @pytest.mark.usefixtures("open_umask")

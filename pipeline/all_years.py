@@ -26,7 +26,8 @@ class Part(NamedTuple):
 def of_year(csv: Path, parquet: Path) -> Part:
     """A table of one school year."""
     text = pl.scan_csv(csv, infer_schema=False, glob=False)
-    return Part(text, pl.scan_parquet(parquet, glob=False), list(pl.read_parquet_schema(parquet)))
+    values = pl.scan_parquet(parquet, glob=False)
+    return Part(text, values, values.collect_schema().names())
 
 
 def of_prior(copy: Path, table: Table) -> Part:

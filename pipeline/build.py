@@ -184,7 +184,8 @@ def titles(tables: Sequence[Path]) -> pl.DataFrame:
 
 def read_small(path: Path, columns: Mapping[str, PolarsDataType]) -> pl.LazyFrame:
     """A small CSV file with a header, of these columns; an empty field is null."""
-    return pl.scan_csv(path, schema_overrides=columns, infer_schema=False).select(columns.keys())
+    rows = pl.scan_csv(path, schema_overrides=columns, infer_schema=False, glob=False)
+    return rows.select(columns.keys())
 
 
 def roster_match(view_rows: pl.LazyFrame) -> pl.LazyFrame:

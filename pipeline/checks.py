@@ -104,7 +104,7 @@ def count_by_assessment(parquet: Path) -> "pl.DataFrame":
     """How many rows a table has per `response_type` and `assessment_id`; column `rows`."""
     import polars as pl
 
-    frame = pl.scan_parquet(parquet).group_by("response_type", "assessment_id")
+    frame = pl.scan_parquet(parquet, glob=False).group_by("response_type", "assessment_id")
     return frame.agg(pl.len().alias("rows")).collect(engine="streaming")
 
 
@@ -112,7 +112,7 @@ def count_parquet(path: Path) -> int:
     """How many rows a Parquet file has."""
     import polars as pl
 
-    return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+    return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
 
 
 def count_csv(path: Path) -> int:

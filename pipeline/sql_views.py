@@ -7,6 +7,7 @@ An error over data never tells more than its kind, because DuckDB quotes the val
 
 import contextlib
 import errno
+import glob
 import json
 import os
 import re
@@ -139,7 +140,7 @@ def _connected(
     with duckdb.connect(":memory:", config=settings) as database:
         database.execute("SET TimeZone = 'UTC'")
         # A name with a bracket or an asterisk is looked up as a pattern.
-        named = [name for path in paths for name in (str(path), _pattern(path))]
+        named = [name for path in paths for name in (str(path), glob.escape(str(path)))]
         database.execute(f"SET allowed_paths = [{', '.join(map(_quoted, named))}]")
         database.execute("SET enable_external_access = false")
         database.execute("SET lock_configuration = true")
@@ -276,11 +277,11 @@ def _select(table: Table, file: Path) -> str:
         return f"SELECT {', '.join(columns)} FROM {_parquet(file)}"  # noqa: S608
     types = ", ".join(f"{_quoted(c.name)}: {_quoted(_TYPES[c.kind])}" for c in table.columns)
     how = "header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"'"
-    return f"FROM read_csv({_quoted(_pattern(file))}, {how}, columns = {{{types}}})"
+    return f"FROM read_csv({_quoted(glob.escape(str(file)))}, {how}, columns = {{{types}}})"
 
 
 def _parquet(file: Path) -> str:
-    return f"read_parquet({_quoted(_pattern(file))}, hive_partitioning = false)"
+    return f"read_parquet({_quoted(glob.escape(str(file)))}, hive_partitioning = false)"
 
 
 def _copy(database: duckdb.DuckDBPyConnection, query: str, file: Path, how: str) -> None:
@@ -318,8 +319,3 @@ def _name(text: str) -> str:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _pattern(path: Path) -> str:
-    """A path that is not looked up as a pattern."""
-    return re.sub(r"[\[*?]", r"[\g<0>]", str(path))

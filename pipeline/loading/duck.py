@@ -1,6 +1,7 @@
 """A DuckDB file; DuckDB reads the published files itself."""
 
 import contextlib
+import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,7 +112,7 @@ class _DuckDB(Database):
 
 
 def _reader(table: Loadable) -> str:
-    file = literal(str(table.file))
+    file = literal(glob.escape(str(table.file)))  # DuckDB takes what it reads for a pattern
     if table.file.suffix == ".parquet":
         return f"read_parquet({file})"
     columns = ", ".join(f"{literal(field.name)}: 'VARCHAR'" for field in table.fields)

@@ -144,11 +144,10 @@ def _columns(name: str, file: Path) -> dict[str, Kind]:
     import polars as pl
 
     if file.suffix == ".csv":
-        header = pl.read_csv(file, infer_schema=False, n_rows=0).columns
+        header = pl.read_csv(file, infer_schema=False, n_rows=0, glob=False).columns
         return dict.fromkeys(header, "text")
-    return {
-        column: _kind(name, column, dtype) for column, dtype in pl.read_parquet_schema(file).items()
-    }
+    schema = pl.scan_parquet(file, glob=False).collect_schema()
+    return {column: _kind(name, column, dtype) for column, dtype in schema.items()}
 
 
 def _kind(table: str, column: str, dtype: "pl.DataType") -> Kind:

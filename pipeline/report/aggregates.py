@@ -148,7 +148,8 @@ def rostered(roster: Path) -> dict[int, int]:
     """How many students of each grade are on the roster."""
     import polars as pl
 
-    students = pl.scan_csv(roster, schema={_STUDENT: pl.String, "grade": pl.Int64})
+    columns = {_STUDENT: pl.String, "grade": pl.Int64}
+    students = pl.scan_csv(roster, schema=columns, glob=False)
     return dict(students.group_by("grade").len().collect().iter_rows())
 
 

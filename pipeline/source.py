@@ -1,16 +1,24 @@
 """The shards of one endpoint as one table, read in batches: shards in, a lazy frame out."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
 # How many rows are read at once. Shards are small, and what polars does to each piece of a table
 # that it reads costs as much as some thousand rows; but memory grows with this number.
-_BATCH = 24_000
+_BATCH = 20_000
+# How many batches are read before polars asks for them. It works on a batch with all cores and asks
+# for the next when it is done; alone with a core, reading would be what everything waits for.
+_AHEAD = 2
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,12 +57,16 @@ class Source:
         _: int | None,
     ) -> Iterator[pl.DataFrame]:
         """Read on in batches, as polars asks for them."""
-        for paths in self._together():
+
+        def read(paths: list[Path]) -> pl.DataFrame:
             rows = self.read(paths, list(self.schema) if columns is None else columns)
             rows = rows if predicate is None else rows.filter(predicate)
-            batch = (rows if most is None else rows.head(most)).collect().rechunk()
-            most = None if most is None else most - batch.height
-            yield batch
+            return rows.collect().rechunk()
+
+        for batch in _ahead(read, self._together()):
+            wanted = batch if most is None else batch.head(most)
+            most = None if most is None else most - wanted.height
+            yield wanted
 
     def _together(self) -> Iterator[list[Path]]:
         """The shards in groups of about as many rows each; a large one is a group of its own."""
@@ -67,3 +79,14 @@ class Source:
             batch.append(path)
             room -= rows
         yield batch
+
+
+def _ahead(call: Callable[[S], T], arguments: Iterable[S]) -> Iterator[T]:
+    """What a call gives for each argument, in order; a few are begun before they are asked for."""
+    with ThreadPoolExecutor(_AHEAD, thread_name_prefix="read") as readers:
+        begun: deque[Future[T]] = deque()
+        for argument in arguments:
+            begun.append(readers.submit(call, argument))
+            if len(begun) > _AHEAD:
+                yield begun.popleft().result()
+        yield from (future.result() for future in begun)

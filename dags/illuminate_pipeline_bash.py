@@ -58,7 +58,7 @@ with DAG(
         "retry_delay": timedelta(minutes=10),
     },
 ):
-    # Green: published. Skipped, with all behind it: nothing was changed. Red: it failed.
+    # Green: published. Skipped, with all behind it: no table was changed. Red: it failed.
     run_all = on_worker(
         "run_all",
         f"-m pipeline run RunAll{YEAR}",

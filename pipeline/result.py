@@ -14,7 +14,7 @@ _NEW = ("published", "not reported")
 """Outcomes after which something is published that was not before."""
 
 _MEANINGS = {
-    "up to date": "All that was asked for was published before; nothing was changed.",
+    "up to date": "All that was asked for was published before; no table was changed.",
     "published": "All that was asked for is published, at least a part of it anew.",
     "not finished": "Not all that was asked for is published; nothing failed.",
     "not reported": "All tables are published, but a report failed and is as it was before.",

@@ -9,7 +9,7 @@ from pipeline.layout import Place, Snapshot
 _HEADLINES = {
     "published": "published.",
     "not reported": "published, but the report FAILED; the report before is unchanged.",
-    "up to date": "everything is up to date; nothing was changed.",
+    "up to date": "everything is up to date; no table was changed.",
     "failed": "FAILED; what was published before is unchanged.",
     "not finished": "not finished; what was published before is unchanged.",
     "stopped": "stopped; finished shards are kept, run again to go on.",

@@ -144,7 +144,7 @@ def test_bad_year_in_a_sentence(place: Workplace) -> None:
 
 
 def test_a_scheduler_can_tell_by_the_exit_code(place: Workplace) -> None:
-    """0 where something was published, 99 where nothing was changed, else what Luigi says."""
+    """0 where something was published, 99 where no table was changed, else what Luigi says."""
 
     def run(*options: str, **variables: str) -> int:
         command = (sys.executable, "-m", "pipeline", "run", "RunAll", *options)

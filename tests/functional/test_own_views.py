@@ -129,7 +129,7 @@ def test_a_changed_table_builds_the_view_anew(views: Views, inputs: Path) -> Non
 def test_nothing_to_do(views: Views, server: Server) -> None:
     before = oracle.content(views.place.data / "work")
     done = views.place.run()
-    assert "nothing was changed" in done.stdout
+    assert "no table was changed" in done.stdout
     assert server.log == []
     assert oracle.content(views.place.data / "work") == before
 
@@ -222,7 +222,7 @@ def test_status_verify_and_doctor_know_them(views: Views) -> None:
 def test_every_file_that_is_no_sql_is_left_alone(views: Views) -> None:
     (views.folder / "notes.txt").write_text("SELECT", encoding="utf-8")
     (views.folder / ".#hidden.sql").write_text("SELECT", encoding="utf-8")
-    assert "nothing was changed" in views.place.run().stdout
+    assert "no table was changed" in views.place.run().stdout
 
 
 def test_the_examples_work(place: Workplace) -> None:

@@ -70,7 +70,7 @@ def test_nothing_to_do(ran: Workplace, server: Server) -> None:
     before = lasting(ran)
     done = ran.run()
     assert done.returncode == 0
-    assert "everything is up to date; nothing was changed" in done.stdout
+    assert "everything is up to date; no table was changed" in done.stdout
     assert server.log == []
     assert lasting(ran) == before
 
@@ -257,7 +257,7 @@ def test_files_touched_but_not_changed(ran: Workplace, server: Server) -> None:
             os.utime(path, (1, 1))
     done = ran.run()
     assert done.returncode == 0
-    assert "nothing was changed" in done.stdout
+    assert "no table was changed" in done.stdout
     assert server.log == []
 
 

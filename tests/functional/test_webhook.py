@@ -29,7 +29,7 @@ def told(receiver: Receiver) -> list[dict[str, Any]]:
 
 
 def test_every_run_is_told_once(place: Workplace, receiver: Receiver) -> None:
-    """What was published, then that nothing was changed: what latest.json says, and a text."""
+    """What was published, then that no table was changed: what latest.json says, and a text."""
     for outcome in ("published", "up to date"):
         receiver.got.clear()
         assert place.run().returncode == 0

@@ -78,7 +78,7 @@ def lines(of: dict, at: Snapshot | None = None) -> dict[str, str]:
     ("outcome", "words"),
     [
         ("published", "23-24 as of 2024-06-30: published."),
-        ("up to date", "everything is up to date; nothing was changed."),
+        ("up to date", "everything is up to date; no table was changed."),
         ("failed", "FAILED; what was published before is unchanged."),
         ("stopped", "stopped; finished shards are kept, run again to go on."),
     ],

@@ -10,8 +10,8 @@ Four rules, and everything on the page follows them:
 4. Whatever is counted is counted in groups that are shown. Nor does a hidden group decide whether
    something else is shown: that would tell of it as well.
 
-What is said of a load as a whole (`load`) has all rows in it, and is so coarse that a small group
-is lost in it.
+What is said of a load as a whole (`load`) has all rows in it, and is told in steps of a hundred
+rows or more.
 """
 
 import math

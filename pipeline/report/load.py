@@ -1,8 +1,9 @@
 """What the run records say of the loads: was the latest one complete?
 
 Nothing here counts students, but all rows are in it, those of hidden groups too. So rows are told
-to two digits, and values as parts in a hundred, in steps. The records have both to the row, and the
-sentences of failed steps, which may name a count of rows.
+to two digits, and values as parts in a hundred, in steps, the smallest of which stands for none,
+too. No step is of less than a hundred rows. The records have both to the row, and the sentences of
+failed steps, which may name a count of rows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,8 @@ from typing import Any
 _LATEST = 14
 _FEWEST_ROWS = 10_000
 _ENTIRE = {"published", "not reported", "up to date"}
-_PARTS = ((0, "none"), (1, "under 1 %"), (10, "1 to 10 %"), (100, "over 10 %"))
+_PARTS = ((1, "under 1 %"), (10, "1 to 10 %"))
+_MOST = "10 % or more"
 _VALUES = {
     "percent_correct": "percentages",
     "points": "points",
@@ -109,4 +111,6 @@ def _quality(steps: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _part(count: int, rows: int) -> str:
     """How much of something there is, in words."""
-    return next(word for most, word in _PARTS if count * 100 <= most * rows)
+    if rows < _FEWEST_ROWS:
+        return "not told of so few rows"
+    return next((word for most, word in _PARTS if count * 100 < most * rows), _MOST)

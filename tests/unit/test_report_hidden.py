@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.report import aggregates, findings, page
+from pipeline.report import aggregates, findings, load, page
 from pipeline.report.disclosure import Rule
 from pipeline.report.load import Loads
+from tests.unit.test_report_load import record
 
 RULE = Rule(10)
 GRADE = 3
@@ -37,6 +38,9 @@ COLUMNS = {
     "mastered": pl.String,
     "response_type": pl.String,
 }
+
+NO_LOADS = Loads([], [], [])
+OTHER_ROWS = 20_000
 
 Rows = list[dict[str, object]]
 
@@ -91,14 +95,14 @@ def found_in(path: Path, on_the_roster: dict[int, int] = ON_THE_ROSTER) -> findi
     return findings.find("23-24", counted, RULE)
 
 
-def html(found: findings.Findings) -> str:
+def html(found: findings.Findings, loads: Loads = NO_LOADS) -> str:
     """The page; the charts are drawn from the same findings, and dear, so they are left out."""
     names = ("loads", "bands", "cells", "standards", "years", "coverage", "spread")
     # A section without a chart has no table either, so something must stand for it.
     blank = SimpleNamespace(**dict.fromkeys(names, lambda *_: "<svg/>"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "charts", blank)
-        return page.render(ABOUT, found, Loads([], [], []))
+        return page.render(ABOUT, found, loads)
 
 
 class Student(NamedTuple):
@@ -142,7 +146,9 @@ SHOWN = [
 def page_with(folder: Path, group: Sequence[Student], curriculum: str | None) -> str:
     """The page about the groups that are shown and one more."""
     more = [row for number, of in enumerate(group) for row in of.rows(number, curriculum)]
-    return html(found_in(view(folder, "view", [*SHOWN, *more])))
+    unread = sum(row["score"] is None for row in more)
+    loads = load.read([record(OTHER_ROWS + len(more), null=unread, odd=unread)])
+    return html(found_in(view(folder, "view", [*SHOWN, *more])), loads)
 
 
 @settings(max_examples=30, deadline=None)

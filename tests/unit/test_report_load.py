@@ -42,24 +42,27 @@ def test_rows_are_told_to_two_digits(rows: int, told: str) -> None:
 @pytest.mark.parametrize(
     ("null", "told"),
     [
-        (0, "none"),
+        (0, "under 1 %"),
         (1, "under 1 %"),
-        (100, "under 1 %"),
-        (101, "1 to 10 %"),
-        (1_001, "over 10 %"),
-        (10_000, "over 10 %"),
+        (99, "under 1 %"),
+        (100, "1 to 10 %"),
+        (999, "1 to 10 %"),
+        (1_000, "10 % or more"),
+        (10_000, "10 % or more"),
     ],
 )
 def test_values_are_told_as_parts(null: int, told: str) -> None:
     quality = dict(load.read([record(10_000, null)]).quality)
     assert quality["points missing as sent, combined table"] == told
-    assert quality["points unreadable and made empty, combined table"] == "none"
+    assert quality["points unreadable and made empty, combined table"] == "under 1 %"
     assert quality["assessments repeated in the catalogue"] == "3"
 
 
-def test_a_table_without_rows_has_no_values() -> None:
-    quality = dict(load.read([record(0, 0, repeated=7)]).quality)
-    assert quality["points missing as sent, combined table"] == "none"
+@pytest.mark.parametrize("rows", [0, 1, 9_999])
+def test_nothing_is_told_of_the_values_of_few_rows(rows: int) -> None:
+    """A single one would show."""
+    quality = dict(load.read([record(rows, rows, repeated=7)]).quality)
+    assert quality["points missing as sent, combined table"] == "not told of so few rows"
     assert quality["roster lines that say again what another said"] == "some"
 
 

@@ -25,36 +25,45 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
-    text = "like luigi --module pipeline, but exits 99 where nothing was changed"
+    text = "like luigi --module pipeline, but exits 99 where no table was changed"
     sub = commands.add_parser("run", help=text, description=text)
     sub.add_argument("arguments", nargs=argparse.REMAINDER, help="RunAll --year 23-24")
     sub.set_defaults(command=_run)
     for name, command, text in (
-        ("report", _report, "the report of what is published, with the newest run records"),
         ("status", _status, "what is done, missing, failed and published"),
         ("verify", _verify, "every digest and count again, offline"),
-        ("load", _load, "put the published tables into a database"),
         ("forget", _forget, "remove a year's snapshot, so that the next run fetches it anew"),
     ):
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.add_argument("--year", default="", help="school year, like 23-24; default the current")
-        sub.add_argument(
+        _add_of_year(commands, name, command, text).add_argument(
             "--as-of",
             type=dt.date.fromisoformat,
             default=dt.date.today(),  # noqa: DTZ011  the school's own day
             help="default today",
         )
-        sub.set_defaults(command=command)
-    text = "copy the published files of a year to [paths] copy_to"
-    sub = commands.add_parser("copy", help=text, description=text)
-    sub.add_argument("--year", default="", help="school year, like 23-24; default the current")
-    sub.set_defaults(command=_copy)
+    for name, command, text in (
+        ("report", _report, "the report of what is published, with the newest run records"),
+        ("load", _load, "put the published tables into a database"),
+        ("copy", _copy, "copy the published files of a year to [paths] copy_to"),
+    ):
+        _add_of_year(commands, name, command, text)
     text = "settings, credentials, input files and disk, one line each"
     commands.add_parser("doctor", help=text, description=text).set_defaults(command=_doctor)
     text = "the data dictionary, in Markdown"
     commands.add_parser("dictionary", help=text).set_defaults(command=_dictionary)
     _add_simulate(commands)
     return parser
+
+
+def _add_of_year(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    command: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    sub = commands.add_parser(name, help=text, description=text)
+    sub.add_argument("--year", default="", help="school year, like 23-24; default the current")
+    sub.set_defaults(command=command)
+    return sub
 
 
 def _add_simulate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -101,7 +110,7 @@ def _forget(options: argparse.Namespace) -> int:
 def _load(options: argparse.Namespace) -> int:
     from pipeline.commands.load import load
 
-    return load(_year(options), options.as_of)
+    return load(_year(options))
 
 
 def _copy(options: argparse.Namespace) -> int:

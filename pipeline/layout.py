@@ -70,6 +70,17 @@ class Folders:
         """The demo district's roster, rules and overrides."""
         return self.data / "inputs"
 
+    def published(self, kind: str, label: str) -> Path:
+        """Where the tables of `illuminate` or `views` are published, of a year or of all years."""
+        path = self.views if kind == "views" else self.illuminate
+        if _YEAR in path:
+            return Path(path.replace(_YEAR, label))
+        return Path(path) / label
+
+    def marker(self, label: str) -> Path:
+        """Names the set of files that is published, the same on whatever day; written last."""
+        return self.published("illuminate", label) / "published.json"
+
 
 class InputFiles(NamedTuple):
     """The files that people keep; None where there is none."""
@@ -133,10 +144,7 @@ class Place:
 
     def published_folder(self, kind: str) -> Path:
         """Where the tables of `illuminate` or `views` are published."""
-        path = self.folders.views if kind == "views" else self.folders.illuminate
-        if _YEAR in path:
-            return Path(path.replace(_YEAR, self.label))
-        return Path(path) / self.label
+        return self.folders.published(kind, self.label)
 
     def published(self, table: Table) -> list[Path]:
         """A table's files where people read them, in the order of `built`."""
@@ -152,7 +160,7 @@ class Place:
     @property
     def marker(self) -> Path:
         """Names the set of files that is published; written last."""
-        return self.published_folder("illuminate") / "published.json"
+        return self.folders.marker(self.label)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Copies the published files of a year to where other people look."""
 
-import datetime as dt
-
 from pipeline import config, copying, sections
 from pipeline.errors import SettingsError
 from pipeline.years import SchoolYear
@@ -19,8 +17,7 @@ def copy(year: SchoolYear) -> int:
             "No place for copies is configured: set PIPELINE_COPY_TO or [paths] copy_to to "
             "s3://bucket/folder, gs://bucket/folder or a folder."
         )
-    today = dt.date.today()  # noqa: DTZ011  the school's own day
     folder = f"demo/{year}" if config.is_demo() else str(year)
-    copied = copying.copy(config.snapshot(year, today).marker, url, folder)
+    copied = copying.copy(config.folders().marker(str(year)), url, folder)
     print(f"{copied.place}: {copied.sent} files sent, {copied.kept} were there already")
     return 0

@@ -1,6 +1,5 @@
 """Puts the published tables of a year into a database."""
 
-import datetime as dt
 import os
 from contextlib import AbstractContextManager
 
@@ -12,11 +11,11 @@ from pipeline.loading.load import load as load_set
 from pipeline.years import SchoolYear
 
 
-def load(year: SchoolYear, as_of: dt.date) -> int:
+def load(year: SchoolYear) -> int:
     """Replace a year in the database by what is published of it; 0 when it is there."""
     if config.is_group_readable():
         files.let_group_read()
-    marker = config.snapshot(year, as_of).marker
+    marker = config.folders().marker(str(year))
     found = published.find(marker, year)
     opened, where = _database()
     with opened as database:

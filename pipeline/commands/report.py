@@ -12,12 +12,13 @@ from pipeline.years import SchoolYear
 
 def report(year: SchoolYear) -> int:
     """Write the page and say where it is; 1 where nothing whole is published."""
-    place = config.snapshot(year, year.first_day)  # the same set on whatever day
-    marker = Marker.read(place.marker)
+    folders = config.folders()
+    published = folders.marker(str(year))
+    marker = Marker.read(published)
     if marker is None:
         print(f"Nothing is published of {year} yet: make run YEAR={year} does it.", file=sys.stderr)
         return 1
-    if not marker.fits(place.marker.parent):
+    if not marker.fits(published.parent):
         print(
             f"The published files of {year} were changed or removed, so there is nothing to report "
             f"on; make run YEAR={year} mends them.",
@@ -27,7 +28,7 @@ def report(year: SchoolYear) -> int:
     if config.is_group_readable():
         files.let_group_read()
     task = Report(year=year, as_of=dt.date.fromisoformat(marker.about["as_of"]))
-    with Lock(place.folders.lock):
+    with Lock(folders.lock):
         recipe = task.recipe()
         facts = task.write(task.records())
         if recipe:  # else its snapshot was deleted, and the next run makes the page again

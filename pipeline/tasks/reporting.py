@@ -21,7 +21,7 @@ _RECORDS = 14
 class Report(PipelineTask):
     """One page of charts and tables about the published tables; counts only."""
 
-    version = 3
+    version = 4
 
     def requires(self) -> list[PipelineTask]:
         """The published set."""
@@ -93,7 +93,7 @@ class Report(PipelineTask):
     def _published_before(self) -> Iterator[tuple[str, tuple[str, Path]]]:
         for start in range(self.year.start - _YEARS_BEFORE, self.year.start):
             year = SchoolYear(start)
-            marker_at = config.snapshot(year, year.last_day).marker
+            marker_at = self.snapshot.folders.marker(str(year))
             marker = Marker.read(marker_at)
             for name, made in marker.files.items() if marker else ():
                 path = marker_at.parent / name

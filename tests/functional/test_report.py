@@ -1,6 +1,7 @@
 """The report of a run: when it is made, what it says, and that it opens in a browser as meant."""
 
 import base64
+import datetime as dt
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from pipeline.simulator import Server
+from pipeline.years import SchoolYear
 from tests.functional.conftest import LUIGI, REPOSITORY, YEAR, Workplace
 from tests.functional.test_reruns import newest_record
 
@@ -66,7 +68,7 @@ def test_a_run_ends_with_a_report_that_is_made_once(place: Workplace) -> None:
     page = page_of(place)
     before = page.stat()
     assert stat.S_IMODE(before.st_mode) == 0o600
-    assert "nothing was changed" in run(place)
+    assert "no table was changed" in run(place)
     assert page.stat().st_mtime_ns == before.st_mtime_ns
     run(place, "--report-smallest-group", "25")
     assert "fewer than 25 students" in text_of(page)
@@ -105,6 +107,17 @@ def test_the_report_is_made_anew_with_the_newest_records(place: Workplace) -> No
     assert (done.returncode, done.stderr) == (0, "")
     assert str(page_of(place).relative_to(place.folder)) in done.stdout
     assert "The latest load is not complete." in text_of(page_of(place))
+
+
+def test_a_year_that_has_not_begun_has_a_report(place: Workplace) -> None:
+    """The year before it is not over, either."""
+    year = str(SchoolYear(dt.date.today().year + 1))  # noqa: DTZ011  as the command sees it
+    place.environment["STUDENT_ROSTERS"] = ""
+    done = place.finish(place.start(LUIGI, "--module", "pipeline", "RunAll", "--year", year))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The year begins on" in done.stdout
+    assert place.look("report", "--year", year).returncode == 0
+    assert "No group of students is large enough to be shown" in text_of(page_of(place))
 
 
 def test_a_report_that_cannot_be_written_takes_nothing_from_what_is_published(

@@ -26,7 +26,7 @@ from pipeline import files, sections
 from luigi.cmdline import luigi_run
 from luigi.task_register import Register
 
-read, settings = Counter(), Counter()
+read, settings, readings = Counter(), Counter(), Counter()
 sha256, call = files.sha256, Register.__call__
 
 def reading(path):
@@ -39,22 +39,34 @@ def calling(section, *args, **named):
     return call(section, *args, **named)
 
 def note():
-    noted = {"read": read, "settings": settings, "loaded": sorted(sys.modules)}
+    noted = {"read": read, "settings": settings, "readings": readings}
+    noted["loaded"] = sorted(sys.modules)
     Path(sys.argv[1]).write_text(json.dumps(noted))
 
 files.sha256, Register.__call__ = reading, calling
 atexit.register(note)
-luigi_run(sys.argv[2:])
+"""
+# For runs that build: how often the rows of an endpoint's shards are read.
+ROWS = """
+from pipeline.source import Source
+take = Source.read
+
+def taking(source, paths, columns):
+    readings[paths[0].parent.name] += 1
+    return take(source, paths, columns)
+
+Source.read = taking
 """
 
 
-def traced(place: Workplace, **variables: str) -> dict[str, Any]:
+def traced(place: Workplace, also: str = "", **variables: str) -> dict[str, Any]:
     """What a run read and loaded."""
+    script = f"{TRACED}{also}\nluigi_run(sys.argv[2:])"
     noted = place.folder / "noted.json"
     # Without the report, as the run before it was.
     command = ("--module", "pipeline", "RunAll", "--year", YEAR, "--report-enabled", "false")
     done = place.finish(
-        place.start(sys.executable, "-c", TRACED, str(noted), *command, **variables)
+        place.start(sys.executable, "-c", script, str(noted), *command, **variables)
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(noted.read_text(encoding="utf-8"))
@@ -98,6 +110,11 @@ def test_each_shard_is_proven_once_and_no_table_is_read_only_for_its_digest(
     assert set(kinds) == set(ENDPOINTS)
     assert set(shards.values()) == {1}
     assert not [path for path in read if path.endswith("_historical.csv")]
+
+
+def test_rows_are_read_once_for_all_files_and_counts_of_a_step(place: Workplace) -> None:
+    """Overall and standard for the combined table and for both views, group for its table."""
+    assert traced(place, ROWS)["readings"] == {"overall": 2, "standard": 2, "group": 1}
 
 
 def test_an_edited_rule_costs_labels_and_views_only(ran: Workplace, inputs: Path) -> None:

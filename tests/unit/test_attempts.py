@@ -113,8 +113,8 @@ STANDARD = st.builds(
 )
 
 
-def build_both(folder: Path, overall: Rows, standard: Rows) -> tuple[Path, Path]:
-    """The view and the view of latest attempts, as CSV; their twins stand beside them."""
+def build_both(folder: Path, overall: Rows, standard: Rows) -> tuple[Path, Path, dict[str, int]]:
+    """Both views of one pass, as CSV beside their twins, and what was counted meanwhile."""
     sources = source_of(folder, overall), source_of(folder, standard, "standard")
     ids = sorted({each["assessment_id"] for each in (*overall, *standard)})
     names = ("title", "test_type", "curriculum", "unit", "unit_labels")
@@ -126,16 +126,15 @@ def build_both(folder: Path, overall: Rows, standard: Rows) -> tuple[Path, Path]
     roster = pl.LazyFrame({"local_student_id": ["1", "2"], "grade": [4, 5]})
     known = labels, none_by_grade, roster
     counted = map(attempts.CountedAttempts.of, sources, ("overall", "standard"))
-    rows = build.labelled(build.combined(*counted, "23-24"), *known)
+    rows = build.labelled(build.combined(*counted, "23-24"), *known).cache()
     made = folder / "view.csv", folder / "latest.csv"
-    parts = build.view(rows), build.latest(rows)
-    for part, table, csv in zip(parts, (VIEW, LATEST), made, strict=True):
-        sinks = [
-            build.csv_sink(build.as_text(part, table), csv),
-            build.parquet_sink(build.as_values(part, table), csv.with_suffix(".parquet")),
+    sinks = []
+    for part, table, csv in zip((build.view, build.latest), (VIEW, LATEST), made, strict=True):
+        sinks += [
+            build.csv_sink(build.as_text(part(rows), table), csv),
+            build.parquet_sink(build.as_values(part(rows), table), csv.with_suffix(".parquet")),
         ]
-        build.stream(sinks, folder)
-    return made
+    return *made, build.stream(sinks, folder, build.count_latest(rows))
 
 
 @settings(max_examples=60, deadline=None)
@@ -155,7 +154,7 @@ def test_it_is_what_plain_python_says_however_it_is_cut(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attempts, "_BATCH", batch)
         patch.setattr(source, "_BATCH", batch)
-        view, latest = build_both(folder, overall, standard)
+        view, latest, counts = build_both(folder, overall, standard)
         keys = attempts.count_keys(view.with_suffix(".parquet"))
         twin = latest.with_suffix(".parquet")
         assert attempts.count_keys(twin) == keys
@@ -172,7 +171,9 @@ def test_it_is_what_plain_python_says_however_it_is_cut(
     days = [dt.date.fromisoformat(day) if (day := each["date_taken"]) else None for each in wanted]
     assert values["date_taken"].to_list() == days
     assert keys == len(wanted)
-    assert attempts.add_up(twin) == pl.read_parquet(view.with_suffix(".parquet")).height
+    height = pl.read_parquet(view.with_suffix(".parquet")).height
+    assert attempts.add_up(twin) == height
+    assert counts == {"latest": len(wanted), "attempts": height}
 
 
 def test_what_is_asked_of_counted_attempts_is_not_asked_before(tmp_path: Path):

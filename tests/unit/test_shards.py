@@ -219,6 +219,13 @@ def test_a_shard_of_another_schema_is_refused(tmp_path, monkeypatch, schema):
     unusable(tmp_path)
 
 
+@pytest.mark.parametrize("proof", [b"{", b"{}", b"[]", b"no proof"])
+def test_a_shard_with_a_proof_of_another_program_is_refused(tmp_path, monkeypatch, proof):
+    monkeypatch.setattr("pipeline.shards.msgspec.json.encode", lambda _: proof)
+    write(tmp_path)
+    assert "asked of something else" in unusable(tmp_path)
+
+
 def test_a_missing_shard_is_not_found(tmp_path):
     assert "cannot be read" in unusable(tmp_path)
     (tmp_path / "77.parquet").mkdir()

@@ -84,7 +84,7 @@ def _bar() -> "Progress":
     from rich.console import Console
 
     return progress.Progress(
-        progress.TextColumn("{task.description:<12}"),
+        progress.TextColumn("{task.description:<14}"),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
         progress.TextColumn("{task.fields[note]}"),

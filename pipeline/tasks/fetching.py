@@ -78,7 +78,7 @@ class FetchMetadata(PipelineTask):
             assessments=sorted(rows, key=lambda row: row["assessment_id"] or ""),
         )
         files.write_json(self.snapshot.metadata, catalogue)
-        log.info("catalogue: %s assessments", f"{len(rows):,}")
+        log.info("%s catalogue: %s assessments", self.year, f"{len(rows):,}")
         return {
             "assessments": len(rows),
             "duplicates": result.duplicates,
@@ -203,7 +203,7 @@ class FetchScores(PipelineTask):
         def keep(assessment_id: str, reply: Reply) -> Entry:
             return shards.write(target.folder, target.origin, assessment_id, reply)
 
-        with Steps(self.endpoint, len(missing), self._report) as steps:
+        with Steps(f"{self.year} {self.endpoint}", len(missing), self._report) as steps:
             return fetch_shards(
                 largest_first(missing, self._sizes()),
                 ask,

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -46,6 +47,19 @@ def test_the_fingerprint_is_that_of_the_file(content):
         path.write_bytes(content)
         assert follow.read(path).file == Fingerprint.of(path)
         assert follow.read(path).file.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_the_disk_is_given_each_part_once_while_the_file_is_read(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(follow, "_BLOCK", 40)
+    monkeypatch.setattr(follow, "_PART", 100)
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, *part: given.append(part), raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    path = tmp_path / "t"
+    path.write_bytes(b"x" * 300)
+    assert follow.read(path).file == Fingerprint.of(path)
+    advice = os.POSIX_FADV_DONTNEED
+    assert given == [(0, 120, advice), (120, 120, advice)]
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """The shards of one endpoint as one table, read in batches: shards in, a lazy frame out."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -13,12 +11,6 @@ from polars.io.plugins import register_io_source
 # How many rows are read at once. Shards are small, and what polars does to each piece of a table
 # that it reads costs as much as some thousand rows; but memory grows with this number.
 _BATCH = 20_000
-# How many batches are read before polars asks for them. It works on a batch with all cores and asks
-# for the next when it is done; alone with a core, reading would be what everything waits for.
-_AHEAD = 2
-
-S = TypeVar("S")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,16 +49,12 @@ class Source:
         _: int | None,
     ) -> Iterator[pl.DataFrame]:
         """Read on in batches, as polars asks for them."""
-
-        def read(paths: list[Path]) -> pl.DataFrame:
+        for paths in self._together():
             rows = self.read(paths, list(self.schema) if columns is None else columns)
             rows = rows if predicate is None else rows.filter(predicate)
-            return rows.collect().rechunk()
-
-        for batch in _ahead(read, self._together()):
-            wanted = batch if most is None else batch.head(most)
-            most = None if most is None else most - wanted.height
-            yield wanted
+            batch = (rows if most is None else rows.head(most)).collect().rechunk()
+            most = None if most is None else most - batch.height
+            yield batch
 
     def _together(self) -> Iterator[list[Path]]:
         """The shards in groups of about as many rows each; a large one is a group of its own."""
@@ -79,14 +67,3 @@ class Source:
             batch.append(path)
             room -= rows
         yield batch
-
-
-def _ahead(call: Callable[[S], T], arguments: Iterable[S]) -> Iterator[T]:
-    """What a call gives for each argument, in order; a few are begun before they are asked for."""
-    with ThreadPoolExecutor(_AHEAD, thread_name_prefix="read") as readers:
-        begun: deque[Future[T]] = deque()
-        for argument in arguments:
-            begun.append(readers.submit(call, argument))
-            if len(begun) > _AHEAD:
-                yield begun.popleft().result()
-        yield from (future.result() for future in begun)

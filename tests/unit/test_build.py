@@ -5,7 +5,6 @@ import datetime as dt
 import io
 import re
 import tempfile
-import threading
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 
@@ -304,26 +303,6 @@ def test_only_what_is_asked_for_is_read(folder, monkeypatch, most):
     scan = source_of(folder, rows).scan()
     assert scan.select("title").head(2).collect().rows() == [("t0",), ("t1",)]
     assert scan.filter(pl.col("title") == "t3").collect().rows() == [("3", "t3")]
-
-
-def test_a_few_batches_are_read_before_they_are_asked_for(folder, monkeypatch):
-    """Two at once, or neither goes on; and no more than are soon needed, whatever their number."""
-    source, begun = source_of(folder, [{"assessment_id": str(n)} for n in range(9)]), []
-    both = threading.Barrier(2, timeout=20)
-
-    def read(self, paths, columns):
-        begun.append(paths)
-        if len(begun) <= 2:
-            both.wait()
-        return scan(self, paths, columns)
-
-    scan = Source.read
-    monkeypatch.setattr(Source, "read", read)
-    monkeypatch.setattr("pipeline.source._BATCH", 1)
-    batches = source._batches(None, None, None, None)
-    assert next(batches).rows() == [("0",)]
-    batches.close()
-    assert len(begun) == 3
 
 
 def test_shards_are_read_once_for_all_that_is_made_of_them(folder, monkeypatch):

@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from benchmarks import machine, trial
 from benchmarks.__main__ import SECTIONS
-from benchmarks.bench import RowsError, check_rows
+from benchmarks.bench import Bench, RowsError, check_rows
 from benchmarks.counting import count
 from benchmarks.report import Results, Section, Table
 from benchmarks.trial import Trial, TrialError
@@ -131,3 +132,17 @@ def test_the_benchmark_runs_the_versions_that_people_run():
         return {line for line in text.splitlines() if re.match(r"[a-z0-9]", line)}
 
     assert pins("requirements.txt") <= pins("requirements-bench.txt")
+
+
+def test_what_a_trial_left_takes_no_room_and_is_removed_at_the_end(tmp_path):
+    """Not before: removing many files makes the next trial slow."""
+    bench = Bench(tmp_path, 1, short=True, console=Console(quiet=True))
+    with bench.room() as room:
+        assert not list(room.iterdir())
+        (room / "data").mkdir()
+        (room / "data" / "shard").write_bytes(b"x" * 1000)
+    with bench.room() as another:
+        assert another != room
+    assert (room / "data" / "shard").stat().st_size == 0
+    bench.clear()
+    assert not room.exists()

@@ -1,8 +1,8 @@
 """Reads a file while another thread writes it, so that its digest costs no time of its own.
 
 What is built is far larger than what it is built of, and a processor is often idle while it is
-written. A second reading of the whole file afterwards would be the dearest check of all. And the
-disk begins with what was read, so that the flush at the end does not wait for all of it.
+written. A second reading of the whole file afterwards would be the dearest check of all. And while
+it is written, the disk begins with what was read, so that the flush at the end waits for less.
 """
 
 import errno
@@ -80,9 +80,7 @@ class Follower:
 
     def _follow(self) -> None:
         try:
-            with self._path.open("rb", buffering=0) as file:
-                self.found = _read(file, self._written)
-                _check_whole(file, self._path, self.found.file.size)
+            self.found = _read(self._path, self._written)
         except OSError as error:
             self._error = error
 
@@ -93,12 +91,19 @@ def read(path: Path) -> Found:
     Raises:
         OSError: it cannot be read.
     """
-    with Follower(path) as follower:
-        pass
-    return follower.found
+    written = threading.Event()
+    written.set()
+    return _read(path, written)
 
 
-def _read(file: BinaryIO, written: threading.Event) -> Found:
+def _read(path: Path, written: threading.Event) -> Found:
+    with path.open("rb", buffering=0) as file:
+        found = _read_to_its_end(file, written)
+        _check_whole(file, path, found.file.size)
+    return found
+
+
+def _read_to_its_end(file: BinaryIO, written: threading.Event) -> Found:
     digest, lines, size, given = hashlib.sha256(), Lines(), 0, 0
     while True:
         is_whole = written.is_set()  # asked before reading: what is read then is all
@@ -110,7 +115,7 @@ def _read(file: BinaryIO, written: threading.Event) -> Found:
         digest.update(block)
         lines.update(block)
         size += len(block)
-        if size - given >= _PART:
+        if not is_whole and size - given >= _PART:
             _give_to_disk(file, given, size)
             given = size
     changed = os.fstat(file.fileno()).st_mtime_ns

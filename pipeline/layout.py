@@ -70,7 +70,7 @@ class Folders:
         """The demo district's roster, rules and overrides."""
         return self.data / "inputs"
 
-    def published(self, kind: str, label: str) -> Path:
+    def published_folder(self, kind: str, label: str) -> Path:
         """Where the tables of `illuminate` or `views` are published, of a year or of all years."""
         path = self.views if kind == "views" else self.illuminate
         if _YEAR in path:
@@ -79,7 +79,7 @@ class Folders:
 
     def marker(self, label: str) -> Path:
         """Names the set of files that is published, the same on whatever day; written last."""
-        return self.published("illuminate", label) / "published.json"
+        return self.published_folder("illuminate", label) / "published.json"
 
 
 class InputFiles(NamedTuple):
@@ -144,7 +144,7 @@ class Place:
 
     def published_folder(self, kind: str) -> Path:
         """Where the tables of `illuminate` or `views` are published."""
-        return self.folders.published(kind, self.label)
+        return self.folders.published_folder(kind, self.label)
 
     def published(self, table: Table) -> list[Path]:
         """A table's files where people read them, in the order of `built`."""

@@ -8,10 +8,10 @@ ENV PIP_PYTHON=/opt/venv/bin/python PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_C
 WORKDIR /src
 # The lock comes before the code, so that a change of the code fetches nothing again.
 COPY requirements.txt ./
-RUN pip install --require-hashes -r requirements.txt
+RUN pip install --no-deps --require-hashes -r requirements.txt && pip check
 COPY pyproject.toml README.md ./
 COPY pipeline ./pipeline
-RUN pip install --no-deps --no-build-isolation . && pip uninstall --yes flit-core
+RUN pip install --no-deps --no-build-isolation . && pip check && pip uninstall --yes flit-core
 
 FROM python:3.11-slim
 COPY --from=build /opt/venv /opt/venv

@@ -13,6 +13,15 @@ AIRFLOW := .venv-airflow
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
+PIP := -m pip --quiet --disable-pip-version-check
+OURS := $(PIP) install --no-deps --no-build-isolation --editable .
+# Install a lock into an environment. A lock names every package, so nothing is resolved: a resolver
+# could trip over a release that is newer than the lock. `pip check` then finds what is missing.
+define install
+$(1)/bin/python $(PIP) install --no-deps --require-hashes -r $(2) && \
+	{ broken=$$($(1)/bin/python -m pip check) || { echo "$(2): $$broken" >&2; false; }; }
+endef
+
 .DEFAULT_GOAL := help
 .PHONY: help run years report status verify load copy s3 gs doctor refresh test test-airflow crash mutants audit image bench bench-short check format simulate dictionary lock clean
 
@@ -41,10 +50,10 @@ copy: need-year $(VENV)/.run ## Copy the published files to [paths] copy_to: mak
 	@$(BIN)/python -m pipeline copy --year "$(YEAR)"
 
 s3: $(VENV)/.run ## Install what copies to s3:// need
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$@.txt
+	@$(call install,$(VENV),requirements-$@.txt)
 
 gs: $(VENV)/.run ## Install what copies to gs:// need
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$@.txt
+	@$(call install,$(VENV),requirements-$@.txt)
 
 refresh: need-year $(VENV)/.run ## Forget the snapshot and fetch anew: make refresh YEAR=23-24
 	@$(BIN)/python -m pipeline forget --year "$(YEAR)"
@@ -128,30 +137,30 @@ $(VENV)/bin/python $(BENCH)/bin/python $(DLT)/bin/python:
 	@$(PYTHON) -m venv $(@:/bin/python=) || { rm -rf $(@:/bin/python=); echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 
 $(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(call install,$(VENV),requirements.txt)
+	@$(BIN)/python $(OURS)
 	@touch $@
 
 $(VENV)/.test: requirements-dev.txt $(VENV)/.run
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(call install,$(VENV),requirements-dev.txt)
 	@touch $@
 
 # Made by the Python of $(VENV): which lines of a lock hold depends on its version.
 $(AUDIT)/.tools: requirements-audit.txt | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(AUDIT)
-	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.txt
+	@$(call install,$(AUDIT),requirements-audit.txt)
 	@touch $@
 
 $(AIRFLOW)/.ready: requirements-airflow.txt | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(AIRFLOW)
-	@$(AIRFLOW)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-airflow.txt
+	@$(call install,$(AIRFLOW),requirements-airflow.txt)
 	@touch $@
 
 $(BENCH)/.ready: requirements-bench.txt pyproject.toml | $(BENCH)/bin/python
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(call install,$(BENCH),requirements-bench.txt)
+	@$(BENCH)/bin/python $(OURS)
 	@touch $@
 
 $(DLT)/.ready: requirements-dlt.txt | $(DLT)/bin/python
-	@if $(DLT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; then touch $@; \
+	@if $(call install,$(DLT),$<); then touch $@; \
 		else rm -rf $(DLT); echo "dlt could not be installed; the benchmark goes without it." >&2; fi

@@ -1,6 +1,7 @@
 """What is written about the project is true of it."""
 
 import re
+import subprocess
 from pathlib import Path
 
 from pipeline import sections
@@ -61,3 +62,25 @@ def test_locks_have_hashes_and_no_address() -> None:
         assert "--find-links" not in text
         pins = [line for line in text.splitlines() if re.match(r"[a-z0-9]", line)]
         assert all("==" in pin and pin.endswith("\\") for pin in pins)
+
+
+def test_every_lock_is_installed_as_it_is_and_then_checked() -> None:
+    """Nothing is resolved: what a registry has besides the lock cannot fail an installation."""
+    made = subprocess.run(
+        ["make", "--dry-run", "--always-make", ".venv/.test", ".venv-audit/.tools", "s3", "gs"]
+        + [".venv-airflow/.ready", ".venv-bench/.ready", ".venv-dlt/.ready"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.replace("\\\n", " ")
+    pages = [REPOSITORY / "Dockerfile", REPOSITORY / ".ci" / "run"]
+    pages += [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+    text = "\n".join([made, *(page.read_text(encoding="utf-8") for page in pages)])
+    installs = [line for line in text.splitlines() if "-r requirements" in line]
+    locks = {path.name for path in REPOSITORY.glob("requirements*.txt")}
+    assert {name for line in installs for name in locks if f"-r {name}" in line} == locks
+    for line in installs:
+        assert re.search(r"install (?:\S+ )*--no-deps (?:\S+ )*-r requirements", line), line
+        assert "--require-hashes" in line, line
+        assert re.search(r"&&.*\bpip check", line), line

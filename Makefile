@@ -95,12 +95,13 @@ check: $(VENV)/.test ## Format check, lint and types
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/.test ## Format the code and mend what lint can mend
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
-dictionary: $(VENV)/.run ## Write docs/data-dictionary.md anew from pipeline/tables.py
+dictionary: $(VENV)/.run ## Write docs/data-dictionary.md anew from pipeline/schema.py
 	@$(BIN)/python -m pipeline dictionary > docs/data-dictionary.md
 
 lock: ## Lock the dependencies anew (for maintainers; needs uv)

@@ -7,7 +7,8 @@
 `pipeline.tasks` wires the steps; `python -m pipeline` looks at what they left.
 """
 
-from pipeline.config import apply_environment, apply_luigi_defaults
+from pipeline.config.settings import apply_environment, apply_luigi_defaults
+from pipeline.runs.messages import quiet_luigi
 from pipeline.tasks.building import (
     CombineGroup,
     CombineResults,
@@ -16,7 +17,6 @@ from pipeline.tasks.building import (
 )
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
 from pipeline.tasks.inputs import ReadInputs
-from pipeline.tasks.messages import quiet_luigi
 from pipeline.tasks.publishing import CheckTables, Publish
 from pipeline.tasks.record import compose, finish
 from pipeline.tasks.reporting import Report, RunAll

@@ -133,8 +133,7 @@ def _dictionary(_: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from pipeline import demo
-    from pipeline.simulator import Credentials
+    from pipeline.simulator import Credentials, demo
 
     credentials = Credentials()
     if options.inputs:
@@ -166,9 +165,9 @@ def _serve(options: argparse.Namespace, credentials: Any, ready: Callable[[str],
 
 
 def _year(options: argparse.Namespace) -> SchoolYear:
-    from pipeline import config
+    from pipeline.config import settings
 
-    return SchoolYear.parse(options.year) if options.year else config.current_year()
+    return SchoolYear.parse(options.year) if options.year else settings.current_year()
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline import build, shards
-from pipeline.shards import Entry, Origin, Reply
-from pipeline.source import Source
+from pipeline.extract import shards
+from pipeline.extract.shards import Entry, Origin, Reply
+from pipeline.transform import build
+from pipeline.transform.scan import Source
 from pipeline.years import SchoolYear
 
 YEAR = SchoolYear(2023)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.layout import Folders, Snapshot
-from pipeline.publish import publish
-from pipeline.tables import CATALOGUE, TABLES, Table
+from pipeline.publish.commit import publish
+from pipeline.schema import CATALOGUE, TABLES, Table
+from pipeline.storage.paths import Folders, Snapshot
 from tests.helpers import WINDOW, YEAR
 
 TYPES = {"text": pl.String, "integer": pl.Int64, "number": pl.Float64, "date": pl.Date}

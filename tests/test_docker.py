@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import sections
+from pipeline.config import sections
 from pipeline.illuminate.address import Address
 from pipeline.simulator import Credentials
 from tests import image

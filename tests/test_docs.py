@@ -4,8 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from pipeline import sections
 from pipeline.commands.dictionary import dictionary
+from pipeline.config import sections
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -66,9 +66,10 @@ def test_locks_have_hashes_and_no_address() -> None:
 
 def test_every_lock_is_installed_as_it_is_and_then_checked() -> None:
     """Nothing is resolved: what a registry has besides the lock cannot fail an installation."""
+    environments = [".venv/.test", ".venv-audit/.tools", ".venv-airflow/.ready"]
+    environments += [".venv-bench/.ready", ".venv-dlt/.ready"]
     made = subprocess.run(
-        ["make", "--dry-run", "--always-make", ".venv/.test", ".venv-audit/.tools", "s3", "gs"]
-        + [".venv-airflow/.ready", ".venv-bench/.ready", ".venv-dlt/.ready"],
+        ["make", "--dry-run", "--always-make", *environments, "s3", "gs"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

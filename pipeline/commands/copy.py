@@ -1,7 +1,8 @@
 """Copies the published files of a year to where other people look."""
 
-from pipeline import config, copying, sections
+from pipeline.config import sections, settings
 from pipeline.errors import SettingsError
+from pipeline.publish import copies
 from pipeline.years import SchoolYear
 
 
@@ -17,7 +18,7 @@ def copy(year: SchoolYear) -> int:
             "No place for copies is configured: set PIPELINE_COPY_TO or [paths] copy_to to "
             "s3://bucket/folder, gs://bucket/folder or a folder."
         )
-    folder = f"demo/{year}" if config.is_demo() else str(year)
-    copied = copying.copy(config.folders().marker(str(year)), url, folder)
+    folder = f"demo/{year}" if settings.is_demo() else str(year)
+    copied = copies.copy(settings.folders().marker(str(year)), url, folder)
     print(f"{copied.place}: {copied.sent} files sent, {copied.kept} were there already")
     return 0

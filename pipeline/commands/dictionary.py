@@ -1,11 +1,11 @@
-"""The data dictionary: `tables.py` as a page that people read."""
+"""The data dictionary: `schema.py` as a page that people read."""
 
-from pipeline.tables import TABLES, Table
+from pipeline.schema import TABLES, Table
 
 _HEAD = """\
 # Data dictionary
 
-Written from `pipeline/tables.py` by `make dictionary`; edit that, not this page.
+Written from `pipeline/schema.py` by `make dictionary`; edit that, not this page.
 
 Every CSV is UTF-8 with a header, commas, LF line ends and RFC 4180 quoting; an empty field is
 null. Numbers and dates stand in the CSV in the digits that the API sent, and in the Parquet twin

@@ -6,24 +6,26 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import config, prior, roster, rules, sections, sql_views
-from pipeline.credentials import find_credentials
-from pipeline.demo import ensure_inputs
+from pipeline.config import sections, settings
+from pipeline.config.credentials import find_credentials
 from pipeline.errors import PipelineError, SettingsError
-from pipeline.files import make_folder
 from pipeline.illuminate.auth import OAuth2Credentials
-from pipeline.tasks.connection import Connection
-from pipeline.tasks.telling import find_webhook
+from pipeline.inputs import prior, roster, rules
+from pipeline.runs.connection import Connection
+from pipeline.runs.notify import find_webhook
+from pipeline.simulator.demo import ensure_inputs
+from pipeline.storage.files import make_folder
+from pipeline.transform import sql_views
 
 _NEEDED_BYTES = 1 << 30
 
 
 def examine() -> int:
     """Print a line per thing tried; 0 when all is well, else 1."""
-    if config.is_demo():
-        ensure_inputs(config.folders().inputs)
+    if settings.is_demo():
+        ensure_inputs(settings.folders().inputs)
     print("Settings (command line > environment > luigi.cfg > default):")
-    for section, name, value, origin in config.describe():
+    for section, name, value, origin in settings.describe():
         shown = _shown(name, value)
         print(f"  [{section}] {name} = {shown}, from {origin}".replace("from default", "default"))
     print("Tried:")
@@ -40,14 +42,14 @@ def examine() -> int:
 def _shown(name: str, value: object) -> object:
     if name == "base_url" and value:
         try:
-            return config.address().base
+            return settings.address().base
         except SettingsError:
             return "(not usable)"  # it may hold a password
     return "(none)" if value in ("", ()) else value
 
 
 def _credentials() -> str:
-    if config.is_demo():
+    if settings.is_demo():
         return "none are needed for the demo district"
     found = find_credentials()
     kind = "OAuth 2" if isinstance(found, OAuth2Credentials) else "OAuth 1"
@@ -66,13 +68,13 @@ def _python() -> str:
 def _district() -> str:
     with Connection() as client:
         count = client.count_assessments()
-    who = "the demo district" if config.is_demo() else config.address().base
+    who = "the demo district" if settings.is_demo() else settings.address().base
     return f"{who} answers, its catalogue has {count:,} lines"
 
 
 def _roster() -> str:
-    year = config.current_year()
-    path = config.input_files(year).roster
+    year = settings.current_year()
+    path = settings.input_files(year).roster
     if path is None:
         return "none is configured, so grades will be null"
     read = roster.read_roster(path)
@@ -80,13 +82,13 @@ def _roster() -> str:
 
 
 def _rules() -> str:
-    path = config.input_files(config.current_year()).title_rules
+    path = settings.input_files(settings.current_year()).title_rules
     read = rules.read_rules(path)
     return f"{path} has {sum(map(len, read.by_column.values())):,} rules"
 
 
 def _overrides() -> str:
-    path = config.input_files(config.current_year()).overrides
+    path = settings.input_files(settings.current_year()).overrides
     if path is None:
         return "none are configured"
     return f"{path} has {len(rules.read_overrides(path)):,} overrides"
@@ -107,13 +109,13 @@ def _sql_views() -> str:
     folder = sections.paths().sql_views
     if not folder:
         return "none are configured"
-    views = config.sql_views()
+    views = settings.sql_views()
     sql_views.check(Path(folder), views.values())
     return f"{folder} has {len(views):,} SQL files"
 
 
 def _disk() -> str:
-    folder = make_folder(config.folders().data)
+    folder = make_folder(settings.folders().data)
     free = shutil.disk_usage(folder).free
     text = f"{free / (1 << 30):,.1f} GiB free for {folder}"
     if free < _NEEDED_BYTES or not os.access(folder, os.W_OK):

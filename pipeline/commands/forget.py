@@ -3,14 +3,14 @@
 import datetime as dt
 import shutil
 
-from pipeline import config
-from pipeline.tasks.lock import Lock
+from pipeline.config import settings
+from pipeline.runs.lock import Lock
 from pipeline.years import SchoolYear
 
 
 def forget(year: SchoolYear, as_of: dt.date) -> int:
     """Remove everything fetched and built for a year as of a day."""
-    snapshot = config.snapshot(year, as_of)
+    snapshot = settings.snapshot(year, as_of)
     with Lock(snapshot.folders.lock):
         if not snapshot.work.exists():
             print(f"There is no snapshot of {year} as of {snapshot.window.end} to forget.")

@@ -3,19 +3,20 @@
 import os
 from contextlib import AbstractContextManager
 
-from pipeline import config, files
-from pipeline.credentials import find_secret
-from pipeline.loading import duck, postgres, published
-from pipeline.loading.database import Database
-from pipeline.loading.load import load as load_set
+from pipeline.config import settings
+from pipeline.config.credentials import find_secret
+from pipeline.publish.database import duck, postgres, published
+from pipeline.publish.database.database import Database
+from pipeline.publish.database.load import load as load_set
+from pipeline.storage import files
 from pipeline.years import SchoolYear
 
 
 def load(year: SchoolYear) -> int:
     """Replace a year in the database by what is published of it; 0 when it is there."""
-    if config.is_group_readable():
+    if settings.is_group_readable():
         files.let_group_read()
-    marker = config.folders().marker(str(year))
+    marker = settings.folders().marker(str(year))
     found = published.find(marker, year)
     opened, where = _database()
     with opened as database:
@@ -34,5 +35,5 @@ def _database() -> tuple[AbstractContextManager[Database], str]:
     url = find_secret(postgres.VARIABLE, os.environ)
     if url:
         return postgres.opened(url), f"the database of {postgres.VARIABLE}"
-    path = config.folders().database
+    path = settings.folders().database
     return duck.opened(path), str(path)

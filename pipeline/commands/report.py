@@ -3,16 +3,17 @@
 import datetime as dt
 import sys
 
-from pipeline import config, files
-from pipeline.publish import Marker
-from pipeline.tasks.lock import Lock
+from pipeline.config import settings
+from pipeline.publish.commit import Marker
+from pipeline.runs.lock import Lock
+from pipeline.storage import files
 from pipeline.tasks.reporting import Report
 from pipeline.years import SchoolYear
 
 
 def report(year: SchoolYear) -> int:
     """Write the page and say where it is; 1 where nothing whole is published."""
-    folders = config.folders()
+    folders = settings.folders()
     published = folders.marker(str(year))
     marker = Marker.read(published)
     if marker is None:
@@ -25,7 +26,7 @@ def report(year: SchoolYear) -> int:
             file=sys.stderr,
         )
         return 1
-    if config.is_group_readable():
+    if settings.is_group_readable():
         files.let_group_read()
     task = Report(year=year, as_of=dt.date.fromisoformat(marker.about["as_of"]))
     with Lock(folders.lock):

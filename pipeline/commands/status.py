@@ -4,9 +4,9 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline import config, sections
-from pipeline.publish import Marker
-from pipeline.tables import ENDPOINTS
+from pipeline.config import sections, settings
+from pipeline.publish.commit import Marker
+from pipeline.schema import ENDPOINTS
 from pipeline.tasks import record
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
@@ -20,7 +20,7 @@ def status(year: SchoolYear, as_of: dt.date) -> int:
     """Print a line per step; 0 when all tables are up to date, else 1."""
     publish = Publish(year=year, as_of=as_of)
     snapshot = publish.snapshot
-    made_up = " (demo district, nobody in it is real)" if config.is_demo() else ""
+    made_up = " (demo district, nobody in it is real)" if settings.is_demo() else ""
     print(f"School year {year} as of {snapshot.window.end}{made_up}, in {snapshot.work}")
     for name, text in _lines(publish):
         print(f"  {name:<21} {text}")

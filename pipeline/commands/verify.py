@@ -4,10 +4,11 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import files, shards
 from pipeline.errors import ShardError
-from pipeline.publish import Marker
-from pipeline.tables import ENDPOINTS
+from pipeline.extract import shards
+from pipeline.publish.commit import Marker
+from pipeline.schema import ENDPOINTS
+from pipeline.storage import files
 from pipeline.tasks import record
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.fetching import FetchScores

@@ -19,9 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-LEAST = 5
-"""The least that `smallest` may be."""
-
 _STEPS = (1, 2, 5, 10, 20, 25, 50)
 _COARSE = 5
 _STUDENTS_PER_STEP = Fraction(5, 2)

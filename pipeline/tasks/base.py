@@ -6,11 +6,12 @@ from typing import Any, TypeVar
 
 import luigi
 
-from pipeline import config, files
+from pipeline.config import settings
 from pipeline.errors import SettingsError, StorageError, kind_only
-from pipeline.layout import Place, Snapshot
-from pipeline.targets import BuiltTarget, Recipe
+from pipeline.storage import files
+from pipeline.storage.paths import Place, Snapshot
 from pipeline.tasks.run import Run
+from pipeline.tasks.targets import BuiltTarget, Recipe
 from pipeline.years import SchoolYear
 
 Step = TypeVar("Step", bound="FileTask")
@@ -31,7 +32,7 @@ class SchoolYearParameter(luigi.Parameter[SchoolYear]):
         """Take a school year, its text, or none."""
         if isinstance(value, SchoolYear):
             return value
-        return self.parse(value) if value else config.current_year()
+        return self.parse(value) if value else settings.current_year()
 
 
 class FileTask(luigi.Task):
@@ -153,4 +154,4 @@ class PipelineTask(FileTask):
     @property
     def snapshot(self) -> Snapshot:
         """The files of this year as of this day."""
-        return config.snapshot(self.year, self.as_of)
+        return settings.snapshot(self.year, self.as_of)

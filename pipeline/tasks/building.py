@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import files, shards
 from pipeline.errors import StorageError
-from pipeline.follow import Follower, Found
-from pipeline.tables import CATALOGUE, COMBINED, GROUP, LABELS, UNMAPPED, Table
+from pipeline.extract import shards
+from pipeline.schema import CATALOGUE, COMBINED, GROUP, LABELS, UNMAPPED, Table
+from pipeline.storage import files
+from pipeline.storage.follow import Follower, Found
 from pipeline.tasks.base import FileTask, PipelineTask
 from pipeline.tasks.fetching import FetchMetadata, FetchScores
 from pipeline.tasks.inputs import ReadInputs
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from pipeline.build import Twins
-    from pipeline.source import Source
+    from pipeline.transform.build import Twins
+    from pipeline.transform.scan import Source
 
 
 class ListAssessments(PipelineTask):
@@ -72,7 +73,7 @@ class LabelAssessments(PipelineTask):
 
     def make(self) -> dict[str, Any]:
         """Apply the rules, then the overrides."""
-        from pipeline import labels
+        from pipeline.transform import labels
 
         title_rules, overrides = self.at(ReadInputs).rules_and_overrides()
         labelled = labels.label_assessments(self._titles(), title_rules, overrides)
@@ -87,7 +88,7 @@ class LabelAssessments(PipelineTask):
         """Every assessment with results; the catalogue's title where rows have none."""
         import pandas as pd
 
-        from pipeline import build
+        from pipeline.transform import build
 
         tables = [proven_twin(self.at(step)) for step in (CombineResults, CombineGroup)]
         found = build.titles(tables).to_dict(as_series=False)
@@ -135,7 +136,7 @@ class LargeTables(FileTask):
         Returns:
             How many rows the tables have, for their records, and the only row of `counts`.
         """
-        from pipeline import build
+        from pipeline.transform import build
 
         with ExitStack() as stack:
             temporary = [stack.enter_context(files.replacing(path)) for path in self.paths()]
@@ -153,7 +154,7 @@ class LargeTables(FileTask):
         Returns:
             For the record: `rows` of the first table, and `records` of each CSV.
         """
-        from pipeline.checks import count_parquet, records
+        from pipeline.publish.checks import count_parquet, records
 
         self._written = dict(zip(self.paths(), found, strict=True))
         counts = {
@@ -209,13 +210,13 @@ class CombineTable(BuildTables):
 
     def twins(self, rows: "pl.LazyFrame") -> "list[Twins]":
         """All of them."""
-        from pipeline import build
+        from pipeline.transform import build
 
         return [build.Twins(build.as_text(rows, self.table), build.as_values(rows, self.table))]
 
     def counts(self, rows: "pl.LazyFrame") -> "pl.LazyFrame":
         """Null and odd values."""
-        from pipeline import build
+        from pipeline.transform import build
 
         return build.odd_values(rows, self.table, *self.sources())
 
@@ -235,7 +236,7 @@ class CombineResults(CombineTable):
 
     def rows(self) -> "pl.LazyFrame":
         """All overall rows, then all standard rows."""
-        from pipeline import build
+        from pipeline.transform import build
 
         overall, standard = self.sources()
         return build.combined(overall, standard, str(self.year))
@@ -249,7 +250,7 @@ class CombineGroup(CombineTable):
 
     def rows(self) -> "pl.LazyFrame":
         """All rows by reporting group."""
-        from pipeline import build
+        from pipeline.transform import build
 
         (source,) = self.sources()
         return build.group(source, str(self.year))
@@ -267,7 +268,7 @@ def source_of(task: PipelineTask, endpoint: str) -> "Source":
     Raises:
         ShardError: one of them is damaged.
     """
-    from pipeline.source import Source
+    from pipeline.transform.scan import Source
 
     folder = task.snapshot.shards(endpoint)
     with_rows = {i: entry for i, entry in entries_of(task, endpoint).items() if entry.rows}

@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import luigi
 
-from pipeline import config, files, shards
-from pipeline.asking import largest_first, worth_asking
-from pipeline.catalogue import SCHEMA, Catalogue
+from pipeline.config import settings
 from pipeline.errors import FetchError, IlluminateError
-from pipeline.fetch import Outcome, failure, fetch_shards
-from pipeline.guards import CATALOGUE, stop_at
+from pipeline.extract import shards
+from pipeline.extract.catalogue import SCHEMA, Catalogue
+from pipeline.extract.fetch import Outcome, failure, fetch_shards
+from pipeline.extract.request_plan import largest_first, worth_asking
+from pipeline.extract.shards import Entry, Origin, Reply
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, Endpoint, group
-from pipeline.progress import Steps
-from pipeline.shards import Entry, Origin, Reply
-from pipeline.tables import ENDPOINTS
-from pipeline.targets import Manifest, ShardsTarget
+from pipeline.publish.guards import CATALOGUE, stop_at
+from pipeline.runs.connection import source_name
+from pipeline.runs.progress import Steps
+from pipeline.schema import ENDPOINTS
+from pipeline.storage import files
 from pipeline.tasks.base import PipelineTask
-from pipeline.tasks.connection import source_name
 from pipeline.tasks.guarding import nothing_lost, published_before
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
+from pipeline.tasks.targets import Manifest, ShardsTarget
 
 if TYPE_CHECKING:
     from pipeline.illuminate.pages import Result
@@ -130,14 +132,14 @@ class FetchScores(PipelineTask):
     def expected(self) -> list[str] | None:
         """The assessments whose shards must be there; None while that cannot be known."""
         every = self._known()
-        if every is None or self.endpoint == "overall" or config.asks_all():
+        if every is None or self.endpoint == "overall" or settings.asks_all():
             return every
         overall = self._overall().output().manifest
         if overall is None or not overall.shards.keys() >= set(every):
             return None
         salt = f"{self.endpoint} {self.snapshot.window.end}"
         with_results = [i for i, entry in overall.shards.items() if entry.rows]
-        return worth_asking(every, with_results, config.sample(), salt)
+        return worth_asking(every, with_results, settings.sample(), salt)
 
     def _known(self) -> list[str] | None:
         """Every assessment that could be asked for; None while the catalogue is missing."""
@@ -146,7 +148,7 @@ class FetchScores(PipelineTask):
             return None
         if self.snapshot.window.is_empty:
             return []
-        return catalogue.ids(config.ids_to_include(), config.ids_to_exclude())
+        return catalogue.ids(settings.ids_to_include(), settings.ids_to_exclude())
 
     def _overall(self) -> "FetchScores":
         return self.at(FetchScores, endpoint="overall")
@@ -222,7 +224,7 @@ class FetchScores(PipelineTask):
 
     def _endpoint(self) -> Endpoint:
         if self.endpoint == "group":
-            return group(*config.reporting_group_fields())
+            return group(*settings.reporting_group_fields())
         return OVERALL if self.endpoint == "overall" else STANDARD
 
     def _report(self, percentage: int, text: str) -> None:

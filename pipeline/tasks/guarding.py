@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from pipeline import config, sections
-from pipeline.guards import Counted, not_shrunk, parse_allowance
-from pipeline.publish import Marker
+from pipeline.config import sections, settings
+from pipeline.publish.check_result import Check
+from pipeline.publish.commit import Marker
+from pipeline.publish.guards import Counted, not_shrunk, parse_allowance
+from pipeline.runs.connection import source_name
 from pipeline.tasks.base import PipelineTask
-from pipeline.tasks.connection import source_name
 from pipeline.tasks.run import Run
-from pipeline.verdicts import Check
 
 
 def published_before(task: PipelineTask) -> Counted | None:
@@ -32,7 +32,7 @@ def nothing_lost(task: PipelineTask, table: str, now: Mapping[str, int]) -> Chec
         table,
         before.rows.get(table, {}) if before else {},
         now,
-        left_out=config.ids_to_exclude(),
+        left_out=settings.ids_to_exclude(),
         tolerance=sections.checks().shrink_tolerance,
         allowed=parse_allowance(Run.begin().let_pass).get(table, 0),
     )

@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import config, files, sections
+from pipeline.config import sections, settings
 from pipeline.errors import InputFileError
-from pipeline.layout import InputFiles
+from pipeline.storage import files
+from pipeline.storage.paths import InputFiles
 from pipeline.tasks.base import PipelineTask
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.rules import TitleRules
+    from pipeline.inputs.rules import TitleRules
 
 
 class ReadInputs(PipelineTask):
@@ -34,7 +35,7 @@ class ReadInputs(PipelineTask):
 
     def make(self) -> dict[str, Any]:
         """Read them all; the roster's students are kept."""
-        from pipeline import roster
+        from pipeline.inputs import roster
 
         self._check_sql()
 
@@ -51,28 +52,30 @@ class ReadInputs(PipelineTask):
             "repeated roster lines": students.repeated,
             "rules": sum(len(of_column) for of_column in rules.by_column.values()),
             "overrides": len(overrides),
-            "views of one's own": len(config.sql_views()),
+            "views of one's own": len(settings.sql_views()),
         }
 
     def _sql(self) -> dict[str, str]:
         """Digests of the SQL as it is now; the folder, where it is not there."""
         folder = sections.paths().sql_views
         missing = {"sql views": "unreadable"} if folder and not Path(folder).is_dir() else {}
-        return missing | {f"{name}.sql": content(path) for name, path in config.sql_views().items()}
+        return missing | {
+            f"{name}.sql": content(path) for name, path in settings.sql_views().items()
+        }
 
     def _check_sql(self) -> None:
         if folder := sections.paths().sql_views:
-            from pipeline import sql_views
+            from pipeline.transform import sql_views
 
-            sql_views.check(Path(folder), config.sql_views().values())
+            sql_views.check(Path(folder), settings.sql_views().values())
 
     def chosen(self) -> InputFiles:
         """Where the files are."""
-        return config.input_files(self.year)
+        return settings.input_files(self.year)
 
     def rules_and_overrides(self) -> "tuple[TitleRules, pd.DataFrame]":
         """What titles mean, and what is changed by hand."""
-        from pipeline import rules
+        from pipeline.inputs import rules
 
         _, title_rules, overrides = self.chosen()
         return (

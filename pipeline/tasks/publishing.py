@@ -6,19 +6,23 @@ from typing import Any
 
 import luigi
 
-from pipeline import checks, config, files, sections
+from pipeline.config import sections, settings
 from pipeline.errors import CheckError
-from pipeline.guards import (
+from pipeline.extract.shards import Entry
+from pipeline.publish import checks
+from pipeline.publish.check_result import Check
+from pipeline.publish.commit import Marker, publish
+from pipeline.publish.guards import (
     CATALOGUE,
     GUARDED,
     Counted,
     roster_fits,
     stop_at,
 )
-from pipeline.layout import Snapshot
-from pipeline.publish import Marker, publish
-from pipeline.shards import Entry
-from pipeline.tables import COMBINED, ENDPOINTS, GROUP, LATEST, TABLES, VIEW, Table, own_view
+from pipeline.runs.connection import source_name
+from pipeline.schema import COMBINED, ENDPOINTS, GROUP, LATEST, TABLES, VIEW, Table, own_view
+from pipeline.storage import files
+from pipeline.storage.paths import Snapshot
 from pipeline.tasks.base import FileTask, PipelineTask
 from pipeline.tasks.building import (
     CombineGroup,
@@ -27,13 +31,11 @@ from pipeline.tasks.building import (
     ListAssessments,
     entries_of,
 )
-from pipeline.tasks.connection import source_name
 from pipeline.tasks.fetching import FetchMetadata
 from pipeline.tasks.guarding import nothing_lost, published_before
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.run import Run
 from pipeline.tasks.views import BuildViews, SqlView
-from pipeline.verdicts import Check
 
 TABLE_STEPS: tuple[type[PipelineTask], ...] = (
     ListAssessments,
@@ -47,7 +49,7 @@ TABLE_STEPS: tuple[type[PipelineTask], ...] = (
 
 def table_tasks(task: PipelineTask) -> list[PipelineTask]:
     """The steps that build what is published: TABLE_STEPS, and one for each SQL file."""
-    own = [task.at(SqlView, view=name) for name in config.sql_views()]
+    own = [task.at(SqlView, view=name) for name in settings.sql_views()]
     return [*(task.at(step) for step in TABLE_STEPS), *own]
 
 
@@ -98,7 +100,7 @@ def run_checks(
     snapshot = task.snapshot
     shards = {kind: entries_of(task, kind) for kind in ENDPOINTS}
     found = [checks.shards_conserved(kind, entries) for kind, entries in shards.items()]
-    if not config.asks_all():
+    if not settings.asks_all():
         found += [
             checks.nothing_missed(kind, shards[kind], shards["overall"])
             for kind in ENDPOINTS
@@ -119,7 +121,7 @@ def run_checks(
     }
     found.append(checks.same_rows("the view has one row per combined row", both))
     found += _check_latest(snapshot, both["view"], records)
-    for name in config.sql_views():
+    for name in settings.sql_views():
         csv, parquet = snapshot.built(own_view(name))
         twins = {"CSV": records(csv), "Parquet": checks.count_parquet(parquet)}
         found.append(checks.same_rows(f"{name} has the same rows in both files", twins))
@@ -129,7 +131,7 @@ def run_checks(
 def _check_latest(
     snapshot: Snapshot, view_rows: int, records: Callable[[Path], int]
 ) -> list[Check]:
-    from pipeline import attempts
+    from pipeline.transform import attempts
 
     csv, parquet = snapshot.built(LATEST)
     rows = checks.count_parquet(parquet)
@@ -214,7 +216,7 @@ class PublishSet(FileTask):
         build = self.output().build
         if build is None:
             raise CheckError("A table is missing; run again to build it.")
-        of_the_run = {"source": source_name(), "is_made_up": config.is_demo()}
+        of_the_run = {"source": source_name(), "is_made_up": settings.is_demo()}
         publish(
             built,
             self.place.marker,
@@ -249,7 +251,7 @@ class Publish(PublishSet, PipelineTask):
 
     def tables(self) -> list[Table]:
         """Our own tables, then those of the SQL files."""
-        return [*TABLES, *map(own_view, config.sql_views())]
+        return [*TABLES, *map(own_view, settings.sql_views())]
 
     def requires(self) -> list[PipelineTask]:
         """Tables that were checked."""

@@ -6,20 +6,22 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import config, files, result, sections
+from pipeline.config import sections, settings
 from pipeline.errors import PipelineError, SettingsError, StorageError, UnforeseenError
-from pipeline.layout import Place, Snapshot
-from pipeline.publish import Marker
-from pipeline.summary import summary, summary_of_all_years
-from pipeline.tables import ENDPOINTS
-from pipeline.targets import Manifest, Receipt
+from pipeline.publish.commit import Marker
+from pipeline.runs import result
+from pipeline.runs.connection import source_name
+from pipeline.runs.notify import tell
+from pipeline.runs.summary import summary, summary_of_all_years
+from pipeline.schema import ENDPOINTS
+from pipeline.storage import files
+from pipeline.storage.paths import Place, Snapshot
 from pipeline.tasks.base import FileTask, PipelineTask
-from pipeline.tasks.connection import source_name
 from pipeline.tasks.fetching import FetchMetadata
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.publishing import TABLE_STEPS, CheckTables, Publish, table_tasks
 from pipeline.tasks.reporting import Report
-from pipeline.tasks.telling import tell
+from pipeline.tasks.targets import Manifest, Receipt
 from pipeline.tasks.uniting import UNITING_STEPS, PublishYears, ReadPriorYears
 from pipeline.tasks.views import own_step
 
@@ -66,7 +68,7 @@ def notes(place: Place) -> dict[str, Receipt | Manifest]:
         if step is FetchMetadata and isinstance(place, Snapshot):
             found |= {f"FetchScores {e}": Manifest.read(place.manifest(e)) for e in ENDPOINTS}
     if isinstance(place, Snapshot):
-        own = map(own_step, config.sql_views())
+        own = map(own_step, settings.sql_views())
         found |= {step: Receipt.read(place.receipt(step)) for step in own}
     return {step: note for step, note in found.items() if note is not None}
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import config, files, sections
-from pipeline.publish import Marker
-from pipeline.tables import VIEW
+from pipeline.config import sections, settings
+from pipeline.publish.commit import Marker
+from pipeline.schema import VIEW
+from pipeline.storage import files
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.inputs import ReadInputs
 from pipeline.tasks.publishing import Publish, PublishedTarget
@@ -33,7 +34,7 @@ class Report(PipelineTask):
 
     def parameters(self) -> dict[str, Any]:
         """How small a group may be, and whether the page says that nobody in it is real."""
-        return {"smallest group": config.smallest_group(), "made up": config.is_demo()}
+        return {"smallest group": settings.smallest_group(), "made up": settings.is_demo()}
 
     def inputs(self) -> dict[str, str | None]:
         """What is published of this year and of those before, and the roster.
@@ -70,7 +71,7 @@ class Report(PipelineTask):
         marker = self.published()
         if marker is None:
             raise RuntimeError("there is no report before something is published")
-        rule = Rule(config.smallest_group())
+        rule = Rule(settings.smallest_group())
         _, view = self.snapshot.published(VIEW)
         earlier = {year: path for year, (_, path) in self._before().items()}
         counted = findings.Counted.of(view, self.snapshot.roster, earlier, rule)

@@ -22,20 +22,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import luigi
 
-from pipeline import config, files, sections
-from pipeline.demo import ensure_inputs
+from pipeline.config import sections, settings
 from pipeline.errors import SettingsError, StoppedError, StorageError
+from pipeline.extract.pool import Pool
 from pipeline.illuminate.counts import COUNTED
-from pipeline.layout import ALL_YEARS, Folders, Place
-from pipeline.pool import Pool
-from pipeline.tasks.connection import Connection
-from pipeline.tasks.lock import Lock
-from pipeline.tasks.messages import print_lines
-from pipeline.tasks.telling import find_webhook
+from pipeline.runs.connection import Connection
+from pipeline.runs.lock import Lock
+from pipeline.runs.messages import print_lines
+from pipeline.runs.notify import find_webhook
+from pipeline.simulator.demo import ensure_inputs
+from pipeline.storage import files
+from pipeline.storage.paths import ALL_YEARS, Folders, Place
 
 if TYPE_CHECKING:
     from pipeline.illuminate.client import Client
-    from pipeline.webhook import Webhook
+    from pipeline.runs.webhook import Webhook
 
 log = logging.getLogger("pipeline")
 
@@ -130,7 +131,7 @@ class Run:
     @functools.cached_property
     def pool(self) -> Pool:
         """The threads that ask, decode and keep."""
-        return self._open.enter_context(Pool(config.threads()))
+        return self._open.enter_context(Pool(settings.threads()))
 
     def counts(self) -> dict[str, int]:
         """What was asked of the district so far."""
@@ -159,16 +160,16 @@ class Run:
 
         Who can be told of a failure is found out first.
         """
-        config.of_the_run.begin()
+        settings.of_the_run.begin()
         try:
             self.webhook = find_webhook()
         finally:
             folders = self._take_folder()
         # Luigi forgets the command line before the run's last words.
-        self.included_ids = config.ids_to_include()
-        self.excluded_ids = config.ids_to_exclude()
-        self.let_pass = config.allowed_shrink()
-        config.smallest_group()  # refused before anything is asked
+        self.included_ids = settings.ids_to_include()
+        self.excluded_ids = settings.ids_to_exclude()
+        self.let_pass = settings.allowed_shrink()
+        settings.smallest_group()  # refused before anything is asked
         # Both are read once, when polars is imported.
         os.environ.setdefault(*_ALLOCATOR)
         if count := sections.build().threads:
@@ -180,10 +181,10 @@ class Run:
             ensure_inputs(folders.inputs)
 
     def _take_folder(self) -> Folders:
-        self.is_demo = config.is_demo()
-        folders = config.folders()
+        self.is_demo = settings.is_demo()
+        folders = settings.folders()
         lock = Lock(folders.lock)
-        if config.is_group_readable():
+        if settings.is_group_readable():
             files.let_group_read()
         for folder in (folders.runs, *lock.unfinished):
             files.sweep(folder)
@@ -212,7 +213,7 @@ class Run:
 
     def _check_open_files(self) -> None:
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        needed = _FILES_OF_OUR_OWN + 4 * config.threads()
+        needed = _FILES_OF_OUR_OWN + 4 * settings.threads()
         if most != resource.RLIM_INFINITY and most < needed:
             raise StorageError(
                 f"This process may open {most} files and needs {needed}; raise the limit "
@@ -229,7 +230,7 @@ class Run:
     def close(self) -> None:
         """Disconnect, free the data folder, and end by the signal that asked for the end."""
         self._open.close()
-        config.of_the_run.end()
+        settings.of_the_run.end()
         if self._signal is not None:
             _die_of(self._signal)
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import luigi
 
-from pipeline import config, files, sections
-from pipeline.checks import years_conserved
+from pipeline.config import sections, settings
 from pipeline.errors import CheckError, InputFileError, YearError
-from pipeline.layout import AllYears
-from pipeline.tables import COMBINED, GROUP, VIEW, Table
+from pipeline.publish.checks import years_conserved
+from pipeline.schema import COMBINED, GROUP, VIEW, Table
+from pipeline.storage import files
+from pipeline.storage.paths import AllYears
 from pipeline.tasks.base import FileTask
 from pipeline.tasks.building import (
     BuildTables,
@@ -29,7 +30,7 @@ from pipeline.tasks.views import BuildViews
 from pipeline.years import SchoolYear
 
 if TYPE_CHECKING:
-    from pipeline.all_years import Part
+    from pipeline.transform.all_years import Part
 
 
 class SchoolYearsParameter(luigi.Parameter[tuple[SchoolYear, ...]]):
@@ -66,7 +67,7 @@ class YearsTask(FileTask):
     @property
     def place(self) -> AllYears:
         """The files of all years together."""
-        return config.all_years(self.years)
+        return settings.all_years(self.years)
 
 
 class ReadPriorYears(YearsTask):
@@ -104,7 +105,7 @@ class ReadPriorYears(YearsTask):
 
     def chosen(self) -> dict[Path, Table]:
         """The files from before the pipeline, and the table that each holds."""
-        from pipeline import prior
+        from pipeline.inputs import prior
 
         place = sections.paths().prior_years
         return prior.find(place) if place else {}
@@ -119,7 +120,8 @@ class ReadPriorYears(YearsTask):
         return dict(receipt.facts["files"]) if receipt else {}
 
     def _copy(self, path: Path, table: Table, copy: Path) -> dict[str, Any]:
-        from pipeline import all_years, prior
+        from pipeline.inputs import prior
+        from pipeline.transform import all_years
 
         with files.replacing(copy) as temporary:
             read = prior.read(path, table, temporary, taken={str(year) for year in self.years})
@@ -186,7 +188,7 @@ class UniteTable(LargeTables, YearsTask):
         Raises:
             CheckError: a year has more rows, or fewer, than its parts.
         """
-        from pipeline import all_years
+        from pipeline.transform import all_years
 
         expected = self._expected()
         twins = all_years.united(list(self._parts()), self.table)
@@ -223,7 +225,7 @@ class UniteTable(LargeTables, YearsTask):
 
     def _parts(self) -> "Iterator[Part]":
         """What came before the pipeline, by name, then the years; all bytes proven."""
-        from pipeline import all_years
+        from pipeline.transform import all_years
 
         read = self.at(ReadPriorYears)
         for _, copy in self._prior():

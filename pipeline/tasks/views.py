@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import luigi
 
-from pipeline import config, files, follow
+from pipeline.config import settings
 from pipeline.errors import SettingsError
-from pipeline.tables import COMBINED, GROUP, LABELS, LATEST, VIEW, Table, own_view
+from pipeline.schema import COMBINED, GROUP, LABELS, LATEST, VIEW, Table, own_view
+from pipeline.storage import files, follow
 from pipeline.tasks.base import FileTask, PipelineTask
 from pipeline.tasks.building import (
     BuildTables,
@@ -25,7 +26,7 @@ from pipeline.tasks.inputs import ReadInputs, content
 if TYPE_CHECKING:
     import polars as pl
 
-    from pipeline.build import Twins
+    from pipeline.transform.build import Twins
 
 
 class BuildViews(BuildTables):
@@ -46,7 +47,7 @@ class BuildViews(BuildTables):
 
     def rows(self) -> "pl.LazyFrame":
         """The combined rows with labels, grades and numbers of attempts."""
-        from pipeline import attempts, build
+        from pipeline.transform import attempts, build
 
         results = self.at(CombineResults)
         overall, standard = map(attempts.CountedAttempts.of, results.sources(), results.endpoints)
@@ -55,7 +56,7 @@ class BuildViews(BuildTables):
 
     def twins(self, rows: "pl.LazyFrame") -> "list[Twins]":
         """All of them, and the latest attempts; in CSV they are safe to open in a spreadsheet."""
-        from pipeline import build
+        from pipeline.transform import build
 
         harmless = build.harmless(*self._labels())
         parts = {VIEW: build.view(rows), LATEST: build.latest(rows)}
@@ -71,7 +72,7 @@ class BuildViews(BuildTables):
         """How much of the view the roster knows, and how many attempts there were."""
         import polars as pl
 
-        from pipeline import build
+        from pipeline.transform import build
 
         return pl.concat([build.roster_match(rows), build.count_latest(rows)], how="horizontal")
 
@@ -79,7 +80,7 @@ class BuildViews(BuildTables):
         """The labels of assessments, and those that hold for one grade only."""
         import polars as pl
 
-        from pipeline import build
+        from pipeline.transform import build
 
         labels, _, by_grade = self.at(LabelAssessments).paths()
         text = dict.fromkeys(LABELS.names[:-1], pl.String())
@@ -91,7 +92,7 @@ class BuildViews(BuildTables):
     def _roster(self) -> "pl.LazyFrame":
         import polars as pl
 
-        from pipeline import build
+        from pipeline.transform import build
 
         columns = {"local_student_id": pl.String(), "grade": pl.Int64()}
         return build.read_small(self.at(ReadInputs).paths()[0], columns)
@@ -123,7 +124,7 @@ class SqlView(LargeTables, PipelineTask):
 
     def make(self) -> dict[str, Any]:
         """Run the SQL; its rows go to both files."""
-        from pipeline import sql_views
+        from pipeline.transform import sql_views
 
         csv, parquet = self.paths()
         with files.replacing(csv) as text, files.replacing(parquet) as values:
@@ -147,7 +148,7 @@ class SqlView(LargeTables, PipelineTask):
 
     def _file(self) -> Path:
         try:
-            return config.sql_views()[self.view]
+            return settings.sql_views()[self.view]
         except KeyError:
             raise SettingsError(f"There is no {self.view}.sql in [paths] sql_views.") from None
 

@@ -16,10 +16,10 @@ from botocore.config import Config
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from pipeline import copying
 from pipeline.errors import SettingsError
-from pipeline.publish import Marker
-from pipeline.tables import COMBINED, TABLES
+from pipeline.publish import copies
+from pipeline.publish.commit import Marker
+from pipeline.schema import COMBINED, TABLES
 from tests import published
 
 BUCKET = "districts-bucket"
@@ -356,4 +356,4 @@ def test_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch, scheme: str, m
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)
     with pytest.raises(SettingsError, match=f"type make {scheme}, then"):
-        copying.Store(f"{scheme}://bucket/x")
+        copies.Store(f"{scheme}://bucket/x")

@@ -4,10 +4,10 @@ import hashlib
 import os
 from pathlib import Path
 
-from pipeline import shards
+from pipeline.extract import shards
+from pipeline.extract.shards import Origin
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, group
-from pipeline.shards import Origin
 from pipeline.simulator import SMALL, District, Server
 from pipeline.years import SchoolYear
 from tests.functional.conftest import LUIGI, REPOSITORY, Workplace

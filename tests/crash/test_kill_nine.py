@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from pipeline.publish import Marker
+from pipeline.publish.commit import Marker
 from pipeline.simulator import District, Protocol, Server, serving
 from tests.crash.helpers import (
     Shard,

@@ -14,10 +14,11 @@ from random import Random
 
 import pytest
 
-from pipeline import files, shards
-from pipeline.publish import Marker
+from pipeline.extract import shards
+from pipeline.publish.commit import Marker
 from pipeline.simulator import District, Server, serving
-from pipeline.targets import Manifest, Receipt
+from pipeline.storage import files
+from pipeline.tasks.targets import Manifest, Receipt
 from tests.crash import warm
 from tests.crash.disk_model import BY_CHANCE, HARSH_LOSSES, Disk, Left, Operation, rebuild
 from tests.crash.helpers import (

@@ -9,10 +9,7 @@ from pathlib import Path
 
 from luigi.cmdline import luigi_run
 
-import pipeline.build
-import pipeline.labels
-import pipeline.roster  # noqa: F401  imported so that the forked processes need not
-from pipeline.config import apply_environment
+from pipeline.config.settings import apply_environment
 from tests.crash.disk_model import Operation, Recorder
 from tests.crash.helpers import command
 from tests.functional.conftest import Workplace

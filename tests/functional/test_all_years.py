@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from pipeline.schema import COMBINED, GROUP, VIEW
 from pipeline.simulator import Fault, Server, serving
-from pipeline.tables import COMBINED, GROUP, VIEW
 from pipeline.years import SchoolYear
 from tests.functional import oracle
 from tests.functional.conftest import LUIGI, REPOSITORY, Workplace

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from pipeline.asking import LEAST_SAMPLE
+from pipeline.extract.request_plan import LEAST_SAMPLE
 from pipeline.simulator import District, Fault, Protocol, Server, serving
 from pipeline.years import SchoolYear
 from tests.functional import oracle

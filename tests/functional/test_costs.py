@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.schema import ENDPOINTS
 from pipeline.simulator import Server
-from pipeline.tables import ENDPOINTS
 from tests.functional.conftest import YEAR, Workplace
 from tests.functional.test_reruns import newest_record
 
@@ -22,7 +22,8 @@ import atexit, json, sys
 from collections import Counter
 from pathlib import Path
 import pipeline
-from pipeline import files, sections
+from pipeline.config import sections
+from pipeline.storage import files
 from luigi.cmdline import luigi_run
 from luigi.task_register import Register
 
@@ -48,7 +49,7 @@ atexit.register(note)
 """
 # For runs that build: how often the rows of an endpoint's shards are read.
 ROWS = """
-from pipeline.source import Source
+from pipeline.transform.scan import Source
 take = Source.read
 
 def taking(source, paths, columns):

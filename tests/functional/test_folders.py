@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pipeline.schema import VIEW
 from pipeline.simulator import District
-from pipeline.tables import VIEW
 from pipeline.years import SchoolYear
 from tests.functional import oracle
 from tests.functional.conftest import LUIGI, YEAR, Workplace

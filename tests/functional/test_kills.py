@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline import shards
+from pipeline.extract import shards
+from pipeline.extract.shards import Origin
 from pipeline.illuminate.address import Address
-from pipeline.shards import Origin
 from pipeline.simulator import District, Protocol, Server, serving
 from pipeline.years import SchoolYear
 from tests.functional.conftest import Workplace

@@ -12,7 +12,7 @@ import sys
 import pipeline
 import polars as pl
 from luigi.cmdline import luigi_run
-from pipeline import attempts
+from pipeline.transform import attempts
 
 count = attempts.count_attempts
 

@@ -5,7 +5,7 @@ import polars as pl
 import psycopg
 import pytest
 
-from pipeline.publish import Marker
+from pipeline.publish.commit import Marker
 from tests.functional.conftest import YEAR, Workplace
 from tests.postgres import Postgres
 

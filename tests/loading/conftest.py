@@ -15,8 +15,8 @@ import polars.selectors as cs
 import psycopg
 import pytest
 
-from pipeline.publish import publish
-from pipeline.tables import TABLES, Table
+from pipeline.publish.commit import publish
+from pipeline.schema import TABLES, Table
 from pipeline.years import SchoolYear
 from tests.postgres import Postgres
 

@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from pipeline.errors import LoadError
-from pipeline.loading.published import find
-from pipeline.tables import TABLES
+from pipeline.publish.database.published import find
+from pipeline.schema import TABLES
 from pipeline.years import SchoolYear
 from tests.loading.conftest import SOURCE, Desk, frames
 
@@ -213,7 +213,7 @@ def test_two_districts_never_share_a_table(desk: Desk) -> None:
 
 PAUSING = """
 import sys
-from pipeline.loading import load
+from pipeline.publish.database import load
 real = load._replace
 def replace(*arguments):
     loaded = real(*arguments)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import SettingsError
-from pipeline.loading import postgres as module
-from pipeline.loading.published import Field, Loadable
+from pipeline.publish.database import postgres as module
+from pipeline.publish.database.published import Field, Loadable
 from tests.loading.conftest import Desk, frames
 from tests.loading.test_load import PAUSING, STEMS
 from tests.postgres import Postgres
@@ -56,7 +56,7 @@ def test_two_loads_do_not_meet(pg: Desk) -> None:
 
 SHORT_WAIT = """
 import sys
-from pipeline.loading import postgres
+from pipeline.publish.database import postgres
 postgres._SECONDS_FOR_A_LOCK = 1
 from pipeline.__main__ import main
 sys.exit(main(["load", "--year", "23-24"]))

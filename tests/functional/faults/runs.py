@@ -19,7 +19,7 @@ from luigi.cmdline_parser import CmdlineParser
 from luigi.retcodes import run_with_retcodes
 from luigi.setup_logging import InterfaceLogging
 
-from pipeline import config, sections
+from pipeline.config import sections, settings
 from pipeline.illuminate import wire
 from pipeline.tasks.run import Run
 
@@ -68,8 +68,8 @@ def _settings_read_once() -> Iterator[None]:
     """Put each section of settings, and what follows from them, together once a run."""
     with contextlib.ExitStack() as stack:
         for name in _SETTINGS:
-            once = functools.cache(getattr(config, name, None) or getattr(sections, name))
-            for module in (config, sections):
+            once = functools.cache(getattr(settings, name, None) or getattr(sections, name))
+            for module in (settings, sections):
                 if hasattr(module, name):
                     stack.enter_context(mock.patch.object(module, name, once))
         yield

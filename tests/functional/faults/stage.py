@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 
-from pipeline import shards
+from pipeline.extract import shards
 from pipeline.simulator import Fault, Server
 from pipeline.simulator.api import METHODS
 from tests import canaries

@@ -13,13 +13,13 @@ import polars as pl
 import pytest
 import requests
 
-from pipeline import build
 from pipeline.__main__ import main
 from pipeline.errors import UnforeseenError
 from pipeline.illuminate import auth, client, pages
-from pipeline.source import Source
-from pipeline.targets import BuiltTarget
 from pipeline.tasks import record
+from pipeline.tasks.targets import BuiltTarget
+from pipeline.transform import build
+from pipeline.transform.scan import Source
 from tests import canaries
 from tests.functional.faults import town
 from tests.functional.faults.stage import Stage

@@ -1,0 +1,1 @@
+"""Settings and credentials: command line > environment > luigi.cfg > default."""

@@ -1,0 +1,1 @@
+"""Files that people maintain: rosters, title rules, overrides and tables of prior years."""

@@ -1,0 +1,144 @@
+"""The student roster, a PowerSchool export -> the grade of every student.
+
+The file is personal data: an error tells line numbers and counts, and never what stands there.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.errors import InputFileError
+from pipeline.inputs import encodings
+
+_ID, _GRADE = "STUDENTS.Student_Number", "STUDENTS.Grade_Level"
+_LINES_NAMED = 4
+
+# PowerSchool counts down from kindergarten: -1 is the year before it, -2 the one before that.
+_NAMED_GRADES = {"K": 0, "KG": 0, "KN": 0, "PK": -1, "TK": -1, "P4": -1, "P3": -2}
+_GRADES = _NAMED_GRADES | {
+    spelling: grade for grade in range(-3, 15) for spelling in (f"{grade}", f"{grade:02}")
+}
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The students of a roster, and how many lines of the file told of them.
+
+    Attributes:
+        students: `local_student_id` (string) and `grade` (Int64, K = 0), neither ever null; one
+            row per student, sorted by `local_student_id`.
+        lines: The lines of the file that hold a student.
+        repeated: Those among them that say again what an earlier line has said.
+    """
+
+    students: pd.DataFrame
+    lines: int
+    repeated: int
+
+
+def read_roster(path: Path) -> Roster:
+    """Read a tab separated file with `STUDENTS.Student_Number` and `STUDENTS.Grade_Level`.
+
+    Ids are text; only the white space around them is taken away. A grade is a whole number from
+    -3 to 14, or K, KG, KN (0), PK, TK, P4 (-1), P3 (-2). The file is UTF-8, or UTF-16 with a
+    byte order mark. Quotation marks are data, and blank lines hold no student.
+
+    Raises:
+        InputFileError: the file cannot be read, holds no student, lacks a column or a cell, or
+            contradicts itself.
+    """
+    cells = _read_cells(path)
+    grades = cells["grade"].str.upper().map(_GRADES).astype("Int64")
+    _refuse(path, cells[cells["local_student_id"] == ""], "the student number is blank")
+    _refuse(path, cells[cells["grade"] == ""], "the grade is blank")
+    _refuse(path, cells[grades.isna()], "the grade is neither K, PK or TK nor from -3 to 14")
+    known = cells.assign(grade=grades).drop_duplicates(["local_student_id", "grade"])
+    _refuse_several_grades(path, known)
+    students = known[["local_student_id", "grade"]]
+    return Roster(
+        students.sort_values("local_student_id", ignore_index=True),
+        lines=len(cells),
+        repeated=len(cells) - len(students),
+    )
+
+
+def no_roster() -> Roster:
+    """A roster without students, for a run that was given none."""
+    types = {"local_student_id": "string", "grade": "Int64"}
+    return Roster(pd.DataFrame(columns=list(types)).astype(types), lines=0, repeated=0)
+
+
+def _read_cells(path: Path) -> pd.DataFrame:
+    """The columns `line` (int), `local_student_id` and `grade` (trimmed text), one row per line."""
+    # Not the csv module: a quotation mark in a name must not join two lines.
+    numbered = enumerate(io.StringIO(_read_text(path), newline=None), start=1)
+    rows = [(number, text.split("\t")) for number, text in numbered if text.strip()]
+    if len(rows) < 2:
+        fault = "has a header and no student" if rows else "is empty"
+        raise InputFileError(f"{path.name} {fault}; export the roster again.")
+    (header_line, header), *rows = rows
+    id_at, grade_at = _find_columns(path, header_line, [name.strip() for name in header])
+    uneven = pd.DataFrame({"line": [line for line, row in rows if len(row) != len(header)]})
+    _refuse(path, uneven, f"there are not {len(header)} cells, as many as in the header")
+    return pd.DataFrame(
+        [(line, row[id_at].strip(), row[grade_at].strip()) for line, row in rows],
+        columns=["line", "local_student_id", "grade"],
+    ).astype({"local_student_id": "string", "grade": "string"})
+
+
+def _find_columns(path: Path, line: int, header: list[str]) -> tuple[int, int]:
+    """Where in the header the student number and the grade stand."""
+    missing = [name for name in (_ID, _GRADE) if name not in header]
+    if missing:
+        commas = len(header) == 1 and "," in header[0]
+        hint = " (it looks comma separated, and must be tab separated)" if commas else ""
+        raise InputFileError(
+            f"{path.name}, line {line}: the header lacks {' and '.join(missing)}{hint}; "
+            "export the roster again."
+        )
+    return header.index(_ID), header.index(_GRADE)
+
+
+def _refuse_several_grades(path: Path, known: pd.DataFrame) -> None:
+    """Stop when a student is left with more than one grade."""
+    torn = known[known.duplicated("local_student_id", keep=False)]
+    count = torn["local_student_id"].nunique()
+    who = "1 student has" if count == 1 else f"{count} students have"
+    _refuse(path, torn, f"{who} more than one grade")
+
+
+def _refuse(path: Path, lines: pd.DataFrame, fault: str) -> None:
+    """Stop when there are lines with this fault, naming the first few."""
+    if lines.empty:
+        return
+    named = lines["line"].astype(str).tolist()
+    if len(named) > _LINES_NAMED:
+        named[_LINES_NAMED:] = [f"{len(named) - _LINES_NAMED} more"]
+    *front, last = named
+    place = f"lines {', '.join(front)} and {last}" if front else f"line {last}"
+    raise InputFileError(f"{path.name}, {place}: {fault}; mend the roster and run again.")
+
+
+def _read_text(path: Path) -> str:
+    """The content of the file, exactly as it was written or not at all."""
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise InputFileError(
+            f"{path} cannot be read ({exc.strerror}); mend its name or its rights and run again."
+        ) from exc
+    text = _decode(content)
+    if text is None:
+        raise InputFileError(
+            f"{path.name} is not UTF-8 and looks like {encodings.likely(io.BytesIO(content))}; "
+            "save it as UTF-8 and run again."
+        )
+    return text
+
+
+def _decode(content: bytes) -> str | None:
+    """The text, or None where it would have to be guessed."""
+    encoding = encodings.encoding_of(io.BytesIO(content))
+    return content.decode(encoding) if encoding else None

@@ -1,0 +1,1 @@
+"""One run of one process: its lock, signals, record, summary and webhook."""

@@ -1,0 +1,46 @@
+"""Whom a run tells how it ended: a webhook, if one is named."""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import WebhookError
+from pipeline.runs.result import message
+
+if TYPE_CHECKING:
+    from pipeline.runs.webhook import Webhook
+
+WEBHOOK = "PIPELINE_WEBHOOK_URL"
+"""The variable that holds its address, which is a secret."""
+
+_SECONDS_OF_A_STOPPED_RUN = 3.0
+_SECONDS = 10.0
+_TRIES = 3
+
+
+def find_webhook(environ: Mapping[str, str] = os.environ) -> "Webhook | None":
+    """The webhook that the environment names, if it does.
+
+    Raises:
+        SettingsError: its address cannot be read or used.
+    """
+    if not (environ.get(WEBHOOK) or environ.get(f"{WEBHOOK}_FILE")):
+        return None
+    # Dear to import, for runs that tell nobody.
+    from pipeline.config.credentials import find_secret
+    from pipeline.runs.webhook import Webhook
+
+    return Webhook(find_secret(WEBHOOK, environ) or "")
+
+
+def tell(webhook: "Webhook | None", result: dict[str, Any], *, was_stopped: bool) -> None:
+    """Tell the webhook the result of a run, or say loudly that it does not know it."""
+    if webhook is None:
+        return
+    # Who stops a run waits a few seconds before it is killed.
+    tries, seconds = (1, _SECONDS_OF_A_STOPPED_RUN) if was_stopped else (_TRIES, _SECONDS)
+    try:
+        webhook.send({"text": message(result), **result}, tries, seconds)
+    except WebhookError as error:
+        print(error, file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Bytes and paths: atomic writes, checksums, receipts, and where every file lives."""

@@ -1,0 +1,1 @@
+"""From shards to tables: pure functions of shards, labels and the roster."""

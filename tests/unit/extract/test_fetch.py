@@ -1,0 +1,247 @@
+"""Fetching over threads: every shard has an outcome, and a lost cause ends the asking."""
+
+import threading
+
+import pytest
+
+from pipeline.errors import (
+    AuthError,
+    OutageError,
+    ResponseError,
+    ShardError,
+    StoppedError,
+    StorageError,
+    TransientError,
+    WalkError,
+)
+from pipeline.extract.fetch import Outcome, failure, fetch_shards
+from pipeline.extract.pool import Pool
+from pipeline.extract.shards import Entry
+from pipeline.storage.files import Fingerprint
+
+IDS = [str(number) for number in range(40)]
+
+
+def entry(assessment_id: str) -> Entry:
+    return Entry(1, 1, 0, 1, ("assessment_id",), Fingerprint(assessment_id, 1, 1))
+
+
+def put_away(assessment_id, reply):
+    assert reply.file.sha256 == assessment_id
+    return reply
+
+
+def fetch(ask, ids=IDS, threads=4, stop=None, on_done=None, keep=put_away):
+    with Pool(threads) as pool:
+        return fetch_shards(
+            ids,
+            ask,
+            keep,
+            pool=pool,
+            stop=stop or threading.Event(),
+            on_done=on_done or [].append,
+        )
+
+
+def failing(bad, error):
+    """Fetches every shard but one, which fails with `error`; remembers what was asked."""
+    asked = []
+
+    def fetch_one(assessment_id):
+        asked.append(assessment_id)
+        if assessment_id == bad:
+            raise error
+        return entry(assessment_id)
+
+    return fetch_one, asked
+
+
+@pytest.mark.parametrize("threads", [1, 4, 16])
+def test_every_shard_has_one_outcome_and_each_is_announced(threads):
+    announced = []
+    outcomes = fetch(entry, threads=threads, on_done=announced.append)
+    assert sorted(outcome.assessment_id for outcome in outcomes) == sorted(IDS)
+    assert all(outcome.entry == entry(outcome.assessment_id) for outcome in outcomes)
+    assert announced == outcomes
+
+
+def test_nothing_to_fetch_has_no_outcome():
+    assert fetch(entry, ids=[]) == []
+
+
+def test_so_many_shards_are_fetched_at_once_and_no_more():
+    together = threading.Barrier(4)
+    inside, most = set(), []
+
+    def fetch_one(assessment_id):
+        inside.add(threading.get_ident())
+        together.wait(10)
+        most.append(len(inside))
+        return entry(assessment_id)
+
+    assert all(outcome.entry for outcome in fetch(fetch_one, threads=4))
+    assert max(most) == 4
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TransientError("x"), ResponseError("x"), WalkError("x"), ShardError("x")],
+    ids=lambda error: type(error).__name__,
+)
+def test_one_failed_shard_does_not_stop_the_others(error):
+    fetch_one, asked = failing("7", error)
+    outcomes = {outcome.assessment_id: outcome for outcome in fetch(fetch_one)}
+    assert sorted(asked) == sorted(IDS)
+    assert outcomes.pop("7") == Outcome("7", None, "x")
+    assert all(outcome.entry for outcome in outcomes.values())
+
+
+@pytest.mark.parametrize(
+    "error", [AuthError("no entry"), OutageError("no entry"), StoppedError("no entry")],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_a_lost_cause_ends_the_asking_and_every_shard_still_has_an_outcome(error):
+    fetch_one, asked = failing("3", error)
+    outcomes = fetch(fetch_one, threads=1)
+    assert asked == ["0", "1", "2", "3"]
+    by_id = {outcome.assessment_id: outcome for outcome in outcomes}
+    assert sorted(by_id) == sorted(IDS)
+    asked_in_vain = not isinstance(error, StoppedError)
+    assert by_id["3"] == Outcome("3", None, "no entry", was_asked=asked_in_vain)
+    assert by_id["2"].entry
+    rest = [by_id[assessment_id] for assessment_id in IDS[4:]]
+    assert {(outcome.entry, outcome.reason) for outcome in rest} == {(None, "no entry")}
+    assert not any(outcome.was_asked for outcome in rest)
+
+
+def test_stop_leaves_the_rest_unasked_and_keeps_what_is_done():
+    stop = threading.Event()
+    asked = []
+
+    def fetch_one(assessment_id):
+        asked.append(assessment_id)
+        if assessment_id == "5":
+            stop.set()
+        return entry(assessment_id)
+
+    outcomes = fetch(fetch_one, threads=1, stop=stop)
+    assert asked == IDS[:6]
+    assert [outcome.assessment_id for outcome in outcomes if outcome.entry] == IDS[:6]
+    assert {outcome.reason for outcome in outcomes if not outcome.entry} == {
+        "the run was asked to stop"
+    }
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), ZeroDivisionError("a mistake")])
+def test_an_unforeseen_error_is_not_swallowed(error):
+    fetch_one, _ = failing("2", error)
+    with pytest.raises(type(error)) as raised:
+        fetch(fetch_one)
+    assert raised.value is error
+
+
+def test_nothing_is_asked_after_an_unforeseen_error():
+    fetch_one, asked = failing("2", OSError("disk full"))
+    with pytest.raises(OSError, match="disk full"):
+        fetch(fetch_one, threads=1)
+    assert asked == ["0", "1", "2"]
+
+
+def test_an_error_of_whoever_watches_ends_the_run_without_asking_for_the_rest():
+    asked, released = [], threading.Event()
+
+    def fetch_one(assessment_id):
+        asked.append(assessment_id)
+        if assessment_id != "0":
+            assert released.wait(10)
+        return entry(assessment_id)
+
+    def on_done(outcome):
+        # By then the pool waits for the one shard that is being fetched.
+        threading.Timer(0.2, released.set).start()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(fetch_one, threads=1, on_done=on_done)
+    assert len(asked) < len(IDS)
+
+
+def test_asking_goes_on_while_what_came_is_kept():
+    """A slow disk holds nobody up who asks."""
+    all_but_one_asked = threading.Event()
+    asked = []
+
+    def ask(assessment_id):
+        asked.append(assessment_id)
+        if len(asked) == 3:
+            all_but_one_asked.set()
+        return entry(assessment_id)
+
+    def keep(assessment_id, reply):
+        assert all_but_one_asked.wait(20)
+        return reply
+
+    outcomes = fetch(ask, ids=IDS[:3], threads=1, keep=keep)
+    assert sorted(outcome.assessment_id for outcome in outcomes if outcome.entry) == IDS[:3]
+
+
+def test_what_is_not_kept_yet_holds_asking_up_before_memory_is_full():
+    slow, asked, seen = threading.Event(), [], []
+
+    def ask(assessment_id):
+        asked.append(assessment_id)
+        return entry(assessment_id)
+
+    def keep(assessment_id, reply):
+        assert slow.wait(20)
+        return reply
+
+    def let_go():
+        seen.append(len(asked))
+        slow.set()
+
+    threading.Timer(0.5, let_go).start()
+    outcomes = fetch(ask, ids=[str(number) for number in range(500)], threads=4, keep=keep)
+    assert len(outcomes) == 500
+    assert seen[0] < 50
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_shard_that_cannot_be_kept_ends_the_asking(threads):
+    asked = []
+
+    def ask(assessment_id):
+        asked.append(assessment_id)
+        return entry(assessment_id)
+
+    def keep(assessment_id, reply):
+        raise StorageError("the disk is full")
+
+    outcomes = fetch(ask, ids=[str(number) for number in range(500)], threads=threads, keep=keep)
+    assert len(outcomes) == 500
+    assert {outcome.reason for outcome in outcomes} == {"the disk is full"}
+    assert len(asked) < 100
+    assert sum(outcome.was_asked for outcome in outcomes) == len(asked)
+
+
+def test_a_mistake_in_keeping_is_not_swallowed():
+    def keep(assessment_id, reply):
+        raise ZeroDivisionError("a mistake")
+
+    with pytest.raises(ZeroDivisionError):
+        fetch(entry, keep=keep)
+
+
+def test_the_failure_names_each_failed_assessment_with_its_reason_and_what_was_kept():
+    outcomes = [
+        Outcome("9", None, "the server answered 500"),
+        Outcome("10", entry("10")),
+        Outcome("11", None, "the run was asked to stop", was_asked=False),
+    ]
+    text = str(failure("standard", outcomes))
+    assert text.startswith("2 of 3 standard shards")
+    assert "standard of assessment 9: the server answered 500" in text
+    assert "1 standard shards were not asked for: the run was asked to stop" in text
+    assert "assessment 10" not in text
+    assert "1 were fetched now and are kept" in text
+    assert "nothing was published" in text

@@ -1,0 +1,212 @@
+"""The roster: every student's grade is read as it was written, or the file is refused."""
+
+import codecs
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import InputFileError
+from pipeline.inputs.roster import Roster, no_roster, read_roster
+
+HEADER = "STUDENTS.Student_Number\tSTUDENTS.Last_Name\tSTUDENTS.Grade_Level"
+
+
+@pytest.fixture
+def roster(tmp_path: Path):
+    def write(*lines: str, header: str = HEADER, encoding: str = "utf-8", end: str = "\n") -> Path:
+        path = tmp_path / "roster.txt"
+        path.write_bytes("".join(line + end for line in [header, *lines]).encode(encoding))
+        return path
+
+    return write
+
+
+def students(roster: Roster) -> list[tuple[str, int]]:
+    return list(roster.students.itertuples(index=False, name=None))
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputFileError) as error:
+        read_roster(path)
+    return str(error.value)
+
+
+# What is read.
+
+
+def test_the_frame_is_sorted_text_ids_and_integer_grades(roster):
+    read = read_roster(roster("900417\tA\t3", "0042\tB\tK")).students
+    assert read.dtypes.astype(str).to_dict() == {"local_student_id": "string", "grade": "Int64"}
+    assert read.to_dict("list") == {"local_student_id": ["0042", "900417"], "grade": [0, 3]}
+    assert read.index.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("student", ["0042", "123.0", "1e5", "NA", "nan", "A-7", '"12"', "12 34"])
+def test_an_id_stays_the_text_it_is(roster, student):
+    assert students(read_roster(roster(f"{student}\tA\t3"))) == [(student, 3)]
+
+
+def test_white_space_around_names_ids_and_grades_is_taken_away(roster):
+    header = " STUDENTS.Grade_Level \tother\tSTUDENTS.Student_Number\xa0"
+    assert students(read_roster(roster(" 5 \tx\t\xa077 ", header=header))) == [("77", 5)]
+
+
+GRADES = {str(grade): grade for grade in range(-3, 15)} | {
+    "K": 0, "k": 0, "KG": 0, "KN": 0, "PK": -1, "TK": -1, "P4": -1, "P3": -2, "09": 9
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spelling", "grade"), GRADES.items())
+def test_every_spelling_of_a_grade_is_read(roster, spelling, grade):
+    assert students(read_roster(roster(f"1\tA\t{spelling}"))) == [("1", grade)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_marked_and_unmarked_encodings_and_both_line_ends_read_the_same(roster, encoding, end):
+    path = roster("é1\tÑ\t3", "2\tB\t4", encoding=encoding, end=end)
+    assert students(read_roster(path)) == [("2", 4), ("é1", 3)]
+
+
+def test_big_endian_utf_16_is_read_by_its_mark(tmp_path):
+    path = tmp_path / "roster.txt"
+    path.write_bytes(codecs.BOM_UTF16_BE + f"{HEADER}\n1\tA\t3\n".encode("utf-16-be"))
+    assert students(read_roster(path)) == [("1", 3)]
+
+
+def test_a_quotation_mark_is_data_and_joins_no_lines(roster):
+    assert students(read_roster(roster('1\t"A\t3', "2\tB\t4"))) == [("1", 3), ("2", 4)]
+
+
+def test_blank_lines_at_the_end_hold_no_student(roster):
+    assert read_roster(roster("1\tA\t3", "", "\t\t", "  ")).lines == 1
+
+
+def test_a_file_may_end_without_a_line_end(tmp_path):
+    path = tmp_path / "roster.txt"
+    path.write_text(f"{HEADER}\n1\tA\t3", encoding="utf-8")
+    assert students(read_roster(path)) == [("1", 3)]
+
+
+def test_a_repeated_line_with_the_same_grade_is_counted_and_read_once(roster):
+    read = read_roster(roster("1\tA\tK", "2\tB\t4", "1\tA\t0", "1\tA\tKG"))
+    assert (students(read), read.lines, read.repeated) == ([("1", 0), ("2", 4)], 4, 2)
+
+
+GRADE_OF = st.dictionaries(
+    st.from_regex(r"[0-9]{1,8}", fullmatch=True), st.integers(-3, 14), min_size=1
+)
+
+
+@given(GRADE_OF, st.data())
+def test_lines_in_any_order_and_number_give_the_same_students(tmp_path_factory, grade_of, data):
+    extra = data.draw(st.lists(st.sampled_from(sorted(grade_of)), max_size=5))
+    lines = data.draw(st.permutations([*grade_of, *extra]))
+    path = tmp_path_factory.mktemp("roster") / "roster.txt"
+    text = "".join(f"{student}\tA\t{grade_of[student]}\n" for student in lines)
+    path.write_text(f"{HEADER}\n{text}", encoding="utf-8")
+    read = read_roster(path)
+    assert students(read) == sorted(grade_of.items())
+    assert (read.lines, read.repeated) == (len(lines), len(extra))
+
+
+def test_no_roster_has_the_shape_of_one_that_was_read(roster):
+    read = read_roster(roster("1\tA\t3"))
+    pd.testing.assert_frame_equal(no_roster().students, read.students.iloc[:0])
+    assert (no_roster().lines, no_roster().repeated) == (0, 0)
+
+
+# What is refused.
+
+FAULTS = {
+    "blank id": (["1\tA\t3", "  \tB\t4"], "line 3: the student number is blank"),
+    "blank grade": (["1\tA\t3", "2\tB\t "], "line 3: the grade is blank"),
+    "grade in words": (["1\tA\tthird"], "line 2: the grade is neither"),
+    "fractional grade": (["1\tA\t3.0"], "line 2: the grade is neither"),
+    "grade too high": (["1\tA\t15"], "line 2: the grade is neither"),
+    "grade too low": (["1\tA\t-4"], "line 2: the grade is neither"),
+    "too few cells": (["1\tA\t3", "", "2\tB"], "line 4: there are not 3 cells"),
+    "too many cells": (["1\tA\tB\t3"], "line 2: there are not 3 cells"),
+    "two grades": (["1\tA\t3", "2\tB\t4", "1\tA\t5"], "lines 2 and 4: 1 student has more than one"),
+    "two students": (
+        ["1\tA\t3", "2\tB\t4", "2\tB\tK", "1\tA\t5"],
+        "lines 2, 3, 4 and 5: 2 students have more than one grade",
+    ),
+    "many lines": (["1\tA\t?"] * 9, "lines 2, 3, 4, 5 and 5 more: the grade is neither"),
+}
+
+
+@pytest.mark.parametrize(("lines", "fault"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_bad_line_is_refused_with_its_number_and_fault(roster, lines, fault):
+    message = refusal(roster(*lines))
+    assert message.startswith(f"roster.txt, {fault}")
+    assert message.endswith("; mend the roster and run again.")
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    assert "absent.txt cannot be read (No such file" in refusal(tmp_path / "absent.txt")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n", codecs.BOM_UTF8])
+def test_an_empty_file_is_refused(tmp_path, content):
+    (tmp_path / "roster.txt").write_bytes(content)
+    assert refusal(tmp_path / "roster.txt").startswith("roster.txt is empty")
+
+
+def test_a_header_without_students_is_refused(roster):
+    assert refusal(roster()).startswith("roster.txt has a header and no student")
+
+
+@pytest.mark.parametrize("column", ["STUDENTS.Student_Number", "STUDENTS.Grade_Level"])
+def test_a_missing_column_is_named(roster, column):
+    header = HEADER.replace(column, column.lower())
+    assert f"line 1: the header lacks {column};" in refusal(roster("1\tA\t3", header=header))
+
+
+def test_a_header_with_commas_is_said_to_look_comma_separated(roster):
+    message = refusal(roster("1,A,3", header=HEADER.replace("\t", ",")))
+    assert "lacks STUDENTS.Student_Number and STUDENTS.Grade_Level (it looks comma" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        (f"{HEADER}\n1\tPeña\t3\n".encode("cp1252"), "Windows-1252"),
+        (f"{HEADER}\n1\tA\t3\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
+        (f"{HEADER}\n1\tÑ\t3\n".encode("utf-16-be"), "UTF-16 without a byte order mark"),
+        (f"{HEADER}\n1\tA\t3\n".encode("utf-16")[:-1], "damaged UTF-16"),
+    ],
+)
+def test_another_encoding_is_refused_and_named(tmp_path, content, encoding):
+    (tmp_path / "roster.txt").write_bytes(content)
+    assert f"looks like {encoding};" in refusal(tmp_path / "roster.txt")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["900417\tExample\t3", "900417\tExample\t4"],
+        ["900417\tExample\t"],
+        ["900417\tExample\t900418"],
+        ["\tExample\t3"],
+        ["900417\tExample"],
+        ["900417\tExample\t3\t900418"],
+    ],
+)
+def test_no_error_holds_a_cell_of_the_file(roster, lines):
+    message = refusal(roster(*lines))
+    assert not any(cell in message for cell in ("900417", "900418", "Example"))
+
+
+def test_no_error_holds_the_first_line_of_a_file_without_a_header(roster):
+    assert "900417" not in refusal(roster("2\tB\t4", header="900417\tA\t3"))
+
+
+def test_no_error_drags_the_content_of_an_undecodable_file_along(tmp_path):
+    (tmp_path / "roster.txt").write_bytes(f"{HEADER}\n900417\tPeña\t3\n".encode("cp1252"))
+    with pytest.raises(InputFileError) as error:
+        read_roster(tmp_path / "roster.txt")
+    assert error.value.__cause__ is error.value.__context__ is None

@@ -1,0 +1,192 @@
+"""The latest attempt of each student, assessment and standard; every attempt counted once."""
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.illuminate import endpoints
+from pipeline.schema import LATEST, VIEW
+from pipeline.transform import attempts, build, scan
+from tests.functional import oracle
+from tests.helpers import Row, read_csv, source_of
+
+MAY, JUNE = "2024-05-02", "2024-06-03"
+KEY = {"response_type": "overall", "assessment_id": "7", "standard_code": "percent"}
+
+Rows = list[dict]
+
+
+def row(student: str | None = "1", day: str | None = MAY, **other: str | None) -> dict:
+    return {**KEY, "local_student_id": student, "date_taken": day, **other}
+
+
+def counted(*rows: dict) -> list[int | None]:
+    """Of how many attempts each row is the latest."""
+    schema = dict.fromkeys((*attempts.KEY, "date_taken"), pl.String)
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    return attempts.count_attempts(frame.with_columns(pl.col("date_taken").str.to_date())).to_list()
+
+
+def test_the_last_by_date_is_the_latest_wherever_it_stands():
+    assert counted(row(day=JUNE), row(day=MAY)) == [2, None]
+
+
+def test_a_row_without_a_date_is_the_earliest():
+    assert counted(row(), row(day=None)) == [2, None]
+    assert counted(row(day="0001-01-01"), row(day=None)) == [2, None]
+
+
+def test_without_any_date_the_last_row_is_the_latest():
+    assert counted(row(day=None), row(day=None)) == [None, 2]
+
+
+def test_of_several_on_one_day_the_last_row_is_the_latest():
+    assert counted(row(), row(), row()) == [None, None, 3]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"response_type": "standard"},
+        {"assessment_id": "8"},
+        {"standard_code": "6.RP.A.1"},
+        {"local_student_id": "2"},
+    ],
+    ids=str,
+)
+def test_attempts_at_other_things_are_not_counted_together(other: Row):
+    assert counted(row(), {**row(), **other}) == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["local_student_id", "standard_code"])
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_row_that_cannot_be_told_apart_stands_by_itself(name: str, nothing: str | None):
+    assert counted({**row(), name: nothing}, {**row(), name: nothing}) == [1, 1]
+
+
+def test_nothing_is_counted_of_no_rows():
+    assert counted() == []
+
+
+def test_rows_of_an_assessment_that_lie_apart_are_not_counted(tmp_path: Path):
+    rows = [row(), row(assessment_id="8"), row()]
+    pl.DataFrame(rows).write_parquet(tmp_path / "view.parquet")
+    with pytest.raises(ValueError, match="do not lie together"):
+        attempts.count_keys(tmp_path / "view.parquet")
+
+
+def sent(endpoint: endpoints.Endpoint, **fields: str | None) -> dict:
+    """A row of a shard, of columns that the API has."""
+    return {**dict.fromkeys(endpoint.rename(endpoint.fields)), **fields}
+
+
+CELL = st.sampled_from
+FIELDS = {
+    "assessment_id": CELL(["1", "2", "3"]),
+    "local_student_id": CELL(["1", "2", "3", None, ""]),
+    "date_taken": CELL([None, MAY, JUNE, "", "odd"]),
+    "points": CELL(["1.500", "2", "odd", None]),
+    "performance_band_label": CELL(["plain", 'a "b", c', "two\nlines", None]),
+}
+# Fields that the API does not send, and that the tables have.
+UNKNOWN = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ("attempts", "response_type", "year", "data_source"), CELL(["9", "x", "", None])
+    ),
+)
+CODES = st.fixed_dictionaries({}, optional={"standard_code": CELL(["x", "y", "", None])})
+OVERALL = st.builds(
+    lambda row, others, codes: {**row, **others, **codes},
+    st.builds(sent, st.just(endpoints.OVERALL), version=CELL(["1", "2"]), **FIELDS),
+    UNKNOWN,
+    CODES,
+)
+STANDARD = st.builds(
+    lambda row, others: {**row, **others},
+    st.builds(sent, st.just(endpoints.STANDARD), standard_code=CELL(["a", "b", None]), **FIELDS),
+    UNKNOWN,
+)
+
+
+def build_both(folder: Path, overall: Rows, standard: Rows) -> tuple[Path, Path, dict[str, int]]:
+    """Both views of one pass, as CSV beside their twins, and what was counted meanwhile."""
+    sources = source_of(folder, overall), source_of(folder, standard, "standard")
+    ids = sorted({each["assessment_id"] for each in (*overall, *standard)})
+    names = ("title", "test_type", "curriculum", "unit", "unit_labels")
+    labels = pl.LazyFrame(
+        [{"assessment_id": each, **dict.fromkeys(names, each)} for each in ids],
+        schema=dict.fromkeys(("assessment_id", *names), pl.String),
+    )
+    none_by_grade = labels.clear().with_columns(grade=pl.lit(None, pl.Int64))
+    roster = pl.LazyFrame({"local_student_id": ["1", "2"], "grade": [4, 5]})
+    known = labels, none_by_grade, roster
+    counted = map(attempts.CountedAttempts.of, sources, ("overall", "standard"))
+    rows = build.labelled(build.combined(*counted, "23-24"), *known).cache()
+    made = folder / "view.csv", folder / "latest.csv"
+    sinks = []
+    for part, table, csv in zip((build.view, build.latest), (VIEW, LATEST), made, strict=True):
+        sinks += [
+            build.csv_sink(build.as_text(part(rows), table), csv),
+            build.parquet_sink(build.as_values(part(rows), table), csv.with_suffix(".parquet")),
+        ]
+    return *made, build.stream(sinks, folder, build.count_latest(rows))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    overall=st.lists(OVERALL, max_size=30),
+    standard=st.lists(STANDARD, max_size=30),
+    batch=st.integers(1, 9),
+)
+def test_it_is_what_plain_python_says_however_it_is_cut(
+    tmp_path_factory: pytest.TempPathFactory,
+    overall: Rows,
+    standard: Rows,
+    batch: int,
+):
+    """Whatever the rows and the batches: the oracle's rows, in its order, in both files."""
+    folder = tmp_path_factory.mktemp("latest")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attempts, "_BATCH", batch)
+        patch.setattr(scan, "_BATCH", batch)
+        view, latest, counts = build_both(folder, overall, standard)
+        keys = attempts.count_keys(view.with_suffix(".parquet"))
+        twin = latest.with_suffix(".parquet")
+        assert attempts.count_keys(twin) == keys
+    _, records = read_csv(view)
+    wanted = oracle.latest([dict(zip(VIEW.names, each, strict=True)) for each in records])
+    header, records = read_csv(latest)
+    assert header == list(LATEST.names)
+    assert [dict(zip(header, record, strict=True)) for record in records] == wanted
+    values = pl.read_parquet(twin)
+    assert values.columns == header
+    assert values.select("assessment_id", "attempt", "attempts").rows() == [
+        (each["assessment_id"], int(each["attempt"]), int(each["attempts"])) for each in wanted
+    ]
+    days = [dt.date.fromisoformat(day) if (day := each["date_taken"]) else None for each in wanted]
+    assert values["date_taken"].to_list() == days
+    assert keys == len(wanted)
+    height = pl.read_parquet(view.with_suffix(".parquet")).height
+    assert attempts.add_up(twin) == height
+    assert counts == {"latest": len(wanted), "attempts": height}
+
+
+def test_what_is_asked_of_counted_attempts_is_not_asked_before(tmp_path: Path):
+    """A filter must not make another attempt the latest, nor must a limit."""
+    rows = [
+        sent(endpoints.OVERALL, assessment_id="7", local_student_id=student, date_taken=day)
+        for student, day in (("1", MAY), ("1", JUNE), ("2", MAY))
+    ]
+    scan = attempts.CountedAttempts.of(source_of(tmp_path, rows), "overall").scan()
+    counted = scan.select("local_student_id", "date_taken", build.ATTEMPTS)
+    every = counted.collect().rows()
+    assert set(every) == {("1", JUNE, 2), ("1", MAY, None), ("2", MAY, 1)}
+    in_may = counted.filter(pl.col("date_taken") == MAY).collect().rows()
+    assert in_may == [row for row in every if row[1] == MAY]
+    assert counted.head(1).collect().rows() == every[:1]
+    assert scan.select(pl.len()).collect().item() == len(every) == 3

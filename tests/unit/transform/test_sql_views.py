@@ -1,0 +1,315 @@
+"""SQL of one's own: what it sees, what it may not do, and what becomes of what it selects."""
+
+import datetime as dt
+import shutil
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import InputFileError
+from pipeline.transform import sql_views
+from tests.helpers import read_csv
+
+TYPES = {"text": pl.String, "integer": pl.Int64, "number": pl.Float64, "date": pl.Date}
+TITLE = "Zaphod-4711"
+ROWS = {
+    "results": [
+        {"local_student_id": "2", "title": '=a, "b"\nc', "score": 50, "points": 0.1},
+        {"local_student_id": "1", "title": TITLE, "score": 70, "points": 0.2},
+        {"local_student_id": "3", "title": None, "score": None, "date_taken": dt.date(2024, 5, 2)},
+    ],
+    "roster": [{"local_student_id": "1", "grade": 0}, {"local_student_id": "02", "grade": 8}],
+    "labels": [{"assessment_id": "7", "title": 'Unit "1",\nagain', "unit": "Unit 1"}],
+}
+
+
+def sql(folder: Path, text: str, name: str = "own") -> Path:
+    path = folder / f"{name}.sql"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_tables(folder: Path, rows: dict[str, list[dict]]) -> dict[str, Path]:
+    """A file for each table that SQL sees."""
+    folder.mkdir(exist_ok=True)
+    made = {}
+    for name, table in sql_views.SEEN.items():
+        schema = {column.name: TYPES[column.kind] for column in table.columns}
+        frame = pl.DataFrame(rows.get(name, []), schema=schema)
+        made[name] = folder / f"{name}.{'csv' if name in {'labels', 'roster'} else 'parquet'}"
+        if made[name].suffix == ".csv":
+            frame.write_csv(made[name])
+        else:
+            frame.write_parquet(made[name])
+    return made
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory) -> dict[str, Path]:
+    return write_tables(tmp_path_factory.mktemp("tables"), ROWS)
+
+
+def run(folder: Path, text: str, tables: dict[str, Path]) -> tuple[list[list[str]], pl.DataFrame]:
+    """The rows of both files that an SQL text makes; its header is the first row of the CSV."""
+    csv, parquet, room = folder / "own.csv", folder / "own.parquet", folder / "room"
+    sql_views.run(sql(folder, text), tables, csv, parquet, room)
+    assert not room.exists()
+    header, records = read_csv(csv)
+    twin = pl.scan_parquet(parquet, glob=False).collect()
+    assert twin.columns == header
+    assert twin.height == len(records)
+    return [header, *records], twin
+
+
+def refused(folder: Path, text: str, name: str = "own") -> str:
+    """Why an SQL text is refused before it is run."""
+    path = sql(folder, text, name)
+    with pytest.raises(InputFileError) as caught:
+        sql_views.check(folder, [path])
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(str(path))
+
+
+# What is refused before anything is run.
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("SELECT\n  scor\nFROM results", ', line 2: Referenced column "scor" not found'),
+        ("SELECT 1\nFROM nothing", ", line 2: Table with name nothing does not exist"),
+        ("SELECT 1\nFORM results", ', line 2: syntax error at or near "results"'),
+        ("selec 1", ', line 1: syntax error at or near "selec"'),
+        ("SELECT sum(title) FROM results", ", line 1: No function matches"),
+        ("", ": it must be one SELECT"),
+        ("-- nothing", ": it must be one SELECT"),
+        ("SELECT 1; SELECT 2", ": it must be one SELECT"),
+        ("CREATE TABLE x AS SELECT 1 AS y", ": it must be one SELECT"),
+        ("COPY results TO 'x.csv'", ": it must be one SELECT"),
+        ("COPY (SELECT 1) TO 'x.csv'", ": it must be one SELECT"),
+        ("ATTACH 'x.db'", ": it must be one SELECT"),
+        ("INSTALL httpfs", ": it must be one SELECT"),
+        ("LOAD httpfs", ": it must be one SELECT"),
+        ("SET threads = 4", ": it must be one SELECT"),
+        ("PRAGMA enable_external_access", ": it must be one SELECT"),
+        ("DELETE FROM results", ": it must be one SELECT"),
+        ("SELECT 1\nFROM read_csv('/etc/passwd')", ", line 2: read_csv reads something else"),
+        ("SELECT * FROM read_text('/etc/passwd')", ", line 1: read_text reads something else"),
+        ("SELECT * FROM '/etc/passwd'", ", line 1: Table with name"),
+        ("SELECT * FROM 'other.parquet'", ': Cannot access file "other.parquet"'),
+        ("SELECT * FROM glob('/*')", ", line 1: glob reads something else"),
+        ("SELECT * FROM query('SELECT random()')", ", line 1: query reads something else"),
+        ("SELECT *\nFROM (SELECT 1) WHERE random() > 0", ", line 2: random is not the same each"),
+        ("SELECT '\u00e9\u00e9', now() AS x", ", line 1: now is not the same each time"),
+        ("SELECT\n\ncurrent_date AS x", ", line 3: current_date is not the same each time"),
+        ("SELECT Current_Date AS x", ", line 1: current_date is not the same each time"),
+        ("SELECT RANDOM() AS x", ", line 1: random is not the same each time"),
+        ("SELECT current_localtime() AS x", ", line 1: current_localtime is not the same each"),
+        ("SELECT * FROM results USING SAMPLE 2", ", line 1: a sample without REPEATABLE is"),
+        ("SELECT [1] AS x", ": column x is of type INTEGER[]; make it"),
+        ("SELECT 'a'::BLOB AS x", ": column x is of type BLOB; make it"),
+    ],
+)
+def test_what_cannot_be_run_is_told_with_its_line(tmp_path, text, told):
+    assert refused(tmp_path, text).startswith(told)
+
+
+def test_the_value_of_a_wrong_word_is_not_told(tmp_path):
+    assert TITLE not in refused(tmp_path, f"SELECT 1\n'{TITLE}' 'x'")
+    assert TITLE not in refused(tmp_path, f'SELECT "{TITLE}" FROM results')
+
+
+@pytest.mark.parametrize("name", ["Own", "1st", "own-view", "\u00fcber", "a" * 61, "", "own view"])
+def test_a_name_that_is_no_name_of_a_table(tmp_path, name):
+    path = tmp_path / f"{name}.sql"
+    with pytest.raises(InputFileError, match="cannot name a table"):
+        sql_views.check(tmp_path, [path])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*sql_views.SEEN, "assessment_labels", "illuminate_latest_results", "labels_by_grade"],
+)
+def test_a_name_that_is_taken(tmp_path, name):
+    assert "has the name of a table that there is already" in refused(tmp_path, "SELECT 1", name)
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    path = tmp_path / "own.sql"
+    path.write_bytes(b"SELECT '\xff'")
+    with pytest.raises(InputFileError, match="it is not in UTF-8"):
+        sql_views.check(tmp_path, [path])
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(InputFileError, match="is not there; no request was made"):
+        sql_views.check(tmp_path / "views", [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffSELECT 1 AS x;\n-- the end",
+        "FROM results",
+        "WITH a AS (SELECT 1 AS x) SELECT * FROM a",
+        'SELECT * FROM "group"',
+        "SELECT * FROM range(3)",
+        "SELECT NULL AS x, TRUE AS y, DATE '2024-05-02' AS z, 1.5::DECIMAL(4, 2) AS d",
+    ],
+)
+def test_what_can_be_run_is_not_refused(tmp_path, tables, text):
+    sql_views.check(tmp_path, [sql(tmp_path, text)])
+    run(tmp_path, text, tables)
+
+
+# What SQL sees.
+
+
+@pytest.mark.parametrize("name", sql_views.SEEN)
+def test_every_table_has_the_columns_of_the_dictionary(tmp_path, tables, name):
+    (header, *_), _ = run(tmp_path, f'SELECT * FROM "{name}"', tables)
+    assert header == list(sql_views.SEEN[name].names)
+
+
+def test_a_field_that_the_api_added_is_left_out(tmp_path, tables):
+    """So that a view stays as it is whatever the API sends."""
+    more = tmp_path / "more.parquet"
+    pl.read_parquet(tables["combined"]).with_columns(pl.lit("x").alias("new")).write_parquet(more)
+    (header, *_), _ = run(tmp_path, "SELECT * FROM combined", tables | {"combined": more})
+    assert "new" not in header
+
+
+def test_the_roster_and_the_labels_are_read_as_they_are(tmp_path, tables):
+    (_, *records), twin = run(tmp_path, "SELECT local_student_id, grade FROM roster", tables)
+    assert records == [["02", "8"], ["1", "0"]]
+    assert twin.schema == {"local_student_id": pl.String, "grade": pl.Int64}
+    _, twin = run(tmp_path, "SELECT title, unit, curriculum FROM labels", tables)
+    assert twin.rows() == [('Unit "1",\nagain', "Unit 1", None)]
+
+
+def test_folders_of_any_name(tmp_path):
+    folder = tmp_path / "a[b]*c?d'e" / "year=23-24"
+    folder.mkdir(parents=True)
+    tables = write_tables(folder, ROWS)
+    (header, *records), _ = run(folder, "SELECT count(*) AS n FROM results, roster", tables)
+    assert (header, records) == (["n"], [["6"]])
+
+
+def test_no_other_file_is_opened_even_past_the_first_look(tmp_path, tables, monkeypatch):
+    """The database itself is closed; reading the SQL beforehand only tells it in better words."""
+    monkeypatch.setattr(sql_views, "_look_over", lambda *_: False)
+    other = tmp_path / "other.csv"
+    other.write_text(f"name\n{TITLE}\n", encoding="utf-8")
+    for reader in ("read_csv", "read_text", "read_blob"):
+        assert "Cannot access file" in refused(tmp_path, f"SELECT * FROM {reader}('{other}')")
+        with pytest.raises(InputFileError, match="Cannot access file"):
+            run(tmp_path, f"SELECT * FROM {reader}('{other}')", tables)
+
+
+def test_no_setting_can_be_changed_and_nothing_loaded(tmp_path):
+    with sql_views._connected([]) as database:
+        for order in ("SET enable_external_access = true", "SET threads = 4", "INSTALL httpfs"):
+            with pytest.raises(duckdb.Error):
+                database.execute(order)
+
+
+# What becomes of it.
+
+
+def test_text_is_safe_in_the_csv_and_as_it_is_in_the_parquet(tmp_path, tables):
+    (_, *records), twin = run(tmp_path, "SELECT title FROM results ORDER BY title", tables)
+    assert [row[0] for row in records] == ['\'=a, "b"\nc', TITLE, ""]
+    assert twin["title"].to_list() == ['=a, "b"\nc', TITLE, None]
+
+
+def test_whole_numbers_stay_whole_and_what_is_no_number_is_null(tmp_path, tables):
+    text = "SELECT sum(score) AS total, 'nan'::DOUBLE AS a, '-inf'::FLOAT AS b FROM results"
+    (_, record), twin = run(tmp_path, text, tables)
+    assert record == ["120", "", ""]
+    assert twin.rows() == [(120, None, None)]
+    assert twin.schema["total"] == pl.Int64
+
+
+def test_rows_without_an_order_are_ordered_by_every_column(tmp_path, tables):
+    (_, *records), twin = run(tmp_path, "SELECT local_student_id, score FROM results", tables)
+    assert [row[0] for row in records] == twin["local_student_id"].to_list() == ["1", "2", "3"]
+
+
+def test_an_order_is_kept(tmp_path, tables):
+    text = "SELECT local_student_id AS id FROM results ORDER BY score DESC NULLS FIRST"
+    (_, *records), twin = run(tmp_path, text, tables)
+    assert [row[0] for row in records] == twin["id"].to_list() == ["3", "1", "2"]
+
+
+def test_an_order_inside_is_not_the_order_of_the_rows(tmp_path, tables):
+    text = "SELECT * FROM (SELECT local_student_id FROM results ORDER BY score NULLS FIRST)"
+    (_, *records), _ = run(tmp_path, text, tables)
+    assert records == [["1"], ["2"], ["3"]]
+
+
+def test_a_null_alone_in_its_row_is_a_record(tmp_path, tables):
+    """An empty line would be skipped by who reads it."""
+    (_, *records), twin = run(tmp_path, "SELECT score FROM results", tables)
+    assert records == [["50"], ["70"], [""]]
+    assert twin["score"].to_list() == [50, 70, None]
+    assert (tmp_path / "own.csv").read_bytes() == b'score\n50\n70\n""\n'
+
+
+def test_no_rows_are_a_header(tmp_path, tables):
+    rows, twin = run(tmp_path, "SELECT score FROM results WHERE false", tables)
+    assert (rows, twin.schema) == ([["score"]], {"score": pl.Int64})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("SELECT title::INTEGER AS x FROM results", "TRY_CAST makes it null"),
+        ("SELECT CAST(title AS DATE) AS x FROM results", "TRY_CAST makes it null"),
+        ("SELECT (score * 100)::TINYINT AS x FROM results", "a value cannot be cast"),
+        ("SELECT error(title) AS x FROM results", "DuckDB calls it InvalidInput"),
+        ("SELECT score * 1000000000000000000 AS x FROM results", "beyond the range of its type"),
+    ],
+)
+def test_an_error_over_rows_tells_no_value(tmp_path, tables, text, told):
+    path = sql(tmp_path, text)
+    sql_views.check(tmp_path, [path])
+    with pytest.raises(InputFileError) as caught:
+        run(tmp_path, text, tables)
+    assert str(caught.value).startswith(f"{path}: it failed over the rows of this year: ")
+    assert told in str(caught.value)
+    assert TITLE not in str(caught.value)
+    assert caught.value.__suppress_context__
+    assert not (tmp_path / "room").exists()
+
+
+def test_what_does_not_fit_into_memory_goes_to_the_disk(tmp_path, tables, monkeypatch):
+    """A sort of some 150 MB in 64 MiB."""
+    monkeypatch.setattr(sql_views, "MEMORY", "64MiB")
+    text = "SELECT md5(i::VARCHAR) AS x, i FROM range(2000000) AS t(i)"
+    csv, parquet = tmp_path / "own.csv", tmp_path / "own.parquet"
+    sql_views.run(sql(tmp_path, text), tables, csv, parquet, tmp_path / "room")
+    made = pl.read_parquet(parquet)["x"]
+    assert made.is_sorted()
+    assert made.len() == 2_000_000
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 100), st.sampled_from("abc")), min_size=1, max_size=60))
+def test_the_same_rows_make_the_same_bytes(tmp_path_factory, pairs):
+    folder = tmp_path_factory.mktemp("same")
+    rows = [{"score": None, "points": points, "unit": unit} for points, unit in pairs]
+    tables = write_tables(folder, {"results": rows})
+    text = "SELECT unit, sum(points) AS total, count(*) AS n FROM results GROUP BY unit"
+    made = []
+    for attempt in ("one", "two"):
+        (folder / attempt).mkdir()
+        run(folder / attempt, text, tables)
+        made.append(
+            [(folder / attempt / f"own.{kind}").read_bytes() for kind in ("csv", "parquet")]
+        )
+        shutil.rmtree(folder / attempt)
+    assert made[0] == made[1]

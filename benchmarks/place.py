@@ -12,7 +12,7 @@ from benchmarks.trial import REPOSITORY, Trial, run
 from benchmarks.work import ENDPOINTS, YEAR, Work
 
 LUIGI = Path(sys.executable).with_name("luigi")
-_RULES = REPOSITORY / "pipeline" / "title_rules.csv"
+_RULES = REPOSITORY / "pipeline" / "inputs" / "title_rules.csv"
 _LAST_DAY = "2024-06-30"
 
 

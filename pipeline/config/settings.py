@@ -31,6 +31,9 @@ from pipeline.schema import SMALLEST_GROUP
 from pipeline.storage.paths import DEFAULT_RULES, AllYears, Folders, InputFiles, Snapshot
 from pipeline.years import SchoolYear
 
+DEMO_SOURCE = "demo district 1"
+"""The name of the demo district as a source; changes when its data change."""
+
 _LUIGI = {
     ("core", "autoload_range"): "false",
     ("core", "local_scheduler"): "true",
@@ -82,6 +85,15 @@ def address() -> Address:
         SettingsError: it cannot be used.
     """
     return Address.parse(_read(illuminate).base_url)
+
+
+def source_name() -> str:
+    """Return the name of the source: the base URL, or the demo district's own.
+
+    Raises:
+        SettingsError: the address cannot be used.
+    """
+    return DEMO_SOURCE if is_demo() else address().base
 
 
 def folders() -> Folders:

@@ -5,17 +5,12 @@ from typing import TYPE_CHECKING
 
 from pipeline.config import settings
 from pipeline.illuminate.address import Address
-from pipeline.simulator.demo import NAME, DemoDistrict
 
 if TYPE_CHECKING:
+    from pipeline.simulator.demo import DemoDistrict
     from pipeline.illuminate.auth import Credentials
     from pipeline.illuminate.client import Client
     from pipeline.illuminate.threads import Threads
-
-
-def source_name() -> str:
-    """The name of who is asked: the base URL, or the demo district's own."""
-    return NAME if settings.is_demo() else settings.address().base
 
 
 class Connection:
@@ -41,6 +36,8 @@ class Connection:
         from pipeline.illuminate.client import Client
 
         if settings.is_demo():
+            from pipeline.simulator.demo import DemoDistrict
+
             self._demo = DemoDistrict()
             address = Address.parse(self._demo.base_url)
             credentials: Credentials = OAuth2Credentials(

@@ -9,9 +9,6 @@ from pathlib import Path
 from pipeline.errors import SettingsError
 from pipeline.storage.files import make_folder
 
-NAME = "demo district 1"
-"""The name of the source in metadata and shards; changes when the made-up data change."""
-
 
 class DemoDistrict:
     """The demo district as a running server; it ends with this process, however that ends."""

@@ -16,7 +16,6 @@ from pipeline.extract.request_plan import largest_first, worth_asking
 from pipeline.extract.shards import Entry, Origin, Reply
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, Endpoint, group
 from pipeline.publish.guards import CATALOGUE, stop_at
-from pipeline.runs.connection import source_name
 from pipeline.runs.progress import Steps
 from pipeline.schema import ENDPOINTS
 from pipeline.storage import files
@@ -48,7 +47,7 @@ class FetchMetadata(PipelineTask):
         window = self.snapshot.window
         return {
             "schema": SCHEMA,
-            "source": source_name(),
+            "source": settings.source_name(),
             "window": [window.start.isoformat(), window.end.isoformat()],
         }
 
@@ -71,7 +70,7 @@ class FetchMetadata(PipelineTask):
         # A catalogue that shrank is not even kept, so that the next run asks again.
         stop_at([nothing_lost(self, CATALOGUE, {row["assessment_id"] or "": 1 for row in rows})])
         catalogue = Catalogue(
-            source=source_name(),
+            source=settings.source_name(),
             window=self.snapshot.window,
             fetched_at=dt.datetime.now(dt.UTC).replace(microsecond=0),
             declared=result.declared,
@@ -89,7 +88,7 @@ class FetchMetadata(PipelineTask):
 
     def read(self) -> Catalogue | None:
         """The catalogue, if there is one of this source and window."""
-        return Catalogue.read(self.snapshot.metadata, source_name(), self.snapshot.window)
+        return Catalogue.read(self.snapshot.metadata, settings.source_name(), self.snapshot.window)
 
 
 class FetchScores(PipelineTask):
@@ -121,7 +120,7 @@ class FetchScores(PipelineTask):
             self.snapshot.manifest(self.endpoint),
             self.snapshot.shards(self.endpoint),
             Origin(
-                source_name(),
+                settings.source_name(),
                 self.endpoint,
                 self.snapshot.window,
                 tuple(self._endpoint().own_names),

@@ -6,7 +6,6 @@ from pipeline.config import sections, settings
 from pipeline.publish.check_result import Check
 from pipeline.publish.commit import Marker
 from pipeline.publish.guards import Counted, not_shrunk, parse_allowance
-from pipeline.runs.connection import source_name
 from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.run import Run
 
@@ -14,7 +13,7 @@ from pipeline.tasks.run import Run
 def published_before(task: PipelineTask) -> Counted | None:
     """What is published of the same source; None where nothing is."""
     marker = Marker.read(task.snapshot.marker)
-    if marker is None or marker.about.get("source") != source_name():
+    if marker is None or marker.about.get("source") != settings.source_name():
         return None
     return marker.counted
 

@@ -19,7 +19,6 @@ from pipeline.publish.guards import (
     roster_fits,
     stop_at,
 )
-from pipeline.runs.connection import source_name
 from pipeline.schema import COMBINED, ENDPOINTS, GROUP, LATEST, TABLES, VIEW, Table, own_view
 from pipeline.storage import files
 from pipeline.storage.paths import Snapshot
@@ -216,7 +215,7 @@ class PublishSet(FileTask):
         build = self.output().build
         if build is None:
             raise CheckError("A table is missing; run again to build it.")
-        of_the_run = {"source": source_name(), "is_made_up": settings.is_demo()}
+        of_the_run = {"source": settings.source_name(), "is_made_up": settings.is_demo()}
         publish(
             built,
             self.place.marker,

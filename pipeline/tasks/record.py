@@ -10,7 +10,6 @@ from pipeline.config import sections, settings
 from pipeline.errors import PipelineError, SettingsError, StorageError, UnforeseenError
 from pipeline.publish.commit import Marker
 from pipeline.runs import result
-from pipeline.runs.connection import source_name
 from pipeline.runs.notify import tell
 from pipeline.runs.summary import summary, summary_of_all_years
 from pipeline.schema import ENDPOINTS
@@ -103,7 +102,7 @@ def compose(run: "Run", place: Place) -> dict[str, Any]:
 def _result(run: "Run", records: list[tuple[dict[str, Any], Path | None]]) -> dict[str, Any]:
     source = ""
     with contextlib.suppress(SettingsError):  # which is then among the failures
-        source = source_name()
+        source = settings.source_name()
     about = result.About(run.id, source, run.is_demo, run.seconds, run.stop.is_set())
     troubles = [result.Trouble(f.label, f.step, _plain(f.error)) for f in run.failures]
     return result.compose(about, records, troubles)

@@ -30,7 +30,6 @@ from pipeline.runs.connection import Connection
 from pipeline.runs.lock import Lock
 from pipeline.runs.messages import print_lines
 from pipeline.runs.notify import find_webhook
-from pipeline.simulator.demo import ensure_inputs
 from pipeline.storage import files
 from pipeline.storage.paths import ALL_YEARS, Folders, Place
 
@@ -178,6 +177,8 @@ class Run:
         self._check_open_files()
         if self.is_demo:
             log.info("Demo district: every student and result is made up (no base URL is set).")
+            from pipeline.simulator.demo import ensure_inputs
+
             ensure_inputs(folders.inputs)
 
     def _take_folder(self) -> Folders:

@@ -7,10 +7,10 @@ from pipeline.config import settings
 from pipeline.illuminate.address import Address
 
 if TYPE_CHECKING:
-    from pipeline.simulator.demo import DemoDistrict
     from pipeline.illuminate.auth import Credentials
     from pipeline.illuminate.client import Client
     from pipeline.illuminate.threads import Threads
+    from pipeline.simulator.demo import DemoDistrict
 
 
 class Connection:

@@ -22,6 +22,9 @@ $(1)/bin/python $(PIP) install --no-deps --require-hashes -r $(2) && \
 	{ broken=$$($(1)/bin/python -m pip check) || { echo "$(2): $$broken" >&2; false; }; }
 endef
 
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock" --quiet
+
 .DEFAULT_GOAL := help
 .PHONY: help run years report status verify load copy s3 gs doctor refresh test test-airflow crash mutants audit image bench bench-short check format simulate dictionary lock clean
 
@@ -50,10 +53,10 @@ copy: need-year $(VENV)/.run ## Copy the published files to [paths] copy_to: mak
 	@$(BIN)/python -m pipeline copy --year "$(YEAR)"
 
 s3: $(VENV)/.run ## Install what copies to s3:// need
-	@$(call install,$(VENV),requirements-$@.txt)
+	@$(call install,$(VENV),requirements/$@.txt)
 
 gs: $(VENV)/.run ## Install what copies to gs:// need
-	@$(call install,$(VENV),requirements-$@.txt)
+	@$(call install,$(VENV),requirements/$@.txt)
 
 refresh: need-year $(VENV)/.run ## Forget the snapshot and fetch anew: make refresh YEAR=23-24
 	@$(BIN)/python -m pipeline forget --year "$(YEAR)"
@@ -95,7 +98,7 @@ check: $(VENV)/.test ## Format check, lint and types
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache
+	@out=$$($(BIN)/lint-imports --no-cache) || { echo "$$out"; false; }
 
 format: $(VENV)/.test ## Format the code and mend what lint can mend
 	@$(BIN)/ruff format --quiet .
@@ -104,21 +107,15 @@ format: $(VENV)/.test ## Format the code and mend what lint can mend
 dictionary: $(VENV)/.run ## Write docs/data-dictionary.md anew from pipeline/schema.py
 	@$(BIN)/python -m pipeline dictionary > docs/data-dictionary.md
 
-lock: ## Lock the dependencies anew (for maintainers; needs uv)
-	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -o requirements.txt
-	uv pip compile pyproject.toml --extra build --extra s3 --extra gs --extra dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -c requirements.txt -o requirements-dev.txt
-	for extra in s3 gs; do uv pip compile pyproject.toml --extra build --extra $$extra --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -c requirements-dev.txt -o requirements-$$extra.txt || exit 1; done
-	uv pip compile --group audit --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -c requirements-dev.txt -o requirements-audit.txt
-	uv pip compile pyproject.toml --extra build --extra bench --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -c requirements.txt -o requirements-bench.txt
-	uv pip compile --group dlt --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -o requirements-dlt.txt
-	uv pip compile --group airflow --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -o requirements-airflow.txt
+lock: ## Update the locks (for maintainers; needs uv)
+	$(COMPILE) pyproject.toml --extra build --upgrade -o requirements.txt
+	$(COMPILE) pyproject.toml --extra build --extra s3 --extra gs --extra dev -c requirements.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra build --extra s3 -c requirements/dev.txt -o requirements/s3.txt
+	$(COMPILE) pyproject.toml --extra build --extra gs -c requirements/dev.txt -o requirements/gs.txt
+	$(COMPILE) --group audit --upgrade -c requirements/dev.txt -o requirements/audit.txt
+	$(COMPILE) pyproject.toml --extra build --extra bench -c requirements.txt -o requirements/bench.txt
+	$(COMPILE) --group dlt --upgrade -o requirements/dlt.txt
+	$(COMPILE) --group airflow --upgrade -o requirements/airflow.txt
 
 clean: ## Remove virtual environments, caches, build/ and the benchmark's work; data stays
 	rm -rf $(VENV) $(AUDIT) $(BENCH) $(DLT) $(AIRFLOW) .bench build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
@@ -142,26 +139,26 @@ $(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/python $(OURS)
 	@touch $@
 
-$(VENV)/.test: requirements-dev.txt $(VENV)/.run
-	@$(call install,$(VENV),requirements-dev.txt)
+$(VENV)/.test: requirements/dev.txt $(VENV)/.run
+	@$(call install,$(VENV),requirements/dev.txt)
 	@touch $@
 
 # Made by the Python of $(VENV): which lines of a lock hold depends on its version.
-$(AUDIT)/.tools: requirements-audit.txt | $(VENV)/bin/python
+$(AUDIT)/.tools: requirements/audit.txt | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(AUDIT)
-	@$(call install,$(AUDIT),requirements-audit.txt)
+	@$(call install,$(AUDIT),requirements/audit.txt)
 	@touch $@
 
-$(AIRFLOW)/.ready: requirements-airflow.txt | $(VENV)/bin/python
+$(AIRFLOW)/.ready: requirements/airflow.txt | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(AIRFLOW)
-	@$(call install,$(AIRFLOW),requirements-airflow.txt)
+	@$(call install,$(AIRFLOW),requirements/airflow.txt)
 	@touch $@
 
-$(BENCH)/.ready: requirements-bench.txt pyproject.toml | $(BENCH)/bin/python
-	@$(call install,$(BENCH),requirements-bench.txt)
+$(BENCH)/.ready: requirements/bench.txt pyproject.toml | $(BENCH)/bin/python
+	@$(call install,$(BENCH),requirements/bench.txt)
 	@$(BENCH)/bin/python $(OURS)
 	@touch $@
 
-$(DLT)/.ready: requirements-dlt.txt | $(DLT)/bin/python
+$(DLT)/.ready: requirements/dlt.txt | $(DLT)/bin/python
 	@if $(call install,$(DLT),$<); then touch $@; \
 		else rm -rf $(DLT); echo "dlt could not be installed; the benchmark goes without it." >&2; fi

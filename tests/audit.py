@@ -5,8 +5,8 @@ looked at has failed: "not audited" is never said in the words of "clean". Two p
 something planted as well, and believe that there is nothing else only if they find it.
 
 A secret that is made up, for a test, is taken into the baseline and then reviewed there with
-`detect-secrets scan --no-verify --baseline .secrets.baseline` and
-`detect-secrets audit .secrets.baseline`, both in .venv-audit/bin.
+`detect-secrets scan --no-verify --baseline .ci/.secrets.baseline` and
+`detect-secrets audit .ci/.secrets.baseline`, both in .venv-audit/bin.
 """
 
 import json
@@ -28,10 +28,10 @@ TOOLS = Path(sys.executable).parent
 RUNTIME = REPOSITORY / ".venv" / "bin" / "python"
 LOCK = REPOSITORY / "requirements.txt"
 OTHERS = ("dev", "s3", "gs", "audit", "bench", "dlt")
-LOCKS = (LOCK, *(REPOSITORY / f"requirements-{name}.txt" for name in OTHERS))
+LOCKS = (LOCK, *(REPOSITORY / "requirements" / f"{name}.txt" for name in OTHERS))
 # Its versions contradict those of the others, so that it is asked for by itself.
-APART = (REPOSITORY / "requirements-airflow.txt",)
-BASELINE = REPOSITORY / ".secrets.baseline"
+APART = (REPOSITORY / "requirements" / "airflow.txt",)
+BASELINE = REPOSITORY / ".ci" / ".secrets.baseline"
 BILL = REPOSITORY / "build" / "sbom.json"
 
 # A version whose holes were published long ago: who does not know them, knows nothing. Of a package
@@ -240,7 +240,7 @@ def tracked() -> list[str]:
     names = [name for name in done.stdout.split("\0") if (REPOSITORY / name).is_file()]
     if done.returncode or not names:
         raise AuditError(f"git names no tracked files: {done.stderr.strip()}")
-    return [name for name in names if name != BASELINE.name]
+    return [name for name in names if REPOSITORY / name != BASELINE]
 
 
 def judge_secrets(report: Report, baseline: Report) -> str:
@@ -262,7 +262,7 @@ def judge_secrets(report: Report, baseline: Report) -> str:
         if (file, one["type"], one["hashed_secret"]) not in reviewed
     ]
     if fresh:
-        raise AuditError("not reviewed in .secrets.baseline: " + ", ".join(fresh))
+        raise AuditError("not reviewed in .ci/.secrets.baseline: " + ", ".join(fresh))
     return f"none but {sum(map(len, results.values()))} made-up ones"
 
 

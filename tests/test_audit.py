@@ -1,5 +1,6 @@
 """What the audit decides, told with invented reports; its tools run only in `make audit`."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,15 +82,21 @@ def test_no_lock_has_the_package_whose_holes_are_known() -> None:
 
 def test_every_lock_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """What contradicts the others by itself: one report cannot hold two versions."""
-    asked: list[str] = []
+    asked: list[Path] = []
 
     def answer(locks: Sequence[Path]) -> str:
-        asked.extend(path.name for path in locks)
+        asked.extend(locks)
         return "none"
 
     monkeypatch.setattr(audit, "holes_of", answer)
     assert audit.vulnerabilities()
-    assert sorted(asked) == sorted(path.name for path in REPOSITORY.glob("requirements*.txt"))
+    locks = [REPOSITORY / "requirements.txt", *REPOSITORY.glob("requirements/*")]
+    assert sorted(asked) == sorted(locks)
+
+
+def test_every_reviewed_secret_is_in_a_file_that_exists() -> None:
+    reviewed = json.loads(audit.BASELINE.read_text(encoding="utf-8"))["results"]
+    assert [name for name in reviewed if not (REPOSITORY / name).is_file()] == []
 
 
 def test_a_lock_of_nothing_is_not_clean() -> None:

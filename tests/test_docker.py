@@ -82,7 +82,7 @@ def test_the_hashed_lock_is_installed_before_the_code_comes() -> None:
     install = next(n for n, line in enumerate(build) if "--require-hashes -r requirements" in line)
     code = next(n for n, line in enumerate(build) if line.startswith("COPY pipeline"))
     assert lock < install < code
-    assert all("requirements-" not in rest for _, rest in instructions())
+    assert all("requirements/" not in rest for _, rest in instructions())
 
 
 def test_the_last_stage_installs_nothing() -> None:

@@ -9,6 +9,7 @@ from pipeline.config import sections
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+LOCKS = {"requirements.txt", *(f"requirements/{p.name}" for p in REPOSITORY.glob("requirements/*"))}
 
 
 def test_the_data_dictionary_is_current() -> None:
@@ -53,10 +54,9 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 
 def test_locks_have_hashes_and_no_address() -> None:
-    locks = sorted(REPOSITORY.glob("requirements*.txt"))
-    assert len(locks) == 8
-    for lock in locks:
-        text = lock.read_text(encoding="utf-8")
+    assert len(LOCKS) == 8
+    for lock in LOCKS:
+        text = (REPOSITORY / lock).read_text(encoding="utf-8")
         assert "--hash=sha256:" in text
         assert "://" not in text
         assert "--find-links" not in text
@@ -79,8 +79,7 @@ def test_every_lock_is_installed_as_it_is_and_then_checked() -> None:
     pages += [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
     text = "\n".join([made, *(page.read_text(encoding="utf-8") for page in pages)])
     installs = [line for line in text.splitlines() if "-r requirements" in line]
-    locks = {path.name for path in REPOSITORY.glob("requirements*.txt")}
-    assert {name for line in installs for name in locks if f"-r {name}" in line} == locks
+    assert {lock for line in installs for lock in LOCKS if f"-r {lock}" in line} == LOCKS
     for line in installs:
         assert re.search(r"install (?:\S+ )*--no-deps (?:\S+ )*-r requirements", line), line
         assert "--require-hashes" in line, line

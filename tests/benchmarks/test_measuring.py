@@ -118,7 +118,7 @@ def test_every_section_has_its_place_in_the_documentation():
 
 
 def test_locks_of_the_benchmark_have_hashes_and_no_address():
-    for name in ("requirements-bench.txt", "requirements-dlt.txt"):
+    for name in ("requirements/bench.txt", "requirements/dlt.txt"):
         text = (REPOSITORY / name).read_text(encoding="utf-8")
         pins = [line for line in text.splitlines() if re.match(r"[a-z0-9]", line)]
         assert all("==" in pin and pin.endswith("\\") for pin in pins)
@@ -131,7 +131,7 @@ def test_the_benchmark_runs_the_versions_that_people_run():
         text = (REPOSITORY / name).read_text(encoding="utf-8")
         return {line for line in text.splitlines() if re.match(r"[a-z0-9]", line)}
 
-    assert pins("requirements.txt") <= pins("requirements-bench.txt")
+    assert pins("requirements.txt") <= pins("requirements/bench.txt")
 
 
 def test_what_a_trial_left_takes_no_room_and_is_removed_at_the_end(tmp_path):

@@ -1,8 +1,15 @@
 """What is written about the project is true of it."""
 
+import functools
 import re
+import shutil
 import subprocess
+import tomllib
+from importlib.metadata import EntryPoint
 from pathlib import Path
+
+import pytest
+import yaml
 
 from pipeline.commands.dictionary import dictionary
 from pipeline.config import sections
@@ -84,3 +91,55 @@ def test_every_lock_is_installed_as_it_is_and_then_checked() -> None:
         assert re.search(r"install (?:\S+ )*--no-deps (?:\S+ )*-r requirements", line), line
         assert "--require-hashes" in line, line
         assert re.search(r"&&.*\bpip check", line), line
+
+
+def test_git_ignores_what_the_docs_ask_people_to_create(tmp_path: Path) -> None:
+    """At the top only: pipeline/illuminate and examples/views are code."""
+    shutil.copy(REPOSITORY / ".gitignore", tmp_path)
+    run = functools.partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True)
+    run(["git", "init", "--quiet"], check=True)
+    created = ["copies/demo/x.csv", "environment", "my_rules.csv", "my_overrides.csv"]
+    created += ["broken_rules.csv", "illuminate/23-24/x.csv", "views/23-24/x.csv", "data/x.csv"]
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert "pipeline/illuminate/client.py" in tracked
+    text = "\n".join([*created, *tracked])
+    assert run(["git", "check-ignore", "--stdin"], input=text).stdout.splitlines() == created
+
+
+# The package's metadata, and CI.
+
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_the_licence_is_named_and_included() -> None:
+    assert PROJECT["license"] == "MIT"
+    assert PROJECT["license-files"] == ["LICENSE"]
+    assert (REPOSITORY / "LICENSE").read_text(encoding="utf-8").startswith("MIT License\n")
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert "Typing :: Typed" in PROJECT["classifiers"]
+    assert (REPOSITORY / "pipeline" / "py.typed").is_file()
+
+
+def test_the_console_script_returns_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    value = PROJECT["scripts"]["illuminate-pipeline"]
+    main = EntryPoint("illuminate-pipeline", value, "console_scripts").load()
+    assert main(["dictionary"]) == 0
+    assert capsys.readouterr().out == dictionary()
+    with pytest.raises(SystemExit) as ended:
+        main(["no such command"])
+    assert ended.value.code == 2
+
+
+def test_ci_runs_the_same_command_with_every_supported_python() -> None:
+    text = (REPOSITORY / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    job = yaml.safe_load(text)["jobs"]["test"]
+    versions = job["strategy"]["matrix"]["python"]
+    classifiers = PROJECT["classifiers"]
+    assert [c.rpartition(" ")[2] for c in classifiers if ":: Python :: 3." in c] == versions
+    assert PROJECT["requires-python"] == f">={versions[0]},<3.{int(versions[-1][2:]) + 1}"
+    assert job["env"]["PYTHON"] == "python${{ matrix.python }}"
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]

@@ -1,15 +1,15 @@
-# Every target that needs the virtual environment makes it first: nothing to prepare by hand.
+# Every target creates the virtual environment that it needs: there is nothing to prepare by hand.
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-# The tools of `make audit` live apart, so that they bring nothing into what is run and tested.
+# The tools of `make audit` are kept apart, so that they add nothing to what is run and tested.
 AUDIT := .venv-audit
-# The benchmark and the peer with the most dependencies have environments of their own.
+# The benchmark and its peer with the most dependencies have their own environments.
 BENCH := .venv-bench
 DLT := .venv-dlt
-# What Airflow needs and what Luigi needs contradict each other.
+# Airflow's requirements conflict with Luigi's.
 AIRFLOW := .venv-airflow
-# The newest supported Python found on PATH; `make PYTHON=/path/to/python3.12 run` names another.
+# The newest supported Python on PATH; `make PYTHON=/path/to/python3.12 run` chooses another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
@@ -37,74 +37,74 @@ run: need-year $(VENV)/.run ## Fetch what is missing and publish the tables: mak
 years: need-years $(VENV)/.run ## Publish several years and all together: make years YEARS="22-23 23-24"
 	@$(BIN)/luigi --module pipeline RunYears --years "$(YEARS)" $(ARGS)
 
-status: need-year $(VENV)/.run ## Say what is done, missing, failed and published: make status YEAR=23-24
+status: need-year $(VENV)/.run ## Show what is done, missing, failed and published: make status YEAR=23-24
 	@$(BIN)/python -m pipeline status --year "$(YEAR)"
 
-report: need-year $(VENV)/.run ## Make the report of what is published anew: make report YEAR=23-24
+report: need-year $(VENV)/.run ## Rebuild the report: make report YEAR=23-24
 	@$(BIN)/python -m pipeline report --year "$(YEAR)"
 
-verify: need-year $(VENV)/.run ## Check every digest and count again, offline: make verify YEAR=23-24
+verify: need-year $(VENV)/.run ## Verify every checksum and row count, offline: make verify YEAR=23-24
 	@$(BIN)/python -m pipeline verify --year "$(YEAR)"
 
-load: need-year $(VENV)/.run ## Put the published tables into a database: make load YEAR=23-24
-	@$(BIN)/python -m pipeline load --year "$(YEAR)"
+load: need-year $(VENV)/.run ## Load the published tables into a database: make load YEAR=23-24
+	@$(BIN)/luigi --module pipeline LoadYear --year "$(YEAR)"
 
 copy: need-year $(VENV)/.run ## Copy the published files to [paths] copy_to: make copy YEAR=23-24
-	@$(BIN)/python -m pipeline copy --year "$(YEAR)"
+	@$(BIN)/luigi --module pipeline CopyYear --year "$(YEAR)"
 
-s3: $(VENV)/.run ## Install what copies to s3:// need
+s3: $(VENV)/.run ## Install S3 support for `make copy`
 	@$(call install,$(VENV),requirements/$@.txt)
 
-gs: $(VENV)/.run ## Install what copies to gs:// need
+gs: $(VENV)/.run ## Install Google Cloud support for `make copy`
 	@$(call install,$(VENV),requirements/$@.txt)
 
-refresh: need-year $(VENV)/.run ## Forget the snapshot and fetch anew: make refresh YEAR=23-24
+refresh: need-year $(VENV)/.run ## Remove the snapshot and fetch everything again: make refresh YEAR=23-24
 	@$(BIN)/python -m pipeline forget --year "$(YEAR)"
 	@$(MAKE) --no-print-directory run YEAR="$(YEAR)"
 
-doctor: $(VENV)/.run ## Try settings, credentials, input files and disk, one line each
+doctor: $(VENV)/.run ## Check settings, credentials, input files and disk
 	@$(BIN)/python -m pipeline doctor
 
 simulate: $(VENV)/.run ## Serve the demo district on port 8080
 	@$(BIN)/python -m pipeline simulate --port 8080
 
-test: $(VENV)/.test ## Format check, lint, types and every test
+test: $(VENV)/.test ## Check format, lint and types, and run every test
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-airflow: $(AIRFLOW)/.ready $(VENV)/.run ## Load dags/ into Airflow and run the one without Docker (two minutes)
 	@$(AIRFLOW)/bin/python tests/airflow_dags.py
 
-crash: $(VENV)/.test ## 200 kills and twenty rounds of power cuts (a quarter of an hour)
+crash: $(VENV)/.test ## Run 200 kills and twenty rounds of power cuts (a quarter of an hour)
 	@KILLS=200 $(BIN)/python -m pytest -q tests/crash/test_kill_nine.py
 	@CRASH_ROUNDS=20 $(BIN)/python -m pytest -q tests/crash/test_power_cut.py
 
-mutants: $(VENV)/.test ## Break the code, line by line, and see a test notice each (some minutes)
+mutants: $(VENV)/.test ## Break the code line by line and check that a test fails each time (some minutes)
 	@$(BIN)/python tests/mutants.py
 
-audit: $(AUDIT)/.tools $(VENV)/.run ## Vulnerabilities, licences, secrets and a bill of materials (needs the network)
+audit: $(AUDIT)/.tools $(VENV)/.run ## Check vulnerabilities, licences and secrets; write a bill of materials (needs the network)
 	@$(AUDIT)/bin/python tests/audit.py
 
 bench: $(BENCH)/.ready $(DLT)/.ready ## Measure against what people would use instead: make bench ARGS="tables rerun"
 	@$(BENCH)/bin/python -m benchmarks $(ARGS)
 
-bench-short: $(BENCH)/.ready ## Every section of the benchmark with tiny work (a minute)
+bench-short: $(BENCH)/.ready ## Run every section of the benchmark with tiny work (a minute)
 	@$(BENCH)/bin/python -m benchmarks --short $(ARGS)
 
-image: $(VENV)/.test ## Build the container image and run it for real (Docker; else root, buildah and runc)
+image: $(VENV)/.test ## Build the container image and run it (Docker, or root with buildah and runc)
 	@$(BIN)/python tests/image.py
 
-check: $(VENV)/.test ## Format check, lint and types
+check: $(VENV)/.test ## Check format, lint, imports and types
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@out=$$($(BIN)/lint-imports --no-cache) || { echo "$$out"; false; }
 
-format: $(VENV)/.test ## Format the code and mend what lint can mend
+format: $(VENV)/.test ## Format the code and fix what lint can fix
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
-dictionary: $(VENV)/.run ## Write docs/data-dictionary.md anew from pipeline/schema.py
+dictionary: $(VENV)/.run ## Rebuild docs/data-dictionary.md from pipeline/schema.py
 	@$(BIN)/python -m pipeline dictionary > docs/data-dictionary.md
 
 lock: ## Update the locks (for maintainers; needs uv)
@@ -130,9 +130,9 @@ need-years:
 	@[ -n "$(YEARS)" ] || { echo "Which school years? Type, for example: make $(firstword $(MAKECMDGOALS)) YEARS=\"22-23 23-24 24-25\"" >&2; exit 2; }
 
 $(VENV)/bin/python $(BENCH)/bin/python $(DLT)/bin/python:
-	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11, 3.12 or 3.13 was found on PATH; install one, or type make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
+	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11, 3.12 or 3.13 was found on PATH; install one, or run make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
 	@echo "Setting up the environment in $(@:/bin/python=) (once)..."
-	@$(PYTHON) -m venv $(@:/bin/python=) || { rm -rf $(@:/bin/python=); echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@$(PYTHON) -m venv $(@:/bin/python=) || { rm -rf $(@:/bin/python=); echo "$(PYTHON) cannot create virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 
 $(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
 	@$(call install,$(VENV),requirements.txt)
@@ -143,7 +143,7 @@ $(VENV)/.test: requirements/dev.txt $(VENV)/.run
 	@$(call install,$(VENV),requirements/dev.txt)
 	@touch $@
 
-# Made by the Python of $(VENV): which lines of a lock hold depends on its version.
+# Created by the Python of $(VENV): which lines of a lock apply depends on its version.
 $(AUDIT)/.tools: requirements/audit.txt | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(AUDIT)
 	@$(call install,$(AUDIT),requirements/audit.txt)
@@ -161,4 +161,4 @@ $(BENCH)/.ready: requirements/bench.txt pyproject.toml | $(BENCH)/bin/python
 
 $(DLT)/.ready: requirements/dlt.txt | $(DLT)/bin/python
 	@if $(call install,$(DLT),$<); then touch $@; \
-		else rm -rf $(DLT); echo "dlt could not be installed; the benchmark goes without it." >&2; fi
+		else rm -rf $(DLT); echo "dlt could not be installed; the benchmark runs without it." >&2; fi

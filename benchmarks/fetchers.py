@@ -100,8 +100,8 @@ PIPELINE = Fetcher(
 )
 PIPELINE_ASKING_ALL = Fetcher(
     "pipeline, asking for all",
-    "told by [illuminate] ask_all to spare no request, so that it asks as much as the others",
-    lambda job: Place(job.room, job.work).run(job.base_url, job.threads, "--illuminate-ask-all"),
+    "told by [illuminate] fetch_all to spare no request, so that it asks as much as the others",
+    lambda job: Place(job.room, job.work).run(job.base_url, job.threads, "--illuminate-fetch-all"),
     _published,
 )
 DRAIN = Fetcher(

@@ -24,7 +24,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from pipeline.simulator.api import CATALOGUE, METHODS
-from pipeline.simulator.replies import LOGIN_PAGE, Reply
+from pipeline.simulator.responses import LOGIN_PAGE, Response
 
 _LOOPBACK = "127.0.0.1"
 _BACKLOG = 512
@@ -37,13 +37,13 @@ _LIMIT = "1000"
 Answer = bytes | memoryview
 
 
-def whole(reply: Reply) -> bytes:
+def whole(reply: Response) -> bytes:
     """An answer as it goes over the wire."""
     return reply.head + reply.body
 
 
-_TOKEN = whole(Reply(b'{"access_token":"a","token_type":"Bearer","expires_in":86400}'))
-_OTHER_LIMIT = whole(Reply(b'{"error":"pages of 1000 rows only"}', 400))
+_TOKEN = whole(Response(b'{"access_token":"a","token_type":"Bearer","expires_in":86400}'))
+_OTHER_LIMIT = whole(Response(b'{"error":"pages of 1000 rows only"}', 400))
 _LOGIN = whole(LOGIN_PAGE)
 
 
@@ -80,7 +80,7 @@ class Answers:
 
 
 def _empty(page: int) -> bytes:
-    return whole(Reply(b'{"page":%d,"num_pages":0,"num_results":0,"results":[]}' % page))
+    return whole(Response(b'{"page":%d,"num_pages":0,"num_results":0,"results":[]}' % page))
 
 
 @dataclass

@@ -18,16 +18,16 @@ from random import Random
 from typing import Any
 
 from benchmarks.sizes import Size
-from pipeline.simulator.api import CATALOGUE, Api, Question
-from pipeline.simulator.district.chance import seeded
+from pipeline.simulator.api import CATALOGUE, Api, Query
+from pipeline.simulator.district.administrations import Administration, Endpoint
 from pipeline.simulator.district.district import District
 from pipeline.simulator.district.people import Student, enrol, grade_label
 from pipeline.simulator.district.planning import YEARS, Assessment
-from pipeline.simulator.district.sittings import Endpoint, Sitting
+from pipeline.simulator.district.rng import seeded
 from pipeline.simulator.district.standards import choose_groups, choose_standards
 from pipeline.simulator.district.titles import ELA, MATH, SCIENCE, common_designs
 from pipeline.simulator.protocol import Protocol
-from pipeline.simulator.replies import Reply
+from pipeline.simulator.responses import Response
 from pipeline.years import SchoolYear
 
 YEAR = SchoolYear(2023)
@@ -146,16 +146,18 @@ def plan(size: Size, students: list[Student]) -> list[Assessment]:
         design = draw.choice(designs)
         design = replace(design, title=f"{design.title} v{number + 1}")
         created = datetime.combine(YEAR.first_day, time(9))
-        sittings: tuple[Sitting, ...] = ()
+        administrations: tuple[Administration, ...] = ()
         if number in sat:
             subject, grade = design.subject or MATH, design.grades[0]
             rows = rows_of_weight * sat[number]
-            sittings = (_sitting(assessment_id, subject, grade, rows, size, students, draw),)
-        assessments.append(Assessment(assessment_id, design, created, 1, sittings))
+            administrations = (
+                _administration(assessment_id, subject, grade, rows, size, students, draw),
+            )
+        assessments.append(Assessment(assessment_id, design, created, 1, administrations))
     return assessments
 
 
-def _sitting(
+def _administration(
     assessment_id: str,
     subject: str,
     grade: int,
@@ -163,14 +165,19 @@ def _sitting(
     size: Size,
     students: list[Student],
     draw: Random,
-) -> Sitting:
+) -> Administration:
     """One assessment as it is given, to as many students as bring about so many rows."""
     standards = choose_standards(SEED, assessment_id, subject, grade, draw.randint(*size.standards))
-    standards = [replace(s, description=_WORDING.format(s.description, s.code)) for s in standards]
+    standards = [
+        replace(s, standard_description=_WORDING.format(s.standard_description, s.standard_code))
+        for s in standards
+    ]
     groups = choose_groups(SEED, assessment_id, subject, draw.randrange(4))
     takers = round(rows / (1 + len(standards) + len(groups)))
     takers = min(max(1, takers), len(students))
-    return Sitting(YEAR, tuple(draw.sample(students, takers)), tuple(standards), tuple(groups))
+    return Administration(
+        YEAR, tuple(draw.sample(students, takers)), tuple(standards), tuple(groups)
+    )
 
 
 def _write(folder: Path, assessments: list[Assessment]) -> None:
@@ -207,7 +214,7 @@ Rendered = tuple[str, str, int, list[tuple[bytes, bytes]]]
 def _answers(assessments: list[Assessment]) -> Iterator[Rendered]:
     api = Api(District(SEED, (), assessments), Protocol())
     yield CATALOGUE, "", len(assessments), list(_pages(api, CATALOGUE, None))
-    sat = [assessment for assessment in assessments if assessment.sittings]
+    sat = [assessment for assessment in assessments if assessment.administrations]
     # Not forked: whoever makes work may have threads.
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         for rendered in pool.map(render, sat, chunksize=4):
@@ -227,10 +234,10 @@ def render(assessment: Assessment) -> list[Rendered]:
 
 
 def _pages(api: Api, endpoint: str, assessment_id: str | None) -> Iterator[tuple[bytes, bytes]]:
-    first = Question(endpoint, assessment_id, 1, PAGE, None, None)
+    first = Query(endpoint, assessment_id, 1, PAGE, None, None)
     for number in range(1, max(1, api.num_pages(first)) + 1):
-        reply = Reply(api.body(first._replace(page=number)) or b"")
-        yield reply.head, reply.body
+        response = Response(api.body(first._replace(page=number)) or b"")
+        yield response.head, response.body
 
 
 def _roster(students: Iterable[Student]) -> str:

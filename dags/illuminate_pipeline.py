@@ -1,14 +1,14 @@
 """The nightly load of assessment results, in a container: for Airflow 3 with Docker.
 
-Its settings are the pipeline's own variables, in the environment of the Airflow worker; what they
-name is mounted into the container under the same path. Also:
+Its settings are the pipeline's own variables, in the environment of the Airflow worker; files and
+folders that they name are mounted into the container under the same paths. Also:
 
     PIPELINE_IMAGE      the image; default illuminate-pipeline:latest
-    PIPELINE_SCHEDULE   when, as cron says it; default 5 o'clock every morning
-    PIPELINE_RETRIES    after a failure; default 2
-    TZ                  whose morning, and where the school's day ends; default UTC
+    PIPELINE_SCHEDULE   when, in cron's notation; default 5 o'clock every morning
+    PIPELINE_RETRIES    retries after a failure; default 2
+    TZ                  time zone of the schedule and of the school's day; default UTC
 
-Nothing is read from Airflow's database when this file is parsed, and no secret gets into it.
+Parsing this file reads nothing from Airflow's database and writes no secret into it.
 """
 
 import os
@@ -20,7 +20,7 @@ from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.sdk import DAG, Param
 from docker.types import Mount
 
-NOTHING_CHANGED = 99
+NOTHING_NEW = 99
 
 FOLDERS = {
     "PIPELINE_DATA_DIR": os.environ.get("PIPELINE_DATA_DIR", "/srv/illuminate"),
@@ -50,10 +50,10 @@ FILES = {
 
 
 def mounts() -> list[Mount]:
-    """What the settings name, each under its own path; of a `{year}` in it, the folder above."""
+    """Return a mount for each path in the settings; for one with `{year}`, its parent folder."""
     found = {}
-    for places, read_only in ((FILES, True), (FOLDERS, False)):  # what is written in comes last
-        for path in filter(None, places.values()):
+    for paths, read_only in ((FILES, True), (FOLDERS, False)):  # so that a writable mount wins
+        for path in filter(None, paths.values()):
             above = (Path(path), *Path(path).parents)
             source = next(str(each) for each in above if "{" not in str(each))
             found[source] = Mount(target=source, source=source, type="bind", read_only=read_only)
@@ -61,7 +61,7 @@ def mounts() -> list[Mount]:
 
 
 def in_container(task_id: str, command: str, **options: object) -> DockerOperator:
-    """A task that runs a command in the image, as the user that the worker runs as."""
+    """Return a task that runs a command in the image, as the worker's user."""
     others = {name: os.environ.get(name, "") for name in ("ILLUMINATE_BASE_URL", "TZ")}
     named = {name: text for name, text in (FOLDERS | FILES | others).items() if text}
     return DockerOperator(
@@ -102,11 +102,11 @@ with DAG(
         "retry_delay": timedelta(minutes=10),
     },
 ):
-    # Green: published. Skipped, with all behind it: no table was changed. Red: it failed.
+    # Green: published. Skipped, with everything downstream: nothing is new. Red: it failed.
     run_all = in_container(
         "run_all",
         f"python -m pipeline run RunAll{YEAR}",
-        skip_on_exit_code=NOTHING_CHANGED,
+        skip_on_exit_code=NOTHING_NEW,
         execution_timeout=timedelta(hours=6),
     )
     verify = in_container(

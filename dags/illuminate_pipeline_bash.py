@@ -1,15 +1,15 @@
 """The nightly load of assessment results, on the worker itself: for Airflow 3 without Docker.
 
-The same as illuminate_pipeline.py, out of a clone of the pipeline with its environment made
-(`make .venv/.run`): Airflow's own and that of the pipeline cannot be one, their needs differ. Its
+The same as illuminate_pipeline.py, from a clone of the pipeline with its own environment
+(`make .venv/.run`): Airflow and the pipeline cannot share one, their requirements conflict. Its
 settings are the pipeline's own variables, in the environment of the Airflow worker. Also:
 
-    PIPELINE_HOME       the clone; default: the one that this file lies in
-    PIPELINE_SCHEDULE   when, as cron says it; default 5 o'clock every morning
-    PIPELINE_RETRIES    after a failure; default 2
-    TZ                  whose morning, and where the school's day ends; default UTC
+    PIPELINE_HOME       the clone; default: the one that contains this file
+    PIPELINE_SCHEDULE   when, in cron's notation; default 5 o'clock every morning
+    PIPELINE_RETRIES    retries after a failure; default 2
+    TZ                  time zone of the schedule and of the school's day; default UTC
 
-Nothing is read from Airflow's database when this file is parsed, and no secret gets into it.
+Parsing this file reads nothing from Airflow's database and writes no secret into it.
 """
 
 import os
@@ -21,13 +21,13 @@ import pendulum
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Param
 
-NOTHING_CHANGED = 99
+NOTHING_NEW = 99
 
 HOME = os.environ.get("PIPELINE_HOME") or str(Path(__file__).resolve().parents[1])
 
 
 def on_worker(task_id: str, command: str, **options: object) -> BashOperator:
-    """A task that runs a command of the pipeline; it takes the shell's place, and its signals."""
+    """Return a task that runs a pipeline command in place of the shell, so that it gets signals."""
     python = shlex.quote(f"{HOME}/.venv/bin/python")
     return BashOperator(
         task_id=task_id, bash_command=f"exec {python} {command}", cwd=HOME, **options
@@ -58,11 +58,11 @@ with DAG(
         "retry_delay": timedelta(minutes=10),
     },
 ):
-    # Green: published. Skipped, with all behind it: no table was changed. Red: it failed.
+    # Green: published. Skipped, with everything downstream: nothing is new. Red: it failed.
     run_all = on_worker(
         "run_all",
         f"-m pipeline run RunAll{YEAR}",
-        skip_on_exit_code=NOTHING_CHANGED,
+        skip_on_exit_code=NOTHING_NEW,
         execution_timeout=timedelta(hours=6),
     )
     verify = on_worker("verify", f"-m pipeline verify{YEAR}", execution_timeout=timedelta(hours=1))

@@ -3,57 +3,70 @@
     catalogue ──► score shards ──► combined tables ──► views ──► checks ──► publish ──► report
 
 `luigi --module pipeline RunAll --year 23-24` does all of it, and again only what is missing;
-`RunYears --years 22-23,23-24` does it for several years and puts them together.
-`pipeline.tasks` wires the steps; `python -m pipeline` looks at what they left.
+`RunYears --years 22-23,23-24` does it for several years and concatenates them. Importing this
+package gives Luigi defaults and log filters, and does nothing else.
 """
 
 from pipeline.config.settings import apply_environment, apply_luigi_defaults
 from pipeline.runs.messages import quiet_luigi
-from pipeline.tasks.building import (
+from pipeline.tasks.check_tables import CheckTables
+from pipeline.tasks.deliver import CopyYear, LoadYear, PublishedYear
+from pipeline.tasks.extract import FetchAllScores, FetchMetadata, FetchScores
+from pipeline.tasks.inputs import (
+    CheckInputs,
+    ReadOverrides,
+    ReadRoster,
+    ReadSqlViews,
+    ReadTitleRules,
+)
+from pipeline.tasks.publish import Publish
+from pipeline.tasks.report import Report, RunAll
+from pipeline.tasks.transform import (
     CombineGroup,
     CombineResults,
     LabelAssessments,
     ListAssessments,
 )
-from pipeline.tasks.fetching import FetchMetadata, FetchScores
-from pipeline.tasks.inputs import ReadInputs
-from pipeline.tasks.publishing import CheckTables, Publish
-from pipeline.tasks.record import compose, finish
-from pipeline.tasks.reporting import Report, RunAll
-from pipeline.tasks.run import Run
-from pipeline.tasks.uniting import (
+from pipeline.tasks.views import BuildViews, SqlView
+from pipeline.tasks.years import (
+    ConcatGroup,
+    ConcatResults,
+    ConcatView,
     PublishYears,
     ReadPriorYears,
     RunYears,
-    UniteGroup,
-    UniteResults,
-    UniteView,
 )
-from pipeline.tasks.views import BuildViews, SqlView
 
 __all__ = [
     "BuildViews",
+    "CheckInputs",
     "CheckTables",
     "CombineGroup",
     "CombineResults",
+    "ConcatGroup",
+    "ConcatResults",
+    "ConcatView",
+    "CopyYear",
+    "FetchAllScores",
     "FetchMetadata",
     "FetchScores",
     "LabelAssessments",
     "ListAssessments",
+    "LoadYear",
     "Publish",
     "PublishYears",
-    "ReadInputs",
+    "PublishedYear",
+    "ReadOverrides",
     "ReadPriorYears",
+    "ReadRoster",
+    "ReadSqlViews",
+    "ReadTitleRules",
     "Report",
     "RunAll",
     "RunYears",
     "SqlView",
-    "UniteGroup",
-    "UniteResults",
-    "UniteView",
 ]
 
-Run.at_end, Run.compose = finish, compose
 quiet_luigi()
 apply_luigi_defaults()
 apply_environment()

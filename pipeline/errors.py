@@ -1,34 +1,26 @@
 """Every error that the pipeline raises on purpose, as one tree.
 
-PipelineError            one plain sentence: what, where, what was kept, what to do
-├── SettingsError        a setting, an input file or a school year that cannot be used
-│   ├── YearError        a school year or date that is not one
-│   └── InputFileError   rules, overrides or roster: names file and line
-├── IlluminateError      the API did not answer as it should
-│   ├── TransientError   worth asking again: the network, 5xx, 429, a broken body
-│   ├── AuthError        the credentials are refused
-│   ├── ResponseError    a reply that breaks the protocol; asking again will not help
-│   ├── WalkError        the pages of one walk contradict each other
-│   └── OutageError      nothing more will be asked in this run (long Retry-After)
-├── FetchError           some shards could not be fetched: names each of them
-├── StorageError         a file cannot be written: names it, and what to do
-├── ShardError           a shard on disk that is damaged or not what its name says
-├── LoadError            published tables cannot be put into a database
-├── CheckError           a check before publishing found a difference
-├── CopyError            published files could not be copied; the old copy stands
-├── WebhookError         the webhook was not told how a run ended
-└── StoppedError         the run was asked to stop
+PipelineError
+├── SettingsError
+│   └── YearError, InputFileError
+├── IlluminateError
+│   └── TransientError, AuthError, ResponseError, PaginationError, OutageError
+└── FetchError, StorageError, ShardError, LoadError, CheckError, CopyError, WebhookError,
+    FolderInUseError, StoppedError
 
-No message ever holds a student's value, a secret or the text of a reply. What is raised by mistake
-may hold anything; `kind_only` puts an UnforeseenError in its place.
+A message says what happened, where, what state things are in and what to do next. It never holds a
+student's value, a secret or the text of a response. An error raised by mistake may hold anything;
+`redact_unexpected` puts an UnexpectedError in its place.
 """
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
 
 
 class PipelineError(Exception):
-    """The base of all errors raised on purpose; its text is shown to people as it is."""
+    """The base of all errors raised on purpose; users see its message unchanged."""
 
 
 class SettingsError(PipelineError):
@@ -40,15 +32,29 @@ class YearError(SettingsError, ValueError):
 
 
 class InputFileError(SettingsError):
-    """A file that people keep (rules, overrides, roster) cannot be used."""
+    """A file that people maintain is invalid; the message names file and line."""
+
+    @classmethod
+    def at(cls, place: object, fault: str, fix: str = "Fix the file") -> Self:
+        """Return the error for a fault at a place: a path or file name, with a line if known."""
+        return cls(
+            f"{place}: {fault}. What was published before is unchanged. {fix}, then run the same "
+            "command again."
+        )
+
+    @classmethod
+    def unreadable(cls, path: Path, error: OSError) -> Self:
+        """Return the error for a file that the operating system cannot read."""
+        fault = f"it cannot be read ({error.strerror})"
+        return cls.at(path, fault, "Check the path and permissions")
 
 
 class IlluminateError(PipelineError):
-    """The API did not answer as it should."""
+    """The API gave no usable response."""
 
 
 class TransientError(IlluminateError):
-    """The same request may well succeed a moment later."""
+    """A request failed and may succeed if repeated: network, 5xx, 429 or a broken body."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -56,19 +62,19 @@ class TransientError(IlluminateError):
 
 
 class AuthError(IlluminateError):
-    """The server refuses the credentials."""
+    """The server rejected the credentials."""
 
 
 class ResponseError(IlluminateError):
-    """A reply breaks the protocol in a way that asking again will not mend."""
+    """A response breaks the protocol, and would do so again."""
 
 
-class WalkError(IlluminateError):
-    """The pages of one walk contradict each other; a fresh walk may succeed."""
+class PaginationError(IlluminateError):
+    """The pages of one result contradict each other; reading all of them again may succeed."""
 
 
 class OutageError(IlluminateError):
-    """The server is not to be asked again in this run."""
+    """The server is unavailable for so long that this run sends no more requests."""
 
 
 class FetchError(PipelineError):
@@ -92,34 +98,32 @@ class CheckError(PipelineError):
 
 
 class CopyError(PipelineError):
-    """Published files could not be copied; the copy that readers see is as it was."""
+    """Published files could not be copied; the previous copy is unchanged."""
 
 
 class WebhookError(PipelineError):
-    """The webhook was not told how a run ended."""
+    """The result of a run was not delivered to the webhook."""
+
+
+class FolderInUseError(PipelineError):
+    """Another run holds the data folder."""
 
 
 class StoppedError(PipelineError):
-    """The run was asked to stop; finished shards are kept."""
+    """The run received a signal to stop; finished shards are kept."""
 
 
-class UnforeseenError(Exception):
-    """An error that nobody raised on purpose, by the name of its kind."""
+class UnexpectedError(Exception):
+    """An error that was not raised on purpose, by the name of its type."""
 
 
 @contextlib.contextmanager
-def kind_only() -> Iterator[None]:
-    """Let an unforeseen error tell what kind it is and where in the code, but not its text.
-
-    The text may hold anything: a row that could not be read, an address, a header.
-
-    Raises:
-        UnforeseenError: in place of that error.
-    """
+def redact_unexpected() -> Iterator[None]:
+    """Raise an UnexpectedError in place of an unexpected error, whose message may hold data."""
     try:
         yield
     except BaseException as error:
         if isinstance(error, PipelineError) or not isinstance(error, Exception):
             raise
-        kind = UnforeseenError(type(error).__name__)
+        kind = UnexpectedError(type(error).__name__)
         raise kind.with_traceback(error.__traceback__) from None

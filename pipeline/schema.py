@@ -1,26 +1,26 @@
-"""Every column of every table, described once: the files, the checks and the dictionary follow.
+"""Describe each column of each table once, for the files, the checks and the data dictionary.
 
-Nothing here computes anything. `text` is kept as the API sent it; `number` and `date` columns
-hold the digits that the API sent in the CSV, and true numbers and dates in the Parquet twin.
+Nothing here computes anything. `text` is kept as the API sent it; `number` and `date` columns hold
+the digits that the API sent in the CSV file, and true numbers and dates in the Parquet file.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 SMALLEST_GROUP = 5
-"""Students in the smallest group that a report may show, whatever the settings say."""
+"""Students in the smallest group that a report may show; settings cannot lower it."""
 
 Kind = Literal["text", "integer", "number", "date"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, the kind of its values, what they mean, and where they come from."""
+    """A column: its name, meaning, kind of values and source."""
 
     name: str
-    kind: Kind
     meaning: str
-    source: str
+    kind: Kind = "text"
+    source: str = "the row of the API"
     personal: bool = False
 
 
@@ -28,8 +28,8 @@ class Column:
 class Table:
     """A published table.
 
-    `stem` is its file name without the year's suffix; `key` is the order of its rows. A table
-    that is open takes unknown fields of the API behind its own columns.
+    `stem` is its file name without the year's suffix; `key` is the order of its rows. An open
+    table has unknown fields of the API after its own columns.
     """
 
     stem: str
@@ -42,49 +42,53 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of its columns, in order."""
+        """Return the names of its columns, in order."""
         return tuple(column.name for column in self.columns)
 
     def of_kind(self, kind: Kind) -> tuple[str, ...]:
-        """The names of its columns of one kind, in order."""
+        """Return the names of its columns of one kind, in order."""
         return tuple(column.name for column in self.columns if column.kind == kind)
 
 
-_ROW = "the row of the API"
 _TITLE_RULES = "title rules and overrides"
 
-_YEAR = Column("year", "text", "School year, like 23-24", "the run")
-_ASSESSMENT_ID = Column("assessment_id", "text", "Illuminate's id of the assessment", _ROW)
-_TITLE = Column("title", "text", "Title of the assessment, as sent", _ROW)
+_YEAR = Column("year", "School year, like 23-24", source="the run")
+_RESPONSE_TYPE = Column("response_type", "overall or standard", source="the endpoint")
+_ASSESSMENT_ID = Column("assessment_id", "Illuminate's id of the assessment")
+_TITLE = Column("title", "Title of the assessment, as sent")
 _CLEAN_TITLE = Column(
     "title",
-    "text",
-    "Title with runs of white space made one and trimmed, or the override's",
-    "the row of the API; overrides",
+    "Title with white space normalised, or the override's",
+    source="the row of the API; overrides",
 )
+_STANDARD_CODE = Column("standard_code", "Code of the standard; percent in overall rows")
+_STUDENT_ID = Column("local_student_id", "The district's student number", personal=True)
 _STUDENT = (
-    Column("local_student_id", "text", "The district's own number of the student", _ROW, True),
-    Column("first_name", "text", "First name", _ROW, True),
-    Column("last_name", "text", "Last name", _ROW, True),
-    Column("middle_name", "text", "Middle name", _ROW, True),
+    _STUDENT_ID,
+    Column("first_name", "First name", personal=True),
+    Column("last_name", "Last name", personal=True),
+    Column("middle_name", "Middle name", personal=True),
 )
-_DATE_TAKEN = Column("date_taken", "date", "Day on which the assessment was taken", _ROW)
+_DATE_TAKEN = Column("date_taken", "Day the assessment was taken", "date")
 _POINTS = (
-    Column("points", "number", "Points reached", _ROW),
-    Column("points_possible", "number", "Points that could be reached; may be 0", _ROW),
+    Column("points", "Points earned", "number"),
+    Column("points_possible", "Points possible; may be 0", "number"),
 )
-_PERCENT = Column("percent_correct", "number", "Points reached of those possible, 0 to 100", _ROW)
+_PERCENT = Column(
+    "percent_correct", "Points earned as a percentage of those possible, 0 to 100", "number"
+)
 _BAND = (
-    Column("performance_band_level", "text", "Level within the assessment's own band set", _ROW),
-    Column("performance_band_label", "text", "Name of that level", _ROW),
+    Column("performance_band_level", "Level within the assessment's own band set"),
+    Column("performance_band_label", "Name of that level"),
 )
-_MASTERED = Column("mastered", "text", "Whether the level counts as mastery: t or f", _ROW)
-_SCORE = (*_POINTS, _PERCENT, *_BAND, _MASTERED)
+_MASTERED = Column("mastered", "Whether the level counts as mastery: t or f")
+_RESULT = (*_STUDENT, _DATE_TAKEN, *_POINTS, _PERCENT, *_BAND, _MASTERED)
+_STUDENT_AND_DAY = ("local_student_id", "date_taken")
 _LABELS = (
-    Column("test_type", "text", "Kind of test, like checkpoint or exit ticket", _TITLE_RULES),
-    Column("curriculum", "text", "Curriculum or subject", _TITLE_RULES),
-    Column("unit", "text", "Unit, module, interim or lesson", _TITLE_RULES),
-    Column("unit_labels", "text", "The unit in a form that sorts", _TITLE_RULES),
+    Column("test_type", "Kind of test, like checkpoint or exit ticket", source=_TITLE_RULES),
+    Column("curriculum", "Curriculum or subject", source=_TITLE_RULES),
+    Column("unit", "Unit, module, interim or lesson", source=_TITLE_RULES),
+    Column("unit_labels", "The unit in a form that sorts correctly", source=_TITLE_RULES),
 )
 
 COMBINED = Table(
@@ -92,26 +96,17 @@ COMBINED = Table(
     "one row per result overall and per standard",
     (
         _YEAR,
-        Column("response_type", "text", "overall or standard", "the endpoint"),
+        _RESPONSE_TYPE,
         _ASSESSMENT_ID,
         _TITLE,
-        Column("standard_code", "text", "Code of the standard; percent in overall rows", _ROW),
-        Column("standard_description", "text", "Wording of the standard", _ROW),
-        Column("academic_benchmark_guid", "text", "Academic Benchmarks' id of it", _ROW),
-        Column("version", "text", "Version of the assessment; overall only", _ROW),
-        Column("version_label", "text", "Name of that version; overall only", _ROW),
-        *_STUDENT,
-        _DATE_TAKEN,
-        *_SCORE,
+        _STANDARD_CODE,
+        Column("standard_description", "Wording of the standard"),
+        Column("academic_benchmark_guid", "Academic Benchmarks' id of it"),
+        Column("version", "Version of the assessment; overall only"),
+        Column("version_label", "Name of that version; overall only"),
+        *_RESULT,
     ),
-    (
-        "response_type",
-        "assessment_id",
-        "standard_code",
-        "version",
-        "local_student_id",
-        "date_taken",
-    ),
+    ("response_type", "assessment_id", "standard_code", "version", *_STUDENT_AND_DAY),
     is_open=True,
     is_large=True,
 )
@@ -121,16 +116,14 @@ GROUP = Table(
     "one row per result by reporting group",
     (
         _YEAR,
-        Column("response_type", "text", "Always group", "the endpoint"),
+        Column("response_type", "Always group", source="the endpoint"),
         _ASSESSMENT_ID,
         _TITLE,
-        Column("reporting_group_id", "text", "Illuminate's id of the reporting group", _ROW),
-        Column("reporting_group", "text", "Name of the reporting group", _ROW),
-        *_STUDENT,
-        _DATE_TAKEN,
-        *_SCORE,
+        Column("reporting_group_id", "Illuminate's id of the reporting group"),
+        Column("reporting_group", "Name of the reporting group"),
+        *_RESULT,
     ),
-    ("assessment_id", "reporting_group_id", "local_student_id", "date_taken"),
+    ("assessment_id", "reporting_group_id", *_STUDENT_AND_DAY),
     is_open=True,
     is_large=True,
 )
@@ -139,20 +132,25 @@ VIEW = Table(
     "illuminate_assessment_results",
     "one row per row of the combined table",
     (
-        Column("data_source", "text", "Always illuminate", "the run"),
+        Column("data_source", "Always illuminate", source="the run"),
         _ASSESSMENT_ID,
         _YEAR,
         _DATE_TAKEN,
-        Column("grade", "integer", "Grade of the student, K = 0; null: not on it", "the roster"),
-        _STUDENT[0],
+        Column(
+            "grade",
+            "Grade of the student, K = 0; null if the student is not on the roster",
+            "integer",
+            "the roster",
+        ),
+        _STUDENT_ID,
         *_LABELS,
         _CLEAN_TITLE,
-        Column("standard_code", "text", "Code of the standard; percent in overall rows", _ROW),
-        Column("score", "integer", "percent_correct to the nearest whole, halves up", _ROW),
+        _STANDARD_CODE,
+        Column("score", "percent_correct rounded to a whole number, halves up", "integer"),
         *_BAND,
-        Column("proficiency", "text", "Level, a space, label; null where either is", _ROW),
+        Column("proficiency", "Level, a space and label; null if either is null"),
         _MASTERED,
-        Column("response_type", "text", "overall or standard", "the endpoint"),
+        _RESPONSE_TYPE,
         *_POINTS,
     ),
     tuple(name for name in COMBINED.key if name != "version"),
@@ -163,12 +161,12 @@ VIEW = Table(
 LATEST = Table(
     "illuminate_latest_results",
     "one row per student, assessment and standard of the view: the latest attempt, which is the "
-    "last by `date_taken` (null is the earliest) and, of several on one day, the one that stands "
-    "last in the view; a row without a student or a standard is an attempt of its own",
+    "last by `date_taken` (null is the earliest) and, of several on one day, the last in the view; "
+    "a row with no student or no standard cannot be matched to other attempts, so it is kept",
     (
         *VIEW.columns,
-        Column("attempt", "integer", "Which attempt it is, counted from 1", "the view"),
-        Column("attempts", "integer", "How many attempts the view has", "the view"),
+        Column("attempt", "Number of this attempt, counted from 1", "integer", "the view"),
+        Column("attempts", "Number of attempts in the view", "integer", "the view"),
     ),
     tuple(name for name in VIEW.key if name != "date_taken"),
     folder="views",
@@ -182,9 +180,7 @@ LABELS = Table(
         _ASSESSMENT_ID,
         _CLEAN_TITLE,
         *_LABELS,
-        Column(
-            "matched_by", "text", "What gave each value: a rule's line, or an override", "rules"
-        ),
+        Column("matched_by", "Origin of each value: a rule's line, or an override", source="rules"),
     ),
     ("assessment_id",),
 )
@@ -196,7 +192,7 @@ UNMAPPED = Table(
         _ASSESSMENT_ID,
         _CLEAN_TITLE,
         *_LABELS[:3],
-        Column("rows", "integer", "Rows it has in the combined table", "the combined table"),
+        Column("rows", "Its rows in the combined table", "integer", "the combined table"),
     ),
     ("rows", "assessment_id"),
 )
@@ -206,49 +202,44 @@ CATALOGUE = Table(
     "one row per assessment of the catalogue, with results or not",
     (
         _ASSESSMENT_ID,
-        Column("local_assessment_id", "text", "The district's own id", _ROW),
+        Column("local_assessment_id", "The district's own id"),
         _TITLE,
-        Column("description", "text", "Description", _ROW),
-        Column("author_id", "text", "Illuminate's id of the author", _ROW),
-        Column("district_author_id", "text", "The district's id of the author", _ROW),
-        Column("author_first", "text", "First name of the author, a member of staff", _ROW),
-        Column("author_last", "text", "Last name of the author, a member of staff", _ROW),
-        Column("created_at", "text", "When it was made, no time zone", _ROW),
-        Column("updated_at", "text", "When it was last changed, no time zone", _ROW),
-        Column("scope_id", "text", "Illuminate's id of the scope", _ROW),
-        Column("scope", "text", "Scope; often null", _ROW),
-        Column("subject_id", "text", "Illuminate's id of the subject", _ROW),
-        Column("subject", "text", "Subject; often null", _ROW),
-        Column("grade_levels", "text", "Grades it is meant for; often null", _ROW),
+        Column("description", "Description"),
+        Column("author_id", "Illuminate's id of the author"),
+        Column("district_author_id", "The district's id of the author"),
+        Column("author_first", "First name of the author, a member of staff"),
+        Column("author_last", "Last name of the author, a member of staff"),
+        Column("created_at", "When it was created, without time zone"),
+        Column("updated_at", "When it was last changed, without time zone"),
+        Column("scope_id", "Illuminate's id of the scope"),
+        Column("scope", "Scope; often null"),
+        Column("subject_id", "Illuminate's id of the subject"),
+        Column("subject", "Subject; often null"),
+        Column("grade_levels", "Grades it is intended for; often null"),
     ),
     ("assessment_id",),
     is_open=True,
 )
 
 TABLES = (COMBINED, GROUP, VIEW, LATEST, LABELS, UNMAPPED, CATALOGUE)
-"""Every published table, in the order of the dictionary."""
+"""Every published table, in the order of the data dictionary."""
 
 ROSTER = Table(
     "roster",
     "one row per student of the roster",
-    (_STUDENT[0], Column("grade", "integer", "Grade of the student, K = 0", "the roster")),
+    (_STUDENT_ID, Column("grade", "Grade of the student, K = 0", "integer", "the roster")),
     ("local_student_id",),
 )
-"""The roster as it was read; it is not published."""
+"""The roster as read; it is not published."""
 
 
-def own_view(name: str) -> Table:
-    """The table that an SQL file of this name makes; only its SQL knows the columns."""
-    grain = f"what {name}.sql selects"
-    return Table(name, grain, (), (), folder="views", is_large=True)
+def custom_view(name: str) -> Table:
+    """Return the table that an SQL file of this name defines; only its SQL knows the columns."""
+    return Table(name, f"what {name}.sql selects", (), (), folder="views", is_large=True)
 
 
-SHARD_ORDER = {
-    "overall": COMBINED.key[1:],
-    "standard": COMBINED.key[1:],
-    "group": GROUP.key,
-}
-"""By which columns the rows of a shard are ordered, so that tables need no sort."""
+SHARD_ORDER = {"overall": COMBINED.key[1:], "standard": COMBINED.key[1:], "group": GROUP.key}
+"""The columns that order the rows of a shard, so that tables need no sort."""
 
 ENDPOINTS = tuple(SHARD_ORDER)
-"""The kinds of results, each asked of an endpoint of its own: overall, standard, group."""
+"""The kinds of results, one per endpoint of the API: overall, standard, group."""

@@ -1,4 +1,4 @@
-"""School years, the window of dates that a run asks for, and what both do to file names."""
+"""School years, and the window of dates that a run requests."""
 
 import datetime as dt
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipeline.errors import YearError
 
 HISTORICAL = "_historical"
-"""What names of tables of the years before the current one end in."""
+"""Suffix of the tables of years before the current one."""
 
 _SPELLINGS = re.compile(r"(?:20)?([0-9]{2})-(?:20)?([0-9]{2})")
 
@@ -20,10 +20,10 @@ class SchoolYear:
 
     @classmethod
     def parse(cls, text: str) -> "SchoolYear":
-        """Read `23-24`, `2023-24` or `2023-2024`.
+        """Parse `23-24`, `2023-24` or `2023-2024`.
 
         Raises:
-            YearError: the text is something else, or its years do not follow each other.
+            YearError: The text is something else, or its years are not consecutive.
         """
         text = text.strip()
         if re.fullmatch(r"[0-9]{4}", text):
@@ -36,7 +36,7 @@ class SchoolYear:
             raise YearError(f"{text!r} is not a school year: write it like 23-24.")
         start, end = int(match[1]), int(match[2])
         if end != start + 1:
-            raise YearError(f"{text!r} is not a school year: its two years must follow each other.")
+            raise YearError(f"{text!r} is not a school year: its two years must be consecutive.")
         return cls(2000 + start)
 
     def __str__(self) -> str:
@@ -44,31 +44,31 @@ class SchoolYear:
 
     @property
     def first_day(self) -> dt.date:
-        """1 July of the year it begins in."""
+        """Return 1 July of the year it begins in."""
         return dt.date(self.start, 7, 1)
 
     @property
     def last_day(self) -> dt.date:
-        """30 June of the year it ends in."""
+        """Return 30 June of the year it ends in."""
         return dt.date(self.start + 1, 6, 30)
 
     def window(self, as_of: dt.date) -> "Window":
-        """The dates to ask for on the day `as_of`, which is clamped to the end of the year."""
+        """Return the dates to request on the day `as_of`, clamped to the end of the year."""
         return Window(self.first_day, min(as_of, self.last_day))
 
     def suffix(self, current: "SchoolYear") -> str:
-        """What the names of this year's tables end in: `_historical` before `current`."""
+        """Return the suffix of this year's tables: `_historical` if it is before `current`."""
         return HISTORICAL if self < current else ""
 
 
 @dataclass(frozen=True)
 class Window:
-    """The first and last `date_taken` (both included) that a run asks for."""
+    """The first and last `date_taken` that a run requests, both included."""
 
     start: dt.date
     end: dt.date
 
     @property
     def is_empty(self) -> bool:
-        """True before the first day of the year: there is nothing to ask for yet."""
+        """Return True before the first day of the year, when there is nothing to request."""
         return self.end < self.start

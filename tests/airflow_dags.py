@@ -1,7 +1,7 @@
-"""Loads dags/ into Airflow and runs the one without Docker for real: `make test-airflow`.
+"""Load dags/ into Airflow and run the one without Docker: `make test-airflow`.
 
-Airflow has an environment of its own, .venv-airflow, because its needs and those of the pipeline
-contradict each other; this runs in it. The pipeline runs in .venv, against the made-up district.
+Airflow has its own environment, .venv-airflow, because its requirements conflict with the
+pipeline's; this runs in it. The pipeline runs in .venv, against the made-up district.
 """
 
 import json
@@ -21,23 +21,23 @@ DOCKER, BASH = "illuminate_pipeline", "illuminate_pipeline_bash"
 YEAR = "23-24"
 WRONG = "made-up-canary-4711"
 
-# Settings with which DAGs are loaded and nothing is run.
-ONLY_TO_LOOK_AT = {
+# Settings with which DAGs are loaded but not run.
+ONLY_TO_LOAD = {
     "SAVE_PATH": "/exports/{year}/tables",
     "STUDENT_ROSTERS": "/rosters/Student_Rosters.txt",
     "PIPELINE_WEBHOOK_URL_FILE": "/run/secrets/webhook",
 }
 
-# What is set on this machine is no setting of the trial.
+# Variables of this machine that must not reach the trial.
 _OURS = ("ILLUMINATE_", "PIPELINE_", "AIRFLOW", "LUIGI_", "VIEW_PATH", "TITLE_", "MANUAL_")
 
 
 class WrongError(Exception):
-    """A DAG does not do what is said of it."""
+    """A DAG does not do what its documentation says."""
 
 
 def main() -> int:
-    """Try everything, one line for each thing that was seen; 0 when all is as said."""
+    """Run every trial, print one line each, and return 0 if all pass."""
     with tempfile.TemporaryDirectory(prefix="airflow-") as name:
         home = Path(name)
         os.environ.update(settings(home))
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def settings(home: Path) -> dict[str, str]:
-    """Airflow's own settings, in a folder that is thrown away."""
+    """Return Airflow's own settings, in a temporary folder."""
     for name in [name for name in os.environ if name.startswith(_OURS)]:
         del os.environ[name]
     return {
@@ -64,7 +64,7 @@ def settings(home: Path) -> dict[str, str]:
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         "ILLUMINATE_CLIENT_SECRET": WRONG,
         "PIPELINE_DATA_DIR": str(home / "data"),
-        **ONLY_TO_LOOK_AT,
+        **ONLY_TO_LOAD,
     }
 
 
@@ -72,7 +72,7 @@ def settings(home: Path) -> dict[str, str]:
 
 
 def loads_without_errors(home: Path) -> str:
-    """Both DAGs load with no error and no database, are of one shape, and hold no secret."""
+    """Load both DAGs: without errors, database or secrets, and with the same shape."""
     from airflow.dag_processing.dagbag import DagBag
     from airflow.serialization.serialized_objects import DagSerialization
 
@@ -96,12 +96,12 @@ def loads_without_errors(home: Path) -> str:
         written = json.dumps(DagSerialization.to_dict(dag), default=str)
         see(WRONG not in written, f"{dag.dag_id} writes a secret into Airflow's database")
     check_container(bag.dags[DOCKER].get_task("run_all"), home)
-    see(not (home / "airflow.db").exists(), "Airflow's database was asked while DAGs were parsed")
-    return "both DAGs load with no error, no database and no secret, and are of one shape"
+    see(not (home / "airflow.db").exists(), "Airflow's database was used while DAGs were parsed")
+    return "both DAGs load with no error, no database and no secret, and have the same shape"
 
 
 def takes(dag: Any, year: str | None) -> bool:
-    """Whether a DAG may be run for what is given as a school year."""
+    """Return whether a DAG accepts a text as its school year."""
     from airflow.sdk.exceptions import ParamValidationError
 
     try:
@@ -113,7 +113,7 @@ def takes(dag: Any, year: str | None) -> bool:
 
 
 def shape(dag: Any) -> dict[str, Any]:
-    """What must be the same with and without Docker."""
+    """Return what must be the same with and without Docker."""
     return {
         "after": {task.task_id: task.downstream_task_ids for task in dag.tasks},
         "params": dag.params.dump(),
@@ -123,7 +123,7 @@ def shape(dag: Any) -> dict[str, Any]:
 
 
 def check_container(task: Any, home: Path) -> None:
-    """See what a container would be given."""
+    """Check the mounts, variables and user of a container."""
     mounted = {each["Target"]: (each["Source"], each["ReadOnly"]) for each in task.mounts}
     wanted = {
         str(home / "data"): (str(home / "data"), False),
@@ -132,17 +132,17 @@ def check_container(task: Any, home: Path) -> None:
         "/run/secrets/webhook": ("/run/secrets/webhook", True),
     }
     see(mounted == wanted, f"the container mounts {mounted}")
-    see(WRONG not in str(task.environment), "a secret is shown among the container's variables")
+    see(WRONG not in str(task.environment), "a secret is visible among the container's variables")
     private = task._private_environment
     see(private == {"ILLUMINATE_CLIENT_SECRET": WRONG}, f"{sorted(private)} are passed as secrets")
-    see(task.user == f"{os.getuid()}:{os.getgid()}", "the container runs as somebody else")
+    see(task.user == f"{os.getuid()}:{os.getgid()}", "the container runs as another user")
 
 
 # What Airflow does.
 
 
 def publishes(home: Path, reached: dict[str, str]) -> str:
-    """A first run publishes, and what it published is verified."""
+    """Run once: it publishes, and the result is verified."""
     states = dag_test(reached, home / "data", fails=False)
     see(states == {"run_all": "success", "verify": "success"}, f"the first run ended as {states}")
     view = home / "data" / "views" / YEAR / "illuminate_assessment_results_historical.csv"
@@ -153,29 +153,29 @@ def publishes(home: Path, reached: dict[str, str]) -> str:
 
 
 def skips_when_nothing_changed(home: Path, reached: dict[str, str]) -> str:
-    """A second run changes nothing, and Airflow can tell."""
+    """Run again: nothing is new, and Airflow skips."""
     before = {path: path.stat().st_mtime_ns for path in (home / "data" / "views").rglob("*")}
     states = dag_test(reached, home / "data", fails=False)
     see(states == {"run_all": "skipped", "verify": "skipped"}, f"the second run ended as {states}")
     after = {path: path.stat().st_mtime_ns for path in (home / "data" / "views").rglob("*")}
     see(after == before, "the second run is skipped, and changed files")
-    return "a second run, with nothing to do, is skipped with all behind it"
+    return "a second run, with nothing to do, is skipped with everything downstream"
 
 
 def is_red_when_it_fails(home: Path, reached: dict[str, str]) -> str:
-    """A run that fails is not green."""
+    """Run with wrong credentials: it is red."""
     wrong = reached | {"ILLUMINATE_CLIENT_SECRET": WRONG}
     states = dag_test(wrong, home / "other", fails=True)
     wanted = {"run_all": "failed", "verify": "upstream_failed"}
     see(states == wanted, f"a run with wrong credentials ended as {states}")
     latest = json.loads((home / "other" / "runs" / "latest.json").read_text(encoding="utf-8"))
     reasons = [failure["reason"] for failure in latest["failures"]]
-    see("refuses the credentials" in str(reasons), f"it failed of something else: {reasons}")
+    see("rejected the credentials" in str(reasons), f"it failed of something else: {reasons}")
     return "a run whose credentials are refused is red"
 
 
 def dag_test(reached: dict[str, str], data: Path, *, fails: bool) -> dict[str, str]:
-    """`airflow dags test` of the DAG without Docker; the state of each task at its end."""
+    """Test the DAG without Docker, and return the final state of each task."""
     variables = {**reached, "PIPELINE_DATA_DIR": str(data), "PIPELINE_RETRIES": "0"}
     options = ("--conf", json.dumps({"year": YEAR}))
     done = airflow("dags", "test", BASH, *options, fails=fails, **variables)
@@ -192,8 +192,8 @@ def dag_test(reached: dict[str, str], data: Path, *, fails: bool) -> dict[str, s
 
 
 def airflow(*arguments: str, fails: bool = False, **variables: str) -> str:
-    """Airflow's command; what it prints."""
-    inherited = {name: text for name, text in os.environ.items() if name not in ONLY_TO_LOOK_AT}
+    """Run Airflow's command and return what it prints."""
+    inherited = {name: text for name, text in os.environ.items() if name not in ONLY_TO_LOAD}
     done = subprocess.run(
         [AIRFLOW, *arguments],
         env=inherited | variables,
@@ -212,7 +212,7 @@ def airflow(*arguments: str, fails: bool = False, **variables: str) -> str:
 
 @contextmanager
 def district() -> Iterator[dict[str, str]]:
-    """The made-up district as a server, and the variables that lead to it."""
+    """Serve the made-up district; yield the variables that point to it."""
     process = subprocess.Popen(
         [PYTHON, "-m", "pipeline", "simulate", "--port", "0", "--for-parent"],
         cwd=REPOSITORY,
@@ -227,13 +227,9 @@ def district() -> Iterator[dict[str, str]]:
         process.communicate()  # closes its standard input, which ends it
 
 
-def see(is_so: bool, otherwise: str) -> None:
-    """Go on only if something is so.
-
-    Raises:
-        WrongError: it is not.
-    """
-    if not is_so:
+def see(is_true: bool, otherwise: str) -> None:
+    """Raise WrongError unless something is true."""
+    if not is_true:
         raise WrongError(otherwise)
 
 

@@ -1,10 +1,10 @@
-"""An audit of what the project is made of: holes, licences, secrets, and a bill of materials.
+"""Audit the project: known vulnerabilities, licences, secrets, and a bill of materials.
 
-`make audit` runs all four parts, one line each, and exits 1 when one failed. What could not be
-looked at has failed: "not audited" is never said in the words of "clean". Two parts look for
-something planted as well, and believe that there is nothing else only if they find it.
+`make audit` runs all four parts, prints one line each, and exits 1 if one fails. What could not
+be audited has failed: it is never reported as clean. Two parts also look for something planted,
+and only trust that there is nothing else if they find it.
 
-A secret that is made up, for a test, is taken into the baseline and then reviewed there with
+Add a made-up secret of a test to the baseline and review it there with
 `detect-secrets scan --no-verify --baseline .ci/.secrets.baseline` and
 `detect-secrets audit .ci/.secrets.baseline`, both in .venv-audit/bin.
 """
@@ -29,16 +29,16 @@ RUNTIME = REPOSITORY / ".venv" / "bin" / "python"
 LOCK = REPOSITORY / "requirements.txt"
 OTHERS = ("dev", "s3", "gs", "audit", "bench", "dlt")
 LOCKS = (LOCK, *(REPOSITORY / "requirements" / f"{name}.txt" for name in OTHERS))
-# Its versions contradict those of the others, so that it is asked for by itself.
+# Its versions conflict with those of the others, so it is audited separately.
 APART = (REPOSITORY / "requirements" / "airflow.txt",)
 BASELINE = REPOSITORY / ".ci" / ".secrets.baseline"
 BILL = REPOSITORY / "build" / "sbom.json"
 
-# A version whose holes were published long ago: who does not know them, knows nothing. Of a package
-# that no lock has, because one question holds one version of each.
-KNOWN_HOLE = Requirement("django==2.0")
+# A version whose vulnerabilities were published long ago: a database without them is useless. No
+# lock has this package, because one query holds one version of each.
+KNOWN_VULNERABLE = Requirement("django==2.0")
 NOT_AUDITED = "NOT AUDITED, which does not mean clean"
-# In two pieces each, or this file would hold a secret itself.
+# In two pieces each, or this file would contain a secret itself.
 PLANTED = {
     "AWS Access Key": "AKIA" + "IOSFODNN7EXAMPLE",
     "Private Key": "-----BEGIN " + "RSA PRIVATE KEY-----",
@@ -48,22 +48,22 @@ PLANTED_FILE = "planted-by-the-audit.txt"
 Pins = dict[str, str]
 """Version by canonical name."""
 Report = dict[str, Any]
-"""What a tool said, as JSON."""
+"""A tool's report, as JSON."""
 
 
 class AuditError(Exception):
-    """Something was found, or could not be looked for."""
+    """Something was found, or could not be audited."""
 
 
 def main() -> int:
-    """Run every part, whatever became of the others; 0 when all are well."""
+    """Run every part, even if others fail; return 0 if all pass."""
     parts = (vulnerabilities, licences, secrets, bill_of_materials)
-    well = [is_well(part) for part in parts]
-    return 0 if all(well) else 1
+    passed = [passes(part) for part in parts]
+    return 0 if all(passed) else 1
 
 
-def is_well(part: Callable[[], str]) -> bool:
-    """Run a part and print its line."""
+def passes(part: Callable[[], str]) -> bool:
+    """Run a part, print its line, and return whether it passed."""
     name = part.__name__.replace("_", " ")
     try:
         print(f"ok      {name}: {part()}", flush=True)
@@ -80,7 +80,7 @@ def is_well(part: Callable[[], str]) -> bool:
 
 
 def read_lock(path: Path) -> Pins:
-    """The pins of a lock that hold for this Python on this platform."""
+    """Return the pins of a lock that apply to this Python on this platform."""
     lines = path.read_text(encoding="utf-8").splitlines()
     found = [Requirement(line.rstrip(" \\")) for line in lines if line[:1].isalnum()]
     return pins(
@@ -91,12 +91,12 @@ def read_lock(path: Path) -> Pins:
 
 
 def pins(found: Iterable[tuple[str, str]]) -> Pins:
-    """Names and versions in one spelling."""
+    """Return names and versions in canonical spelling."""
     return {canonicalize_name(name): str(Version(version)) for name, version in found}
 
 
 def compare(found: Pins, lock: Pins, where: str) -> None:
-    """Refuse anything but exactly what is locked, and a lock of nothing."""
+    """Raise AuditError unless exactly what is locked was found, and the lock is not empty."""
     if not lock:
         raise AuditError("the lock pins nothing")
     for name in sorted(found.keys() | lock.keys()):
@@ -109,7 +109,7 @@ def compare(found: Pins, lock: Pins, where: str) -> None:
 
 
 def run(tool: str, *arguments: str | Path, folder: Path = REPOSITORY) -> Report:
-    """What a tool reports; without a report, its last words are the reason."""
+    """Return a tool's report; without one, raise its last line as the reason."""
     try:
         done = subprocess.run(
             [TOOLS / tool, *arguments],
@@ -133,18 +133,18 @@ def run(tool: str, *arguments: str | Path, folder: Path = REPOSITORY) -> Report:
 
 
 def vulnerabilities() -> str:
-    """Ask PyPI for the holes of every locked package, of the tools of tests and audit too."""
-    return f"{holes_of(LOCKS)}, {holes_of(APART)} of Airflow"
+    """Look up every locked package on PyPI, including the tools of tests and audit."""
+    return f"{look_up(LOCKS)}, {look_up(APART)} of Airflow"
 
 
-def holes_of(locks: Sequence[Path]) -> str:
-    """Ask for the holes of what is in locks that agree with each other."""
+def look_up(locks: Sequence[Path]) -> str:
+    """Look up the packages of locks that agree with each other."""
     lock = {name: version for path in locks for name, version in read_lock(path).items()}
     with tempfile.TemporaryDirectory() as folder:
-        known = Path(folder) / "known-hole.txt"
-        known.write_text(f"{KNOWN_HOLE} --hash=sha256:{64 * '0'}\n", encoding="utf-8")
+        known = Path(folder) / "known-vulnerable.txt"
+        known.write_text(f"{KNOWN_VULNERABLE} --hash=sha256:{64 * '0'}\n", encoding="utf-8")
         files = [argument for path in (*locks, known) for argument in ("-r", path)]
-        # Without pip nothing is downloaded or run: the locks name every package already.
+        # Without pip nothing is downloaded or run: the locks name every package.
         options = ["--strict", "--require-hashes", "--disable-pip", "--progress-spinner=off"]
         try:
             report = run("pip-audit", *options, "--format=json", *files)
@@ -154,24 +154,26 @@ def holes_of(locks: Sequence[Path]) -> str:
 
 
 def judge_vulnerabilities(report: Report, lock: Pins) -> str:
-    """Every locked package was asked for, by somebody who knows holes, and has none."""
-    # A package that was skipped has a reason in the place of vulnerabilities.
+    """Raise AuditError unless every locked package was looked up and has no vulnerability."""
+    # A skipped package has a reason instead of vulnerabilities.
     audited = [one for one in report["dependencies"] if "vulns" in one]
     answered = {canonicalize_name(one["name"]): one for one in audited}
-    known = answered.pop(KNOWN_HOLE.name, {"vulns": []})
+    known = answered.pop(KNOWN_VULNERABLE.name, {"vulns": []})
     if not answered or not lock.keys() <= answered.keys():
         some = len(lock.keys() & answered.keys())
-        raise AuditError(f"{NOT_AUDITED}: {some} of {len(lock)} packages were looked at")
+        raise AuditError(f"{NOT_AUDITED}: {some} of {len(lock)} packages were audited")
     if not known["vulns"]:
-        raise AuditError(f"{NOT_AUDITED}: not even the holes of {KNOWN_HOLE} are known to PyPI")
+        raise AuditError(
+            f"{NOT_AUDITED}: not even the vulnerabilities of {KNOWN_VULNERABLE} were found"
+        )
     compare(pins((one["name"], one["version"]) for one in answered.values()), lock, "the report")
-    holes = [
-        f"{name} {one['version']} ({', '.join(hole['id'] for hole in one['vulns'])})"
+    vulnerable = [
+        f"{name} {one['version']} ({', '.join(found['id'] for found in one['vulns'])})"
         for name, one in sorted(answered.items())
         if one["vulns"]
     ]
-    if holes:
-        raise AuditError("known in " + ", ".join(holes))
+    if vulnerable:
+        raise AuditError("known in " + ", ".join(vulnerable))
     return f"none known in {len(lock)} locked packages"
 
 
@@ -179,10 +181,10 @@ def judge_vulnerabilities(report: Report, lock: Pins) -> str:
 
 
 def licences() -> str:
-    """Ask the packages of the runtime for their licences."""
+    """Read the licences that the packages of the runtime declare."""
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     rules = settings["tool"]["audit"]
-    # With what pip-licenses takes for the system's: setuptools is one of the locked packages.
+    # Include what pip-licenses counts as the system's: setuptools is one of the locked packages.
     options = ("--from=mixed", "--with-system", "--format=json")
     report = run("pip-licenses", f"--python={RUNTIME}", *options)
     return judge_licences(report, read_lock(LOCK), set(rules["licences"]), rules["reviewed"])
@@ -191,7 +193,7 @@ def licences() -> str:
 def judge_licences(
     report: Iterable[Report], lock: Pins, allowed: set[str], reviewed: dict[str, str]
 ) -> str:
-    """Every locked package is installed, under a licence that is allowed or reviewed for it."""
+    """Raise AuditError unless all are installed, under an allowed or reviewed licence."""
     found = {canonicalize_name(one["Name"]): one for one in report}
     found = {name: one for name, one in found.items() if name in lock}
     compare(pins((one["Name"], one["Version"]) for one in found.values()), lock, ".venv")
@@ -202,11 +204,11 @@ def judge_licences(
     ]
     if strange:
         raise AuditError("not on the list in pyproject.toml: " + ", ".join(strange))
-    return f"{len(found)} packages, all under licences of the list or reviewed"
+    return f"{len(found)} packages, all under allowed or reviewed licences"
 
 
 def is_allowed(licence: str, allowed: set[str]) -> bool:
-    """Whether one choice of a licence is allowed in all its parts; brackets are not read."""
+    """Return whether all parts of one alternative are allowed; brackets are not parsed."""
     return any(
         all(part.strip() in allowed for part in choice.replace(" AND ", ";").split(";"))
         for choice in licence.split(" OR ")
@@ -217,7 +219,7 @@ def is_allowed(licence: str, allowed: set[str]) -> bool:
 
 
 def secrets() -> str:
-    """Look for secrets in a copy of the tracked files, among them two that are planted."""
+    """Search a copy of the tracked files, and two planted secrets."""
     names = tracked()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -226,14 +228,14 @@ def secrets() -> str:
             shutil.copyfile(REPOSITORY / name, folder / name)
         planted = "\n".join(PLANTED.values())
         (folder / PLANTED_FILE).write_text(planted, encoding="utf-8")
-        # Unverified, or what looks like a key would be sent to the service that it is for.
+        # Unverified, or what looks like a key would be sent to its service.
         report = run("detect-secrets", "scan", "--no-verify", "--all-files", ".", folder=folder)
     baseline = json.loads(BASELINE.read_text(encoding="utf-8"))
     return f"{judge_secrets(report, baseline)} in {len(names)} tracked files"
 
 
 def tracked() -> list[str]:
-    """The tracked files that are there; the baseline is made of digests that look like secrets."""
+    """Return the tracked files, without the baseline, whose digests look like secrets."""
     done = subprocess.run(
         ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
@@ -244,33 +246,33 @@ def tracked() -> list[str]:
 
 
 def judge_secrets(report: Report, baseline: Report) -> str:
-    """The planted secrets were found, and no other that was not reviewed."""
+    """Raise AuditError unless the planted secrets and only reviewed others were found."""
     results = dict(report["results"])
-    awake = {one["type"] for one in results.pop(PLANTED_FILE, [])}
-    if asleep := sorted(PLANTED.keys() - awake):
-        raise AuditError(f"{NOT_AUDITED}: a planted {' and '.join(asleep)} was overlooked")
+    noticed = {one["type"] for one in results.pop(PLANTED_FILE, [])}
+    if overlooked := sorted(PLANTED.keys() - noticed):
+        raise AuditError(f"{NOT_AUDITED}: a planted {' and '.join(overlooked)} was overlooked")
     reviewed = {
         (file, one["type"], one["hashed_secret"])
         for file, known in baseline["results"].items()
         for one in known
         if one.get("is_secret") is False
     }
-    fresh = [
+    unreviewed = [
         f"{file} line {one['line_number']} ({one['type']})"
         for file, ones in sorted(results.items())
         for one in ones
         if (file, one["type"], one["hashed_secret"]) not in reviewed
     ]
-    if fresh:
-        raise AuditError("not reviewed in .ci/.secrets.baseline: " + ", ".join(fresh))
-    return f"none but {sum(map(len, results.values()))} made-up ones"
+    if unreviewed:
+        raise AuditError("not reviewed in .ci/.secrets.baseline: " + ", ".join(unreviewed))
+    return f"only the {sum(map(len, results.values()))} reviewed, made-up ones"
 
 
 # The bill of materials.
 
 
 def bill_of_materials() -> str:
-    """Write what the runtime is made of, in CycloneDX."""
+    """Write the components of the runtime in CycloneDX."""
     BILL.unlink(missing_ok=True)
     options = ("--pyproject", REPOSITORY / "pyproject.toml", "--output-reproducible")
     lock = read_lock(LOCK)
@@ -283,7 +285,7 @@ def bill_of_materials() -> str:
 
 
 def only_locked(bill: Report, lock: Pins) -> Report:
-    """A bill without pip and what tests brought into the same environment."""
+    """Return a bill without pip and the test tools in the same environment."""
     kept = [one for one in bill["components"] if canonicalize_name(one["name"]) in lock]
     refs = {one["bom-ref"] for one in [bill["metadata"]["component"], *kept]}
     depend = [

@@ -1,9 +1,8 @@
-"""Canaries: texts that nobody may read, and a search for them however they are spelled.
+"""Canaries: texts that must not leak, and a search for them in any encoding.
 
-Whatever escapes a text (JSON, `repr`, an address, HTML, more than one of them) leaves letters and
-digits alone. So a canary is found by its longest run of these: as it is, in hexadecimal, and in
-base 64, where it is spelled in three ways, by how many bytes stand before it. Case and white
-space do not count.
+Escaping (JSON, `repr`, URL, HTML, or several of them) leaves letters and digits unchanged. So a
+canary is found by its longest run of these: as it is, in hexadecimal, and in base 64, which has
+three forms, depending on the number of bytes before it. Case and white space are ignored.
 """
 
 import base64
@@ -16,14 +15,14 @@ _SHORTEST = 8
 
 
 def found(canaries: Iterable[str], text: str) -> set[str]:
-    """The canaries that can be read in a text, whatever their spelling there."""
+    """Return the canaries that occur in a text, in any encoding."""
     shown = "".join(text.lower().split())
     return {canary for canary in canaries if any(each in shown for each in _spellings(canary))}
 
 
 @functools.cache
 def _spellings(canary: str) -> frozenset[str]:
-    """The few spellings of which every other holds one; in lower case."""
+    """Return the few forms of which every encoding contains one, in lower case."""
     run = max(re.findall("[A-Za-z0-9]+", canary), key=len, default="")
     if len(run) < _SHORTEST:
         raise ValueError(f"{canary!r} has no run of {_SHORTEST} letters and digits to search for")
@@ -33,6 +32,6 @@ def _spellings(canary: str) -> frozenset[str]:
 
 
 def _base64_inside(data: bytes, before: int) -> str:
-    """What base 64 makes of data behind so many bytes, but for letters that depend on others."""
+    """Encode data that follows `before` bytes; drop letters that depend on other bytes."""
     encoded = base64.b64encode(bytes(before) + data).decode()
     return encoded[-(-8 * before // 6) : 8 * (before + len(data)) // 6]

@@ -72,14 +72,14 @@ def connect():
     """Make a client for a server that waits before no retry; `connect(server, tries=2)`."""
     clients = []
 
-    def make(server, credentials=None, stop=None, threads=None, **limits):
+    def make(server, credentials=None, stop=None, map_pages=map, **limits):
         known = server.credentials
         client = Client(
             Address.parse(server.base_url),
             credentials or OAuth2Credentials(known.client_id, known.client_secret),
-            Limits(**{"longest_wait": 0.0, **limits}),
+            Limits(**{"max_backoff": 0.0, **limits}),
             stop,
-            threads,
+            map_pages,
         )
         clients.append(client)
         return client

@@ -1,4 +1,4 @@
-"""Small things that several test files share."""
+"""Small helpers that several test files share."""
 
 import csv
 import datetime as dt
@@ -9,9 +9,10 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.extract import shards
-from pipeline.extract.shards import Entry, Origin, Reply
-from pipeline.transform import build
-from pipeline.transform.scan import Source
+from pipeline.extract.manifest import ManifestEntry, ShardRequest
+from pipeline.extract.shards import ShardData
+from pipeline.transform.output import write_files
+from pipeline.transform.scan import ShardDataset
 from pipeline.years import SchoolYear
 
 YEAR = SchoolYear(2023)
@@ -21,25 +22,25 @@ ENDPOINTS = ("overall", "standard", "group")
 Row = Mapping[str, str | None]
 
 
-def origin(endpoint: str = "overall", source: str = "a district") -> Origin:
-    """Where a shard comes from."""
-    return Origin(source, endpoint, WINDOW)
+def request(endpoint: str = "overall", source: str = "a district") -> ShardRequest:
+    """Return the request that a shard answers."""
+    return ShardRequest(source, endpoint, WINDOW)
 
 
 def write_shard(
     folder: Path, assessment_id: str, rows: Iterable[Row], endpoint: str = "overall"
-) -> Entry:
+) -> ManifestEntry:
     """Write rows as a shard; its columns are the fields that occur in them."""
     rows = list(rows)
     columns = tuple(dict.fromkeys(name for row in rows for name in row))
     schema = dict.fromkeys(columns, pl.String)
     distinct = pl.DataFrame(rows, schema=schema).unique(maintain_order=True)
-    reply = Reply(distinct, len(rows), 1, len(rows) - distinct.height)
-    return shards.write(folder, origin(endpoint), assessment_id, reply)
+    data = ShardData(distinct, len(rows), 1, len(rows) - distinct.height)
+    return shards.write(folder, endpoint, assessment_id, data)
 
 
-def source_of(folder: Path, rows: Iterable[Row], endpoint: str = "overall") -> Source:
-    """Rows as shards, one per assessment, in order of the ids: what the builders are given."""
+def source_of(folder: Path, rows: Iterable[Row], endpoint: str = "overall") -> ShardDataset:
+    """Write rows as shards, one per assessment in order of ids, and return the builders' input."""
     by_id: dict[str, list[Row]] = {}
     for row in rows:
         by_id.setdefault(row["assessment_id"] or "", []).append(row)
@@ -49,28 +50,28 @@ def source_of(folder: Path, rows: Iterable[Row], endpoint: str = "overall") -> S
         paths.append(folder / endpoint / shards.file_name(assessment_id))
         columns |= dict.fromkeys(entry.columns)
         counts.append(entry.rows)
-    return Source(paths, list(columns), counts)
+    return ShardDataset(paths, list(columns), counts)
 
 
 def write_csv(frame: pl.LazyFrame, path: Path) -> None:
     """Stream a frame into a CSV file."""
-    build.stream([build.csv_sink(frame, path)], path.parent)
+    write_files({path: frame})
 
 
 def write_parquet(frame: pl.LazyFrame, path: Path) -> None:
     """Stream a frame into a Parquet file."""
-    build.stream([build.parquet_sink(frame, path)], path.parent)
+    write_files({path: frame})
 
 
 def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The header and the records of a CSV file, by the standard library."""
+    """Return the header and the records of a CSV file, read by the standard library."""
     with path.open(encoding="utf-8", newline="") as file:
         header, *records = csv.reader(file, strict=True)
     return header, records
 
 
 def fail_at(monkeypatch, owner, name: str, nth: int) -> None:
-    """Let the nth call of `owner.name` end the run, as if the process were killed there."""
+    """Make the nth call of `owner.name` end the run, as if the process were killed there."""
     real, calls = getattr(owner, name), itertools.count(1)
 
     def broken(*args, **kwargs):

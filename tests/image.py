@@ -1,9 +1,9 @@
-"""Builds the image and runs it for real, as README.md and docker-compose.yml say: `make image`.
+"""Build the image and run it as docs/scheduling.md and docker-compose.yml say: `make image`.
 
-With Docker where its engine answers. Where none does, as root on Debian or Ubuntu, with buildah and
-runc: the same Dockerfile, and where the base image is out of reach, a stand-in that debootstrap
-makes of Debian's own Python 3.11 (it stays under the name of the true one until `buildah rmi`). It
-exits 2, and says so, where neither can be had: then nothing was tried.
+Use Docker if its engine answers. Otherwise, as root on Debian or Ubuntu, use buildah and runc: the
+same Dockerfile, and if the base image cannot be pulled, a stand-in that debootstrap builds from
+Debian's Python 3.11 (it keeps the real one's name until `buildah rmi`). Exit with 2, and say so, if
+neither is available: then nothing was tried.
 """
 
 import contextlib
@@ -48,15 +48,15 @@ print(*sorted(name.split('_')[0] for name in json.load(urllib.request.urlopen(pa
 
 
 class CannotTryError(Exception):
-    """This machine has nothing to build or run an image with."""
+    """This machine cannot build or run an image."""
 
 
 class WrongError(Exception):
-    """The image does not do what is said of it."""
+    """The image does not do what its documentation says."""
 
 
 def main() -> int:
-    """Build, then try; one line for each thing that was seen."""
+    """Build the image and run every trial, one line each."""
     with contextlib.ExitStack() as stack:
         try:
             engine = stack.enter_context(find_engine())
@@ -73,13 +73,13 @@ def main() -> int:
 
 
 def need(condition: object, otherwise: object) -> None:
-    """Stop at what is wrong."""
+    """Raise WrongError unless a condition holds."""
     if not condition:
         raise WrongError(otherwise)
 
 
 def run(*command: str | Path, **options: Any) -> str:
-    """What a command prints; it must succeed."""
+    """Run a command that must succeed, and return what it prints."""
     return subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=True, **options
     ).stdout.strip()
@@ -90,7 +90,7 @@ def run(*command: str | Path, **options: Any) -> str:
 
 @dataclass
 class Container:
-    """A container that was started: the root read-only, no capabilities, /tmp in memory."""
+    """A started container: read-only root, no capabilities, /tmp in memory."""
 
     engine: "Engine"
     name: str
@@ -101,12 +101,12 @@ class Container:
         self.engine.terminate(self.name)
 
     def ask(self, code: str) -> str:
-        """What a bit of Python prints in it."""
+        """Run Python code in it and return what it prints."""
         command = (self.engine.tool, "exec", self.name, "python", "-c", code)
         return run(*command, stderr=subprocess.DEVNULL)
 
     def end(self, seconds: float = 300) -> tuple[int, str]:
-        """Its exit code and what it said."""
+        """Wait for it and return its exit code and output."""
         said, _ = self.process.communicate(timeout=seconds)
         return self.process.returncode, said
 
@@ -122,17 +122,17 @@ class Container:
 
 @dataclass
 class Wish:
-    """What is to be run."""
+    """What to run."""
 
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict)
     mounts: dict[str, Path] = field(default_factory=dict)
-    """Folders and files of this machine by their place inside; files are read-only."""
+    """Folders and files of this machine by their path inside; files are read-only."""
     network_of: Container | None = None
 
 
 class Engine:
-    """Builds the image and starts containers of it."""
+    """Build the image and start containers from it."""
 
     tool: str
     image: dict[str, Any]
@@ -140,7 +140,7 @@ class Engine:
 
     @contextlib.contextmanager
     def running(self, wish: Wish) -> Iterator[Container]:
-        """Start a container, and let nothing of it be left."""
+        """Start a container, and remove it afterwards."""
         name = f"{IMAGE}-{uuid.uuid4().hex[:8]}"
         for source in wish.mounts.values():
             os.chown(source, *self.owner)
@@ -160,11 +160,11 @@ class Engine:
 
     @property
     def owner(self) -> tuple[int, int]:
-        """Who the process in the container is: somebody else only if we may give files away."""
+        """Return the user and group of the container: ours, unless we may change owners."""
         return (USER, USER) if os.getuid() == 0 else (os.getuid(), os.getgid())
 
     def starting(self, name: str, wish: Wish) -> list[str]:
-        """The command that starts a container and stays with it."""
+        """Return the command that starts a container in the foreground."""
         raise NotImplementedError
 
     def terminate(self, name: str) -> None:
@@ -172,13 +172,13 @@ class Engine:
         raise NotImplementedError
 
     def remove(self, name: str) -> None:
-        """End a container, if it has not ended."""
+        """Stop a container that is still running."""
         remove = (self.tool, "rm" if self.tool == "docker" else "delete", "--force", name)
         subprocess.run(remove, capture_output=True, check=False)
 
 
 class Docker(Engine):
-    """Docker, whose engine answers."""
+    """Docker, if its engine answers."""
 
     tool = "docker"
 
@@ -201,7 +201,7 @@ class Docker(Engine):
 
 
 class Buildah(Engine):
-    """buildah builds, runc runs what docker would, in namespaces of the same kinds."""
+    """buildah builds and runc runs what Docker would, in the same kinds of namespaces."""
 
     tool = "runc"
 
@@ -221,7 +221,7 @@ class Buildah(Engine):
         self._root = run("buildah", "mount", self._container)
 
     def close(self) -> None:
-        """Let go of the image's root; the images stay, for another time."""
+        """Unmount the image's root; the images stay for next time."""
         run("buildah", "rm", self._container)
 
     def starting(self, name: str, wish: Wish) -> list[str]:
@@ -263,19 +263,19 @@ class Buildah(Engine):
 
 
 def can_pull_base() -> bool:
-    """Fetch the true base image, if its registry answers."""
+    """Pull the real base image; return whether its registry answered."""
     command = ("timeout", "120", "buildah", "pull", "--quiet", BASE)
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def make_base(root: Path) -> None:
-    """A stand-in for the base image."""
-    print("stand-in  for the base image, of Debian's Python", flush=True)
+    """Build a stand-in for the base image."""
+    print("stand-in  for the base image, from Debian's Python", flush=True)
     run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", root)
     (root / "usr/local/bin/python").symlink_to("../../bin/python3.11")
     container = run("buildah", "from", "scratch")
     run("buildah", "add", "--quiet", container, root, "/")
-    # pip in it trusts whom this machine trusts; the folder is there while an image is built.
+    # pip in it trusts this machine's certificates; their folder is mounted during the build.
     run("buildah", "config", f"--env=PIP_CERT={CERTIFICATES}/ca-certificates.crt", container)
     run("buildah", "config", "--env=PATH=/usr/local/bin:/usr/bin:/bin", container)
     run("buildah", "commit", "--quiet", "--rm", container, BASE)
@@ -283,7 +283,7 @@ def make_base(root: Path) -> None:
 
 @contextlib.contextmanager
 def find_engine() -> Iterator[Engine]:
-    """What this machine has, with the image built."""
+    """Build the image with the engine of this machine, and yield that engine."""
     docker = shutil.which("docker")
     if (
         docker
@@ -305,7 +305,7 @@ def find_engine() -> Iterator[Engine]:
 
 
 def holds_what_runs(engine: Engine, folder: Path) -> str:
-    """The image: its user, its command, and nothing in it that is not needed."""
+    """Check the image's user, and that nothing unneeded is in it."""
     need(engine.image["User"] == f"{USER}:{USER}", "the image's user is another")
     with engine.running(Wish(["python", "-c", _LOOK])) as container:
         code, said = container.end()
@@ -315,7 +315,7 @@ def holds_what_runs(engine: Engine, folder: Path) -> str:
 
 @contextlib.contextmanager
 def district(engine: Engine, data: Path) -> Iterator[Container]:
-    """The service `district`, listening on its own loopback address."""
+    """Start the service `district`, which listens on its own loopback address."""
     data.mkdir()
     service = services()["district"]
     with engine.running(Wish(service["command"], mounts={DATA: data})) as container:
@@ -324,7 +324,7 @@ def district(engine: Engine, data: Path) -> Iterator[Container]:
 
 
 def services() -> dict[str, Any]:
-    """What docker-compose.yml starts."""
+    """Return the services of docker-compose.yml."""
     text = (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")
     text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
     found: dict[str, Any] = yaml.safe_load(text)["services"]
@@ -332,13 +332,13 @@ def services() -> dict[str, Any]:
 
 
 def reaching(container: Container) -> dict[str, str]:
-    """The variables that name the district and what opens it."""
+    """Return the variables with the district's address and credentials."""
     told = services()["pipeline"]["environment"].items()
     return {name: value for name, value in told if name.startswith("ILLUMINATE_")}
 
 
 def serves_the_mounts(engine: Engine, folder: Path) -> str:
-    """The roster in, tables and views out, options behind the image's name."""
+    """Mount the roster, tables and views, with options after the image's name."""
     with district(engine, folder / "district") as server:
         roster = folder / "Student_Rosters.txt"
         shutil.copy(folder / "district" / "inputs" / "Student_Rosters_23-24.txt", roster)
@@ -366,7 +366,7 @@ def serves_the_mounts(engine: Engine, folder: Path) -> str:
 
 
 def stops(engine: Engine, folder: Path) -> str:
-    """SIGTERM ends process 1 within the ten seconds that `docker stop` waits."""
+    """Send SIGTERM: process 1 ends within the ten seconds that `docker stop` waits."""
     with district(engine, folder / "district") as server:
         (folder / "data").mkdir()
         slowly = ["--year", "22-23", "--illuminate-max-requests-per-second", "20"]
@@ -389,7 +389,7 @@ def stops(engine: Engine, folder: Path) -> str:
 
 
 def shows_itself(engine: Engine, folder: Path) -> str:
-    """The services of docker-compose.yml, with the run's tasks on the scheduler's page."""
+    """Start the services of docker-compose.yml; the run's tasks are on the scheduler's page."""
     told = services()
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(district(engine, folder / "district"))

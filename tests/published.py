@@ -1,4 +1,4 @@
-"""Small published sets of invented students, as a run leaves them."""
+"""Small published sets of invented students, as a run publishes them."""
 
 import datetime as dt
 from pathlib import Path
@@ -20,7 +20,7 @@ def snapshot(data: Path) -> Snapshot:
 
 
 def frame(table: Table, rows: int, extra: dict[str, str | None]) -> pl.DataFrame:
-    """Rows with every kind of value, nulls in each second row, and empty texts."""
+    """Return rows with every kind of value, nulls in every other row, and empty texts."""
     columns: dict[str, pl.Series] = {}
     for column in table.columns:
         value = str(YEAR) if column.name == "year" else VALUES[column.kind]
@@ -34,18 +34,20 @@ def frame(table: Table, rows: int, extra: dict[str, str | None]) -> pl.DataFrame
 def make(
     data: Path, build: str, rows: int, *, made_up: bool = False, **extra: str | None
 ) -> Snapshot:
-    """Publish a set in which each table has so many rows; large tables get extra columns."""
+    """Publish a set in which every table has `rows` rows; open tables get the extra columns."""
     place = snapshot(data)
     built = {}
     for table in TABLES:
         made = frame(table, rows, extra if table.is_open else {})
-        for file, target in zip(place.built(table), place.published(table), strict=True):
+        for file, target in zip(
+            place.staging_paths(table), place.published_paths(table), strict=True
+        ):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.unlink(missing_ok=True)
             made.write_csv(file) if file.suffix == ".csv" else made.write_parquet(file)
             built[file] = target
-    about = {"year": "23-24", "as_of": "2024-06-30", "source": "a test", "is_made_up": made_up}
-    publish(built, place.marker, build=build, run="run-1", about=about)
+    metadata = {"year": "23-24", "as_of": "2024-06-30", "source": "a test", "is_made_up": made_up}
+    publish(built, place.publication, build=build, run="run-1", metadata=metadata)
     return place
 
 
@@ -53,4 +55,4 @@ SETTINGS = {
     "LUIGI_CONFIG_PATH": str(Path(__file__).parents[1] / "luigi.cfg"),
     "ILLUMINATE_BASE_URL": "https://district.example/live",
 }
-"""What makes a command look at sets of `make`, in a data folder named by PIPELINE_DATA_DIR."""
+"""Settings under which commands use the sets of `make` in the folder PIPELINE_DATA_DIR."""

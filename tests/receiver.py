@@ -1,4 +1,4 @@
-"""A real server on this machine for what a webhook is told."""
+"""A local HTTP server that receives webhook deliveries."""
 
 import contextlib
 import json
@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 SECRET = "T00canary/B00madeup/x1y2z3canary"
-"""The part of its address that nobody else may read; as made up as the server."""
+"""The secret part of its address; as made up as the server."""
 
 
 class Receiver(ThreadingHTTPServer):
-    """A real server that keeps what it gets and answers with the next of its statuses."""
+    """Stores what it receives, and responds with the next of its statuses."""
 
     daemon_threads = True
 
@@ -58,12 +58,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_error(404)
 
     def log_message(self, *_: object) -> None:
-        """Nothing is printed."""
+        """Print nothing."""
 
 
 @contextlib.contextmanager
 def receiving() -> Iterator[Receiver]:
-    """A server for a block."""
+    """Run a receiver during the context."""
     server = Receiver()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

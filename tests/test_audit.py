@@ -1,4 +1,4 @@
-"""What the audit decides, told with invented reports; its tools run only in `make audit`."""
+"""The audit's decisions on invented reports; its tools run only in `make audit`."""
 
 import json
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ LOCK = {"luigi": "3.8.1", "typing-extensions": "4.16.0"}
 KNOWN = {"name": "django", "version": "2.0", "vulns": [{"id": "PYSEC-2018-2"}]}
 
 
-def package(name: str, version: str, *holes: str) -> Report:
-    return {"name": name, "version": version, "vulns": [{"id": hole} for hole in holes]}
+def package(name: str, version: str, *vulnerabilities: str) -> Report:
+    return {"name": name, "version": version, "vulns": [{"id": found} for found in vulnerabilities]}
 
 
 CLEAN = [package("luigi", "3.8.1"), package("typing_extensions", "4.16.0")]
@@ -50,11 +50,11 @@ def judge_vulnerabilities(*dependencies: Report) -> str:
     return audit.judge_vulnerabilities({"dependencies": [*dependencies], "fixes": []}, LOCK)
 
 
-def test_no_holes_are_well() -> None:
+def test_packages_without_vulnerabilities_pass() -> None:
     assert judge_vulnerabilities(*CLEAN, KNOWN) == "none known in 2 locked packages"
 
 
-def test_a_hole_is_named_with_its_package() -> None:
+def test_a_vulnerability_is_named_with_its_package() -> None:
     with pytest.raises(AuditError, match=r"^known in luigi 3\.8\.1 \(CVE-1, CVE-2\)$"):
         judge_vulnerabilities(package("luigi", "3.8.1", "CVE-1", "CVE-2"), CLEAN[1], KNOWN)
 
@@ -66,29 +66,31 @@ def test_a_hole_is_named_with_its_package() -> None:
         ([KNOWN], "0 of 2 packages"),
         ([CLEAN[0], KNOWN], "1 of 2 packages"),
         ([CLEAN[0], {"name": "typing-extensions", "skip_reason": "not found"}, KNOWN], "1 of 2"),
-        (CLEAN, "not even the holes of django==2.0"),
-        ([*CLEAN, KNOWN | {"vulns": []}], "not even the holes of django==2.0"),
+        (CLEAN, "not even the vulnerabilities of django==2.0"),
+        ([*CLEAN, KNOWN | {"vulns": []}], "not even the vulnerabilities of django==2.0"),
     ],
 )
-def test_what_was_not_audited_is_not_clean(dependencies: list[Report], words: str) -> None:
+def test_what_was_not_audited_is_not_reported_as_clean(
+    dependencies: list[Report], words: str
+) -> None:
     with pytest.raises(AuditError, match=f"^NOT AUDITED, which does not mean clean: {words}"):
         judge_vulnerabilities(*dependencies)
 
 
-def test_no_lock_has_the_package_whose_holes_are_known() -> None:
+def test_no_lock_has_the_known_vulnerable_package() -> None:
     locks = [audit.read_lock(path) for path in (*audit.LOCKS, *audit.APART)]
-    assert not any(audit.KNOWN_HOLE.name in lock for lock in locks)
+    assert not any(audit.KNOWN_VULNERABLE.name in lock for lock in locks)
 
 
-def test_every_lock_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What contradicts the others by itself: one report cannot hold two versions."""
+def test_every_lock_is_audited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that conflicts with the others separately: a report cannot hold two versions."""
     asked: list[Path] = []
 
     def answer(locks: Sequence[Path]) -> str:
         asked.extend(locks)
         return "none"
 
-    monkeypatch.setattr(audit, "holes_of", answer)
+    monkeypatch.setattr(audit, "look_up", answer)
     assert audit.vulnerabilities()
     locks = [REPOSITORY / "requirements.txt", *REPOSITORY.glob("requirements/*")]
     assert sorted(asked) == sorted(locks)
@@ -99,7 +101,7 @@ def test_every_reviewed_secret_is_in_a_file_that_exists() -> None:
     assert [name for name in reviewed if not (REPOSITORY / name).is_file()] == []
 
 
-def test_a_lock_of_nothing_is_not_clean() -> None:
+def test_an_empty_lock_is_not_clean() -> None:
     with pytest.raises(AuditError, match="NOT AUDITED"):
         audit.judge_vulnerabilities({"dependencies": [KNOWN]}, {})
 
@@ -109,7 +111,7 @@ def test_another_version_is_not_the_locked_one() -> None:
         judge_vulnerabilities(package("luigi", "3.8.0"), CLEAN[1], KNOWN)
 
 
-def test_without_an_answer_nothing_was_audited(
+def test_without_an_answer_nothing_is_audited(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     tool = tmp_path / "pip-audit"
@@ -157,16 +159,16 @@ def judge_licences(licence: str, **reviewed: str) -> str:
     return audit.judge_licences(report, LOCK, ALLOWED, reviewed)
 
 
-def test_licences_of_locked_packages_are_what_counts() -> None:
-    assert judge_licences("Apache-2.0") == "2 packages, all under licences of the list or reviewed"
+def test_only_licences_of_locked_packages_count() -> None:
+    assert judge_licences("Apache-2.0") == "2 packages, all under allowed or reviewed licences"
 
 
-def test_a_strange_licence_is_named_with_its_package() -> None:
+def test_a_licence_that_is_not_allowed_is_named_with_its_package() -> None:
     with pytest.raises(AuditError, match=r"luigi \(GPL-3\.0\)$"):
         judge_licences("GPL-3.0")
 
 
-def test_a_review_is_of_one_package_and_one_licence() -> None:
+def test_a_review_covers_one_package_and_one_licence() -> None:
     assert judge_licences("GPL-3.0", luigi="GPL-3.0")
     for reviewed in ({"luigi": "GPL-2.0"}, {"only-for-tests": "GPL-3.0"}):
         with pytest.raises(AuditError, match="luigi"):
@@ -193,14 +195,14 @@ def judge_secrets(*found: Report, planted: frozenset[str] = frozenset(audit.PLAN
     return audit.judge_secrets({"results": results}, {"results": baseline})
 
 
-def test_reviewed_secrets_are_well() -> None:
-    assert judge_secrets() == "none but 0 made-up ones"
-    assert judge_secrets(secret("aa")) == "none but 1 made-up ones"
+def test_reviewed_secrets_pass() -> None:
+    assert judge_secrets() == "only the 0 reviewed, made-up ones"
+    assert judge_secrets(secret("aa")) == "only the 1 reviewed, made-up ones"
 
 
 @pytest.mark.parametrize("digest", ["dd", "bb", "cc"])
-def test_a_secret_that_was_not_reviewed_is_named_by_its_place(digest: str) -> None:
-    """Being in the baseline is not enough: somebody must have said that it is none."""
+def test_an_unreviewed_secret_is_named_by_file_and_line(digest: str) -> None:
+    """Being in the baseline is not enough: somebody must have marked it as not a secret."""
     with pytest.raises(AuditError, match=r"tests/a\.py line 7 \(Secret Keyword\)$"):
         judge_secrets(secret("aa"), secret(digest))
 
@@ -214,12 +216,12 @@ def test_a_reviewed_secret_is_not_reviewed_for_another_file() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(audit.PLANTED))
-def test_a_scanner_that_overlooks_what_was_planted_is_not_believed(kind: str) -> None:
+def test_a_scanner_that_overlooks_what_was_planted_is_not_trusted(kind: str) -> None:
     with pytest.raises(AuditError, match=f"^NOT AUDITED.*{kind}"):
         judge_secrets(planted=frozenset(audit.PLANTED) - {kind})
 
 
-def test_what_is_planted_looks_like_no_secret_in_the_source() -> None:
+def test_what_is_planted_does_not_look_like_a_secret_in_the_source() -> None:
     source = (REPOSITORY / "tests" / "audit.py").read_text(encoding="utf-8")
     assert not any(text in source for text in audit.PLANTED.values())
 
@@ -267,15 +269,15 @@ def test_a_bill_that_differs_from_the_lock_is_refused(found: dict[str, str], wor
         audit.compare(found, LOCK, "the bill")
 
 
-def test_a_lock_of_nothing_equals_nothing() -> None:
+def test_an_empty_lock_equals_nothing() -> None:
     with pytest.raises(AuditError, match="pins nothing"):
         audit.compare({}, {}, "the bill")
 
 
-# The whole.
+# All parts.
 
 
-def test_all_parts_run_and_say_one_line_even_if_all_fail(
+def test_all_parts_run_and_print_one_line_even_if_all_fail(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(audit, "TOOLS", tmp_path)
@@ -288,7 +290,7 @@ def test_all_parts_run_and_say_one_line_even_if_all_fail(
     assert not (tmp_path / "sbom.json").exists()
 
 
-def test_one_failed_part_fails_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_failed_part_fails_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("vulnerabilities", "licences", "secrets", "bill_of_materials"):
         monkeypatch.setattr(audit, name, good)
     assert audit.main() == 0
@@ -297,9 +299,9 @@ def test_one_failed_part_fails_the_whole(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def good() -> str:
-    return "well"
+    return "clean"
 
 
 def odd() -> str:
-    """A report of another shape than is known."""
+    """Fail like a part that reads a report of an unknown shape."""
     return {"packages": "some"}["dependencies"]

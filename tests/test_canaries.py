@@ -1,4 +1,4 @@
-"""What the search for canaries finds: every spelling in which a value was ever seen to leak."""
+"""The search for canaries finds every encoding in which a value was ever seen to leak."""
 
 import base64
 import html
@@ -13,7 +13,7 @@ from tests.canaries import found
 CANARY = 'd0ve+canary9f2c/="%é\n5e81'
 BASIC = "client:" + CANARY
 
-SPELLINGS = {
+ENCODINGS = {
     "as it is": CANARY,
     "upper case": CANARY.upper(),
     "swapped case": CANARY.swapcase(),
@@ -43,24 +43,24 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
-def test_every_spelling_is_found(spelling: str) -> None:
-    assert found([CANARY], f"before {spelling} behind") == {CANARY}
+@pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS.keys())
+def test_every_encoding_is_found(encoding: str) -> None:
+    assert found([CANARY], f"before {encoding} behind") == {CANARY}
 
 
 @pytest.mark.parametrize("before", range(7))
 @pytest.mark.parametrize("behind", range(4))
-def test_base_64_of_a_text_with_it_somewhere_inside(before: int, behind: int) -> None:
+def test_base_64_of_a_text_that_contains_it_is_found(before: int, behind: int) -> None:
     text = before * "ü" + before * "a" + CANARY + behind * "z"
     assert found([CANARY], base64.b64encode(text.encode()).decode()) == {CANARY}
 
 
-def test_what_is_not_there_is_not_found() -> None:
+def test_an_absent_canary_is_not_found() -> None:
     others = "d0ve+canary9f2d client 5e81 " + base64.b64encode(b"d0ve+canary9f2d").decode()
     assert found([CANARY], others) == set()
 
 
 @pytest.mark.parametrize("text", ["", "short", "O'Brien-Li", "12-34-56"])
-def test_what_would_be_found_by_chance_is_no_canary(text: str) -> None:
+def test_a_text_that_could_occur_by_chance_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no run of 8"):
         found([text], "")

@@ -1,4 +1,4 @@
-"""Rules of the code that no linter here knows: sizes, and no handler that catches every error."""
+"""Rules that no linter here checks: sizes, and no handler that catches every error."""
 
 import ast
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ LONGEST_MODULE = 350
 
 
 def too_long(source: str) -> Iterator[str]:
-    """What is longer than it may be."""
+    """Yield what is longer than allowed."""
     if len(source.splitlines()) > LONGEST_MODULE:
         yield "the module"
     for node in ast.walk(ast.parse(source)):
@@ -26,7 +26,7 @@ def too_long(source: str) -> Iterator[str]:
 
 
 def catch_alls(source: str) -> Iterator[int]:
-    """Lines that catch every error: bare, or by the name Exception."""
+    """Yield the lines that catch every error: bare, or by the name Exception."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ExceptHandler) and (
             node.type is None or "Exception" in {*names_in(node.type)}
@@ -58,7 +58,7 @@ def test_every_module_keeps_the_rules(module):
         (catch_alls, "try:\n    pass\nexcept builtins.Exception:\n    pass"),
     ],
 )
-def test_what_breaks_a_rule_is_found(rule, source):
+def test_a_broken_rule_is_noticed(rule, source):
     assert list(rule(source))
 
 
@@ -70,5 +70,5 @@ def test_what_breaks_a_rule_is_found(rule, source):
         (catch_alls, "try:\n    pass\nexcept (OSError, ValueError):\n    pass"),
     ],
 )
-def test_what_keeps_to_a_rule_is_not_found(rule, source):
+def test_code_within_the_rules_passes(rule, source):
     assert not list(rule(source))

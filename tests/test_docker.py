@@ -51,7 +51,7 @@ def last(name: str) -> str:
 
 
 def copied_from_context() -> list[str]:
-    """What goes from the repository into some stage."""
+    """Return what some stage copies from the repository."""
     found = []
     for rest in all_of("COPY", instructions()):
         options = [word for word in rest.split() if word.startswith("--")]
@@ -143,7 +143,7 @@ def test_command_and_entrypoint_need_no_shell() -> None:
 def test_options_alone_are_options_of_the_run(
     given: list[str], started: str, tmp_path: Path
 ) -> None:
-    """And the run takes the place of the shell: it has its process id."""
+    """And the run replaces the shell: it has its process id."""
     (tmp_path / "luigi").write_text('#!/bin/sh\necho $$ "luigi $*"\n')
     (tmp_path / "luigi").chmod(0o700)
     path = f"{tmp_path}:{os.environ['PATH']}"
@@ -196,12 +196,12 @@ def test_a_service_may_do_no_more_than_it_must(name: str) -> None:
     assert not {"privileged", "cap_add", "user", "devices", "pid", "env_file"} & service.keys()
 
 
-def test_only_this_machine_reaches_the_page_and_nobody_the_district() -> None:
+def test_only_this_machine_reaches_the_page_and_none_the_district() -> None:
     published = {name: one["ports"] for name, one in SERVICES.items() if "ports" in one}
     assert published == {"scheduler": ["127.0.0.1:8082:8082"]}
 
 
-def test_the_run_asks_the_district_on_its_own_loopback_address() -> None:
+def test_the_run_reaches_the_district_on_its_own_loopback_address() -> None:
     assert SERVICES["pipeline"]["network_mode"] == "service:district"
     address = Address.parse(SERVICES["pipeline"]["environment"]["ILLUMINATE_BASE_URL"])
     assert address.is_loopback
@@ -223,14 +223,14 @@ def test_the_only_credentials_are_made_up() -> None:
     assert {name for name in variables if not SECRET.search(name)} <= known
 
 
-def test_nothing_of_this_machine_is_mounted() -> None:
+def test_nothing_from_this_machine_is_mounted() -> None:
     mounts = {mount for one in SERVICES.values() for mount in one.get("volumes", ())}
     assert mounts == {"made-up:/app/data"}
     assert set(compose()["volumes"]) == {"made-up"}
 
 
-def test_the_run_tells_the_scheduler_of_the_file() -> None:
-    """`docker/scheduler.cfg` stands over luigi.cfg, and changes that alone."""
+def test_the_run_uses_the_scheduler_of_its_file() -> None:
+    """`docker/scheduler.cfg` overrides luigi.cfg, and changes nothing else."""
     for name in ("pipeline", "scheduler"):
         assert SERVICES[name]["environment"]["LUIGI_CONFIG_PATH"] == "/app/scheduler.cfg"
     settings = configparser.ConfigParser(interpolation=None)
@@ -244,7 +244,7 @@ def test_the_run_tells_the_scheduler_of_the_file() -> None:
 # `make image`.
 
 
-def test_what_cannot_be_tried_is_said(
+def test_a_machine_without_an_engine_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(image.shutil, "which", lambda _: None)
@@ -255,7 +255,7 @@ def test_what_cannot_be_tried_is_said(
     assert "buildah, runc, debootstrap" in said.err
 
 
-def test_a_failed_trial_fails_the_whole(
+def test_a_failed_trial_fails_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def find_engine() -> object:

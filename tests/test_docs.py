@@ -1,6 +1,9 @@
-"""What is written about the project is true of it."""
+"""The documentation and the metadata describe the project as it is."""
 
+import ast
+import configparser
 import functools
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -11,41 +14,102 @@ from pathlib import Path
 import pytest
 import yaml
 
+import pipeline
 from pipeline.commands.dictionary import dictionary
+from pipeline.commands.run import NOTHING_NEW
 from pipeline.config import sections
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+PAGES = [*REPOSITORY.glob("*.md"), *sorted((REPOSITORY / "docs").glob("*.md"))]
 LOCKS = {"requirements.txt", *(f"requirements/{p.name}" for p in REPOSITORY.glob("requirements/*"))}
 
 
 def test_the_data_dictionary_is_current() -> None:
-    """`make dictionary` would write what is there."""
+    """`make dictionary` would change nothing."""
     page = REPOSITORY / "docs" / "data-dictionary.md"
     assert page.read_text(encoding="utf-8") == dictionary()
 
 
-def test_every_setting_is_in_the_readme() -> None:
+def rows(page: str) -> list[list[str]]:
+    """The cells of every row of every table of a page, without headings and back-ticks."""
+    lines = (REPOSITORY / "docs" / page).read_text(encoding="utf-8").splitlines()
+    tables = [line[1:-1].split("|") for line in lines if line.startswith("| ")]
+    return [[cell.strip(" `") for cell in cells] for cells in tables]
+
+
+def test_every_setting_is_documented_with_its_variable() -> None:
+    """Each in a row of its own; one that is renamed, in a row that gives its new name."""
+    documented = {cells[0]: cells[1] for cells in rows("settings.md")}
+    variables = {place: variable for variable, place in sections.ENVIRONMENT.items()}
     for section in sections.SECTIONS:
-        for name, _ in section.get_params():
-            assert f"`{name}`" in README or f"[{section.__name__}] {name}" in README, name
+        for name, _ in section.current_params():
+            variable = variables.get((section.__name__, name), "")
+            assert variable in documented[f"[{section.__name__}] {name}"], name
 
 
-def test_every_environment_variable_is_in_the_readme() -> None:
-    for variable in sections.ENVIRONMENT:
-        assert f"`{variable}`" in README, variable
+def test_every_secret_is_documented() -> None:
+    documented = " ".join(cells[0] for cells in rows("settings.md"))
+    source = "".join(path.read_text("utf-8") for path in (REPOSITORY / "pipeline").rglob("*.py"))
+    secrets = set(re.findall(r'"((?:ILLUMINATE|PIPELINE)_[A-Z_]+)"', source))
+    assert {"ILLUMINATE_CLIENT_SECRET", "PIPELINE_WEBHOOK_URL"} <= secrets
+    for secret in secrets - sections.ENVIRONMENT.keys():
+        assert secret in documented, secret
 
 
-def test_every_make_target_of_the_readme_exists() -> None:
+def test_every_make_target_that_is_named_exists() -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z0-9]+):", makefile, re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z0-9]+)(?: YEAR|`|  )", README))
-    assert named
-    assert named <= targets
+    targets = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        named = set(re.findall(r"(?:`|^\s*|  )make ([a-z0-9-]+)(?=[ `\n])", text, re.MULTILINE))
+        assert named <= targets, (page.name, named - targets)
+
+
+def test_the_readme_is_short() -> None:
+    """The first screen ends where the links begin; at most 80 lines follow."""
+    first, links, rest = README.partition("\n## Read on\n")
+    assert links
+    assert len(first.splitlines()) <= 40
+    assert len(rest.splitlines()) <= 80
+
+
+def test_the_table_of_exit_codes_is_complete() -> None:
+    documented = {code: (name, meaning) for code, name, meaning in rows("exit-codes.md")[1:]}
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(REPOSITORY / "luigi.cfg")
+    luigi = {code: name for name, code in config["retcode"].items()}
+    assert {code: name for code, (name, _) in documented.items() if name} == luigi
+    own = {"0", str(NOTHING_NEW), "130, 143"}
+    assert documented.keys() - luigi.keys() == own
+    assert "python -m pipeline run" in documented[str(NOTHING_NEW)][1]
+    text = (REPOSITORY / "docs" / "exit-codes.md").read_text(encoding="utf-8")
+    assert "Make exits with 2 whenever" in text
+
+
+def test_architecture_names_what_exists() -> None:
+    """`module.function` below pipeline/, and the tasks by their own names."""
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([A-Za-z]\w*(?:\.\w+)*)`", text)
+    dotted = {name for name in named if "." in name and not name.endswith((".cfg", ".json"))}
+    tasks = {name for name in named if re.fullmatch(r"([A-Z][a-z]+){2,}|Publish|Report", name)}
+    assert len(dotted) > 10
+    assert len(tasks) > 8
+    assert tasks <= set(pipeline.__all__)
+    for name in dotted:
+        assert pkgutil.resolve_name(f"pipeline.{name}"), name
+
+
+def test_architecture_lists_every_folder() -> None:
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    folders = {path.parent.name for path in (REPOSITORY / "pipeline").glob("*/__init__.py")}
+    assert {
+        line.split("/")[0].strip() for line in re.findall(r"^      \w+/ ", text, re.MULTILINE)
+    } == folders
 
 
 def test_every_make_target_is_explained() -> None:
-    """`make help` is drawn from the targets, and none is left out."""
+    """`make help` lists the targets' help texts, and none is missing."""
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (help .*)$", makefile, re.MULTILINE)
     assert phony
@@ -72,7 +136,7 @@ def test_locks_have_hashes_and_no_address() -> None:
 
 
 def test_every_lock_is_installed_as_it_is_and_then_checked() -> None:
-    """Nothing is resolved: what a registry has besides the lock cannot fail an installation."""
+    """Nothing is resolved: a newer release in the registry cannot break an installation."""
     environments = [".venv/.test", ".venv-audit/.tools", ".venv-airflow/.ready"]
     environments += [".venv-bench/.ready", ".venv-dlt/.ready"]
     made = subprocess.run(
@@ -82,8 +146,7 @@ def test_every_lock_is_installed_as_it_is_and_then_checked() -> None:
         text=True,
         check=True,
     ).stdout.replace("\\\n", " ")
-    pages = [REPOSITORY / "Dockerfile", REPOSITORY / ".ci" / "run"]
-    pages += [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+    pages = [REPOSITORY / "Dockerfile", REPOSITORY / ".ci" / "run", *PAGES]
     text = "\n".join([made, *(page.read_text(encoding="utf-8") for page in pages)])
     installs = [line for line in text.splitlines() if "-r requirements" in line]
     assert {lock for line in installs for lock in LOCKS if f"-r {lock}" in line} == LOCKS
@@ -143,3 +206,27 @@ def test_ci_runs_the_same_command_with_every_supported_python() -> None:
     assert PROJECT["requires-python"] == f">={versions[0]},<3.{int(versions[-1][2:]) + 1}"
     assert job["env"]["PYTHON"] == "python${{ matrix.python }}"
     assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
+
+
+def texts() -> list[str]:
+    """Return every text in the code, with `...` for what is filled in."""
+    found = []
+    for path in (REPOSITORY / "pipeline").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (p.value if isinstance(p, ast.Constant) else "..." for p in node.values)
+                found.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def test_the_messages_on_the_troubleshooting_page_are_in_the_code() -> None:
+    page = (REPOSITORY / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (.*?) \|", page, re.MULTILINE)
+    parts = [
+        p.strip(" :(.") for c in cells for m in re.findall(r"`([^`]+)`", c) for p in m.split("...")
+    ]
+    known = texts()
+    assert len(parts) > 20
+    assert [part for part in parts if part and not any(part in text for text in known)] == []

@@ -1,4 +1,4 @@
-"""What people type, as far as it needs no environment of its own."""
+"""The commands of the Makefile, as far as they need no environment."""
 
 import subprocess
 from pathlib import Path
@@ -19,20 +19,20 @@ def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize("target", ["run", "status", "verify", "load", "refresh"])
-def test_without_a_year_it_is_said_what_to_type(target: str) -> None:
+def test_without_a_year_make_says_what_to_type(target: str) -> None:
     done = make(target, "YEAR=")
     assert done.returncode == 2
     assert f"make {target} YEAR=23-24" in done.stderr
     assert done.stdout == ""
 
 
-def test_without_years_it_is_said_what_to_type() -> None:
+def test_without_years_make_says_what_to_type() -> None:
     done = make("years", "YEARS=")
     assert done.returncode == 2
     assert 'make years YEARS="22-23 23-24 24-25"' in done.stderr
 
 
-def test_all_years_go_to_the_command_as_they_are() -> None:
+def test_years_are_passed_to_the_command_unchanged() -> None:
     assert 'RunYears --years "22-23 23-24"' in make("-n", "years", "YEARS=22-23 23-24").stdout
 
 
@@ -53,14 +53,14 @@ def test_help_lists_every_target() -> None:
     assert {"crash", "mutants", "audit", "image", "test-airflow"} <= listed
 
 
-def test_without_a_target_there_is_help() -> None:
+def test_make_without_a_target_prints_the_help() -> None:
     assert make().stdout == make("help").stdout
 
 
-def test_a_year_goes_to_the_command_as_it_is() -> None:
+def test_a_year_is_passed_to_the_command_unchanged() -> None:
     assert '--year "23-24"' in make("-n", "run", "YEAR=23-24").stdout
 
 
-def test_refresh_forgets_before_it_runs() -> None:
+def test_refresh_removes_the_snapshot_before_it_runs() -> None:
     said = make("-n", "refresh", "YEAR=23-24").stdout
     assert said.index("pipeline forget") < said.index("RunAll")

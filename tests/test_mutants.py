@@ -1,4 +1,4 @@
-"""`make mutants` can break what it says: each line that it breaks is in the code."""
+"""Each line that `make mutants` breaks exists in the code."""
 
 from pathlib import Path
 
@@ -10,6 +10,6 @@ PACKAGE = Path(__file__).parents[1] / "pipeline"
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
-def test_the_line_to_break_is_there(mutant: Mutant) -> None:
+def test_the_line_to_break_exists(mutant: Mutant) -> None:
     assert mutant.before in (PACKAGE / mutant.file).read_text(encoding="utf-8")
     assert mutant.before != mutant.after

@@ -1,4 +1,4 @@
-"""The way of the script that this project began from, written anew from its description.
+"""The way of the script that this project began from, rewritten from its description.
 
 Threads; `requests.get` for each page, without a session; pandas frames in memory; the three
 endpoints one after the other; labels from the words of titles; CSV files at the end.

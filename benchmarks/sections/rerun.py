@@ -38,7 +38,7 @@ def measure(bench: Bench) -> Section:
     title = f"Reruns over {size.assessments:,} assessments, {rows_of_work:,} rows"
     notes = [
         "Nobody answers at the address that these runs are given: nothing is asked.",
-        "The changed rule gives all assessments another test type: labels and view are built anew.",
+        "The changed rule gives all assessments another test type: labels and view are rebuilt.",
         "seed's way and dlt have no reruns: they fetch everything again.",
     ]
     table = Table(title, ("", "wall s", "cpu s", "peak MB"), rows, notes)

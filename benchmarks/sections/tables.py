@@ -46,7 +46,7 @@ BUILDERS = (
     POLARS,
     Builder(
         "DuckDB",
-        "odd values stay, Parquet has no types; each file is made anew; latest attempts in any "
+        "odd values stay, Parquet has no types; each file is rewritten; latest attempts in any "
         "order, rows without a student as one; no checks, no digests, no flush",
         "tables_duckdb",
         ("duckdb",),

@@ -1,5 +1,5 @@
--- Which student missed which standard, with the group that the assessment was reported for.
--- "group" is a word of SQL itself, so the table of that name stands in quotes.
+-- Which student has not mastered which standard, with the assessment's reporting group.
+-- "group" is a reserved word in SQL, so that table's name is quoted.
 SELECT
     latest.local_student_id,
     roster.grade,

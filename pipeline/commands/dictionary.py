@@ -1,5 +1,7 @@
 """The data dictionary: `schema.py` as a page that people read."""
 
+import argparse
+
 from pipeline.schema import TABLES, Table
 
 _HEAD = """\
@@ -8,7 +10,7 @@ _HEAD = """\
 Written from `pipeline/schema.py` by `make dictionary`; edit that, not this page.
 
 Every CSV is UTF-8 with a header, commas, LF line ends and RFC 4180 quoting; an empty field is
-null. Numbers and dates stand in the CSV in the digits that the API sent, and in the Parquet twin
+null. Numbers and dates are in the CSV with the digits that the API sent, and in the Parquet file
 as true numbers (double precision) and dates. A text that is no number, or no date, is null in
 both, and is counted in the run record. Fields of the API that are not listed here follow the
 listed columns, in alphabetical order. Rows are in the order of the key.
@@ -23,16 +25,22 @@ makes is not listed here: its columns are what it selects.
 _KINDS = {"text": "text", "integer": "whole number", "number": "number", "date": "date"}
 
 
+def main(_: argparse.Namespace) -> int:
+    """Print the page."""
+    print(dictionary(), end="")
+    return 0
+
+
 def dictionary() -> str:
     """The whole page, in Markdown."""
     return "\n".join([_HEAD, *(_section(table) for table in TABLES)])
 
 
 def _section(table: Table) -> str:
-    twin = " and `.parquet`" if table.is_large else ""
+    parquet = " and `.parquet`" if table.is_large else ""
     suffix = "[_historical]" if table.is_large else ""
     head = [
-        f"## `{table.stem}{suffix}.csv`{twin}",
+        f"## `{table.stem}{suffix}.csv`{parquet}",
         "",
         f"In `{table.folder}/<year>/`; {table.grain}. Key: {', '.join(table.key)}.",
         "",

@@ -1,5 +1,6 @@
 """Tries what a run needs, one plain line each; no secret is shown."""
 
+import argparse
 import os
 import platform
 import shutil
@@ -10,8 +11,8 @@ from pipeline.config import sections, settings
 from pipeline.config.credentials import find_credentials
 from pipeline.errors import PipelineError, SettingsError
 from pipeline.illuminate.auth import OAuth2Credentials
-from pipeline.inputs import prior, roster, rules
-from pipeline.runs.connection import Connection
+from pipeline.inputs import prior_years, roster, rules
+from pipeline.runs.connection import open_client
 from pipeline.runs.notify import find_webhook
 from pipeline.simulator.demo import ensure_inputs
 from pipeline.storage.files import make_folder
@@ -20,8 +21,8 @@ from pipeline.transform import sql_views
 _NEEDED_BYTES = 1 << 30
 
 
-def examine() -> int:
-    """Print a line per thing tried; 0 when all is well, else 1."""
+def main(_: argparse.Namespace) -> int:
+    """Print a line per thing tried; return 0 when all is well, else 1."""
     if settings.is_demo():
         ensure_inputs(settings.folders().inputs)
     print("Settings (command line > environment > luigi.cfg > default):")
@@ -66,7 +67,7 @@ def _python() -> str:
 
 
 def _district() -> str:
-    with Connection() as client:
+    with open_client() as client:
         count = client.count_assessments()
     who = "the demo district" if settings.is_demo() else settings.address().base
     return f"{who} answers, its catalogue has {count:,} lines"
@@ -95,10 +96,10 @@ def _overrides() -> str:
 
 
 def _prior_years() -> str:
-    place = sections.paths().prior_years
+    place = settings.read(sections.paths).prior_years
     if not place:
         return "none are configured"
-    return f"{place} has {len(prior.find(place)):,} files from before the pipeline"
+    return f"{place} has {len(prior_years.find_files(place)):,} files from before the pipeline"
 
 
 def _webhook() -> str:
@@ -106,7 +107,7 @@ def _webhook() -> str:
 
 
 def _sql_views() -> str:
-    folder = sections.paths().sql_views
+    folder = settings.read(sections.paths).sql_views
     if not folder:
         return "none are configured"
     views = settings.sql_views()

@@ -1,24 +1,26 @@
-"""Removes the snapshot of a year; what is published stays until the next run replaces it."""
+"""Remove the snapshot of a year; what is published stays until the next run replaces it."""
 
+import argparse
 import datetime as dt
 import shutil
 
+from pipeline.commands.options import day_of, year_of
 from pipeline.config import settings
 from pipeline.runs.lock import Lock
-from pipeline.years import SchoolYear
 
 
-def forget(year: SchoolYear, as_of: dt.date) -> int:
-    """Remove everything fetched and built for a year as of a day."""
-    snapshot = settings.snapshot(year, as_of)
+def main(options: argparse.Namespace) -> int:
+    """Remove everything fetched and built for the year as of the day, and say so."""
+    year, today = year_of(options), dt.date.today()  # noqa: DTZ011  the school's own day
+    snapshot = settings.snapshot(year, day_of(options), today)
     with Lock(snapshot.folders.lock):
         if not snapshot.work.exists():
-            print(f"There is no snapshot of {year} as of {snapshot.window.end} to forget.")
+            print(f"There is no snapshot of {year} as of {snapshot.window.end} to remove.")
             return 0
         # A half removed snapshot must never be taken for one to resume.
-        forgotten = snapshot.work.with_name(f".{snapshot.work.name}.forgotten")
-        shutil.rmtree(forgotten, ignore_errors=True)
-        snapshot.work.rename(forgotten)
-        shutil.rmtree(forgotten)
-    print(f"Forgot the snapshot of {year} as of {snapshot.window.end}; published files stay.")
+        removed = snapshot.work.with_name(f".{snapshot.work.name}.forgotten")
+        shutil.rmtree(removed, ignore_errors=True)
+        snapshot.work.rename(removed)
+        shutil.rmtree(removed)
+    print(f"Removed the snapshot of {year} as of {snapshot.window.end}; published files stay.")
     return 0

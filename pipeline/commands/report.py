@@ -1,38 +1,39 @@
-"""Makes the report of a year anew, from what is published and the newest run records."""
+"""Rebuild the report of a year from what is published and the newest run records."""
 
+import argparse
 import datetime as dt
 import sys
 
+from pipeline.commands.options import year_of
 from pipeline.config import settings
-from pipeline.publish.commit import Marker
+from pipeline.publish.commit import Publication
 from pipeline.runs.lock import Lock
 from pipeline.storage import files
-from pipeline.tasks.reporting import Report
-from pipeline.years import SchoolYear
+from pipeline.tasks.report import Report
+from pipeline.tasks.targets import FilesBuild
 
 
-def report(year: SchoolYear) -> int:
+def main(options: argparse.Namespace) -> int:
     """Write the page and say where it is; 1 where nothing whole is published."""
-    folders = settings.folders()
-    published = folders.marker(str(year))
-    marker = Marker.read(published)
-    if marker is None:
-        print(f"Nothing is published of {year} yet: make run YEAR={year} does it.", file=sys.stderr)
+    year, folders = year_of(options), settings.folders()
+    path = folders.publication(str(year))
+    publication = Publication.read(path)
+    if publication is None:
+        print(f"Nothing is published of {year} yet. Run `make run YEAR={year}`.", file=sys.stderr)
         return 1
-    if not marker.fits(published.parent):
+    if not publication.matches(path.parent):
         print(
             f"The published files of {year} were changed or removed, so there is nothing to report "
-            f"on; make run YEAR={year} mends them.",
+            f"on. Run `make run YEAR={year}` to restore them.",
             file=sys.stderr,
         )
         return 1
     if settings.is_group_readable():
-        files.let_group_read()
-    task = Report(year=year, as_of=dt.date.fromisoformat(marker.about["as_of"]))
+        files.allow_group_read()
+    task = Report(year=year, as_of=dt.date.fromisoformat(publication.metadata["as_of"]))
     with Lock(folders.lock):
-        recipe = task.recipe()
-        facts = task.write(task.records())
-        if recipe:  # else its snapshot was deleted, and the next run makes the page again
-            task.output().sign(recipe, facts, marker.run)
-    print(f"Report of {year}: {task.paths()[0]}")
+        key, stats = task.build_key(), task.draw(task.records())
+        if key:  # else its snapshot was removed, and the next run draws the page again
+            task.output().write_receipt(key, FilesBuild(stats), publication.run)
+    print(f"Report of {year}: {task.paths.report}")
     return 0

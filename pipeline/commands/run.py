@@ -1,26 +1,40 @@
-"""A run for a scheduler that wants to know by the exit code whether there is something new."""
+"""A run whose exit code tells a scheduler whether there is something new."""
+
+import argparse
 
 from luigi.cmdline import luigi_run
 
-from pipeline.tasks.run import Run
+from pipeline.commands.options import year_of
+from pipeline.runs import context
 
-NOTHING_CHANGED = 99
-"""The exit code where all that was asked for was published before."""
+NOTHING_NEW = 99
+"""The exit code where everything requested was published and acknowledged before."""
+
+_DELIVERIES = {"load": "LoadYear", "copy": "CopyYear"}
+"""The tasks of the commands that deliver what is published."""
+
+
+def main(options: argparse.Namespace) -> int:
+    """Do what `luigi --module pipeline` does with the arguments; without a task, RunAll."""
+    if task := _DELIVERIES.get(options.command):
+        return run([task, "--year", str(year_of(options))])
+    return run(options.arguments)
 
 
 def run(arguments: list[str]) -> int:
-    """Do what `luigi --module pipeline` does with these arguments.
+    """Run Luigi's command line.
 
     Returns:
-        NOTHING_CHANGED, or Luigi's exit code.
+        NOTHING_NEW, or Luigi's exit code.
     """
-    code: int | str | None = None
-    try:
-        luigi_run(["--module", "pipeline", *arguments])
-    except SystemExit as ended:
-        code = ended.code
-    this = Run.current
-    Run.end()
-    if not code and this is not None and this.outcome == "up to date":
-        return NOTHING_CHANGED
-    raise SystemExit(code)
+    task = [] if arguments and not arguments[0].startswith("-") else ["RunAll"]
+    with context.watch() as ended:
+        try:
+            luigi_run(["--module", "pipeline", *task, *arguments])
+        except SystemExit as exit_:
+            code = exit_.code
+    if not code and ended and ended[-1].outcome == "up to date":
+        return NOTHING_NEW
+    if isinstance(code, int):
+        return code
+    raise SystemExit(code)  # a usage error of Luigi's parser

@@ -1,85 +1,97 @@
 """What is done, missing, failed and published, and from which snapshot; nothing is changed."""
 
-import datetime as dt
-from collections.abc import Iterator
+import argparse
+import json
 from typing import Any
 
+from pipeline.commands.options import day_of, year_of
 from pipeline.config import sections, settings
-from pipeline.publish.commit import Marker
-from pipeline.schema import ENDPOINTS
-from pipeline.tasks import record
-from pipeline.tasks.base import PipelineTask
-from pipeline.tasks.fetching import FetchMetadata, FetchScores
-from pipeline.tasks.inputs import ReadInputs
-from pipeline.tasks.publishing import Publish
-from pipeline.tasks.reporting import Report
-from pipeline.years import SchoolYear
+from pipeline.runs import record
+from pipeline.runs.build import Step, steps_of
+from pipeline.tasks.extract import FetchMetadata, FetchScores
+from pipeline.tasks.publish import Publish
+from pipeline.tasks.report import Report
 
 
-def status(year: SchoolYear, as_of: dt.date) -> int:
+def main(options: argparse.Namespace) -> int:
     """Print a line per step; 0 when all tables are up to date, else 1."""
-    publish = Publish(year=year, as_of=as_of)
-    snapshot = publish.snapshot
-    made_up = " (demo district, nobody in it is real)" if settings.is_demo() else ""
-    print(f"School year {year} as of {snapshot.window.end}{made_up}, in {snapshot.work}")
-    for name, text in _lines(publish):
-        print(f"  {name:<21} {text}")
-    return 0 if publish.up_to_date() else 1
+    publish = Publish(year=year_of(options), as_of=day_of(options))
+    with settings.frozen():
+        found = status(publish)
+    print(json.dumps(found, indent=1) if options.json else as_text(found))
+    return 0 if found["up_to_date"] else 1
 
 
-def _lines(publish: Publish) -> Iterator[tuple[str, str]]:
-    yield "ReadInputs", _state(publish.at(ReadInputs))
-    yield "FetchMetadata", _state(publish.at(FetchMetadata)) + _fetched_at(publish)
-    for endpoint in ENDPOINTS:
-        yield f"FetchScores {endpoint}", _shards(publish.at(FetchScores, endpoint=endpoint))
-    for task in record.tasks(publish)[2:]:
-        yield task.name, _state(task)
-    yield "Publish", _published(publish)
-    if sections.report().enabled:
-        yield "Report", _state(publish.at(Report))
-    yield "last run", _last_run(publish)
+def status(publish: Publish) -> dict[str, Any]:
+    """Return how a year stands: the state of each step, what is published, the last run."""
+    paths = publish.paths
+    root = publish.other(Report) if settings.read(sections.report).enabled else publish
+    last = record.latest(paths.folders.runs, publish.partition)
+    return {
+        "year": publish.partition,
+        "as_of": paths.window.end.isoformat(),
+        "is_made_up": settings.is_demo(),
+        "work": str(paths.work),
+        "up_to_date": publish.complete(),
+        "steps": {step.name: _state(step) for step in steps_of([root])},
+        "last_run": None if last is None else {k: last[k] for k in _OF_A_RUN},
+    }
 
 
-def _state(task: PipelineTask) -> str:
-    if task.up_to_date():
-        return "up to date"
-    return "to be built anew" if task.output().receipt else "not built yet"
+_OF_A_RUN = ("run", "outcome", "finished_at", "failures")
 
 
-def _fetched_at(publish: Publish) -> str:
-    catalogue = publish.at(FetchMetadata).read()
+def as_text(found: dict[str, Any]) -> str:
+    """Return a status as lines for people."""
+    made_up = " (demo district, nobody in it is real)" if found["is_made_up"] else ""
+    head = f"School year {found['year']} as of {found['as_of']}{made_up}, in {found['work']}"
+    lines = {**found["steps"], "last run": _last_run(found["last_run"])}
+    return "\n".join([head, *(f"  {name:<21} {text}" for name, text in lines.items())])
+
+
+def _state(step: Step) -> str:
+    if isinstance(step, FetchScores):
+        return _shards(step)
+    if isinstance(step, Publish):
+        return _published(step)
+    if step.complete():
+        return "up to date" + (_fetched_at(step) if isinstance(step, FetchMetadata) else "")
+    return "to be rebuilt" if step.receipt else "not built yet"
+
+
+def _fetched_at(fetched: FetchMetadata) -> str:
+    catalogue = fetched.catalogue()
     if catalogue is None:
         return ""
     when = f"{catalogue.fetched_at:%Y-%m-%d %H:%M} UTC"
     return f", {len(catalogue.assessments):,} assessments as of {when}"
 
 
-def _shards(task: FetchScores) -> str:
-    expected = task.expected()
+def _shards(fetched: FetchScores) -> str:
+    expected = fetched.expected()
     if expected is None:
         return "not known before the catalogue is there"
-    missing = set(expected) - task.output().intact().keys()
-    there = f"{len(expected) - len(missing):,} of {len(expected):,} shards"
-    manifest = task.output().manifest
-    failed = manifest.facts.get("failed", 0) if manifest else 0
+    missing = len(fetched.output().missing())
+    there = f"{len(expected) - missing:,} of {len(expected):,} shards"
+    manifest = fetched.receipt
+    failed = manifest.stats.get("failed", 0) if manifest else 0
     if not missing:
         return there
     return f"{there}, {failed:,} failed last time" if failed else f"{there}, the rest is to fetch"
 
 
 def _published(publish: Publish) -> str:
-    marker = Marker.read(publish.snapshot.marker)
-    if marker is None:
+    publication = publish.publication()
+    if publication is None:
         return "nothing is published yet"
-    about = f"{len(marker.files)} files as of {marker.about['as_of']}, by run {marker.run}"
-    if not marker.fits(publish.snapshot.marker.parent):
-        return f"{about}; a file was changed or removed since, the next run mends it"
-    return about if publish.up_to_date() else f"{about}; the next run publishes anew"
+    metadata = publication.metadata
+    about = f"{len(publication.files)} files as of {metadata['as_of']}, by run {publication.run}"
+    if not publication.matches(publish.paths.publication.parent):
+        return f"{about}; a file was changed or removed since, and the next run restores it"
+    return about if publish.complete() else f"{about}; the next run publishes again"
 
 
-def _last_run(publish: Publish) -> str:
-    snapshot = publish.snapshot
-    last: dict[str, Any] | None = record.latest(snapshot.folders.runs, str(snapshot.year))
+def _last_run(last: dict[str, Any] | None) -> str:
     if last is None:
         return "none"
     reasons = "".join(f"\n    {f['step']}: {f['reason']}" for f in last["failures"])

@@ -1,106 +1,109 @@
-"""Every digest and every count again, from the bytes on disk; nothing is asked."""
+"""Check every checksum and every count again, from the bytes on disk; nothing is requested."""
 
-import datetime as dt
+import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.errors import ShardError
-from pipeline.extract import shards
-from pipeline.publish.commit import Marker
-from pipeline.schema import ENDPOINTS
-from pipeline.storage import files
-from pipeline.tasks import record
-from pipeline.tasks.base import PipelineTask
-from pipeline.tasks.fetching import FetchScores
-from pipeline.tasks.publishing import CheckTables, Publish, run_checks
-from pipeline.tasks.reporting import Report
-from pipeline.years import SchoolYear
+import msgspec
 
-_NAMED = 5
+from pipeline.commands.options import day_of, year_of
+from pipeline.config import settings
+from pipeline.extract import shards
+from pipeline.publish.checks import list_some
+from pipeline.runs.build import steps_of
+from pipeline.storage import files
+from pipeline.tasks.base import IncrementalTask
+from pipeline.tasks.check_tables import CheckTables, run_checks, score_tasks
+from pipeline.tasks.extract import FetchScores
+from pipeline.tasks.publish import Publish
+from pipeline.tasks.report import Report
 
 Finding = tuple[str, list[str]]
-"""What was looked at, and what was wrong there."""
+"""What was checked, and what is wrong with it."""
 
 
-def verify(year: SchoolYear, as_of: dt.date) -> int:
-    """Print a line per thing looked at; 0 when all of it is whole, else 1."""
-    publish = Publish(year=year, as_of=as_of)
+def main(options: argparse.Namespace) -> int:
+    """Print a line per thing checked; 0 when all is intact, else 1."""
+    publish = Publish(year=year_of(options), as_of=day_of(options))
     wrong = 0
-    for what, faults in (*_files(publish), *_counts(publish)):
-        wrong += bool(faults)
-        more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-        print(f"  {what}: " + (", ".join(faults[:_NAMED]) + more if faults else "whole"))
-    print("Something is wrong; make run mends it." if wrong else "All is whole.")
-    return 1 if wrong else 0
+    with settings.frozen():
+        for what, faults in (*_files(publish), *_counts(publish)):
+            wrong += bool(faults)
+            print(f"  {what}: " + (list_some(faults) if faults else "intact"))
+    if wrong:
+        print("Something is wrong. `make run` restores it.")
+        return 1
+    print("All files and counts are intact.")
+    return 0
 
 
 def _files(publish: Publish) -> Iterator[Finding]:
-    for endpoint in ENDPOINTS:
-        yield _shards(publish.at(FetchScores, endpoint=endpoint))
-    for task in record.tasks(publish):
-        yield _step(task)
-    if publish.at(Report).output().receipt:  # the tables are whole without it
-        yield _step(publish.at(Report))
+    for fetched in score_tasks(publish).values():
+        yield _shards(fetched)
+    report = publish.other(Report)
+    for step in steps_of([report]):
+        # The tables are complete without a report.
+        if isinstance(step, IncrementalTask) and (step != report or report.receipt):
+            yield _step(step)
     yield _published(publish)
 
 
 def _counts(publish: Publish) -> Iterator[Finding]:
-    if not publish.at(CheckTables).up_to_date():
-        yield "counts", ["not compared, because not all tables are there and whole"]
+    if not publish.other(CheckTables).complete():
+        yield "counts", ["not compared, because not all tables are there and intact"]
         return
     for check in run_checks(publish):
         yield f"{check.name} ({check.note})", [] if check.ok else ["no"]
 
 
-def _shards(task: FetchScores) -> Finding:
-    target = task.output()
-    expected, manifest = task.expected(), target.manifest
-    what = f"{task.endpoint} shards"
-    if expected is None or manifest is None:
+def _shards(fetched: FetchScores) -> Finding:
+    target = fetched.output()
+    expected, manifest = fetched.expected(), target.manifest
+    what = f"{fetched.endpoint} shards"
+    if manifest is None:
         return what, ["not fetched yet"]
+    if expected is None:
+        return what, ["not checked, because what they follow from is missing or damaged"]
     faults = [f"{i} is missing" for i in sorted(set(expected) - manifest.shards.keys())]
-    for assessment_id, entry in manifest.shards.items():
-        try:
-            found = shards.check(target.folder, target.origin, assessment_id)
-        except ShardError as error:
-            faults.append(str(error))
-            _have_it_read_again(target.folder / shards.file_name(assessment_id))
-        else:
-            if found.file.sha256 != entry.file.sha256:
-                faults.append(f"{assessment_id} is not the one of the manifest")
+    if damaged := shards.find_damaged(target.folder, manifest.shards):
+        target.forget(damaged)  # so that the next run fetches them again
+        faults += [f"the shard of assessment {i} is damaged or missing" for i in damaged]
     return f"{len(manifest.shards):,} {what}", faults
 
 
-def _step(task: PipelineTask) -> Finding:
-    receipt = task.output().receipt
+def _step(step: IncrementalTask) -> Finding:
+    receipt = step.receipt
     if receipt is None:
-        return task.name, ["not built yet"]
-    places = {path.name: path for path in task.paths()}
+        return step.name, ["not built yet"]
+    paths = {path.name: path for path in step.output().paths}
     damaged = [
         name
-        for name, made in receipt.made.items()
-        if name not in places or not _has_digest(made, places[name])
+        for name, stamp in receipt.outputs.items()
+        if name not in paths or not _is_intact(paths[name], stamp.sha256)
     ]
-    return task.name, [f"{name} is damaged or missing" for name in damaged]
+    if damaged:
+        step.output().path.unlink(missing_ok=True)  # so that the next run builds it again
+    return step.name, [f"{name} is damaged or missing" for name in damaged]
 
 
 def _published(publish: Publish) -> Finding:
-    marker = Marker.read(publish.snapshot.marker)
-    if marker is None:
+    publication = publish.publication()
+    if publication is None:
         return "published files", ["nothing is published yet"]
-    folder = publish.snapshot.marker.parent
-    damaged = [name for name, made in marker.files.items() if not _has_digest(made, folder / name)]
-    return f"{len(marker.files)} published files", [f"{name} is damaged" for name in damaged]
+    folder = publish.paths.publication.parent
+    damaged = [
+        name
+        for name, stamp in publication.files.items()
+        if not _is_intact(folder / name, stamp.sha256)
+    ]
+    if damaged:
+        # A stamp without its time is compared by content, so the next run finds the damage.
+        stamps = publication.files
+        doubted = {name: stamps[name]._replace(mtime_ns=-1) for name in damaged}
+        changed = msgspec.structs.replace(publication, files=stamps | doubted)
+        files.write_json(publish.paths.publication, changed)
+    return f"{len(publication.files)} published files", [f"{name} is damaged" for name in damaged]
 
 
-def _has_digest(made: files.Fingerprint, path: Path) -> bool:
-    if path.is_file() and files.sha256(path) == made.sha256:
-        return True
-    _have_it_read_again(path)
-    return False
-
-
-def _have_it_read_again(path: Path) -> None:
-    """Let the next run look into a damaged file whose size and time of change are as they were."""
-    if path.is_file():
-        path.touch()
+def _is_intact(path: Path, sha256: str) -> bool:
+    return path.is_file() and files.sha256(path) == sha256

@@ -5,9 +5,13 @@ Classes are named like their sections, in lower case, as Luigi's own are, so tha
 `pipeline.config`.
 """
 
+import json
+from collections.abc import Sequence
+from typing import Any
+
 import luigi
 
-from pipeline.config.parameters import IdsParameter, Settings
+from pipeline.errors import SettingsError
 
 ENVIRONMENT = {
     "ILLUMINATE_BASE_URL": ("illuminate", "base_url"),
@@ -23,29 +27,96 @@ ENVIRONMENT = {
 """Environment variables, and the section and name of the setting that each stands for."""
 
 
+class Settings(luigi.Config):
+    """A section of settings; one that cannot be read is named in a plain sentence."""
+
+    @classmethod
+    def get_param_values(
+        cls, params: Sequence[tuple[str, luigi.Parameter[Any]]], args: object, kwargs: object
+    ) -> list[tuple[str, Any]]:
+        """Return the values of all settings of the section.
+
+        Raises:
+            SettingsError: one of them is not of its kind.
+        """
+        try:
+            values: list[tuple[str, Any]] = super().get_param_values(params, args, kwargs)
+        except ValueError:
+            for name, parameter in params:
+                try:
+                    parameter.has_task_value(cls.__name__, name)
+                except ValueError as error:
+                    raise SettingsError(
+                        f"[{cls.__name__}] {name} cannot be read ({error}); it means: "
+                        f"{parameter.description}."
+                    ) from None
+            raise
+        return values
+
+    @classmethod
+    def current_params(cls) -> list[tuple[str, luigi.Parameter[Any]]]:
+        """Return the settings of the section, without the old names of renamed ones."""
+        return [each for each in cls.get_params() if not isinstance(each[1], RenamedParameter)]
+
+
+class RenamedParameter(luigi.Parameter[str]):
+    """The old name of a setting; reading a value of it is refused with the new name."""
+
+    def __init__(self, section: str, old: str, new: str) -> None:
+        super().__init__(default="", description=f"renamed to {new}")
+        self._error = (
+            f"[{section}] {old} was renamed to {new}. Use the new name in luigi.cfg or on the "
+            "command line, then run the same command again."
+        )
+
+    def parse(self, text: str) -> str:  # noqa: ARG002
+        """Raise SettingsError, whatever the value is."""
+        raise SettingsError(self._error)
+
+    @classmethod
+    def _parser_kwargs(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
+        # A switch that had no value is recognized as well.
+        return {**super()._parser_kwargs(*args, **kwargs), "nargs": "?", "const": "true"}
+
+
+class IdsParameter(luigi.Parameter[tuple[str, ...]]):
+    """Ids of assessments, written `115538,115539` or as a JSON list."""
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        """Read the ids."""
+        listed = json.loads(text) if text.lstrip().startswith("[") else text.split(",")
+        return tuple(str(each).strip() for each in listed if str(each).strip())
+
+    def serialize(self, ids: tuple[str, ...]) -> str:
+        """Write them so that they can be read again."""
+        return json.dumps(list(ids))
+
+
 class illuminate(Settings):  # noqa: N801  named like its section
-    """How the API is asked."""
+    """How the API is called."""
 
     base_url = luigi.Parameter(
         default="", description="https://<district>.illuminateed.com/live; empty: the demo"
     )
-    threads = luigi.IntParameter(default=10, description="requests at the same time, 1 to 64")
-    page_limit = luigi.IntParameter(default=1000, description="rows asked for per page")
+    threads = luigi.IntParameter(default=10, description="concurrent requests, 1 to 64")
+    page_limit = luigi.IntParameter(default=1000, description="rows requested per page")
     connect_timeout = luigi.FloatParameter(default=10.0, description="seconds to connect")
     read_timeout = luigi.FloatParameter(default=60.0, description="seconds of silence")
     deadline = luigi.FloatParameter(default=180.0, description="seconds for one whole request")
     tries = luigi.IntParameter(default=5, description="attempts per request")
-    longest_wait = luigi.FloatParameter(default=30.0, description="seconds between attempts")
-    longest_pause = luigi.FloatParameter(
+    max_backoff = luigi.FloatParameter(default=30.0, description="seconds between attempts")
+    max_retry_after = luigi.FloatParameter(
         default=300.0, description="seconds of Retry-After that are obeyed; more ends the run"
     )
-    most_bytes = luigi.IntParameter(default=64 << 20, description="bytes of one reply, decoded")
+    max_response_bytes = luigi.IntParameter(
+        default=64 << 20, description="bytes of one reply, decoded"
+    )
     max_requests_per_second = luigi.FloatParameter(default=0.0, description="0: no limit")
-    ask_all = luigi.BoolParameter(
-        default=False, description="ask by standard and group where overall had nothing, too"
+    fetch_all = luigi.BoolParameter(
+        default=False, description="fetch standard and group even where overall has no rows"
     )
     sample = luigi.FloatParameter(
-        default=0.02, description="part of those asked all the same, as a check, 0 to 1"
+        default=0.02, description="part of those fetched all the same, as a check, 0 to 1"
     )
     include_ids = IdsParameter(
         default=(), description="ids to fetch that the catalogue lacks: 114845,114846"
@@ -59,6 +130,10 @@ class illuminate(Settings):  # noqa: N801  named like its section
     reporting_group_field = luigi.Parameter(
         default="reporting_group", description="the API's name of the reporting group's label"
     )
+    longest_wait = RenamedParameter("illuminate", "longest_wait", "max_backoff")
+    longest_pause = RenamedParameter("illuminate", "longest_pause", "max_retry_after")
+    most_bytes = RenamedParameter("illuminate", "most_bytes", "max_response_bytes")
+    ask_all = RenamedParameter("illuminate", "ask_all", "fetch_all")
 
 
 class paths(Settings):  # noqa: N801

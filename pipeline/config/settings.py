@@ -1,20 +1,22 @@
-"""The settings, as the pipeline takes them: read once a run, and refused where they make no sense.
+"""The settings as typed values, refused where they make no sense.
 
-Command line > environment > luigi.cfg > default. `pipeline.sections` names them all. Secrets are no
-settings, see `pipeline.credentials`.
-
-Luigi reads a section anew each time that its class is called, which is dear; a run reads it once.
+Command line > environment > luigi.cfg > default. `pipeline.config.sections` lists them all. Secrets
+are not settings; see `pipeline.config.credentials`.
 """
 
+import contextlib
 import datetime as dt
 import os
-from collections.abc import Iterator, Mapping
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import fields
 from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from luigi.configuration import get_config
 
-from pipeline.config.memory import Memory
 from pipeline.config.sections import (
     ENVIRONMENT,
     SECTIONS,
@@ -28,15 +30,18 @@ from pipeline.errors import SettingsError, YearError
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.limits import Limits
 from pipeline.schema import SMALLEST_GROUP
-from pipeline.storage.paths import DEFAULT_RULES, AllYears, Folders, InputFiles, Snapshot
+from pipeline.storage.paths import AllYears, Folders, Snapshot
 from pipeline.years import SchoolYear
 
 DEMO_SOURCE = "demo district 1"
 """The name of the demo district as a source; changes when its data change."""
+DEFAULT_RULES = Path(__file__).parents[1] / "inputs" / "title_rules.csv"
+"""The title rules that are shipped, for districts without their own."""
+
+T = TypeVar("T")
 
 _LUIGI = {
     ("core", "autoload_range"): "false",
-    ("core", "local_scheduler"): "true",
     ("core", "log_level"): "WARNING",
     ("core", "no_lock"): "true",
     ("worker", "check_complete_on_run"): "true",
@@ -49,76 +54,123 @@ _LUIGI = {
 }
 
 
-def apply_luigi_defaults() -> None:
+class InputFiles(NamedTuple):
+    """The files that people maintain; None for those that are not configured."""
+
+    roster: Path | None
+    title_rules: Path
+    overrides: Path | None
+
+
+def apply_luigi_defaults(arguments: Sequence[str] = tuple(sys.argv)) -> None:
     """Give Luigi the settings of our luigi.cfg where the one it found, if any, is silent.
 
-    Without them a failed task exits 0, and a run without a scheduler waits a minute for one.
+    Without them a failed task exits 0, and an unreachable scheduler costs a minute. The scheduler
+    is local unless luigi.cfg or the command line names the host of a central one.
     """
+    config = get_config()
     for (section, name), value in _LUIGI.items():
-        if not get_config().has_option(section, name):
-            get_config().set(section, name, value)
+        if not config.has_option(section, name):
+            config.set(section, name, value)
+    is_named = any(config.has_option("core", name) for name in _SCHEDULER)
+    is_named |= any(word.startswith(("--scheduler-host", "--scheduler-url")) for word in arguments)
+    for name, value in _CENTRAL.items() if is_named else ():
+        if not config.has_option("core", name):
+            config.set("core", name, value)
+            # Luigi reads these three, and still takes them for misspelled.
+            warnings.filterwarnings("ignore", f".*'{name}' with value")
+    if not config.has_option("core", "local_scheduler"):
+        config.set("core", "local_scheduler", "false" if is_named else "true")
 
 
 def apply_environment(environ: Mapping[str, str] = os.environ) -> None:
-    """Put the variables of ENVIRONMENT that are set above luigi.cfg."""
+    """Let the variables of ENVIRONMENT that are set override luigi.cfg."""
     for variable, (section, name) in ENVIRONMENT.items():
         if environ.get(variable):
-            # Luigi puts the variable's value in when it reads the setting, and leaves it as it is.
+            # Luigi inserts the variable's value when it reads the setting, unchanged.
             get_config().set(section, name, f"${{{variable}}}")
 
 
-of_the_run = Memory()
-"""The sections as they were when a run began, while it lasts."""
+_CENTRAL = {"rpc_connect_timeout": "5", "rpc_retry_attempts": "3", "rpc_retry_wait": "1"}
+"""How soon Luigi gives up on a central scheduler; by default after a minute."""
 
-_read = of_the_run.get
+_SCHEDULER = ("default_scheduler_host", "scheduler_host", "default_scheduler_url", "scheduler_url")
+
+_frozen: ContextVar[dict[Callable[[], Any], Any] | None] = ContextVar("frozen", default=None)
+
+
+@contextlib.contextmanager
+def frozen() -> Iterator[None]:
+    """Read each section only once in the block: Luigi reads it again, slowly, at each call.
+
+    Blocks may be nested; they share what the outermost has read.
+    """
+    token = _frozen.set({}) if _frozen.get() is None else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            _frozen.reset(token)
+
+
+def read(section: Callable[[], T]) -> T:
+    """Return a section of settings as it is now, or as it was when settings were frozen."""
+    known = _frozen.get()
+    if known is None:
+        return section()
+    if section not in known:
+        known[section] = section()
+    value: T = known[section]
+    return value
 
 
 def is_demo() -> bool:
-    """Whether the run talks to the made-up district, because no address is set."""
-    return not _read(illuminate).base_url
+    """Return True if the run uses the made-up district, because no address is set."""
+    return not read(illuminate).base_url
 
 
 def address() -> Address:
-    """The address of the district's API.
+    """Return the address of the district's API.
 
     Raises:
-        SettingsError: it cannot be used.
+        SettingsError: it is not valid.
     """
-    return Address.parse(_read(illuminate).base_url)
+    return Address.parse(read(illuminate).base_url)
 
 
 def source_name() -> str:
     """Return the name of the source: the base URL, or the demo district's own.
 
     Raises:
-        SettingsError: the address cannot be used.
+        SettingsError: the address is not valid.
     """
     return DEMO_SOURCE if is_demo() else address().base
 
 
 def folders() -> Folders:
-    """The folders of the data, the tables and the views."""
-    chosen = _read(paths)
-    return Folders.choose(chosen.data_dir, chosen.save_path, chosen.view_path, demo=is_demo())
+    """Return the folders of the data, the tables and the views."""
+    chosen = read(paths)
+    return Folders.from_settings(
+        chosen.data_dir, chosen.save_path, chosen.view_path, demo=is_demo()
+    )
 
 
 def is_group_readable() -> bool:
-    """Whether the group of the owner may read what is written."""
-    return bool(_read(paths).group_readable)
+    """Return True if the group of the owner may read what is written."""
+    return bool(read(paths).group_readable)
 
 
 def current_year() -> SchoolYear:
-    """The first year that is not historical."""
-    return SchoolYear.parse(_read(years).current)
+    """Return the first year that is not historical."""
+    return SchoolYear.parse(read(years).current)
 
 
-def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date | None = None) -> Snapshot:
-    """The files of a school year as of a day.
+def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date) -> Snapshot:
+    """Return the paths of a school year as of a day.
 
     Raises:
-        YearError: the day is still to come, so that its results cannot be known.
+        YearError: the day is in the future, so its results cannot be known.
     """
-    today = today or dt.date.today()  # noqa: DTZ011  the school's own day
     window = year.window(as_of)
     if window.end > today:
         raise YearError(f"--as-of {as_of} is still to come; today is {today}.")
@@ -127,17 +179,17 @@ def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date | None = None) -> 
 
 
 def all_years(years: tuple[SchoolYear, ...]) -> AllYears:
-    """The files of these school years together."""
+    """Return the paths of these school years together."""
     return AllYears(folders(), years)
 
 
 def input_files(year: SchoolYear) -> InputFiles:
-    """The roster, title rules and overrides that are configured.
+    """Return the roster, title rules and overrides that are configured.
 
-    `{year}` in the roster's path is filled in. The demo district brings its own, and title rules
-    are shipped.
+    `{year}` in the roster's path is filled in. The demo district has its own, and title rules are
+    shipped.
     """
-    chosen, inputs = _read(paths), folders().inputs
+    chosen, inputs = read(paths), folders().inputs
 
     def find(configured: str, of_demo: str) -> Path | None:
         if configured:
@@ -153,98 +205,110 @@ def input_files(year: SchoolYear) -> InputFiles:
 
 
 def sql_views() -> dict[str, Path]:
-    """The SQL files that make views of one's own, by the names of the views, in their order.
+    """Return the SQL files of custom views by the names of the views, in their order.
 
-    They are looked for once a run, so that all its steps know the same ones.
+    While settings are frozen they are looked for once, so that all steps know the same ones.
     """
-    return _read(_sql_files)
+    return read(_sql_files)
+
+
+def sql_view(name: str) -> Path:
+    """Return the SQL file of one custom view.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    try:
+        return sql_views()[name]
+    except KeyError:
+        raise SettingsError(f"There is no {name}.sql in [paths] sql_views.") from None
 
 
 def _sql_files() -> dict[str, Path]:
-    folder = _read(paths).sql_views
+    folder = read(paths).sql_views
     found = sorted(Path(folder).glob("*.sql")) if folder else []
     return {path.stem: path for path in found if not path.name.startswith(".")}
 
 
 def threads() -> int:
-    """How many requests run at the same time.
+    """Return how many requests run at the same time.
 
     Raises:
-        SettingsError: the number makes no sense.
+        SettingsError: the number is out of range.
     """
-    count: int = _read(illuminate).threads
+    count: int = read(illuminate).threads
     if not 1 <= count <= 64:
         raise SettingsError(f"[illuminate] threads is {count}; it must be 1 to 64.")
     return count
 
 
 def reporting_group_fields() -> tuple[str, str]:
-    """The API's names of a reporting group's id and label."""
-    chosen = _read(illuminate)
+    """Return the API's names of a reporting group's id and label."""
+    chosen = read(illuminate)
     return chosen.reporting_group_id_field, chosen.reporting_group_field
 
 
-def asks_all() -> bool:
-    """Whether standard and group are asked for also where overall has no rows."""
-    return bool(_read(illuminate).ask_all)
+def fetches_all() -> bool:
+    """Return True if standard and group are fetched even where overall has no rows."""
+    return bool(read(illuminate).fetch_all)
 
 
 def sample() -> float:
-    """Which part of the assessments without overall results is asked for all the same.
+    """Return the share of the assessments without overall results that is fetched as a check.
 
     Raises:
-        SettingsError: it is no part.
+        SettingsError: it is not from 0 to 1.
     """
-    share: float = _read(illuminate).sample
+    share: float = read(illuminate).sample
     if not 0 <= share <= 1:
         raise SettingsError(f"[illuminate] sample is {share}; it must be 0 to 1.")
     return share
 
 
 def smallest_group() -> int:
-    """How many students the smallest group has that the report shows.
+    """Return how many students the smallest group has that the report shows.
 
     Raises:
-        SettingsError: it would give single students away.
+        SettingsError: it would reveal single students.
     """
-    students: int = _read(report).smallest_group
+    students: int = read(report).smallest_group
     if students < SMALLEST_GROUP:
         raise SettingsError(
             f"[report] smallest_group is {students}; it must be {SMALLEST_GROUP} or more, because "
-            "smaller groups give single students away. Nothing was asked and nothing was changed."
+            "smaller groups reveal single students. Nothing was requested and nothing was changed."
         )
     return students
 
 
 def ids_to_include() -> list[str]:
-    """The assessments to fetch that the catalogue lacks."""
-    return list(_read(illuminate).include_ids)
+    """Return the assessments to fetch that the catalogue lacks."""
+    return list(read(illuminate).include_ids)
 
 
 def ids_to_exclude() -> list[str]:
-    """The assessments to leave out."""
-    return list(_read(illuminate).exclude_ids)
+    """Return the assessments to leave out."""
+    return list(read(illuminate).exclude_ids)
 
 
 def allowed_shrink() -> str:
-    """What `--publish-allow-shrink` says.
+    """Return what `--publish-allow-shrink` says.
 
     Raises:
-        SettingsError: it was made a standing setting.
+        SettingsError: it is in luigi.cfg.
     """
     if get_config().has_option("publish", "allow_shrink"):
         raise SettingsError(
-            "[publish] allow_shrink stands in luigi.cfg; it lets a loss pass once, so give it on "
-            "the command line of that one run."
+            "[publish] allow_shrink is in luigi.cfg, but it allows a loss once: remove it there, "
+            "and give it on the command line of that one run."
         )
-    return str(_read(publish).allow_shrink)
+    return str(read(publish).allow_shrink)
 
 
 def describe(environ: Mapping[str, str] = os.environ) -> Iterator[tuple[str, str, object, str]]:
-    """Every setting: its section, name, value, and where the value is from."""
+    """Return every setting: its section, name, value, and where the value is from."""
     variables = {place: variable for variable, place in ENVIRONMENT.items()}
     for section in SECTIONS:
-        for name, _ in section.get_params():
+        for name, _ in section.current_params():
             place = (section.__name__, name)
             origin = "luigi.cfg" if get_config().has_option(*place) else "default"
             if environ.get(variables.get(place, "")):
@@ -253,6 +317,6 @@ def describe(environ: Mapping[str, str] = os.environ) -> Iterator[tuple[str, str
 
 
 def limits() -> Limits:
-    """How the API is asked."""
-    chosen = _read(illuminate)
+    """Return the limits of requests to the API."""
+    chosen = read(illuminate)
     return Limits(**{field.name: getattr(chosen, field.name) for field in fields(Limits)})

@@ -9,20 +9,20 @@ import msgspec
 from pipeline.storage import files
 from pipeline.years import Window
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Catalogue(msgspec.Struct, frozen=True):
-    """The catalogue as it was delivered, and what it was asked of.
+    """The catalogue as the API sent it, and what was requested.
 
-    `assessments` holds one row per assessment, ordered by id; every value is text or null.
-    `declared` = `len(assessments)` + `duplicates`.
+    `assessments` has one row per assessment, ordered by id; every value is text or null.
+    `server_total` = `len(assessments)` + `duplicates`.
     """
 
     source: str
     window: Window
     fetched_at: dt.datetime
-    declared: int
+    server_total: int
     duplicates: int
     pages: int
     assessments: list[dict[str, str | None]]
@@ -30,14 +30,22 @@ class Catalogue(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, path: Path, source: str, window: Window) -> "Catalogue | None":
-        """The catalogue at `path`; None where there is none of this source and window."""
-        catalogue = files.read_json(path, cls)
+        """Return the catalogue at `path`; None if it is missing or of another request."""
+        try:
+            catalogue = files.parse_once(path, cls.parse)
+        except OSError:
+            return None
         if catalogue is None:
             return None
-        asked = (catalogue.schema, catalogue.source, catalogue.window)
-        return catalogue if asked == (SCHEMA, source, window) else None
+        request = (catalogue.schema, catalogue.source, catalogue.window)
+        return catalogue if request == (SCHEMA, source, window) else None
 
-    def ids(self, include: Iterable[str], exclude: Iterable[str]) -> list[str]:
-        """The assessments to fetch: the catalogue's and those to include, less those to exclude."""
+    @classmethod
+    def parse(cls, content: bytes) -> "Catalogue | None":
+        """Return the catalogue that a file holds; None if it is damaged."""
+        return files.decode_json(content, cls)
+
+    def select_ids(self, include: Iterable[str], exclude: Iterable[str]) -> list[str]:
+        """Return the ids of the catalogue and those to include, without those to exclude."""
         known = {row["assessment_id"] or "" for row in self.assessments}
         return sorted((known | set(include)) - set(exclude))

@@ -1,4 +1,4 @@
-"""Fetches shards over a pool of threads; every shard has an outcome, and none is swallowed."""
+"""Fetch shards over a pool of threads; every shard has an outcome, and no error is swallowed."""
 
 import itertools
 import threading
@@ -15,8 +15,8 @@ from pipeline.errors import (
     StoppedError,
     StorageError,
 )
+from pipeline.extract.manifest import ManifestEntry
 from pipeline.extract.pool import Pool
-from pipeline.extract.shards import Entry
 
 T = TypeVar("T")
 
@@ -25,39 +25,39 @@ _AHEAD = 4
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one shard: its manifest entry, or the reason why there is none.
+    """The result for one shard: its manifest entry, or the reason why there is none.
 
-    A shard that was not asked for, or not to the end, because the run ended has not failed.
+    A shard that was not fetched, or not to the end, because the run stopped has not failed.
     """
 
     assessment_id: str
-    entry: Entry | None
+    entry: ManifestEntry | None
     reason: str = ""
-    was_asked: bool = True
+    attempted: bool = True
 
     @property
     def failed(self) -> bool:
-        """Whether it was asked for in vain."""
-        return self.entry is None and self.was_asked
+        """Return whether fetching was attempted and gave no shard."""
+        return self.entry is None and self.attempted
 
 
 def fetch_shards(
     assessment_ids: Sequence[str],
-    ask: Callable[[str], T],
-    keep: Callable[[str, T], Entry],
+    fetch: Callable[[str], T],
+    write: Callable[[str, T], ManifestEntry],
     *,
     pool: Pool,
     stop: threading.Event,
     on_done: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """`ask` for each assessment and `keep` what came, on the threads of a pool.
+    """Call `fetch` for each assessment and `write` with what came, on the threads of a pool.
 
-    Whoever asks does not wait until it is kept. `on_done` sees each outcome. A failed shard does
-    not stop the others. When the server is not to be asked any more, or the run is stopped, the
-    shards that are left get an outcome that says so. Only a few are under way at a time, so that
-    memory does not grow with their number.
+    `on_done` is called with each outcome. A failed shard does not stop the others. After an error
+    that would fail every shard (credentials, outage, disk, stop) the rest are not attempted, and
+    their outcomes give the reason. Only a few are in progress at a time, so that memory does not
+    grow with their number.
     """
-    shards = _Shards(ask, keep, pool, _Halt(stop))
+    shards = _Shards(fetch, write, pool, stop)
     outcomes: list[Outcome] = []
     waiting = iter(assessment_ids)
     try:
@@ -74,29 +74,30 @@ def fetch_shards(
 
 
 class _Shards(Generic[T]):
-    """The shards that are under way, each on its way from asking to keeping to its outcome."""
+    """The shards in progress: each is fetched, then written, then has an outcome."""
 
     def __init__(
         self,
-        ask: Callable[[str], T],
-        keep: Callable[[str, T], Entry],
+        fetch: Callable[[str], T],
+        write: Callable[[str, T], ManifestEntry],
         pool: Pool,
-        halt: "_Halt",
+        stop: threading.Event,
     ) -> None:
         self.begun = 0
-        self._ask = ask
-        self._keep = keep
+        self._fetch = fetch
+        self._write = write
         self._pool = pool
-        self._halt = halt
+        self._stop = stop
+        self._abort_reason = ""
         self._finished: SimpleQueue[Outcome | BaseException] = SimpleQueue()
 
     def begin(self, assessment_id: str) -> None:
-        """Put one more under way."""
+        """Begin one more shard."""
         self.begun += 1
-        self._pool.submit(self._guarded, self._asked, assessment_id)
+        self._pool.submit(self._guarded, self._fetch_one, assessment_id)
 
     def next(self) -> Outcome:
-        """Wait for an outcome; an unforeseen error is raised here."""
+        """Wait for an outcome; an unexpected error is raised here."""
         finished = self._finished.get()
         self.begun -= 1
         if isinstance(finished, BaseException):
@@ -104,68 +105,56 @@ class _Shards(Generic[T]):
         return finished
 
     def end(self) -> None:
-        """Begin nothing more, and let what was begun end."""
-        self._halt.because("the run ended")
+        """Begin nothing more, and wait for what has begun."""
+        self._abort("the run ended")
         for _ in range(self.begun):
             self._finished.get()
 
-    def _asked(self, assessment_id: str) -> None:
-        if self._halt.reason:
-            self._finished.put(Outcome(assessment_id, None, self._halt.reason, was_asked=False))
+    def _fetch_one(self, assessment_id: str) -> None:
+        reason = self._abort_reason or ("the run was asked to stop" if self._stop.is_set() else "")
+        if reason:
+            self._finished.put(Outcome(assessment_id, None, reason, attempted=False))
             return
-        reply = self._ask(assessment_id)
-        self._pool.keep(self._guarded, self._kept, assessment_id, reply)
+        fetched = self._fetch(assessment_id)
+        self._pool.submit_write(self._guarded, self._write_one, assessment_id, fetched)
 
-    def _kept(self, assessment_id: str, reply: T) -> None:
-        self._finished.put(Outcome(assessment_id, self._keep(assessment_id, reply)))
+    def _write_one(self, assessment_id: str, fetched: T) -> None:
+        self._finished.put(Outcome(assessment_id, self._write(assessment_id, fetched)))
 
-    def _guarded(self, step: Callable[..., None], assessment_id: str, *what: T) -> None:
+    def _guarded(self, step: Callable[..., None], assessment_id: str, *fetched: T) -> None:
         try:
-            step(assessment_id, *what)
+            step(assessment_id, *fetched)
         except (AuthError, OutageError, StorageError, StoppedError) as error:
-            self._halt.because(str(error))
+            self._abort(str(error))
             stopped = isinstance(error, StoppedError)
-            self._finished.put(Outcome(assessment_id, None, str(error), was_asked=not stopped))
+            self._finished.put(Outcome(assessment_id, None, str(error), attempted=not stopped))
         except PipelineError as error:
             self._finished.put(Outcome(assessment_id, None, str(error)))
         except BaseException as error:  # noqa: BLE001  raised where outcomes are waited for
-            # A mistake in the code: nothing else would go better.
-            self._halt.because("the run ended")
+            self._abort("the run ended")  # a bug: the other shards would fail as well
             self._finished.put(error)
 
-
-class _Halt:
-    """Whether to ask no more, and why."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-        self._reason = ""
-
-    @property
-    def reason(self) -> str:
-        return self._reason or ("the run was asked to stop" if self._stop.is_set() else "")
-
-    def because(self, reason: str) -> None:
-        self._reason = self._reason or reason
+    def _abort(self, reason: str) -> None:
+        self._abort_reason = self._abort_reason or reason
 
 
 def failure(endpoint: str, outcomes: Sequence[Outcome]) -> FetchError:
-    """The error that names each failed assessment of an endpoint, by reason."""
+    """Return an error that names each failed assessment of an endpoint, by reason."""
     missing = [outcome for outcome in outcomes if outcome.entry is None]
     lines = [
         f"  {endpoint} of assessment {', '.join(ids)}: {reason}"
         for reason, ids in _by_reason([o for o in missing if o.failed]).items()
     ]
     lines += [
-        f"  {len(ids):,} {endpoint} shards were not asked for: {reason}"
+        f"  {len(ids):,} {endpoint} shards were not requested: {reason}"
         for reason, ids in _by_reason([o for o in missing if not o.failed]).items()
     ]
     return FetchError(
         f"{len(missing):,} of {len(outcomes):,} {endpoint} shards could not be fetched:\n"
         + "\n".join(lines)
-        + f"\n  {len(outcomes) - len(missing):,} were fetched now and are kept; nothing was "
-        "published. Run again to ask for the missing ones only; an assessment that never "
-        "succeeds can be left out with [illuminate] exclude_ids."
+        + f"\n  {len(outcomes) - len(missing):,} were fetched and are kept; nothing was "
+        "published. Run the same command again to fetch only the missing ones; an assessment that "
+        "never succeeds can be left out with [illuminate] exclude_ids."
     )
 
 

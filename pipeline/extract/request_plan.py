@@ -1,8 +1,8 @@
-"""Which assessments an endpoint is asked for, and which of them first.
+"""Select the assessments to fetch from an endpoint, and their order.
 
-Nearly all assessments of a catalogue have no results in a given year. Who has none overall is
-taken to have none by standard or group either; that is a belief about the API, so a sample of
-them is asked for all the same.
+Nearly all assessments of a catalogue have no results in a given year. Those without overall
+results are assumed to have none by standard or group either. That is an assumption about the API,
+so a sample of them is fetched as a check.
 """
 
 import hashlib
@@ -10,35 +10,35 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 
 LEAST_SAMPLE = 20
-"""How many assessments without overall results are asked for at least."""
+"""The smallest sample of assessments without overall results."""
 
 
-def worth_asking(
-    assessment_ids: Collection[str], with_results: Collection[str], share: float, salt: str
+def select_assessments(
+    assessment_ids: Collection[str], with_results: Collection[str], sample_rate: float, seed: str
 ) -> list[str]:
-    """The assessments to ask for by standard or group, in the order given.
+    """Return the assessments to fetch by standard or group, in the order given.
 
     Args:
-        assessment_ids: all that could be asked for.
+        assessment_ids: all that could be fetched.
         with_results: those with overall results.
-        share: which part of the others is asked for as a sample, 0 to 1.
-        salt: what the sample follows from, so that it is the same for the same salt only.
+        sample_rate: the part of the others that is fetched as a sample, 0 to 1.
+        seed: determines the sample.
     """
-    asked = set(with_results)
-    empty = [assessment for assessment in assessment_ids if assessment not in asked]
-    asked.update(_sample(empty, share, salt))
-    return [assessment for assessment in assessment_ids if assessment in asked]
+    selected = set(with_results)
+    empty = [assessment for assessment in assessment_ids if assessment not in selected]
+    selected.update(_sample(empty, sample_rate, seed))
+    return [assessment for assessment in assessment_ids if assessment in selected]
 
 
 def largest_first(assessment_ids: Iterable[str], rows: Mapping[str, int]) -> list[str]:
-    """In order of size as far as it is known, so that no long one is left alone at the end."""
+    """Order assessments by size as far as it is known, so that no large one is fetched last."""
     return sorted(assessment_ids, key=lambda assessment: -rows.get(assessment, 0))
 
 
-def _sample(assessment_ids: Collection[str], share: float, salt: str) -> list[str]:
-    count = max(LEAST_SAMPLE, math.ceil(share * len(assessment_ids)))
-    return sorted(assessment_ids, key=lambda assessment: _rank(salt, assessment))[:count]
+def _sample(assessment_ids: Collection[str], sample_rate: float, seed: str) -> list[str]:
+    count = max(LEAST_SAMPLE, math.ceil(sample_rate * len(assessment_ids)))
+    return sorted(assessment_ids, key=lambda assessment: _rank(seed, assessment))[:count]
 
 
-def _rank(salt: str, assessment_id: str) -> bytes:
-    return hashlib.sha256(f"{salt} {assessment_id}".encode()).digest()
+def _rank(seed: str, assessment_id: str) -> bytes:
+    return hashlib.sha256(f"{seed} {assessment_id}".encode()).digest()

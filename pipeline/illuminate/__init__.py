@@ -1,5 +1,5 @@
-"""The API of Illuminate (Renaissance DnA): signing in, asking, and believing nothing.
+"""The API of Illuminate (Renaissance DnA) over HTTP.
 
-`address` and `auth` say where and as whom, `client` asks, `retry` and `wire` bound how long,
-`pages` checks the replies, `endpoints` names what can be asked. No pandas, polars or luigi here.
+`client` sends the requests: to an `address`, with `auth`, to `endpoints`, within the `limits`,
+with `retry`, over the sessions of `wire`; `pages` verifies the replies. No pandas or luigi here.
 """

@@ -1,4 +1,4 @@
-"""From the base URL that a district gives to the addresses that are asked."""
+"""The URLs of a district's API, from its base URL."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -12,33 +12,35 @@ _EXAMPLE = "https://<district>.illuminateed.com/live"
 
 @dataclass(frozen=True)
 class Address:
-    """Where a district's API lives; `base` is its name in metadata and shards."""
+    """The base URL of a district's API; `base` names the source in metadata and shards."""
 
     base: str
 
     @classmethod
     def parse(cls, url: str) -> "Address":
-        """Read `https://<district>.illuminateed.com/live`, with or without the API path behind it.
+        """Parse `https://<district>.illuminateed.com/live`, with or without the API path.
 
         Raises:
-            SettingsError: it is no such address, holds credentials, or is plain http to a host
+            SettingsError: it is not such a URL, contains credentials, or is plain http to a host
                 other than this machine.
         """
         try:
             parts = urlsplit(url.strip())
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise SettingsError(f"ILLUMINATE_BASE_URL is no address; use {_EXAMPLE}.") from None
+            raise SettingsError(
+                f"ILLUMINATE_BASE_URL is not a valid URL; use {_EXAMPLE}."
+            ) from None
         if "@" in parts.netloc:
             raise SettingsError(
-                "ILLUMINATE_BASE_URL must not hold a user or password; "
-                "credentials have variables of their own."
+                "ILLUMINATE_BASE_URL must not contain a user or password; "
+                "set the credentials in their own variables."
             )
         if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
-            raise SettingsError(f"ILLUMINATE_BASE_URL is no address; use {_EXAMPLE}.")
+            raise SettingsError(f"ILLUMINATE_BASE_URL is not a valid URL; use {_EXAMPLE}.")
         if parts.scheme == "http" and not is_loopback(host):
             raise SettingsError(
-                "ILLUMINATE_BASE_URL must begin with https: results of students never travel "
+                "ILLUMINATE_BASE_URL must begin with https: student results are never sent "
                 "unencrypted."
             )
         path = parts.path.rstrip("/").removesuffix(_API).rstrip("/")
@@ -47,21 +49,21 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is on this machine."""
+        """Return whether the API is on this machine."""
         return is_loopback(urlsplit(self.base).hostname or "")
 
     @property
     def token_url(self) -> str:
-        """Where OAuth 2 tokens are given out."""
+        """Return the URL of OAuth 2 tokens."""
         return f"{self.base}/?OAuth2_AccessToken"
 
     def method_url(self, method: str) -> str:
-        """The address of an API method such as `Assessments`."""
+        """Return the URL of an API method such as `Assessments`."""
         return f"{self.base}{_API}/{method}/"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host's name or address is of this machine."""
+    """Return whether a host name or address is this machine."""
     if host == "localhost":
         return True
     try:

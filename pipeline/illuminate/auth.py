@@ -17,12 +17,12 @@ from requests.auth import AuthBase
 
 from pipeline.errors import AuthError, TransientError
 
-_REFUSALS = frozenset({400, 401, 403})
+_REJECTED_STATUSES = frozenset({400, 401, 403})
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_FRUITLESS = 2
-_USUAL_LIFE = 3600.0
-_SHORT_LIFE = 60.0
-_LONGEST_LIFE = 86_400.0
+_MAX_REJECTED = 2
+_DEFAULT_LIFETIME = 3600.0
+_SHORT_LIFETIME = 60.0
+_MAX_LIFETIME = 86_400.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,16 +47,16 @@ Credentials = OAuth2Credentials | OAuth1Credentials
 
 
 class Auth(Protocol):
-    """What the client needs of a way to sign in."""
+    """What the client needs from an authentication scheme."""
 
-    def signer(self) -> AuthBase:
-        """Signs one request."""
+    def current(self) -> AuthBase:
+        """Return what authenticates one request."""
 
-    def accepted(self, signer: AuthBase) -> None:
-        """The server answered a request that `signer` signed."""
+    def accepted(self, auth: AuthBase) -> None:
+        """Record that the server accepted a request with `auth`."""
 
-    def refused(self, signer: AuthBase) -> None:
-        """The server answered 401 to a request that `signer` signed.
+    def rejected(self, auth: AuthBase) -> None:
+        """Handle a 401 answer to a request with `auth`.
 
         Raises:
             AuthError: there is nothing else to try.
@@ -69,27 +69,27 @@ class OAuth1:
     def __init__(self, credentials: OAuth1Credentials) -> None:
         self._credentials = credentials
 
-    def signer(self) -> AuthBase:
-        """Signs one request, with a nonce of its own."""
+    def current(self) -> AuthBase:
+        """Return a signature for one request, with its own nonce."""
         c = self._credentials
         auth: AuthBase = OAuth1Auth(
             c.consumer_key, c.consumer_secret, c.access_token, c.access_token_secret
         )
         return auth
 
-    def accepted(self, signer: AuthBase) -> None:
-        """Nothing follows from it."""
+    def accepted(self, auth: AuthBase) -> None:
+        """Do nothing."""
 
-    def refused(self, signer: AuthBase) -> None:  # noqa: ARG002
-        """A refusal is final."""
+    def rejected(self, auth: AuthBase) -> None:  # noqa: ARG002
+        """Raise AuthError: the credentials cannot be renewed."""
         raise AuthError(
-            "the server refuses the OAuth 1 credentials; check ILLUMINATE_CONSUMER_KEY, "
-            "ILLUMINATE_ACCESS_TOKEN and their secrets"
+            "the server rejected the OAuth 1 credentials; check ILLUMINATE_CONSUMER_KEY, "
+            "ILLUMINATE_ACCESS_TOKEN and their secrets, then run the same command again"
         )
 
 
 class Bearer(AuthBase):
-    """Signs requests with one OAuth 2 token."""
+    """Authenticates requests with one OAuth 2 token."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -101,11 +101,11 @@ class Bearer(AuthBase):
 
 
 class OAuth2:
-    """One token for all threads, renewed before it ends and when the server refuses it.
+    """One token for all threads, renewed before it expires and when the server rejects it.
 
-    Threads that were refused with the same token cause one renewal: who comes second finds that
-    the token is another already. A token that was accepted before has ended, and is renewed; two
-    tokens in a row that were never accepted mean that the server does not want us.
+    Threads whose requests were rejected with the same token cause one renewal. A rejected token
+    that was accepted before has expired, and is renewed; two new tokens in a row that were
+    rejected at once are an error.
     """
 
     def __init__(self, fetch_token: Callable[[], tuple[str, float]]) -> None:
@@ -113,28 +113,31 @@ class OAuth2:
         self._lock = threading.Lock()
         self._bearer: Bearer | None = None
         self._renew_at = 0.0
-        self._fruitless = 0
+        self._rejected_in_a_row = 0
         self._failure: AuthError | None = None
 
-    def signer(self) -> AuthBase:
-        """Signs with the token of the moment; a new one is fetched when its end is near."""
+    def current(self) -> AuthBase:
+        """Return the current token, renewed if it expires soon."""
         with self._lock:
             if self._bearer is None or time.monotonic() >= self._renew_at:
                 self._bearer = self._renew()
             return self._bearer
 
-    def accepted(self, signer: AuthBase) -> None:
-        """Remember that the token of the moment is good."""
-        if signer is self._bearer:
-            self._fruitless = 0
+    def accepted(self, auth: AuthBase) -> None:
+        """Record that the current token works."""
+        if auth is self._bearer:
+            self._rejected_in_a_row = 0
 
-    def refused(self, signer: AuthBase) -> None:
-        """Fetch another token, unless another thread has done so since."""
+    def rejected(self, auth: AuthBase) -> None:
+        """Renew the token, unless another thread has done so already."""
         with self._lock:
-            if signer is not self._bearer:
+            if auth is not self._bearer:
                 return
-            if self._fruitless >= _FRUITLESS:
-                raise AuthError("the server refuses tokens that it has just given out (401)")
+            if self._rejected_in_a_row >= _MAX_REJECTED:
+                raise AuthError(
+                    "the server rejected two new tokens in a row (401); check that the client may "
+                    "use the API"
+                )
             self._bearer = self._renew()
 
     def _renew(self) -> Bearer:
@@ -145,13 +148,13 @@ class OAuth2:
         except AuthError as error:
             self._failure = error
             raise
-        self._fruitless += 1
+        self._rejected_in_a_row += 1
         self._renew_at = time.monotonic() + life - min(300.0, life / 10)
         return Bearer(token)
 
 
 def token_form(credentials: OAuth2Credentials) -> dict[str, str]:
-    """What is posted to ask for a token (RFC 6749, section 4.4)."""
+    """Return the form of a token request (RFC 6749, section 4.4)."""
     return {
         "grant_type": "client_credentials",
         "client_id": credentials.client_id,
@@ -160,27 +163,27 @@ def token_form(credentials: OAuth2Credentials) -> dict[str, str]:
 
 
 def read_token(status: int, body: bytes, retry_after: float | None = None) -> tuple[str, float]:
-    """The token and its life in seconds, from the reply to a token request.
+    """Return the token and its lifetime in seconds from the reply to a token request.
 
     Raises:
-        AuthError: the credentials are refused.
-        TransientError: anything else is wrong with it. Its text is never repeated.
+        AuthError: the credentials are rejected.
+        TransientError: anything else is wrong; the message never shows the body.
     """
-    if status in _REFUSALS:
+    if status in _REJECTED_STATUSES:
         raise AuthError(
-            "the server refuses the credentials; check ILLUMINATE_CLIENT_ID and "
-            "ILLUMINATE_CLIENT_SECRET"
+            "the server rejected the credentials; check ILLUMINATE_CLIENT_ID and "
+            "ILLUMINATE_CLIENT_SECRET, then run the same command again"
         )
     if status != requests.codes.ok:
         raise TransientError(f"the token request was answered with {status}", retry_after)
     try:
-        body.decode()  # what the decoder passes over must be UTF-8 as well
+        body.decode()  # the decoder does not check the parts that it skips
         token = msgspec.json.decode(body, type=_Token)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise TransientError("the token reply holds no access_token") from None
+        raise TransientError("the token reply has no access_token") from None
     if not _TOKEN.fullmatch(token.access_token):
-        raise TransientError("the token reply holds no usable access_token")
-    return token.access_token, _life(token.expires_in)
+        raise TransientError("the token reply has no usable access_token")
+    return token.access_token, _lifetime(token.expires_in)
 
 
 class _Token(msgspec.Struct):
@@ -188,11 +191,11 @@ class _Token(msgspec.Struct):
     expires_in: Any = None
 
 
-def _life(expires_in: object) -> float:
+def _lifetime(expires_in: object) -> float:
     if expires_in is None:
-        return _USUAL_LIFE
+        return _DEFAULT_LIFETIME
     try:
         life = float(str(expires_in))
     except ValueError:
-        return _SHORT_LIFE
-    return min(life, _LONGEST_LIFE) if life > 0 else _SHORT_LIFE  # also where it is not a number
+        return _SHORT_LIFETIME
+    return min(life, _MAX_LIFETIME) if life > 0 else _SHORT_LIFETIME  # NaN as well

@@ -1,4 +1,4 @@
-"""What a run has asked of the server so far."""
+"""Counts of the requests of a run."""
 
 import threading
 from collections import Counter
@@ -7,18 +7,22 @@ COUNTED = ("requests", "retries", "tokens")
 
 
 class Counts:
-    """What a run has asked so far, counted by all threads."""
+    """Requests, retries and tokens of a run so far, over all threads."""
 
     def __init__(self) -> None:
         self._counter: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def add(self, name: str) -> None:
-        """Count one more of what COUNTED names."""
+        """Add one to a count named in COUNTED."""
         with self._lock:
             self._counter[name] += 1
 
+    def since(self, before: dict[str, int]) -> dict[str, int]:
+        """Return what was counted since a snapshot."""
+        return {name: count - before[name] for name, count in self.snapshot().items()}
+
     def snapshot(self) -> dict[str, int]:
-        """The counts of now."""
+        """Return the current counts."""
         with self._lock:
             return {name: self._counter[name] for name in COUNTED}

@@ -1,7 +1,7 @@
-"""The endpoints of the API that the pipeline asks, in the API's own names.
+"""The endpoints of the API that the pipeline uses, in the API's own names.
 
-What is known of them, and from where: README, "What is known of the API". All are asked with
-GET, answer in pages, and send every scalar as text or null.
+What is known about them, and from where, is in docs/architecture.md. All take GET requests, reply
+in pages, and send every scalar as text or null.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,20 +24,20 @@ _STANDARD = ("academic_benchmark_guid", "standard_code", "standard_description")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One kind of reply: where it is asked, and the fields that each of its rows must have.
+    """An endpoint of the API: its method, and the fields of its rows.
 
-    `own_names` gives the fields that are called otherwise everywhere but in the API.
+    `renames` maps the API's names of fields to the names used everywhere else.
     """
 
     name: str
     method: str
     fields: tuple[str, ...]
     required: frozenset[str]
-    own_names: Mapping[str, str] = field(default_factory=dict, hash=False)
+    renames: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def rename(self, columns: Sequence[str]) -> tuple[str, ...]:
-        """The names of columns outside of the API."""
-        return tuple(self.own_names.get(name, name) for name in columns)
+        """Return the names that columns have outside the API."""
+        return tuple(self.renames.get(name, name) for name in columns)
 
 
 CATALOGUE = Endpoint(
@@ -65,9 +65,9 @@ STANDARD = _results(
 
 
 def group(id_field: str = "reporting_group_id", label_field: str = "reporting_group") -> Endpoint:
-    """The endpoint of results by reporting group.
+    """Return the endpoint of results by reporting group.
 
-    No public source shows how its two own fields are called, so their names are settings.
+    No public source shows the names of its two own fields, so they are settings.
 
     Raises:
         SettingsError: a name is that of another field.
@@ -80,14 +80,14 @@ def group(id_field: str = "reporting_group_id", label_field: str = "reporting_gr
     endpoint = _results(
         "group", "AssessmentAggregateStudentResponsesGroup", (id_field, label_field), set()
     )
-    own_names = {id_field: "reporting_group_id", label_field: "reporting_group"}
-    return replace(endpoint, own_names=own_names)
+    renames = {id_field: "reporting_group_id", label_field: "reporting_group"}
+    return replace(endpoint, renames=renames)
 
 
 def results_parameters(assessment_id: str, window: Window) -> dict[str, str]:
-    """What is asked of a results endpoint besides page and limit.
+    """Return the query parameters of a results endpoint besides page and limit.
 
-    The dates are always given: without them the server chooses a range of its own.
+    The dates are always given: without them the server chooses its own range.
     """
     return {
         "assessment_id": assessment_id,

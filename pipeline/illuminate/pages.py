@@ -1,25 +1,23 @@
-"""Reading a reply of several pages, and believing none of it.
+"""Read replies of several pages, and verify them.
 
-A reply is `{"page", "num_pages", "num_results", "results"}`; every row repeats `num_results` as
-`__count`. A page alone is checked by `decode`; `PageWalk` checks what pages say together. The
-walk knows no HTTP: it is given pages and says which ones it wants.
+A page is `{"page", "num_pages", "num_results", "results"}`; every row repeats `num_results` as
+`__count`. `decode` checks a page alone, `Paginator` the pages of one reply together. Nothing here
+knows HTTP: pages come from a function that is given their numbers.
 """
 
 import functools
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 import polars as pl
 
-from pipeline.errors import TransientError, WalkError
+from pipeline.errors import PaginationError, TransientError
 from pipeline.illuminate.endpoints import Endpoint
-from pipeline.illuminate.threads import Here, Threads
 
 COUNT_FIELD = "__count"
-# In bytes: below it, the way to another thread costs more than it saves.
-_LARGE = 1 << 16
 
 
 class _Envelope(msgspec.Struct):
@@ -32,7 +30,7 @@ class _AnyRows(_Envelope):
     results: list[dict[str, Any]]
 
 
-_ORDER_MARK = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Floats are kept as the text that was sent, so that no digit is lost or invented.
 _any_rows = msgspec.json.Decoder(_AnyRows, float_hook=lambda text: msgspec.Raw(text.encode()))
 
@@ -51,81 +49,49 @@ class Page:
     rows: pl.DataFrame
 
 
-class _Proof(NamedTuple):
-    """What a body says: its numbers, all values of `__count`, and how many rows came."""
-
-    page: int
-    num_pages: int
-    num_results: int
-    counts: set[str | None]
-    height: int
-
-
-def decode(
-    content: bytes, endpoint: Endpoint, asked_page: int, threads: Threads | None = None
-) -> Page:
+def decode(content: bytes, endpoint: Endpoint, expected_page: int) -> Page:
     """Decode and check one page.
 
     Returns the rows without `__count`. Values are the text that was sent, nested values JSON, and
-    a field that a row lacks is null. Of the `threads`, one proves all large pages.
+    a field that a row lacks is null.
 
     Raises:
         TransientError: the body is no complete JSON in UTF-8, or not a page of this endpoint.
     """
-    alone = (threads if threads and len(content) > _LARGE else Here()).alone
-    body = content.removeprefix(_ORDER_MARK)
+    body = content.removeprefix(_BYTE_ORDER_MARK)
     try:
-        proof = alone(_prove_text, body, endpoint)
-        rows = None if proof is None else _read_text(body, endpoint, proof)
-        if proof is None or rows is None:
-            proof, rows = alone(_decode_any, body, endpoint)
+        # To read known fields by a decoder of their own takes a sixth off fetching full pages.
+        envelope, counts, rows = _decode_known(body, endpoint) or _decode_any(body, endpoint)
     except msgspec.ValidationError as error:
         # msgspec names the place and the type that was expected, never the value.
         raise TransientError(f"the reply is not a page of results ({error})") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise TransientError("the reply is not complete JSON in UTF-8") from None
-    _check_numbers(proof, asked_page)
-    return Page(proof.page, proof.num_pages, proof.num_results, endpoint.fields, rows)
+    _check_numbers(envelope, counts, expected_page)
+    total = envelope.num_results
+    return Page(envelope.page, envelope.num_pages, total, endpoint.fields, rows)
 
 
-def _prove_text(body: bytes, endpoint: Endpoint) -> _Proof | None:
-    """See whether the rows of a page hold nothing but known fields, each of them text or null.
+_Decoded = tuple[_Envelope, set[str | None], pl.DataFrame]
+"""A page's numbers, all values of `__count`, and its rows."""
 
-    That is what the API sends. What msgspec passes over may still be no UTF-8.
-    """
+
+def _decode_known(body: bytes, endpoint: Endpoint) -> _Decoded | None:
+    """Decode a page of known fields whose rows are text or null; return None for any other."""
     try:
-        page = _text_decoder(endpoint).decode(body)
+        page = _known_decoder(endpoint).decode(body)
     except msgspec.ValidationError:
         return None
     counts = {row.count for row in page.results} - {msgspec.UNSET}
-    return _Proof(page.page, page.num_pages, page.num_results, counts, len(page.results))
-
-
-def _read_text(body: bytes, endpoint: Endpoint, proof: _Proof) -> pl.DataFrame | None:
-    """Read the rows of a page that is proven to be nothing but text; None where polars will not.
-
-    Polars makes no objects of Python, and many threads may read at once; but by itself it would be
-    too lenient, though not with what is no UTF-8.
-    """
-    if not proof.height:
-        body.decode()
-        return _no_rows(endpoint)
-    row = pl.Struct(_text(endpoint.fields))
-    try:
-        document = pl.read_json(body, schema={"results": pl.List(row)})
-    except pl.exceptions.ComputeError:
-        return None
-    rows = document["results"].explode().struct.unnest()
-    return rows if rows.height == proof.height else None
+    values = {
+        name: list(map(operator.attrgetter(f"field_{number}"), page.results))
+        for number, name in enumerate(endpoint.fields)
+    }
+    return page, counts, pl.DataFrame(values, schema=_text(endpoint.fields))
 
 
 @functools.cache
-def _no_rows(endpoint: Endpoint) -> pl.DataFrame:
-    return pl.DataFrame(schema=_text(endpoint.fields))
-
-
-@functools.cache
-def _text_decoder(endpoint: Endpoint) -> msgspec.json.Decoder[Any]:
+def _known_decoder(endpoint: Endpoint) -> msgspec.json.Decoder[Any]:
     text, unset = str | None, msgspec.UNSET
     defaults = {n: msgspec.NODEFAULT if n in endpoint.required else None for n in endpoint.fields}
     fields = [
@@ -136,13 +102,16 @@ def _text_decoder(endpoint: Endpoint) -> msgspec.json.Decoder[Any]:
     row = msgspec.defstruct(
         "Row", [*fields, count], forbid_unknown_fields=True, gc=False, kw_only=True
     )
-    page = msgspec.defstruct("Page", [("results", list[row])], bases=(_Envelope,))  # type: ignore[valid-type]
+    results = ("results", list[row])  # type: ignore[valid-type]
+    page = msgspec.defstruct("Page", [results], bases=(_Envelope,), forbid_unknown_fields=True)
     return msgspec.json.Decoder(page)
 
 
-def _decode_any(body: bytes, endpoint: Endpoint) -> tuple[_Proof, pl.DataFrame]:
-    """Decode a page with unknown fields, with values that are no text, or not in UTF-8."""
-    body.decode()  # what the decoder passes over must be UTF-8 as well
+def _decode_any(body: bytes, endpoint: Endpoint) -> _Decoded:
+    """Decode a page with unknown fields, in rows or beside them, or with values not text."""
+    # What the decoder skips must be UTF-8 as well. Only here, because a second copy of each page
+    # takes a fifth more memory of a whole fetch.
+    body.decode()
     page = _any_rows.decode(body)
     lacking = {name for row in page.results for name in endpoint.required - row.keys()}
     if lacking:
@@ -151,8 +120,7 @@ def _decode_any(body: bytes, endpoint: Endpoint) -> tuple[_Proof, pl.DataFrame]:
     counts = {row.pop(COUNT_FIELD) for row in rows if COUNT_FIELD in row}
     columns = _in_order({name for row in rows for name in row}, endpoint.fields)
     values = [tuple(row.get(name) for name in columns) for row in rows]
-    proof = _Proof(page.page, page.num_pages, page.num_results, counts, len(rows))
-    return proof, pl.DataFrame(values, schema=_text(columns), orient="row")
+    return page, counts, pl.DataFrame(values, schema=_text(columns), orient="row")
 
 
 def _as_text(value: object) -> str | None:
@@ -169,23 +137,23 @@ def _in_order(names: set[str], fields: Sequence[str]) -> tuple[str, ...]:
     return (*fields, *sorted(names.difference(fields)))
 
 
-def _check_numbers(proof: _Proof, asked_page: int) -> None:
-    if proof.page != asked_page:
-        raise TransientError(f"page {asked_page} was asked, page {proof.page} came")
-    total = proof.num_results
-    if total < 0 or not min(total, 1) <= proof.num_pages <= max(total, 1):
-        raise TransientError(f"num_pages {proof.num_pages} does not fit num_results {total}")
-    if not proof.counts <= {str(total)}:
-        raise WalkError(f"rows carry another __count than num_results {total}")
+def _check_numbers(envelope: _Envelope, counts: set[str | None], expected_page: int) -> None:
+    if envelope.page != expected_page:
+        raise TransientError(f"page {expected_page} was requested, page {envelope.page} came")
+    total, pages = envelope.num_results, envelope.num_pages
+    if total < 0 or not min(total, 1) <= pages <= max(total, 1):
+        raise TransientError(f"num_pages {pages} contradicts num_results {total}")
+    if not counts <= {str(total)}:
+        raise PaginationError(f"a row's __count differs from num_results {total}")
 
 
 @dataclass(frozen=True)
 class Result:
-    """A whole reply: every distinct row once, as text, and the numbers that prove it.
+    """A whole reply: every distinct row once, as text, and the verified counts.
 
-    `declared` = `rows.height` + `duplicates`, always. `moved` rows of one page stand on another
-    page as well. They may be duplicates of the server's own, or rows that moved while pages were
-    read, in which case another row was missed; one walk cannot tell.
+    `declared` = `rows.height` + `duplicates`, always. `moved` rows occur on more than one page.
+    They may be duplicates of the server's own, or rows that moved while pages were read, in which
+    case another row was missed; the pages of one reading cannot tell.
     """
 
     rows: pl.DataFrame
@@ -196,8 +164,8 @@ class Result:
 
 
 @dataclass
-class PageWalk:
-    """Collects the pages of one reply in order and refuses what does not fit together.
+class Paginator:
+    """Collects the pages of one reply in order and refuses those that contradict each other.
 
     Add page 1, then those that are `wanted`, then take `result()`.
     """
@@ -207,40 +175,40 @@ class PageWalk:
 
     @property
     def wanted(self) -> range:
-        """The numbers of the pages that are still to be added, as far as is known."""
+        """Return the numbers of the pages still to be added, as far as is known."""
         return range(len(self.pages) + 1, (self.pages[0].num_pages if self.pages else 1) + 1)
 
     def add(self, page: Page) -> None:
-        """Take the next page that was wanted.
+        """Add the next page.
 
         Raises:
-            WalkError: it contradicts the pages before it.
+            PaginationError: it contradicts the pages before it.
         """
         if self.pages:
             first = self.pages[0]
             if (page.num_pages, page.num_results) != (first.num_pages, first.num_results):
-                raise WalkError(
-                    f"page 1 of {first.num_pages} promised {first.num_results} rows, "
-                    f"page {page.number} of {page.num_pages} promised {page.num_results}"
+                raise PaginationError(
+                    f"page 1 of {first.num_pages} declared {first.num_results} rows, "
+                    f"page {page.number} of {page.num_pages} declared {page.num_results}"
                 )
             if page.rows.is_empty() and self._received < first.num_results:
-                raise WalkError(
-                    f"page {page.number} of {first.num_pages} is empty, when {self._received} of "
-                    f"{first.num_results} rows had come"
+                raise PaginationError(
+                    f"page {page.number} of {first.num_pages} is empty after {self._received} of "
+                    f"{first.num_results} rows"
                 )
         self.pages.append(page)
         self._received += page.rows.height
 
     def result(self) -> Result:
-        """The whole reply, duplicates removed and counted.
+        """Return the whole reply, duplicates removed and counted.
 
         Raises:
-            WalkError: more or fewer rows came than were promised, or a page came twice.
+            PaginationError: more or fewer rows came than were declared, or a page came twice.
         """
         declared = self.pages[0].num_results
         if self._received != declared:
-            raise WalkError(
-                f"{declared} rows were promised and {self._received} came on "
+            raise PaginationError(
+                f"{declared} rows were declared and {self._received} came on "
                 f"{len(self.pages)} pages"
             )
         rows = self.rows()
@@ -253,65 +221,65 @@ class PageWalk:
         return Result(distinct, declared, len(self.pages), duplicates, moved)
 
     def rows(self) -> pl.DataFrame:
-        """Every row that came, in order, with all columns; to be read when all pages are there."""
+        """Return every row of the added pages, in order, with all columns."""
         if len(self.pages) == 1:
             return self.pages[0].rows
         every = pl.concat([page.rows for page in self.pages], how="diagonal")
         return every.select(_in_order(set(every.columns), self.pages[0].fields))
 
     def _check_repeats(self) -> None:
-        """Raises WalkError where two pages hold the same rows, in whatever order."""
+        """Raise PaginationError where two pages hold the same rows, in whatever order."""
         hashes = [page.rows.hash_rows().sort() for page in self.pages]
         for number, (page, its) in enumerate(zip(self.pages, hashes, strict=True)):
             alike = (p for p, h in zip(self.pages[:number], hashes, strict=False) if h.equals(its))
             if any(_same_rows(page.rows, other.rows) for other in alike):
-                raise WalkError(f"page {page.number} repeats the rows of another page")
+                raise PaginationError(f"page {page.number} repeats the rows of another page")
 
 
 def _distinct(rows: pl.DataFrame) -> pl.DataFrame:
-    # Rows with hashes of their own are distinct, and that is much quicker to see.
+    # Rows with different hashes are distinct, and that is much quicker to find out.
     if rows.height < 2 or rows.hash_rows().n_unique() == rows.height:
         return rows
     return rows.unique(maintain_order=True)
 
 
-class Each(Protocol):
+class MapPages(Protocol):
     """Calls a function with each of some numbers, maybe many at once; like the built-in `map`."""
 
     def __call__(self, get: Callable[[int], Page], numbers: range, /) -> Iterable[Page]:
-        """The pages, in the order of their numbers."""
+        """Return the pages in the order of their numbers."""
 
 
-def walk(
+def read_all(
     get: Callable[[int], Page],
-    again: Callable[[int, int], Page] | None = None,
-    each: Each = map,
+    get_limited: Callable[[int, int], Page] | None = None,
+    map_pages: MapPages = map,
 ) -> Result:
-    """Read a whole reply through `get(page number)`; the pages after the first through `each`.
+    """Read a whole reply through `get(page number)`; the pages after the first by `map_pages`.
 
-    Rows that stand on two pages are accepted as the server's own duplicates only when a second
-    walk brings exactly the same rows. It goes through `again(page number, limit)`, with smaller
-    pages, because rows that move at a boundary move elsewhere then.
+    Rows that occur on two pages are accepted as the server's own duplicates only when a second
+    reading gives exactly the same rows. It uses `get_limited(page number, limit)` with smaller
+    pages, because rows that move at a page boundary then move elsewhere.
 
     Raises:
-        WalkError: the pages contradict each other, or two walks differ.
+        PaginationError: the pages contradict each other, or two readings differ.
     """
-    first = _walk_once(get, each)
+    first = _read_once(get, map_pages)
     result = first.result()
     if result.moved:
         smaller = max(1, 2 * first.pages[0].rows.height // 3)
-        second = _walk_once(get if again is None else lambda number: again(number, smaller), each)
-        if not _same_rows(first.rows(), second.rows()):
-            raise WalkError("rows moved between pages while they were read")
+        again = get if get_limited is None else lambda number: get_limited(number, smaller)
+        if not _same_rows(first.rows(), _read_once(again, map_pages).rows()):
+            raise PaginationError("rows moved between pages while they were read")
     return result
 
 
-def _walk_once(get: Callable[[int], Page], each: Each) -> PageWalk:
-    pages = PageWalk()
-    pages.add(get(1))
-    for page in each(get, pages.wanted):
-        pages.add(page)
-    return pages
+def _read_once(get: Callable[[int], Page], map_pages: MapPages) -> Paginator:
+    paginator = Paginator()
+    paginator.add(get(1))
+    for page in map_pages(get, paginator.wanted):
+        paginator.add(page)
+    return paginator
 
 
 def _same_rows(one: pl.DataFrame, other: pl.DataFrame) -> bool:

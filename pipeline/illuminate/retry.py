@@ -1,4 +1,4 @@
-"""When to ask again, how long to wait before, and when to stop asking at all."""
+"""When to retry a request, how long to wait first, and when to send no more requests."""
 
 import datetime as dt
 import email.utils
@@ -22,7 +22,7 @@ _MOST_FAILURES_IN_A_ROW = 50
 
 
 def parse_retry_after(text: str | None) -> float | None:
-    """The seconds that a Retry-After header asks for; None where it says nothing usable."""
+    """Return the seconds that a Retry-After header asks for, or None if it cannot be read."""
     if text is None:
         return None
     try:
@@ -34,34 +34,34 @@ def parse_retry_after(text: str | None) -> float | None:
     return max(0.0, moment.timestamp() - time.time())
 
 
-class Pause:
-    """A moment before which no thread may send anything."""
+class Cooldown:
+    """A time, shared by all threads, before which no request may be sent."""
 
-    def __init__(self, stop: threading.Event, longest: float) -> None:
+    def __init__(self, stop: threading.Event, max_seconds: float) -> None:
         self._stop = stop
-        self._longest = longest
+        self._max_seconds = max_seconds
         self._until = 0.0
         self._lock = threading.Lock()
 
     def extend(self, seconds: float) -> None:
-        """Keep every thread from asking for the next `seconds`.
+        """Send no request for the next `seconds`.
 
         Raises:
-            OutageError: that is longer than this run may wait.
+            OutageError: that is longer than a run may wait.
         """
-        if seconds > self._longest:
+        if seconds > self._max_seconds:
             raise OutageError(
-                f"the server asks not to be called for {seconds:,.0f} s; "
-                f"run again after {_local_time_in(seconds)}"
+                f"the server asked to wait {seconds:,.0f} s; "
+                f"run the same command again after {_local_time_in(seconds)}"
             )
         with self._lock:
             self._until = max(self._until, time.monotonic() + seconds)
 
     def wait(self) -> None:
-        """Return once requests are allowed.
+        """Return once requests may be sent.
 
         Raises:
-            StoppedError: the run was asked to stop meanwhile.
+            StoppedError: the run was asked to stop.
         """
         while (left := self._until - time.monotonic()) > 0:
             self._stop.wait(left)
@@ -71,12 +71,12 @@ class Pause:
             raise StoppedError("the run was asked to stop")
 
 
-class Allowance:
-    """How much failing a run may do before it asks no more, shared by all threads.
+class RetryBudget:
+    """The retries that a run may still make, shared by all threads.
 
-    A few first retries are free, and each good reply adds a tenth of one. So a few bad
-    assessments are retried in full, and a server that is down costs little more than one request
-    for each thing that is wanted, and much less when nothing succeeds.
+    A run begins with a few retries, and each good reply adds a tenth of one. So a few bad
+    assessments are retried in full, while a server that is down gets little more than one request
+    for each assessment, and far fewer when nothing succeeds.
     """
 
     def __init__(self) -> None:
@@ -85,26 +85,26 @@ class Allowance:
         self._lock = threading.Lock()
 
     def succeeded(self) -> None:
-        """Note a good reply."""
+        """Record a good reply."""
         with self._lock:
             self._failures = 0
             self._retries += _SHARE_OF_RETRIES
 
     def failed(self, error: TransientError) -> None:
-        """Note a failed attempt.
+        """Record a failed attempt.
 
         Raises:
-            OutageError: the last attempts, of all threads, failed without exception.
+            OutageError: too many attempts in a row failed, over all threads.
         """
         with self._lock:
             self._failures += 1
             if self._failures >= _MOST_FAILURES_IN_A_ROW:
                 raise OutageError(
-                    f"{self._failures} requests in a row failed, the last one because {error}"
+                    f"{self._failures} requests in a row failed; the last error was: {error}"
                 )
 
     def take(self) -> bool:
-        """Take one retry, if there is one left."""
+        """Take one retry; return False if none is left."""
         with self._lock:
             if self._retries < 1:
                 return False
@@ -113,26 +113,26 @@ class Allowance:
 
 
 class Retrying:
-    """Runs an attempt until it succeeds, a limit is reached, or the run is stopped."""
+    """Repeats an attempt until it succeeds, a limit is reached, or the run is stopped."""
 
     def __init__(
         self,
         *,
         tries: int,
-        longest_wait: float,
-        pause: Pause,
+        max_backoff: float,
+        cooldown: Cooldown,
         stop: threading.Event,
         on_retry: Callable[[], None],
     ) -> None:
-        self._allowance = Allowance()
+        self._budget = RetryBudget()
         self._tries = tries
-        self._over: AuthError | OutageError | None = None
-        self._pause = pause
+        self._final_error: AuthError | OutageError | None = None
+        self._cooldown = cooldown
         self._stop = stop
         self._on_retry = on_retry
         self._policy = tenacity.Retrying(
             stop=tenacity.stop_when_event_set(stop),
-            wait=tenacity.wait_random_exponential(multiplier=1, max=longest_wait),
+            wait=tenacity.wait_random_exponential(multiplier=1, max=max_backoff),
             retry=self._may_retry,
             sleep=tenacity.sleep_using_event(stop),
             before_sleep=self._note_retry,
@@ -140,23 +140,25 @@ class Retrying:
         )
 
     def call(self, attempt: Callable[[], T]) -> T:
-        """Run `attempt`; the last TransientError is raised when it never succeeds.
+        """Return what `attempt` returns, repeated after each TransientError.
 
         Raises:
-            AuthError, OutageError: this attempt, or one before it, ended all asking in this run.
+            TransientError: the last attempt failed, too.
+            AuthError, OutageError: this attempt, or an earlier one of any thread, ended all
+                requests of this run.
         """
         try:
             result: T = self._policy.copy()(self._guarded, attempt)
         except (AuthError, OutageError) as error:
-            self._over = error
+            self._final_error = error
             raise
-        self._allowance.succeeded()
+        self._budget.succeeded()
         return result
 
     def _guarded(self, attempt: Callable[[], T]) -> T:
-        self._pause.wait()
-        if self._over is not None:
-            raise self._over
+        self._cooldown.wait()
+        if self._final_error is not None:
+            raise self._final_error
         return attempt()
 
     def _may_retry(self, state: tenacity.RetryCallState) -> bool:
@@ -164,13 +166,13 @@ class Retrying:
         if self._stop.is_set() or not isinstance(error, TransientError):
             return False
         if error.retry_after is not None:
-            self._pause.extend(error.retry_after)
-        self._allowance.failed(error)
-        return state.attempt_number < self._tries and self._allowance.take()
+            self._cooldown.extend(error.retry_after)
+        self._budget.failed(error)
+        return state.attempt_number < self._tries and self._budget.take()
 
     def _note_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        log.info("attempt %d failed, trying again: %s", state.attempt_number, error)
+        log.info("attempt %d failed, retrying: %s", state.attempt_number, error)
         self._on_retry()
 
 

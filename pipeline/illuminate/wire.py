@@ -1,34 +1,37 @@
-"""Connections that can be cut: at the deadline of a request, or when the run must stop.
+"""Sessions whose requests end at a deadline, or when the run must stop.
 
-The timeouts of requests bound the wait for the next byte, not the request: a server that drips
-one byte a second holds a thread for hours. So each thread's open sockets are known here, and one
-watch closes those whose request is over time.
+The timeouts of requests bound the wait for the next byte, not the whole request: a server that
+sends one byte a second holds a thread for hours.
 """
 
 import contextlib
+import functools
 import socket
 import threading
 import time
-import weakref
 from collections.abc import Iterator
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
-_LOOK_EVERY = 0.2
+_CHECK_EVERY = 0.2
 
 
-class Line:
-    """The sockets that one thread has open, and the time by which its request must be over."""
+class WatchedSocket:
+    """The socket that one thread has open, and the time by which its request must end.
+
+    A duplicate is kept, because TLS replaces the object that was connected; shutting the duplicate
+    down ends the connection in any phase: connecting, TLS handshake, headers, body.
+    """
 
     def __init__(self) -> None:
-        self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.ends = float("inf")
         self.was_cut = False
+        self._duplicate: socket.socket | None = None
+        self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
@@ -37,109 +40,113 @@ class Line:
         self.ends = time.monotonic() + seconds
         try:
             yield
+        except BaseException:
+            self.close()  # or the server would not see that the connection is given up
+            raise
         finally:
             self.ends = float("inf")
 
+    def watch(self, sock: socket.socket) -> None:
+        """Watch this socket from now on, instead of the one before."""
+        self.close()
+        with self._lock:
+            self._duplicate = sock.dup()
+
     def cut(self) -> None:
-        """End every transfer on this line now."""
+        """End every transfer on the socket now."""
         self.was_cut = True
-        for sock in list(self.sockets):
-            with contextlib.suppress(OSError):  # it may have been closed a moment before
-                sock.shutdown(socket.SHUT_RDWR)
+        with self._lock, contextlib.suppress(OSError):  # the server may have closed it already
+            if self._duplicate is not None:
+                self._duplicate.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the duplicate; the connection ends when its owner closes it, too."""
+        with self._lock:
+            if self._duplicate is not None:
+                self._duplicate.close()
+            self._duplicate = None
 
 
-class Watch:
-    """Looks at all lines a few times a second, in a thread of its own, until the run stops."""
+class DeadlineWatcher:
+    """Cuts requests that exceed their deadline, and all of them once `stop` is set."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self._closed = threading.Event()
-        self._lines: list[Line] = []
-        self._lock = threading.Lock()
-        threading.Thread(target=self._look, name="deadlines", daemon=True).start()
+        self._sockets: list[WatchedSocket] = []
+        threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
 
-    def new_line(self) -> Line:
-        """A line that is watched from now on."""
-        line = Line()
-        with self._lock:
-            self._lines.append(line)
-        return line
+    def new_socket(self) -> WatchedSocket:
+        """Return a place for the socket of one thread, watched from now on."""
+        watched = WatchedSocket()
+        self._sockets.append(watched)
+        return watched
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._closed.set()
+        for watched in self._sockets:
+            watched.close()
 
-    def _look(self) -> None:
-        while not self._closed.wait(_LOOK_EVERY):
+    def _watch(self) -> None:
+        while not self._closed.wait(_CHECK_EVERY):
             now = float("inf") if self._stop.is_set() else time.monotonic()
-            with self._lock:
-                lines = list(self._lines)
-            for line in lines:
-                if line.ends <= now:
-                    line.cut()
+            for watched in tuple(self._sockets):
+                if watched.ends <= now:
+                    watched.cut()
 
 
 class _Adapter(HTTPAdapter):
-    """Hands every socket that is opened to the line of its thread."""
+    """Lets `watched` know the socket of each connection, direct or through a proxy."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, watched: WatchedSocket) -> None:
+        self._watched = watched
         super().__init__(pool_connections=2, pool_maxsize=1)
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _pools(self._line)
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        kind = type(pool).ConnectionCls
+        if kind in {HTTPConnection, HTTPSConnection}:  # a SOCKS proxy has connections of its own
+            pool.ConnectionCls = functools.partial(_new_connection, kind, self._watched)
+        return pool
 
 
-def _pools(line: Line) -> dict[str, type[HTTPConnectionPool]]:
-    class KnownConnection(HTTPConnection):
-        """Makes its own socket, so that it is known to the line while it still connects."""
-
-        def _new_conn(self) -> socket.socket:
-            try:
-                return _connect(line, self.host, self.port, self.timeout, self.socket_options)
-            except socket.gaierror as error:
-                raise NameResolutionError(self.host, self, error) from error
-            except OSError as error:
-                raise NewConnectionError(self, type(error).__name__) from error
-
-    class KnownHTTPSConnection(KnownConnection, HTTPSConnection):
-        pass
-
-    class KnownPool(HTTPConnectionPool):
-        ConnectionCls = KnownConnection
-
-    class KnownHTTPSPool(HTTPSConnectionPool):
-        ConnectionCls = KnownHTTPSConnection
-
-    return {"http": KnownPool, "https": KnownHTTPSPool}
+def _new_connection(
+    kind: type[HTTPConnection],
+    watched: WatchedSocket,
+    **options: Any,  # noqa: ANN401
+) -> HTTPConnection:
+    connection = kind(**options)
+    connection._new_conn = functools.partial(_connect, connection, watched)  # type: ignore[method-assign]  # noqa: SLF001
+    return connection
 
 
-def _connect(line: Line, host: str, port: int, timeout: Any, options: Any) -> socket.socket:  # noqa: ANN401
-    """Connect to the first address of a host that takes it."""
+def _connect(connection: HTTPConnection, watched: WatchedSocket) -> socket.socket:
+    """Connect as urllib3 does, with a socket that can be cut while it still connects."""
     failure: OSError = OSError("no address")
-    for family, kind, protocol, _, address in socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM
-    ):
+    try:
+        addresses = socket.getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise NameResolutionError(connection.host, connection, error) from error
+    for family, kind, protocol, _, address in addresses:
         sock = socket.socket(family, kind, protocol)
-        line.sockets.add(sock)
+        watched.watch(sock)
         try:
-            for option in options or []:
+            for option in connection.socket_options or []:
                 sock.setsockopt(*option)
-            if isinstance(timeout, int | float):
-                sock.settimeout(timeout)
+            sock.settimeout(connection.timeout)
             sock.connect(address)
         except OSError as error:
             sock.close()
             failure = error
         else:
             return sock
-    raise failure
+    raise NewConnectionError(connection, type(failure).__name__) from failure
 
 
-def new_session(line: Line) -> requests.Session:
-    """A session for one thread, its connections kept open and known to `line`."""
+def new_session(watched: WatchedSocket) -> requests.Session:
+    """Return a session for one thread that keeps its connection open, known to `watched`."""
     session = requests.Session()
-    session.mount("http://", _Adapter(line))
-    session.mount("https://", _Adapter(line))
+    session.mount("http://", _Adapter(watched))
+    session.mount("https://", _Adapter(watched))
     return session

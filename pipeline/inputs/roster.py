@@ -1,6 +1,6 @@
-"""The student roster, a PowerSchool export -> the grade of every student.
+"""Read the student roster, a PowerSchool export: the grade of every student.
 
-The file is personal data: an error tells line numbers and counts, and never what stands there.
+The file is personal data: an error has line numbers and counts, never a value.
 """
 
 import io
@@ -14,6 +14,7 @@ from pipeline.inputs import encodings
 
 _ID, _GRADE = "STUDENTS.Student_Number", "STUDENTS.Grade_Level"
 _LINES_NAMED = 4
+_EXPORT_AGAIN = "Export the roster again"
 
 # PowerSchool counts down from kindergarten: -1 is the year before it, -2 the one before that.
 _NAMED_GRADES = {"K": 0, "KG": 0, "KN": 0, "PK": -1, "TK": -1, "P4": -1, "P3": -2}
@@ -24,13 +25,13 @@ _GRADES = _NAMED_GRADES | {
 
 @dataclass(frozen=True)
 class Roster:
-    """The students of a roster, and how many lines of the file told of them.
+    """The students of a roster, and the number of lines they were read from.
 
     Attributes:
         students: `local_student_id` (string) and `grade` (Int64, K = 0), neither ever null; one
             row per student, sorted by `local_student_id`.
-        lines: The lines of the file that hold a student.
-        repeated: Those among them that say again what an earlier line has said.
+        lines: The number of lines of the file that hold a student.
+        repeated: How many of these repeat student and grade of an earlier line.
     """
 
     students: pd.DataFrame
@@ -41,12 +42,12 @@ class Roster:
 def read_roster(path: Path) -> Roster:
     """Read a tab separated file with `STUDENTS.Student_Number` and `STUDENTS.Grade_Level`.
 
-    Ids are text; only the white space around them is taken away. A grade is a whole number from
+    Ids are text; only the white space around them is removed. A grade is a whole number from
     -3 to 14, or K, KG, KN (0), PK, TK, P4 (-1), P3 (-2). The file is UTF-8, or UTF-16 with a
     byte order mark. Quotation marks are data, and blank lines hold no student.
 
     Raises:
-        InputFileError: the file cannot be read, holds no student, lacks a column or a cell, or
+        InputFileError: The file cannot be read, holds no student, lacks a column or a cell, or
             contradicts itself.
     """
     cells = _read_cells(path)
@@ -55,7 +56,10 @@ def read_roster(path: Path) -> Roster:
     _refuse(path, cells[cells["grade"] == ""], "the grade is blank")
     _refuse(path, cells[grades.isna()], "the grade is neither K, PK or TK nor from -3 to 14")
     known = cells.assign(grade=grades).drop_duplicates(["local_student_id", "grade"])
-    _refuse_several_grades(path, known)
+    ambiguous = known[known.duplicated("local_student_id", keep=False)]
+    count = ambiguous["local_student_id"].nunique()
+    who = "1 student has" if count == 1 else f"{count} students have"
+    _refuse(path, ambiguous, f"{who} more than one grade")
     students = known[["local_student_id", "grade"]]
     return Roster(
         students.sort_values("local_student_id", ignore_index=True),
@@ -64,20 +68,20 @@ def read_roster(path: Path) -> Roster:
     )
 
 
-def no_roster() -> Roster:
-    """A roster without students, for a run that was given none."""
+def empty_roster() -> Roster:
+    """Return a roster without students, for a run without a roster file."""
     types = {"local_student_id": "string", "grade": "Int64"}
     return Roster(pd.DataFrame(columns=list(types)).astype(types), lines=0, repeated=0)
 
 
 def _read_cells(path: Path) -> pd.DataFrame:
-    """The columns `line` (int), `local_student_id` and `grade` (trimmed text), one row per line."""
+    """Return `line` (int), `local_student_id` and `grade` (trimmed text), one row per line."""
     # Not the csv module: a quotation mark in a name must not join two lines.
     numbered = enumerate(io.StringIO(_read_text(path), newline=None), start=1)
     rows = [(number, text.split("\t")) for number, text in numbered if text.strip()]
     if len(rows) < 2:
-        fault = "has a header and no student" if rows else "is empty"
-        raise InputFileError(f"{path.name} {fault}; export the roster again.")
+        fault = "it has a header and no student" if rows else "it is empty"
+        raise InputFileError.at(path.name, fault, _EXPORT_AGAIN)
     (header_line, header), *rows = rows
     id_at, grade_at = _find_columns(path, header_line, [name.strip() for name in header])
     uneven = pd.DataFrame({"line": [line for line, row in rows if len(row) != len(header)]})
@@ -89,28 +93,18 @@ def _read_cells(path: Path) -> pd.DataFrame:
 
 
 def _find_columns(path: Path, line: int, header: list[str]) -> tuple[int, int]:
-    """Where in the header the student number and the grade stand."""
+    """Return the positions of the student number and the grade in the header."""
     missing = [name for name in (_ID, _GRADE) if name not in header]
     if missing:
         commas = len(header) == 1 and "," in header[0]
         hint = " (it looks comma separated, and must be tab separated)" if commas else ""
-        raise InputFileError(
-            f"{path.name}, line {line}: the header lacks {' and '.join(missing)}{hint}; "
-            "export the roster again."
-        )
+        fault = f"the header lacks {' and '.join(missing)}{hint}"
+        raise InputFileError.at(f"{path.name}, line {line}", fault, _EXPORT_AGAIN)
     return header.index(_ID), header.index(_GRADE)
 
 
-def _refuse_several_grades(path: Path, known: pd.DataFrame) -> None:
-    """Stop when a student is left with more than one grade."""
-    torn = known[known.duplicated("local_student_id", keep=False)]
-    count = torn["local_student_id"].nunique()
-    who = "1 student has" if count == 1 else f"{count} students have"
-    _refuse(path, torn, f"{who} more than one grade")
-
-
 def _refuse(path: Path, lines: pd.DataFrame, fault: str) -> None:
-    """Stop when there are lines with this fault, naming the first few."""
+    """Raise InputFileError if there are lines with this fault, naming the first few."""
     if lines.empty:
         return
     named = lines["line"].astype(str).tolist()
@@ -118,27 +112,17 @@ def _refuse(path: Path, lines: pd.DataFrame, fault: str) -> None:
         named[_LINES_NAMED:] = [f"{len(named) - _LINES_NAMED} more"]
     *front, last = named
     place = f"lines {', '.join(front)} and {last}" if front else f"line {last}"
-    raise InputFileError(f"{path.name}, {place}: {fault}; mend the roster and run again.")
+    raise InputFileError.at(f"{path.name}, {place}", fault, "Fix the roster")
 
 
 def _read_text(path: Path) -> str:
-    """The content of the file, exactly as it was written or not at all."""
+    """Return the text of the file, or raise InputFileError if its encoding would be a guess."""
     try:
         content = path.read_bytes()
     except OSError as exc:
-        raise InputFileError(
-            f"{path} cannot be read ({exc.strerror}); mend its name or its rights and run again."
-        ) from exc
-    text = _decode(content)
-    if text is None:
-        raise InputFileError(
-            f"{path.name} is not UTF-8 and looks like {encodings.likely(io.BytesIO(content))}; "
-            "save it as UTF-8 and run again."
-        )
-    return text
-
-
-def _decode(content: bytes) -> str | None:
-    """The text, or None where it would have to be guessed."""
-    encoding = encodings.encoding_of(io.BytesIO(content))
-    return content.decode(encoding) if encoding else None
+        raise InputFileError.unreadable(path, exc) from exc
+    encoding = encodings.detect(io.BytesIO(content))
+    if encoding is None:
+        fault = f"it is not UTF-8 and looks like {encodings.guess(io.BytesIO(content))}"
+        raise InputFileError.at(path.name, fault, "Save it as UTF-8")
+    return content.decode(encoding)

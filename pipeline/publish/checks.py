@@ -1,23 +1,34 @@
-"""Checks before publishing: each is a value with a name, a verdict and a note in plain words."""
+"""Checks before publishing: no row was lost or invented between the server and the tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-
-from pipeline.publish.check_result import Check
-from pipeline.storage import follow
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import polars as pl
 
-_NAMED = 5
+_MAX_NAMED = 5
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What was checked, whether it holds, and a sentence with the counts."""
+
+    name: str
+    ok: bool
+    note: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as the run record stores it."""
+        return asdict(self)
 
 
 class ShardCounts(Protocol):
-    """What a check reads of a shard: rows the server declared, rows kept, duplicates removed."""
+    """The row counts of a shard, as its manifest entry has them."""
 
     @property
-    def declared(self) -> int:
+    def server_total(self) -> int:
         """Rows that the server declared."""
 
     @property
@@ -29,94 +40,96 @@ class ShardCounts(Protocol):
         """Exact duplicates that were removed."""
 
 
-def shards_conserved(endpoint: str, shards: Mapping[str, ShardCounts]) -> Check:
-    """Of every shard: rows declared by the server = distinct rows + counted duplicates."""
-    wrong = [i for i, entry in shards.items() if entry.declared != entry.rows + entry.duplicates]
+def check_shard_row_counts(endpoint: str, shards: Mapping[str, ShardCounts]) -> CheckResult:
+    """Check every shard: rows declared by the server = distinct rows + duplicates removed."""
+    wrong = [
+        i for i, entry in shards.items() if entry.server_total != entry.rows + entry.duplicates
+    ]
     declared, rows, duplicates = (
         sum(getattr(entry, name) for entry in shards.values())
-        for name in ("declared", "rows", "duplicates")
+        for name in ("server_total", "rows", "duplicates")
     )
     note = f"{declared:,} declared = {rows:,} distinct + {duplicates:,} duplicates"
     if wrong:
-        note = f"the counts of {_named(wrong)} do not add up"
-    return Check(f"{endpoint} shards hold what the server declared", not wrong, note)
+        note = f"the counts do not add up for assessment {list_some(wrong)}"
+    return CheckResult(f"{endpoint} shards have every row the server declared", not wrong, note)
 
 
-def table_conserved(
-    name: str, parts: Mapping[str, Mapping[str, ShardCounts]], rows: "pl.DataFrame"
-) -> Check:
-    """Of every assessment: rows in the shards = rows in the table.
+def check_table_row_counts(
+    table: str, shards: Mapping[str, Mapping[str, ShardCounts]], rows: "pl.DataFrame"
+) -> CheckResult:
+    """Check every assessment: rows in its shards = rows in the table.
 
     Args:
-        name: the table.
-        parts: the shards by response type and assessment id.
-        rows: counts of the table's rows: `response_type`, `assessment_id`, `rows`.
+        table: the table's name.
+        shards: the shards by response type and assessment id.
+        rows: the result of `count_by_assessment` for the table.
     """
-    there = {(kind, assessment): count for kind, assessment, count in rows.iter_rows()}
+    found = {(kind, assessment): count for kind, assessment, count in rows.iter_rows()}
     expected = {
         (kind, assessment): entry.rows
-        for kind, shards in parts.items()
-        for assessment, entry in shards.items()
+        for kind, entries in shards.items()
+        for assessment, entry in entries.items()
         if entry.rows
     }
     wrong = sorted(
         f"{assessment} ({kind})"
-        for kind, assessment in there.keys() | expected.keys()
-        if there.get((kind, assessment), 0) != expected.get((kind, assessment), 0)
+        for kind, assessment in found.keys() | expected.keys()
+        if found.get((kind, assessment), 0) != expected.get((kind, assessment), 0)
     )
-    note = f"{sum(expected.values()):,} rows in shards, {sum(there.values()):,} in the table"
+    note = f"{sum(expected.values()):,} rows in shards, {sum(found.values()):,} in the table"
     if wrong:
-        note += f"; they differ for {_named(wrong)}"
-    return Check(f"{name} has every row of its shards", not wrong, note)
+        note += f"; they differ for assessment {list_some(wrong)}"
+    return CheckResult(f"{table} has every row of its shards", not wrong, note)
 
 
-def nothing_missed(
-    endpoint: str, shards: Mapping[str, ShardCounts], overall: Mapping[str, ShardCounts]
-) -> Check:
-    """No assessment without overall rows has rows by standard or group.
-
-    It was believed when most of them were not asked for; `shards` has a sample of them.
-    """
-    empty = [i for i in shards if not (i in overall and overall[i].rows)]
-    wrong = [assessment for assessment in empty if shards[assessment].rows]
-    note = f"{len(empty):,} were asked for as a sample"
-    if wrong:
-        note = (
-            f"{_named(wrong)} has some, so others may have been missed; run again with "
-            "[illuminate] ask_all=true"
-        )
-    return Check(f"assessments without overall rows have none by {endpoint}", not wrong, note)
-
-
-def same_rows(name: str, counts: Mapping[str, int]) -> Check:
-    """Several files hold equally many rows; `counts` by what each is called."""
-    note = ", ".join(f"{what} {count:,}" for what, count in counts.items())
-    return Check(name, len(set(counts.values())) == 1, note)
-
-
-def years_conserved(
-    name: str, parts: Mapping[str, int], files: Mapping[str, Mapping[str, int]]
-) -> Check:
-    """Of every school year: rows in the parts = rows in each file of all years.
+def check_year_row_counts(
+    table: str, expected: Mapping[str, int], files: Mapping[str, Mapping[str, int]]
+) -> CheckResult:
+    """Check every school year: rows in its parts = rows in each file of all years.
 
     Args:
-        name: the table.
-        parts: the rows of each school year in what was put together.
+        table: the table's name.
+        expected: the rows of each school year in the parts that were concatenated.
         files: the rows of each school year in each file.
     """
-    expected = {year: rows for year, rows in parts.items() if rows}
+    expected = {year: rows for year, rows in expected.items() if rows}
     wrong = [
-        f"{year} has {rows.get(year, 0):,} in the {what}, not {expected.get(year, 0):,}"
-        for what, rows in files.items()
+        f"the {file} has {rows.get(year, 0):,} rows of {year}, not {expected.get(year, 0):,}"
+        for file, rows in files.items()
         for year in sorted(rows.keys() | expected.keys())
         if rows.get(year, 0) != expected.get(year, 0)
     ]
     note = f"{sum(expected.values()):,} rows of {len(expected)} years"
-    return Check(f"{name} has every row of every year", not wrong, "; ".join(wrong) or note)
+    return CheckResult(f"{table} has every row of every year", not wrong, "; ".join(wrong) or note)
+
+
+def check_equal_row_counts(name: str, counts: Mapping[str, int]) -> CheckResult:
+    """Check that counts, given by what they count, are all the same."""
+    note = ", ".join(f"{what} {count:,}" for what, count in counts.items())
+    return CheckResult(name, len(set(counts.values())) == 1, note)
+
+
+def check_skipped_are_empty(
+    endpoint: str, shards: Mapping[str, ShardCounts], overall: Mapping[str, ShardCounts]
+) -> CheckResult:
+    """Check that no assessment without overall rows has rows by standard or group.
+
+    Most of these assessments are skipped, and `shards` holds a sample of them.
+    """
+    sampled = [i for i in shards if not (i in overall and overall[i].rows)]
+    wrong = [assessment for assessment in sampled if shards[assessment].rows]
+    note = f"{len(sampled):,} were fetched as a sample"
+    if wrong:
+        note = (
+            f"assessment {list_some(wrong)} has rows, so skipped assessments may have some too; "
+            "set [illuminate] fetch_all=true, then run the same command again"
+        )
+    return CheckResult(f"assessments without overall rows have none by {endpoint}", not wrong, note)
 
 
 def count_by_assessment(parquet: Path) -> "pl.DataFrame":
-    """How many rows a table has per `response_type` and `assessment_id`; column `rows`."""
+    """Count a table's rows; columns `response_type`, `assessment_id` and `rows`."""
     import polars as pl
 
     frame = pl.scan_parquet(parquet, glob=False).group_by("response_type", "assessment_id")
@@ -124,22 +137,25 @@ def count_by_assessment(parquet: Path) -> "pl.DataFrame":
 
 
 def count_parquet(path: Path) -> int:
-    """How many rows a Parquet file has."""
+    """Count the rows of a Parquet file."""
     import polars as pl
 
     return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
 
 
 def count_csv(path: Path) -> int:
-    """How many records a CSV file has below its header, read by the rules of CSV."""
-    return records(follow.read(path).lines)
+    """Count the rows of a CSV file below its header; a last line without a line feed is none."""
+    import polars as pl
+
+    text = pl.scan_csv(path, has_header=False, infer_schema=False, glob=False, raise_if_empty=False)
+    lines = int(text.select(pl.len()).collect().item())
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - 1, 0))
+        is_cut_off = file.read() != b"\n"
+    return lines - is_cut_off - 1
 
 
-def records(lines: int) -> int:
-    """How many records a CSV file of so many lines has below its header."""
-    return lines - 1
-
-
-def _named(ids: list[str]) -> str:
-    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-    return "assessment " + ", ".join(ids[:_NAMED]) + more
+def list_some(names: Sequence[str]) -> str:
+    """Return the first few names as text, and how many more there are."""
+    more = f" and {len(names) - _MAX_NAMED:,} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more

@@ -1,11 +1,12 @@
-"""Makes all tables of a run visible together, or none.
+"""Publish all tables of a run together, or none.
 
-First everything is put beside its place under a hidden name; only then do renames begin, and the
-marker, which names every file of the set with its digest, comes last. A reader who finds that the
-marker's digests fit has one run's tables. A crash between renames leaves the marker of the old
-set, so the next run publishes again.
+First every file is staged beside its destination under a hidden name; only then do renames begin,
+and the publication manifest, which names every file of the set with its checksum, comes last. A
+reader who finds that the manifest matches its files has one run's tables. A crash between renames
+leaves the manifest of the old set, so the next run publishes again.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,72 +16,96 @@ from typing import Any
 
 import msgspec
 
-from pipeline.publish.guards import Counted
+from pipeline.publish.guards import RowCounts
 from pipeline.storage import files
 
 
-class Marker(msgspec.Struct, frozen=True):
-    """What is published: its files, out of which build and run they came, and what they hold.
+class Publication(
+    msgspec.Struct, frozen=True, rename={"metadata": "about", "row_counts": "counted"}
+):
+    """A publication manifest: the published files, the build and run they are from, their counts.
 
-    Names are paths relative to the marker's folder.
+    Files are named by their paths relative to the manifest's folder.
     """
 
     build: str
     run: str
-    about: dict[str, Any]
-    files: dict[str, files.Fingerprint]
-    counted: Counted | None = None
+    metadata: dict[str, Any]
+    files: dict[str, files.FileStamp]
+    row_counts: RowCounts | None = None
 
     @classmethod
-    def read(cls, path: Path) -> "Marker | None":
-        """The marker at `path`; None where nothing is published."""
+    def read(cls, path: Path) -> "Publication | None":
+        """Return the manifest at `path`; None where nothing is published."""
         return files.read_json(path, cls)
 
-    def fits(self, folder: Path) -> bool:
-        """Whether all files are there as they were published; `folder` is the marker's."""
-        return all(print_.fits(folder / name) for name, print_ in self.files.items())
+    def matches(self, folder: Path) -> bool:
+        """Return True if all files are as they were published; `folder` is the manifest's."""
+        return all(file.matches(folder / name) for name, file in self.files.items())
+
+    def content_digest(self) -> str:
+        """Return the SHA-256 of the sorted names and checksums: the same files, the same digest."""
+        named = sorted((name, file.sha256) for name, file in self.files.items())
+        return hashlib.sha256(msgspec.json.encode(named)).hexdigest()
 
 
 def publish(
     built: Mapping[Path, Path],
-    marker: Path,
+    manifest: Path,
     *,
     build: str,
     run: str,
-    about: dict[str, Any],
-    counted: Counted | None = None,
-    known: Mapping[Path, files.Fingerprint] | None = None,
+    metadata: dict[str, Any],
+    row_counts: RowCounts | None = None,
+    known: Mapping[Path, files.FileStamp] | None = None,
 ) -> None:
-    """Publish files: from where each was built, to where people read it.
+    """Publish built files, and remove those of the previous set that are not among them.
 
-    Files of the set before that are not in this one are removed. Built files whose fingerprint is
-    `known` are read again only where a link was not enough and they were copied.
+    Args:
+        built: the destination of each built file.
+        manifest: the path of the publication manifest.
+        build: the digest of everything that the files were built from.
+        run: the run that publishes.
+        metadata: what else the manifest says of the set.
+        row_counts: what the guards of the next run compare with.
+        known: fingerprints of built files; these are read again only where linking failed and
+            they were copied.
+
+    Raises:
+        StorageError: a file cannot be written.
     """
-    before = Marker.read(marker)
+    before = Publication.read(manifest)
     with ExitStack() as stack:
-        staged = {place: stack.enter_context(_staged(file, place)) for file, place in built.items()}
-        for place, temporary in staged.items():
-            with files.storing(place):
-                temporary.replace(place)
-    for folder in {place.parent for place in staged}:
-        files.flush(folder)
+        staged = {path: stack.enter_context(_staged(file, path)) for file, path in built.items()}
+        for path, temporary in staged.items():
+            with files.wrap_os_errors(path):
+                temporary.replace(path)
+    for folder in {path.parent for path in staged}:
+        files.fsync(folder)
     known = known or {}
-    prints = {
-        _relative(place, marker): files.Fingerprint.of(place, known.get(file))
-        for file, place in built.items()
+    published = {
+        published_name(path, manifest): files.FileStamp.of(path, known.get(file))
+        for file, path in built.items()
     }
-    for name in (before.files.keys() if before else set()) - prints.keys():
-        (marker.parent / name).unlink(missing_ok=True)
-    files.write_json(marker, Marker(build, run, about, prints, counted))
+    for name in before.files if before else ():
+        path = manifest.parent / name
+        if published_name(path, manifest) not in published:
+            path.unlink(missing_ok=True)
+    files.write_json(manifest, Publication(build, run, metadata, published, row_counts))
+
+
+def published_name(path: Path, manifest: Path) -> str:
+    """Return a file's name in a manifest, the same however the two folders are spelled."""
+    return os.path.relpath(path.parent.resolve() / path.name, manifest.parent.resolve())
 
 
 @contextmanager
-def _staged(file: Path, place: Path) -> Iterator[Path]:
-    """A copy of `file` under a hidden name beside `place`, removed unless it was renamed."""
-    files.make_folder(place.parent)
-    temporary = files.temporary_beside(place)
+def _staged(file: Path, destination: Path) -> Iterator[Path]:
+    """Give a copy under a hidden name beside the destination; remove it unless it was renamed."""
+    files.make_folder(destination.parent)
+    temporary = files.temp_path(destination)
     try:
-        with files.storing(place):
+        with files.wrap_os_errors(destination):
             _link_or_copy(file, temporary)
         yield temporary
     finally:
@@ -92,11 +117,7 @@ def _link_or_copy(file: Path, copy: Path) -> None:
         os.link(file, copy)
     except OSError:  # another file system, or one without links
         with file.open("rb") as original, copy.open("xb") as written:
-            files.close_to_others(written.fileno())
+            files.restrict_mode(written.fileno())
             shutil.copyfileobj(original, written)
             written.flush()
             os.fsync(written.fileno())
-
-
-def _relative(place: Path, marker: Path) -> str:
-    return os.path.relpath(place, marker.parent)

@@ -1,11 +1,11 @@
-"""Copies a published set to any place that fsspec knows, all of it or nothing to be seen.
+"""Copy a published set to any place that fsspec knows, completely or not at all.
 
-An object store has no rename. So the files of a set go into a folder that is named after their
-digests, and the marker beside it, one object, comes last: a reader who follows the marker has one
-run's files. The set before stays for one copy more, for readers who are still at it.
+An object store has no rename. So the files of a set go into a folder that is named by their
+checksums, and the manifest beside it, one object, is written last: a reader who follows the
+manifest has one run's files. The previous set is kept until the next copy, for readers who are
+still reading it.
 """
 
-import hashlib
 import re
 import shutil
 import sys
@@ -18,14 +18,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pipeline.errors import CopyError, SettingsError
-from pipeline.publish.commit import Marker
-from pipeline.storage.files import Fingerprint, replacing, sha256
+from pipeline.publish.commit import Publication
+from pipeline.storage.files import FileStamp, atomic_write, sha256
 
-MARKER = "published.json"
+MANIFEST = "published.json"
 
 _SET = re.compile(r"[0-9a-f]{16}")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
-# What the libraries behind fsspec raise beside OSError; they are there only if they are at work.
+# What the libraries behind fsspec raise beside OSError, looked up only where they are loaded.
 _ERRORS = {
     "botocore.exceptions": ("BotoCoreError", "ClientError"),
     "aiohttp": ("ClientError",),
@@ -35,16 +35,16 @@ _ERRORS = {
 
 
 @dataclass(frozen=True)
-class Copied:
-    """What a copy did: where it lies, and how many files were sent and were there before."""
+class CopyResult:
+    """Where a copy is, and how many files were uploaded and how many reused."""
 
     place: str
-    sent: int
-    kept: int
+    uploaded: int
+    reused: int
 
 
 class Store:
-    """A folder anywhere.
+    """The folder of a URL, on a disk or in an object store.
 
     Raises:
         SettingsError: the URL cannot be used.
@@ -53,8 +53,8 @@ class Store:
     def __init__(self, url: str) -> None:
         if any(mark in url for mark in ("@", "::", "?", "#")):
             raise SettingsError(
-                "[paths] copy_to holds more than a place; credentials belong into the environment "
-                "(for s3://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)."
+                "[paths] copy_to must hold nothing but a place; put credentials into the "
+                "environment (for s3://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)."
             )
         from fsspec.core import url_to_fs
         from fsspec.implementations.local import LocalFileSystem
@@ -64,7 +64,7 @@ class Store:
             self.fs, self.root = url_to_fs(url, use_listings_cache=False)
         except ImportError:
             extra = _EXTRAS.get(scheme)
-            todo = f"type make {extra}" if extra else "install what fsspec needs for it"
+            todo = f"run make {extra}" if extra else "install what fsspec needs for it"
             raise SettingsError(
                 f"[paths] copy_to is a {scheme}:// address, and the library for it is not "
                 f"installed: {todo}, then copy again."
@@ -75,183 +75,202 @@ class Store:
             ) from None
         self._is_local = isinstance(self.fs, LocalFileSystem)
 
-    def has(self, path: str, known: Fingerprint) -> bool:
-        """Whether a file is there whole, asked of the place itself.
+    def has(self, path: str, known: FileStamp) -> bool:
+        """Return True if a file is there completely.
 
-        An object is there whole or not at all, and nobody else writes under a digest; a file of a
-        disk is read.
+        An object is uploaded completely or not at all, and nobody else writes under a checksum;
+        a file on a disk is read.
         """
         return self.size(path) == known.size and (
             not self._is_local or sha256(Path(path)) == known.sha256
         )
 
     def size(self, path: str) -> int | None:
-        """The size of a file; None where there is none."""
+        """Return the size of a file; None where there is none."""
         self.fs.invalidate_cache()
         try:
             return int(self.fs.info(path)["size"])
         except FileNotFoundError:
             return None
 
-    def marker(self, path: str) -> Marker | None:
-        """The marker at a path; None where there is none.
+    def read_manifest(self, path: str) -> Publication | None:
+        """Return the manifest at a path; None where there is none.
 
         Raises:
             CopyError: it is another program's file, or of another version.
         """
         try:
-            return msgspec.json.decode(self.fs.cat_file(path), type=Marker)
+            return msgspec.json.decode(self.fs.cat_file(path), type=Publication)
         except FileNotFoundError:
             return None
         except msgspec.DecodeError:
             raise CopyError(
-                f"{MARKER} at [paths] copy_to cannot be read, so nobody can tell what it names. "
-                "Nothing was changed there; look at it, remove it, and copy again."
+                f"{MANIFEST} at [paths] copy_to cannot be read, so its files are unknown. Nothing "
+                "was changed there; check whose it is and remove it, then copy again."
             ) from None
 
-    def put(self, file: Path, path: str) -> None:
-        """Let a file appear at a path, whole; folders are made on disks, and buckets never."""
+    def upload(self, file: Path, path: str) -> None:
+        """Write a file completely; folders are created on disks, buckets never."""
         if self._is_local:
-            with replacing(Path(path)) as temporary:
+            with atomic_write(Path(path)) as temporary:
                 shutil.copyfile(file, temporary)
         else:
             self.fs.put_file(str(file), path)
 
     def write(self, path: str, content: bytes) -> None:
-        """Let a small file have a new content at once: a reader sees the old one or the new."""
+        """Write a small file in one step: a reader sees the old content or the new."""
         if self._is_local:
-            with replacing(Path(path)) as temporary:
+            with atomic_write(Path(path)) as temporary:
                 temporary.write_bytes(content)
         else:
             self.fs.pipe_file(path, content)
 
-    def remove_sets(self, root: str, kept: set[str]) -> None:
-        """Remove the sets of a folder but for those that are `kept`."""
-        self.fs.invalidate_cache()
-        for path in self.fs.ls(root, detail=False):
-            name = path.rstrip("/").rpartition("/")[2]
-            if _SET.fullmatch(name) and name not in kept:
-                self.fs.rm(path, recursive=True)
 
+def is_copied(manifest: Path, url: str, folder: str) -> bool:
+    """Return True if the copy is exactly what is published, with all its files; change nothing.
 
-def copy(place: Path, url: str, folder: str) -> Copied:
-    """Copy a published set; nothing is sent where its marker is there already.
-
-    Args:
-        place: the marker of the set on this machine.
-        url: where copies lie.
-        folder: the set's folder in it, like 23-24.
+    The arguments are those of `copy`.
 
     Raises:
-        CopyError: there is nothing to copy, or a file did not arrive; the old copy stands.
+        CopyError: the place cannot be reached, or the manifest there is another program's.
         SettingsError: the URL cannot be used.
     """
-    marker = _read(place)
-    names = _remote_names(marker)
-    with _explained("What [paths] copy_to names"):
+    publication = Publication.read(manifest)
+    if publication is None:
+        return False
+    wanted = _remote_publication(publication)
+    with _plain_errors(f"The copy of {folder} could not be checked"):
         store = Store(url)
-    root = f"{store.root.rstrip('/')}/{folder}"
-    wanted = msgspec.structs.replace(
-        marker, files={names[name]: print_ for name, print_ in marker.files.items()}
-    )
-    with _explained(f"The marker {folder}/{MARKER}"):
-        before = store.marker(f"{root}/{MARKER}")
-    sent = 0
-    for name, print_ in marker.files.items():
-        with _explained(f"{folder}/{names[name]}"):
-            sent += _send(store, place.parent / name, f"{root}/{names[name]}", print_)
-    if before != wanted:
-        if _read(place) != marker:
-            raise CopyError(
-                f"A run published {folder} anew while it was being copied; the old copy stands. "
-                "Copy again."
-            )
-        with _explained(f"The marker {folder}/{MARKER}"):
-            store.write(f"{root}/{MARKER}", msgspec.json.encode(wanted))
-            if store.marker(f"{root}/{MARKER}") != wanted:
-                raise CopyError(
-                    f"{folder}/{MARKER} is not what was just written there; copy again."
-                )
-    # A copy that found all there knows of no set before it, and leaves what may be one.
-    if before and before != wanted:
-        _tidy(store, root, {_set_of(before), _set_of(wanted)})
-    return Copied(f"{url.rstrip('/')}/{folder}", sent, len(names) - sent)
-
-
-def _read(place: Path) -> Marker:
-    marker = Marker.read(place)
-    if marker is None or not marker.fits(place.parent):
-        raise CopyError(
-            f"{place} is missing or its files are not those that it names: nothing is published "
-            "yet, one was changed, or a run is publishing now. No copy was changed; run make run, "
-            "then copy again."
+        root = _root(store, folder)
+        return store.read_manifest(f"{root}/{MANIFEST}") == wanted and all(
+            store.has(f"{root}/{name}", file) for name, file in wanted.files.items()
         )
-    return marker
 
 
-def _remote_names(marker: Marker) -> dict[str, str]:
-    """Where each file goes, relative to the marker: in a folder that the digests name."""
-    all_of_it = sorted((name, print_.sha256) for name, print_ in marker.files.items())
-    folder = hashlib.sha256(msgspec.json.encode(all_of_it)).hexdigest()[:16]
-    names = {name: f"{folder}/{PurePosixPath(name).name}" for name in marker.files}
-    if len(set(names.values())) < len(names):
-        raise CopyError("Two published files have one name; no copy was changed. Rename one.")
-    return names
+def copy(manifest: Path, url: str, folder: str) -> CopyResult:
+    """Copy a published set; files that are there already are not uploaded again.
+
+    Args:
+        manifest: the publication manifest on this machine.
+        url: where copies are.
+        folder: the set's folder there, like 23-24.
+
+    Raises:
+        CopyError: there is nothing to copy, or a file did not arrive; readers keep the old copy.
+        SettingsError: the URL cannot be used.
+    """
+    publication = _read(manifest)
+    wanted = _remote_publication(publication)
+    with _plain_errors(f"{folder}/{MANIFEST} could not be read"):
+        store = Store(url)
+        root = _root(store, folder)
+        before = store.read_manifest(f"{root}/{MANIFEST}")
+    uploaded = 0
+    for name, remote in zip(publication.files, wanted.files, strict=True):
+        with _plain_errors(f"{folder}/{remote} could not be copied"):
+            file = manifest.parent / name
+            uploaded += _upload(store, file, f"{root}/{remote}", publication.files[name])
+    if before != wanted:
+        if _read(manifest) != publication:
+            raise CopyError(
+                f"Other tables of {folder} were published while these were copied; readers keep "
+                "the old copy. Copy again."
+            )
+        with _plain_errors(f"{folder}/{MANIFEST} could not be copied"):
+            _replace_manifest(store, f"{root}/{MANIFEST}", wanted)
+        if before:
+            _remove_old_sets(store, root, {_set_name(before), _set_name(wanted)})
+    return CopyResult(f"{url.rstrip('/')}/{folder}", uploaded, len(wanted.files) - uploaded)
 
 
-def _send(store: Store, file: Path, target: str, known: Fingerprint) -> bool:
-    """Send a file unless it is there whole; whether it was sent."""
+def _read(manifest: Path) -> Publication:
+    publication = Publication.read(manifest)
+    if publication is None or not publication.matches(manifest.parent):
+        raise CopyError(
+            f"{manifest} is missing or its files are not those that it names: nothing is published "
+            "yet, a file was changed, or a run is publishing now. No copy was changed; run make "
+            "run, then copy again."
+        )
+    return publication
+
+
+def _root(store: Store, folder: str) -> str:
+    return f"{store.root.rstrip('/')}/{folder}"
+
+
+def _remote_publication(publication: Publication) -> Publication:
+    """Return the manifest of the copy: all files in one folder, named by their checksums."""
+    folder = publication.content_digest()[:16]
+    files = {f"{folder}/{PurePosixPath(n).name}": file for n, file in publication.files.items()}
+    if len(files) < len(publication.files):
+        raise CopyError(
+            "Two published files have the same name; no copy was changed. Rename one of the views, "
+            "then publish and copy again."
+        )
+    return msgspec.structs.replace(publication, files=files)
+
+
+def _set_name(remote: Publication) -> str:
+    return next(iter(remote.files), "").partition("/")[0]
+
+
+def _upload(store: Store, file: Path, target: str, known: FileStamp) -> bool:
+    """Upload a file unless it is there completely; return True if it was uploaded."""
     if store.has(target, known):
         return False
-    store.put(file, target)
-    if not known.fits(file):
-        store.fs.rm_file(target)  # of two sets, so the next copy must not take it for whole
-        raise CopyError(f"{file.name} was changed while it was being copied; copy again.")
+    store.upload(file, target)
+    if not known.matches(file):
+        store.fs.rm_file(target)  # half of another set, which the next copy must not reuse
+        raise CopyError(
+            f"{file.name} was changed while it was copied; readers keep the old copy. Copy again."
+        )
     arrived = store.size(target)
     if arrived != known.size:
         raise CopyError(
-            f"{file.name} has {known.size:,} bytes and {arrived or 0:,} arrived; the old copy "
-            "stands. Copy again."
+            f"{file.name} has {known.size:,} bytes, of which {arrived or 0:,} arrived; readers "
+            "keep the old copy. Copy again."
         )
     return True
 
 
-def _set_of(marker: Marker) -> str:
-    return next(iter(marker.files), "").partition("/")[0]
+def _replace_manifest(store: Store, path: str, wanted: Publication) -> None:
+    store.write(path, msgspec.json.encode(wanted))
+    if store.read_manifest(path) != wanted:
+        raise CopyError(f"{path} is not what was just written there. Copy again.")
 
 
-def _tidy(store: Store, root: str, kept: set[str]) -> None:
+def _remove_old_sets(store: Store, root: str, keep: set[str]) -> None:
     try:
-        store.remove_sets(root, kept)
+        store.fs.invalidate_cache()
+        for path in store.fs.ls(root, detail=False):
+            name = path.rstrip("/").rpartition("/")[2]
+            if _SET.fullmatch(name) and name not in keep:
+                store.fs.rm(path, recursive=True)
     except _errors() as error:
         raise CopyError(
-            f"The new copy is whole, but older ones could not be removed ({type(error).__name__}); "
-            "the next copy of another set tries again."
+            f"The new copy is complete, but older sets could not be removed "
+            f"({type(error).__name__}); the next copy of another set tries again."
         ) from None
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Tell an error of the place by its kind: its text may hold a key or a signed address."""
+def _plain_errors(problem: str) -> Iterator[None]:
+    """Re-raise an error of the store as CopyError, without its text: it may hold a signed URL."""
     try:
         yield
-    except BaseException as error:
-        if not isinstance(error, _errors()):
-            raise
+    except _errors() as error:
+        reason = type(error).__name__
+        if isinstance(error, FileNotFoundError):
+            reason = "there is no such bucket or folder"
         raise CopyError(
-            f"{what} could not be copied ({_kind(error)}). The copy that readers see is "
-            "whole; what has arrived is not sent again. Look at [paths] copy_to, the credentials "
-            "and the network, then copy again."
+            f"{problem} ({reason}). Readers still see a complete copy, and files that have arrived "
+            "are not uploaded again. Check [paths] copy_to, the credentials and the network, then "
+            "run the same command again."
         ) from None
 
 
-def _kind(error: BaseException) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no such bucket or folder"
-    return type(error).__name__
-
-
 def _errors() -> tuple[type[BaseException], ...]:
+    """Return what a store may raise; called when an error has occurred, so its library is there."""
     found: list[type[BaseException]] = [OSError]
     for module, names in _ERRORS.items():
         if module in sys.modules:

@@ -1,4 +1,4 @@
-"""Guards before publishing: compare a run with what is published now, and stop what looks wrong.
+"""Guards before publishing: compare a run with what is published now, and stop suspicious changes.
 
 The checks prove that tables hold what the server declared. Guards are the second net: they notice
 when the server itself suddenly declares less, or when the roster is another year's.
@@ -10,21 +10,20 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from pipeline.errors import CheckError, SettingsError
-from pipeline.publish.check_result import Check
+from pipeline.publish.checks import CheckResult, list_some
 
 GUARDED = ("combined", "group")
 """The tables whose rows are counted per assessment."""
 
 CATALOGUE = "catalogue"
-"""The catalogue, guarded when it is fetched: one that shrank is not even kept."""
+"""The catalogue, guarded when it is fetched: one that shrank is not even stored."""
 
 _NAMES = (*GUARDED, CATALOGUE)
-_NAMED = 5
-_ALLOWANCE = re.compile(r"([a-z]+)=([0-9]+)")
+_ALLOWED = re.compile(r"([a-z]+)=([0-9]+)")
 
 
-class Counted(msgspec.Struct, frozen=True):
-    """What a published set held: per guarded table the rows of each assessment, and students.
+class RowCounts(msgspec.Struct, frozen=True):
+    """The counts of a published set: rows per guarded table and assessment, and students.
 
     `students` counts those with results, `matched` those of them on the roster; both are None
     where no roster was configured.
@@ -35,20 +34,20 @@ class Counted(msgspec.Struct, frozen=True):
     matched: int | None = None
 
     @property
-    def share(self) -> float | None:
-        """Which part of the students was on the roster."""
+    def match_rate(self) -> float | None:
+        """The share of students with results that is on the roster, 0 to 1."""
         return None if not self.students or self.matched is None else self.matched / self.students
 
 
-def parse_allowance(text: str) -> dict[str, int]:
-    """How many rows may be lost per table, once: `combined=120,group=3`.
+def parse_allowed_shrink(text: str) -> dict[str, int]:
+    """Return how many rows each table may lose this once, from text like `combined=120,group=3`.
 
     Raises:
-        SettingsError: it is something else.
+        SettingsError: the text is something else.
     """
     allowed: dict[str, int] = {}
     for part in filter(None, text.replace(" ", "").split(",")):
-        match = _ALLOWANCE.fullmatch(part)
+        match = _ALLOWED.fullmatch(part)
         if match is None or match[1] not in _NAMES:
             raise SettingsError(
                 f"--publish-allow-shrink is {text!r}; write a table ({', '.join(_NAMES)}) and "
@@ -58,73 +57,74 @@ def parse_allowance(text: str) -> dict[str, int]:
     return allowed
 
 
-def not_shrunk(
+def check_no_shrink(
     table: str,
     before: Mapping[str, int],
     now: Mapping[str, int],
     *,
-    left_out: Collection[str],
+    excluded_ids: Collection[str],
     tolerance: float,
     allowed: int,
-) -> Check:
-    """No more rows of a table are gone than may be.
+) -> CheckResult:
+    """Check that a table loses no more rows than it may.
 
     Rows are counted per assessment, so that growth of one cannot hide the loss of another.
-    Assessments that were left out on purpose do not count.
 
     Args:
         table: its name.
         before: the rows per assessment that are published.
         now: the rows per assessment that are to be published.
-        left_out: the assessments that are excluded by a setting.
-        tolerance: which part of the published rows may be gone, 0 to 1.
-        allowed: how many rows may be gone this once.
+        excluded_ids: the assessments that are excluded by a setting; their loss does not count.
+        tolerance: the share of the published rows that may be lost, 0 to 1.
+        allowed: how many rows may be lost this once.
     """
     lost = {
         assessment: count - now.get(assessment, 0)
         for assessment, count in before.items()
-        if assessment not in left_out and now.get(assessment, 0) < count
+        if assessment not in excluded_ids and now.get(assessment, 0) < count
     }
     total = sum(lost.values())
     largest = sorted(lost, key=lambda assessment: (-lost[assessment], assessment))
-    named = ", ".join(f"{i} had {before[i]:,}, has {now.get(i, 0):,}" for i in largest[:_NAMED])
-    more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
-    note = f"{total:,} rows gone" + (f" (assessment {named}{more})" if lost else "")
+    named = list_some([f"{i} had {before[i]:,}, has {now.get(i, 0):,}" for i in largest])
+    note = f"{table} lost {total:,} rows" + (f" (assessment {named})" if lost else "")
     limit = max(allowed, int(tolerance * sum(before.values())))
-    return Check(f"{table} has not shrunk", total <= limit, note)
+    return CheckResult(f"{table} has not lost rows", total <= limit, note)
 
 
-def roster_fits(now: Counted, before: float | None, *, floor: float, drop: float) -> Check:
-    """Enough students are on the roster, and not far fewer than last time.
+def check_roster_match_rate(
+    now: RowCounts, before: float | None, *, floor: float, drop: float
+) -> CheckResult:
+    """Check that enough students are on the roster, and not far fewer than last time.
 
     Args:
         now: the counts of this run.
-        before: which part was on the roster when it was last published, if known.
-        floor: the least part that is accepted.
-        drop: by how much the part may be less than last time.
+        before: the match rate of what is published, if known.
+        floor: the lowest accepted match rate.
+        drop: by how much the match rate may be lower than last time.
     """
-    name = "the roster is the right one"
-    if now.share is None:
-        return Check(name, True, "no roster, or no students with results")
+    name = "the roster matches this year"
+    if now.match_rate is None:
+        return CheckResult(name, True, "no roster, or no students with results")
     note = f"{now.matched:,} of {now.students:,} students with results are on it"
     if before is not None:
         note += f", last time it was {before:.0%} of them"
-    least = max(floor, (before or 0.0) - drop)
-    return Check(name, now.share >= least, note)
+    ok = now.match_rate >= max(floor, (before or 0.0) - drop)
+    return CheckResult(name, ok, note if ok else f"the roster does not match this year: {note}")
 
 
-def stop_at(guards: Sequence[Check]) -> None:
-    """Stop the run at guards that do not agree.
+def raise_on_failure(results: Sequence[CheckResult]) -> None:
+    """Stop before publishing if a guard failed.
 
     Raises:
-        CheckError: names each of them, and what can be done.
+        CheckError: names each failed guard, and what to do.
     """
-    wrong = [guard for guard in guards if not guard.ok]
+    wrong = [result for result in results if not result.ok]
     if wrong:
-        found = "; ".join(f"not so: {guard.name}, {guard.note}" for guard in wrong)
+        failed = "; ".join(f"check failed: {result.note}" for result in wrong)
         raise CheckError(
-            f"Nothing was published ({found}). What was published before is unchanged and all "
-            "shards are kept. If the server was at fault, make refresh fetches the year anew; "
-            "rows that are rightly gone are let pass once with --publish-allow-shrink TABLE=ROWS; "
-            "a roster must be that of the year."
+            f"Nothing was published ({failed}). What was published before is unchanged and all "
+            "shards are kept. If the server was at fault, run make refresh, which fetches the year "
+            "again. If the rows are rightly gone, allow it once with --publish-allow-shrink "
+            "TABLE=ROWS. If the roster does not match, configure the roster of this year, then run "
+            "the same command again."
         )

@@ -1,7 +1,7 @@
-"""One page of charts and tables about a school year; counts of students, never a student.
+"""One page of charts and tables about a school year: counts of students, never a student.
 
     aggregates (true counts) ──► findings (what may be shown) ──► charts, page
 
-Only `aggregates` sees rows and only `disclosure` says what of a count may be shown. Charts and page
-are given findings, so that nothing which is hidden can stand in their SVG or HTML.
+Only `aggregates` reads rows, and only `disclosure` decides what may be shown of a count. Charts and
+page receive findings only, so nothing that is suppressed can reach their SVG or HTML.
 """

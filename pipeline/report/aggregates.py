@@ -1,81 +1,68 @@
-"""The rows of a published view, counted: the only place of the report that sees students.
+"""Counts of a published view: the only module of the report that reads rows of students.
 
 A student counts once in each group, with the latest result there. Students who are not on the
-roster have no grade and stand in no group, and neither do results without a curriculum. Where
-nobody has a grade, because there is no roster, all students are of one grade: ALL_GRADES.
+roster have no grade and belong to no group; nor do results without a curriculum. If no result has
+a grade, because there is no roster, all students share one: ALL_GRADES.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    import polars as pl
+import polars as pl
 
 BANDS = (
     "Level 1",
     "Level 2",
-    "Level 3 and up, bar not met",
-    "Up to level 3, bar met",
+    "Level 3 and up, not mastered",
+    "Up to level 3, mastered",
     "Level 4",
     "Level 5 and up",
 )
-"""Performance bands in order. Band sets differ between assessments, so the bar divides them."""
+"""Performance bands in order. Band sets differ between assessments, so mastery divides them."""
 
 BANDS_BELOW = 3
-"""How many of them lie below the bar."""
+"""How many of them are below mastery."""
 
-QUANTILES = (
-    Fraction(1, 10),
-    Fraction(1, 4),
-    Fraction(1, 2),
-    Fraction(3, 4),
-    Fraction(9, 10),
-)
+QUANTILES = (Fraction(1, 10), Fraction(1, 4), Fraction(1, 2), Fraction(3, 4), Fraction(9, 10))
 
 ALL_GRADES = 99
-"""What stands for the grade where there is no roster."""
+"""The grade of all students where there is no roster."""
 
 Group = tuple[int, str]
 """Students of a grade with results in a curriculum."""
 
 _GROUP = ("grade", "curriculum")
 _STUDENT = "local_student_id"
-# About how many rows are sorted at once.
-_AT_ONCE = 500_000
+# About how many rows are sorted at a time.
+_BATCH_ROWS = 500_000
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How many of a group's students met the bar, and how many there are."""
+class MasteryCount(NamedTuple):
+    """How many students of a group mastered something, and how many there are."""
 
-    met: int
+    mastered: int
     students: int
 
 
-@dataclass(frozen=True)
-class Scores:
-    """The latest scores of a grade's students: of how many, and their quantiles."""
+class Scores(NamedTuple):
+    """The number of students in a grade, and the QUANTILES of their latest scores."""
 
     students: int
-    at: tuple[float, ...]
+    quantiles: tuple[float, ...]
 
 
 def bands(view: Path) -> dict[Group, list[int]]:
-    """The students of each group by the band of their latest overall result."""
-    import polars as pl
-
-    met, level = pl.col("mastered") == "t", pl.col("level")
-    below = pl.when(level <= BANDS_BELOW).then(level).otherwise(BANDS_BELOW) - 1
-    above = pl.when(level <= BANDS_BELOW).then(BANDS_BELOW).when(level == 4).then(4).otherwise(5)
+    """Return the number of students in each of BANDS by their latest overall result."""
+    mastered, level = pl.col("mastered") == "t", pl.col("level")
+    below, above = level.clip(1, BANDS_BELOW) - 1, level.clip(BANDS_BELOW, len(BANDS) - 1)
     counted = (
         _latest(_results(view, "overall"), _GROUP, ["mastered", "performance_band_level"])
         .with_columns(level=pl.col("performance_band_level").cast(pl.Int64, strict=False))
         .filter(level >= 1, pl.col("mastered").is_in(["t", "f"]))
-        .group_by(*_GROUP, band=pl.when(met).then(above).otherwise(below))
+        .group_by(*_GROUP, band=pl.when(mastered).then(above).otherwise(below))
         .len()
         .collect(engine="streaming")
     )
@@ -85,86 +72,71 @@ def bands(view: Path) -> dict[Group, list[int]]:
     return dict(sorted(found.items()))
 
 
-def standards(view: Path, groups: Collection[Group]) -> dict[tuple[int, str], Standing]:
-    """Who mastered each standard, by grade, among the results of these groups.
+def standards(view: Path, groups: Collection[Group]) -> dict[tuple[int, str], MasteryCount]:
+    """Return mastery by grade and standard code, from the results of these groups.
 
-    Some students are counted after others, so that memory does not grow with the rows.
+    Students are counted in batches, so that memory does not grow with the number of rows.
     """
-    import polars as pl
-
     rows = _results(view, "standard")
-    parts = 1 + rows.select(pl.len()).collect().item() // _AT_ONCE
-    met: Counter[tuple[int, str]] = Counter()
-    students: Counter[tuple[int, str]] = Counter()
-    for part in range(parts):
-        counted = (
-            _latest(
-                rows.filter(pl.col(_STUDENT).hash() % parts == part),
-                ("grade", "standard_code"),
-                ["mastered"],
-                groups,
-            )
-            .filter(pl.col("mastered").is_in(["t", "f"]))
-            .group_by("grade", "standard_code")
-            .agg((pl.col("mastered") == "t").sum(), pl.len())
-            .collect(engine="streaming")
+    batches = 1 + rows.select(pl.len()).collect().item() // _BATCH_ROWS
+    standard = ("grade", "standard_code")
+    counted = [
+        _latest(
+            _of_groups(rows.filter(pl.col(_STUDENT).hash() % batches == batch), groups),
+            standard,
+            ["mastered"],
         )
-        for grade, code, so_many, of_all in counted.iter_rows():
-            met[grade, code] += so_many
-            students[grade, code] += of_all
-    return {key: Standing(met[key], count) for key, count in students.items()}
+        .filter(pl.col("mastered").is_in(["t", "f"]))
+        .group_by(standard)
+        .agg((pl.col("mastered") == "t").sum(), students=pl.len())
+        .collect(engine="streaming")
+        for batch in range(batches)
+    ]
+    total = pl.concat(counted).group_by(standard).sum()
+    return {(grade, code): MasteryCount(*count) for grade, code, *count in total.iter_rows()}
 
 
 def scores(view: Path, groups: Collection[Group]) -> dict[int, Scores]:
-    """The quantiles of the students' latest overall scores in these groups, by grade.
+    """Return the quantiles of the students' latest overall scores in these groups, by grade.
 
-    Each student counts once, so that as many students as scores lie beyond a quantile.
+    Each student counts once, so as many students as scores lie beyond a quantile.
     """
-    import polars as pl
-
     score = pl.col("score")
+    rows = _of_groups(_results(view, "overall").drop_nulls("score"), groups)
     counted = (
-        _latest(_results(view, "overall").drop_nulls("score"), ("grade",), ["score"], groups)
+        _latest(rows, ("grade",), ["score"])
         .group_by("grade")
         .agg(pl.len(), *(score.quantile(float(q)).alias(f"{q}") for q in QUANTILES))
         .collect()
     )
     return {
-        grade: Scores(students, tuple(at))
-        for grade, students, *at in counted.sort("grade").iter_rows()
+        grade: Scores(students, tuple(quantiles))
+        for grade, students, *quantiles in counted.sort("grade").iter_rows()
     }
 
 
 def tested(view: Path, groups: Collection[Group]) -> dict[int, int]:
-    """How many students of each grade have any result in these groups."""
-    import polars as pl
-
-    rows = _rows(view).join(_frame(groups), on=_GROUP, how="semi")
-    students = rows.select("grade", _STUDENT).drop_nulls().unique()
+    """Return the number of students by grade with any result in these groups."""
+    students = _of_groups(_rows(view), groups).select("grade", _STUDENT).drop_nulls().unique()
     return dict(students.group_by("grade").agg(pl.len()).collect(engine="streaming").iter_rows())
 
 
 def rostered(roster: Path) -> dict[int, int]:
-    """How many students of each grade are on the roster."""
-    import polars as pl
-
+    """Return the number of students by grade on the roster."""
     columns = {_STUDENT: pl.String, "grade": pl.Int64}
     students = pl.scan_csv(roster, schema=columns, glob=False)
     return dict(students.group_by("grade").len().collect().iter_rows())
 
 
 def unmapped(view: Path, groups: Collection[Group]) -> dict[str, int]:
-    """How many students have results under each title without a curriculum or a unit.
+    """Return the number of students by title, of titles without a curriculum or a unit.
 
-    Results of a curriculum count in these groups only, and never together with those of none.
+    Results with a curriculum count in these groups only, and never together with those without.
     """
-    import polars as pl
-
     without_curriculum = _rows(view).filter(pl.col("curriculum").is_null())
-    without_unit = _rows(view).filter(pl.col("unit").is_null())
-    rows = [without_curriculum, without_unit.join(_frame(groups), on=_GROUP, how="semi")]
+    without_unit = _of_groups(_rows(view).filter(pl.col("unit").is_null()), groups)
     students = (
-        pl.concat(rows)
+        pl.concat([without_curriculum, without_unit])
         .select(pl.col("title").fill_null("(no title)"), "curriculum", _STUDENT)
         .drop_nulls(_STUDENT)
         .unique()
@@ -175,47 +147,30 @@ def unmapped(view: Path, groups: Collection[Group]) -> dict[str, int]:
     return dict(most.collect(engine="streaming").iter_rows())
 
 
-def _rows(view: Path) -> "pl.LazyFrame":
-    """All results; all students are of one grade where none has any."""
-    import polars as pl
-
+def _rows(view: Path) -> pl.LazyFrame:
     rows = pl.scan_parquet(view, glob=False)
     if rows.select(pl.col("grade").is_null().all()).collect().item():
         return rows.with_columns(grade=pl.lit(ALL_GRADES, pl.Int64))
     return rows
 
 
-def _results(view: Path, kind: str) -> "pl.LazyFrame":
-    import polars as pl
-
+def _results(view: Path, kind: str) -> pl.LazyFrame:
     return _rows(view).filter(pl.col("response_type") == kind)
 
 
-def _latest(
-    rows: "pl.LazyFrame",
-    group: tuple[str, ...],
-    columns: list[str],
-    groups: Collection[Group] | None = None,
-) -> "pl.LazyFrame":
-    """The latest result of each student in each group, of these groups' results if they are given.
+def _of_groups(rows: pl.LazyFrame, groups: Collection[Group]) -> pl.LazyFrame:
+    schema = {"grade": pl.Int64, "curriculum": pl.String}
+    return rows.join(pl.LazyFrame(list(groups), schema, orient="row"), on=_GROUP, how="semi")
 
-    Of two on the same day it is the one of the assessment with the later id.
+
+def _latest(rows: pl.LazyFrame, group: tuple[str, ...], columns: list[str]) -> pl.LazyFrame:
+    """Return `columns` of the latest result of each student in each group.
+
+    Of two results on one day, it is the one of the assessment with the later id.
     """
-    import polars as pl
-
-    if groups is not None:
-        rows = rows.join(_frame(groups), on=_GROUP, how="semi")
     return (
         rows.drop_nulls([*group, _STUDENT])
         .sort("date_taken", "assessment_id", *columns)
         .group_by(*group, _STUDENT)
         .agg(pl.col(columns).last())
-    )
-
-
-def _frame(groups: Collection[Group]) -> "pl.LazyFrame":
-    import polars as pl
-
-    return pl.LazyFrame(
-        list(groups), schema={"grade": pl.Int64, "curriculum": pl.String}, orient="row"
     )

@@ -1,4 +1,4 @@
-"""Whom a run tells how it ended: a webhook, if one is named."""
+"""Post the result of a run to the webhook, if one is configured."""
 
 import os
 import sys
@@ -20,25 +20,25 @@ _TRIES = 3
 
 
 def find_webhook(environ: Mapping[str, str] = os.environ) -> "Webhook | None":
-    """The webhook that the environment names, if it does.
+    """Return the webhook that the environment names; None if it names none.
 
     Raises:
-        SettingsError: its address cannot be read or used.
+        SettingsError: its address cannot be read or is not valid.
     """
     if not (environ.get(WEBHOOK) or environ.get(f"{WEBHOOK}_FILE")):
         return None
-    # Dear to import, for runs that tell nobody.
+    # Slow to import, for runs without a webhook.
     from pipeline.config.credentials import find_secret
     from pipeline.runs.webhook import Webhook
 
     return Webhook(find_secret(WEBHOOK, environ) or "")
 
 
-def tell(webhook: "Webhook | None", result: dict[str, Any], *, was_stopped: bool) -> None:
-    """Tell the webhook the result of a run, or say loudly that it does not know it."""
+def notify(webhook: "Webhook | None", result: dict[str, Any], *, was_stopped: bool) -> None:
+    """Post the result of a run, or say clearly that this failed."""
     if webhook is None:
         return
-    # Who stops a run waits a few seconds before it is killed.
+    # A run that is asked to stop is killed after a few seconds.
     tries, seconds = (1, _SECONDS_OF_A_STOPPED_RUN) if was_stopped else (_TRIES, _SECONDS)
     try:
         webhook.send({"text": message(result), **result}, tries, seconds)

@@ -1,4 +1,4 @@
-"""Shows how far a long step is: a live bar on a terminal, a plain line now and then in a log."""
+"""Show the progress of a long step: a live bar on a terminal, a line now and then in a log."""
 
 import logging
 import sys
@@ -16,8 +16,8 @@ _LINE_EVERY = 10.0
 _REPORT_EVERY = 1.0
 
 
-class Steps:
-    """Counts finished steps of a known number, and shows them.
+class ProgressReporter:
+    """Count finished steps of a known number, and show the progress.
 
     `report(percentage, text)` is called at most once a second, for Luigi's web page.
     """
@@ -30,8 +30,8 @@ class Steps:
         self._started = self._reported = self._printed = time.monotonic()
         self._bar = _bar() if sys.stderr.isatty() else None
 
-    def __enter__(self) -> "Steps":
-        """Begin to show it."""
+    def __enter__(self) -> "ProgressReporter":
+        """Show the start."""
         if self._bar is not None:
             self._bar.start()
             self._bar_task = self._bar.add_task(self._what, total=self._total, note="")
@@ -43,7 +43,7 @@ class Steps:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Show the end, which may have come early."""
+        """Show the end, which may be early."""
         if self._bar is not None:
             self._bar.stop()
         else:
@@ -51,7 +51,7 @@ class Steps:
         self._report(self._percentage, self._text())
 
     def step(self, *, failed: bool) -> None:
-        """One more is finished, well or not."""
+        """Count a finished step."""
         self._done += 1
         self._failed += failed
         now = time.monotonic()

@@ -1,27 +1,29 @@
-"""The result of a run for other programs: `runs/latest.json`, and what a webhook is told."""
+"""The result of a run for other programs: `runs/latest.json`, and the post to a webhook."""
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.runs.build import Failure
 from pipeline.runs.summary import ROWS, ROWS_OF_ALL_YEARS
 
-GOOD = ("up to date", "published")
-"""Outcomes after which all that was asked for is published."""
+SUCCESS_OUTCOMES = ("done", "up to date", "published")
+"""Outcomes after which everything that was requested is done."""
 
 _NEW = ("published", "not reported")
-"""Outcomes after which something is published that was not before."""
+"""Outcomes after which something is published that no successful run has reported yet."""
 
 _MEANINGS = {
-    "up to date": "All that was asked for was published before; no table was changed.",
-    "published": "All that was asked for is published, at least a part of it anew.",
-    "not finished": "Not all that was asked for is published; nothing failed.",
-    "not reported": "All tables are published, but a report failed and is as it was before.",
-    "failed": "Something failed; what this run did not publish is as it was before.",
-    "stopped": "It was asked to stop; finished shards are kept, the next run goes on.",
+    "done": "The requested steps are done; publishing was not requested.",
+    "up to date": "Everything requested was published before; no table was changed.",
+    "published": "Everything requested is published; something is new since the last success.",
+    "not finished": "Not everything requested is published; nothing failed.",
+    "not reported": "All tables are published, but a report failed and is unchanged.",
+    "failed": "Something failed; whatever this run did not publish is unchanged.",
+    "stopped": "It was asked to stop; finished shards are kept, and the next run continues.",
 }
-"""What outcomes mean, from the best to the worst: the worst of all tables is that of the run."""
+"""The outcomes and their meanings, from best to worst: the worst of all sets is the run's."""
 
 REPORT = "Report"
 """The step whose failure leaves all tables published."""
@@ -30,8 +32,8 @@ _LONGEST_TEXT = 3000
 _ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-class About(NamedTuple):
-    """What is known of a run as a whole; `source` is empty while it is not known who is asked."""
+class RunFacts(NamedTuple):
+    """A run as a whole; `source` is empty where the settings do not name a valid one."""
 
     run: str
     source: str
@@ -40,36 +42,31 @@ class About(NamedTuple):
     was_stopped: bool
 
 
-class Trouble(NamedTuple):
-    """A failure in plain words; `label` is the school year or `all`, empty before any was known."""
-
-    label: str
-    step: str
-    reason: str
-
-
 def compose(
-    about: About,
+    about: RunFacts,
     records: Sequence[tuple[dict[str, Any], Path | None]],
-    troubles: Iterable[Trouble],
+    failures: Iterable[Failure],
 ) -> dict[str, Any]:
-    """The result of a run; counts only.
+    """Return the result of a run: counts and names only.
 
     Args:
         about: the run as a whole.
-        records: the record of each set of tables, and its file unless it could not be written.
-        troubles: all failures, also those that no record has.
+        records: the record of each table set, and its file unless it could not be written.
+        failures: all failures, including those before any table set was known.
     """
-    failures = [trouble._asdict() for trouble in troubles]
+    failed = [
+        {"label": failure.partition, "step": failure.step, "reason": failure.reason}
+        for failure in failures
+    ]
     tables = [_tables(record, path) for record, path in records]
     outcomes = [table["outcome"] for table in tables]
-    outcomes += [_outcome(failure["step"]) for failure in failures]
+    outcomes += [_outcome(failure["step"]) for failure in failed]
     outcomes += ["stopped"] * about.was_stopped
     outcome = max(outcomes, key=list(_MEANINGS).index, default="not finished")
     return {
         "run": about.run,
         "outcome": outcome,
-        "succeeded": outcome in GOOD,
+        "succeeded": outcome in SUCCESS_OUTCOMES,
         "meaning": _MEANINGS[outcome],
         "published": [table["label"] for table in tables if table["outcome"] in _NEW],
         "source": about.source,
@@ -77,7 +74,7 @@ def compose(
         "finished_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "seconds": round(about.seconds, 1),
         "tables": tables,
-        "failures": failures,
+        "failures": failed,
     }
 
 
@@ -97,7 +94,7 @@ def _tables(record: dict[str, Any], path: Path | None) -> dict[str, Any]:
         "shards_fetched": sum(facts.get("fetched", 0) for facts in now),
         "shards_failed": sum(facts.get("failed", 0) for facts in now),
     }
-    if record["outcome"] in {*GOOD, *_NEW}:  # else the receipts may be those of another run
+    if record["outcome"] in {"up to date", *_NEW}:  # else the receipts may be of another run
         places = ROWS_OF_ALL_YEARS if "years" in record else ROWS
         found["rows"] = {name: steps[step][fact] for name, (step, fact) in places.items()}
         found["checks_passed"] = sum(len(facts.get("checks", ())) for facts in steps.values())
@@ -105,7 +102,7 @@ def _tables(record: dict[str, Any], path: Path | None) -> dict[str, Any]:
 
 
 def message(result: dict[str, Any]) -> str:
-    """The result as one message for people, in the markup of Slack."""
+    """Return the result as one message for people, in Slack's markup."""
     lines = [f"*Illuminate pipeline, {_source(result)}: {result['outcome']}.* {result['meaning']}"]
     lines += [_line(table) for table in result["tables"]]
     lines += [_failure(failure) for failure in result["failures"]]
@@ -118,7 +115,7 @@ def message(result: dict[str, Any]) -> str:
 def _source(result: dict[str, Any]) -> str:
     if result["is_made_up"]:
         return "demo district (nobody in it is real)"
-    return result["source"].partition("://")[2] or "district not known"
+    return result["source"].partition("://")[2] or "unknown district"
 
 
 def _line(table: dict[str, Any]) -> str:

@@ -1,18 +1,19 @@
-"""The record of a run, as a few lines that a person can read."""
+"""The record of a run, as a few lines for people."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.storage.paths import Place, Snapshot
+from pipeline.storage.paths import Snapshot, TableSetPaths
 
 _HEADLINES = {
     "published": "published.",
-    "not reported": "published, but the report FAILED; the report before is unchanged.",
+    "not reported": "published, but the report FAILED; the previous report is unchanged.",
     "up to date": "everything is up to date; no table was changed.",
     "failed": "FAILED; what was published before is unchanged.",
     "not finished": "not finished; what was published before is unchanged.",
-    "stopped": "stopped; finished shards are kept, run again to go on.",
+    "stopped": "stopped; finished shards are kept; run the same command to continue.",
+    "done": "done.",
 }
 _OWN = "SqlView-"
 
@@ -22,27 +23,27 @@ ROWS = {
     "view": ("BuildViews", "rows"),
     "latest": ("BuildViews", "latest"),
 }
-"""Where the record of a school year says how many rows a large table has: step and fact."""
+"""The step and the fact that hold a large table's row count in the record of a school year."""
 
 ROWS_OF_ALL_YEARS = {
-    "combined": ("UniteResults", "rows"),
-    "group": ("UniteGroup", "rows"),
-    "view": ("UniteView", "rows"),
+    "combined": ("ConcatResults", "rows"),
+    "group": ("ConcatGroup", "rows"),
+    "view": ("ConcatView", "rows"),
 }
-"""Where the record of all years says it."""
+"""The same in the record of all years."""
 
 
-def summary(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
-    """What a run did; `path` is where its record was written."""
+def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
+    """Return what a run did to a school year; `path` is where its record is."""
     made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
     year = f"School year {record['year']} as of {record['as_of']}{made_up}"
     lines = [f"\n{year}: {_HEADLINES[record['outcome']]}"]
     if snapshot.window.is_empty:
         lines += [
-            f"  The year begins on {snapshot.window.start}: there were no results to ask for."
+            f"  The year begins on {snapshot.window.start}, so there were no results to fetch."
         ]
     lines += [f"  {failure['step']}: {failure['reason']}" for failure in record["failures"]]
-    lines += [f"  {name:<11} {text}" for name, text in _asked(record)]
+    lines += [f"  {name:<11} {text}" for name, text in _requested(record)]
     if record["outcome"] in {"published", "not reported", "up to date"}:
         lines += [f"  {name:<11} {text}" for name, text in _published(record, snapshot)]
     if record.get("report"):
@@ -51,51 +52,51 @@ def summary(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
     return "\n".join(lines)
 
 
-def summary_of_all_years(record: dict[str, Any], place: Place, path: Path) -> str:
-    """What a run did to all years together; `path` is where its record was written."""
+def summarize_all_years(record: dict[str, Any], paths: TableSetPaths, path: Path) -> str:
+    """Return what a run did to all years together; `path` is where its record is."""
     made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
     lines = [f"\nAll years, {', '.join(record['years'])}{made_up}: {_HEADLINES[record['outcome']]}"]
     lines += [f"  {failure['step']}: {failure['reason']}" for failure in record["failures"]]
     if record["outcome"] in {"published", "up to date"}:
-        lines += [f"  {name:<11} {text}" for name, text in _united(record, place)]
+        lines += [f"  {name:<11} {text}" for name, text in _all_years(record, paths)]
     lines += [f"  {'record':<11} {path}", f"  {'time':<11} {record['seconds']:g} s"]
     return "\n".join(lines)
 
 
-def _united(record: dict[str, Any], place: Place) -> Iterator[tuple[str, str]]:
+def _all_years(record: dict[str, Any], paths: TableSetPaths) -> Iterator[tuple[str, str]]:
     steps = record["steps"]
     built = {name: steps[step] for name, (step, _) in ROWS_OF_ALL_YEARS.items()}
     for file, facts in steps["ReadPriorYears"]["files"].items():
-        odd = sum(counts["odd"] for counts in facts["values"].values())
+        unreadable = sum(counts["unparseable"] for counts in facts["values"].values())
         rows = f"{sum(facts['rows'].values()):,} rows of {', '.join(facts['rows']) or 'no year'}"
-        yield "prior", f"{file} ({facts['encoding']}): {rows}, {odd:,} values unreadable"
+        yield "prior", f"{file} ({facts['encoding']}): {rows}, {unreadable:,} values unreadable"
     for year in sorted({year for facts in built.values() for year in facts["rows by year"]}):
         counts = [f"{name} {of['rows by year'].get(year, 0):,}" for name, of in built.items()]
         yield year, ", ".join(counts)
     yield "rows", ", ".join(f"{name} {facts['rows']:,}" for name, facts in built.items())
     yield "checks", f"{sum(len(facts['checks']) for facts in built.values())} passed"
-    yield "tables", str(place.published_folder("illuminate"))
-    yield "view", str(place.published_folder("views"))
+    yield "tables", str(paths.published_folder("illuminate"))
+    yield "view", str(paths.published_folder("views"))
 
 
-def _asked(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     steps = record["steps"].values()
     now = [facts for facts in steps if facts["by_this_run"]]
     requests, retries, fetched, failed = (
         sum(facts.get(name, 0) for facts in now)
         for name in ("requests", "retries", "fetched", "failed")
     )
-    there = sum(facts.get("kept", 0) + facts.get("fetched", 0) for facts in steps)
-    shards = f"{fetched:,} fetched, {there - fetched:,} kept"
+    there = sum(facts.get("reused", 0) + facts.get("fetched", 0) for facts in steps)
+    shards = f"{fetched:,} fetched, {there - fetched:,} reused"
     yield "requests", f"{requests:,}, {retries:,} of them retries"
     yield "shards", f"{shards}, {failed:,} FAILED" if failed else shards
-    if spared := sum(facts.get("not asked", 0) for facts in steps):
-        yield "not asked", f"{spared:,} shards by standard or group: nothing overall, nothing there"
-    if record["let_pass"]:
-        yield "let pass", f"{record['let_pass']} rows gone, by --publish-allow-shrink"
+    if skipped := sum(facts.get("skipped", 0) for facts in steps):
+        yield "skipped", f"{skipped:,} standard or group shards: no overall results"
+    if record["allowed_shrink"]:
+        yield "allowed", f"{record['allowed_shrink']} rows fewer, by --publish-allow-shrink"
     if record["excluded_ids"]:
         yield (
-            "left out",
+            "excluded",
             f"assessment {', '.join(record['excluded_ids'])} ([illuminate] exclude_ids)",
         )
 
@@ -108,7 +109,7 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
         for step in ("CombineResults", "CombineGroup")
         for counts in steps[step]["values"].values()
     ]
-    null, odd = (sum(counts[name] for counts in values) for name in ("null", "odd"))
+    empty, unreadable = (sum(counts[name] for counts in values) for name in ("null", "unparseable"))
     labels, view = steps["LabelAssessments"], steps["BuildViews"]
     matched = f"{view['students on the roster']:,} of {view['students']:,} students are on it"
     yield "rows", ", ".join(rows)
@@ -117,9 +118,10 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
     ]
     if own:
         yield "own views", ", ".join(f"{name} {count:,}" for name, count in own)
-    yield "values", f"{null:,} numbers and dates null as sent, {odd:,} unreadable and made null"
+    nulls = f"{empty:,} numbers and dates empty at source, {unreadable:,} unreadable (set to null)"
+    yield "values", nulls
     yield "titles", f"{labels['unmapped']:,} of {labels['rows']:,} without curriculum or unit"
-    yield "roster", matched if steps["ReadInputs"]["students"] else "none: grades are null"
+    yield "roster", matched if steps["ReadRoster"]["students"] else "none: grades are null"
     yield "checks", f"{len(steps['CheckTables']['checks'])} passed"
     yield "tables", str(snapshot.published_folder("illuminate"))
     yield "view", str(snapshot.published_folder("views"))

@@ -1,4 +1,4 @@
-"""Tells a webhook how a run ended. Its address is a secret: who knows it can write there."""
+"""Post the result of a run to a webhook. Its URL is a secret: it lets anybody write there."""
 
 import contextlib
 import logging
@@ -12,18 +12,18 @@ import tenacity
 
 from pipeline.errors import SettingsError, WebhookError
 from pipeline.illuminate.address import is_loopback
-from pipeline.illuminate.wire import Watch, new_session
+from pipeline.illuminate.wire import DeadlineWatcher, new_session
 
 _NAME = "PIPELINE_WEBHOOK_URL"
 _SUCCESS, _REDIRECT = 2, 3
 
 
 class _MayPassError(WebhookError):
-    """The same request may well succeed a moment later."""
+    """The same request may succeed a moment later."""
 
 
 class Webhook:
-    """An address that takes JSON.
+    """A URL that takes JSON.
 
     Args:
         url: where; https, or plain http to this machine.
@@ -36,10 +36,10 @@ class Webhook:
         self._url = url.strip()
         self._is_loopback = _check(self._url)
         # Begun now: no thread can begin once the interpreter is about to end.
-        self._line = Watch(threading.Event()).new_line()
+        self._socket = DeadlineWatcher(threading.Event()).new_socket()
 
     def send(self, payload: dict[str, Any], tries: int, seconds: float) -> None:
-        """Send a payload, again if need be.
+        """Send a payload, with retries.
 
         Args:
             payload: whatever JSON can hold.
@@ -59,7 +59,7 @@ class Webhook:
             retrying(self._post, payload, seconds)
 
     def _post(self, payload: dict[str, Any], seconds: float) -> None:
-        with new_session(self._line) as session, self._line.within(seconds):
+        with new_session(self._socket) as session, self._socket.within(seconds):
             session.trust_env = not self._is_loopback  # no proxy stands before this machine
             try:
                 with session.post(
@@ -71,7 +71,7 @@ class Webhook:
                 ) as reply:
                     status = reply.status_code
             except (requests.RequestException, ValueError, OSError) as error:
-                is_late = self._line.was_cut or isinstance(error, requests.Timeout)
+                is_late = self._socket.was_cut or isinstance(error, requests.Timeout)
                 late = f"it did not answer within {seconds:g} s"
                 reason = late if is_late else f"the connection failed ({type(error).__name__})"
                 raise _MayPassError(_untold(reason)) from None
@@ -79,7 +79,7 @@ class Webhook:
 
 
 def _judge(status: int) -> None:
-    """Take a reply for a success, or not.
+    """Accept a successful reply.
 
     Raises:
         WebhookError: it is none.
@@ -94,13 +94,13 @@ def _judge(status: int) -> None:
 
 def _untold(reason: str) -> str:
     return (
-        f"THE WEBHOOK WAS NOT TOLD how this run ended: {reason}. The run itself is as said above; "
-        f"check {_NAME}."
+        f"Webhook delivery failed: {reason}. The run itself ended as its summary says. Check "
+        f"{_NAME}."
     )
 
 
 def _check(url: str) -> bool:
-    """See that an address can be used; returns whether it is of this machine.
+    """Check a URL; return True if it is on this machine.
 
     Raises:
         SettingsError: it cannot.
@@ -119,7 +119,7 @@ def _check(url: str) -> bool:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library's log, at any level, from writing down the path that is asked."""
+    """Keep the URL's path out of the library's log, at any level."""
     log = logging.getLogger("urllib3.connectionpool")
     before, log.disabled = log.disabled, True
     try:

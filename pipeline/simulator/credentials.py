@@ -1,7 +1,7 @@
-"""Who may ask: OAuth 2 tokens and OAuth 1 signatures, checked as the real server does."""
+"""OAuth 2 tokens and OAuth 1 signatures, checked as the real server checks them."""
 
 import base64
-import binascii
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -12,12 +12,14 @@ from authlib.oauth1.rfc5849.errors import OAuth1Error
 from authlib.oauth1.rfc5849.resource_protector import ResourceProtector
 from authlib.oauth1.rfc5849.wrapper import OAuth1Request
 
+from pipeline.simulator.protocol import Protocol
+
 Auth: TypeAlias = Literal["oauth2", "oauth1", "none", "refused"]
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a client must know; the defaults are made up and open nothing but this server."""
+    """What a client must know; the defaults are made up and only valid for this server."""
 
     client_id: str = "demo-client"
     client_secret: str = "demo-secret"  # noqa: S105 - made up, see above
@@ -27,98 +29,82 @@ class Credentials:
     access_token_secret: str = "demo-access-secret"  # noqa: S105 - made up, see above
 
 
-@dataclass
-class _Token:
-    good_until: float
-    requests_left: float
-
-
 class Authority:
-    """Gives out tokens and decides whose requests are answered."""
+    """Issues tokens and authenticates requests."""
 
     def __init__(
         self,
         credentials: Credentials,
-        token_seconds: float,
-        token_requests_limit: int | None,
+        protocol: Protocol,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._credentials = credentials
-        self._seconds = token_seconds
-        self._requests = float("inf") if token_requests_limit is None else token_requests_limit
+        self._protocol = protocol
         self._clock = clock
-        self._tokens: dict[str, _Token] = {}
+        # Of each token, when it ends and how many requests it is still good for.
+        self._tokens: dict[str, tuple[float, float]] = {}
         self._signatures = _Signatures(credentials)
 
     def issue(self, client_id: str, client_secret: str) -> dict[str, object] | None:
-        """A new token, as the reply says it; None for the wrong credentials."""
+        """Return the token response with a new token; None for wrong credentials."""
         known = (self._credentials.client_id, self._credentials.client_secret)
         if (client_id, client_secret) != known:
             return None
-        token = secrets.token_hex(20)
-        self._tokens[token] = _Token(self._clock() + self._seconds, self._requests)
-        return {"access_token": token, "token_type": "Bearer", "expires_in": int(self._seconds)}
+        token, seconds = secrets.token_hex(20), self._protocol.token_seconds
+        limit = self._protocol.token_requests_limit
+        self._tokens[token] = self._clock() + seconds, math.inf if limit is None else limit
+        return {"access_token": token, "token_type": "Bearer", "expires_in": int(seconds)}
 
     def revoke_tokens(self) -> None:
-        """Refuse every token given out so far."""
+        """Invalidate every token issued so far."""
         self._tokens.clear()
 
     def check(self, method: str, url: str, authorization: str) -> Auth:
-        """Who sent this request, judged by its `Authorization` header."""
+        """Return how a request is authenticated, from its `Authorization` header."""
         scheme, _, rest = authorization.partition(" ")
-        match scheme.lower():
-            case "":
-                return "none"
-            case "bearer":
-                return "oauth2" if self._spend(rest.strip()) else "refused"
-            case "oauth":
-                headers = {"Authorization": authorization}
-                return "oauth1" if self._signatures.accept(method, url, headers) else "refused"
-            case _:
-                return "refused"
+        if not scheme:
+            return "none"
+        if scheme.lower() == "bearer" and self._use_token(rest.strip()):
+            return "oauth2"
+        headers = {"Authorization": authorization}
+        if scheme.lower() == "oauth" and self._signatures.accept(method, url, headers):
+            return "oauth1"
+        return "refused"
 
-    def _spend(self, text: str) -> bool:
-        token = self._tokens.get(text)
-        if token is None or token.good_until <= self._clock() or token.requests_left < 1:
+    def _use_token(self, token: str) -> bool:
+        expires_at, requests_left = self._tokens.get(token, (-math.inf, 0))
+        if expires_at <= self._clock() or requests_left < 1:
             return False
-        token.requests_left -= 1
+        self._tokens[token] = expires_at, requests_left - 1
         return True
 
 
-def basic_credentials(authorization: str) -> tuple[str, str]:
-    """User and password of a `Basic` header; empty when there are none."""
+def parse_basic_credentials(authorization: str) -> tuple[str, str]:
+    """Return user and password of a `Basic` header, or empty strings."""
     scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return "", ""
     try:
-        user, _, password = base64.b64decode(encoded).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return "", ""
+        decoded = base64.b64decode(encoded).decode() if scheme.lower() == "basic" else ""
+    except ValueError:  # of base64 or of UTF-8
+        decoded = ""
+    user, _, password = decoded.partition(":")
     return user, password
 
 
 @dataclass(frozen=True)
-class _Client:
-    """The consumer, in the shape that authlib asks for."""
+class _Secret:
+    """The secret of a consumer or of a user's token, with the interface that authlib expects."""
 
     secret: str
 
     def get_client_secret(self) -> str:
         return self.secret
 
-
-@dataclass(frozen=True)
-class _AccessToken:
-    """The user's token, in the shape that authlib asks for."""
-
-    secret: str
-
     def get_oauth_token_secret(self) -> str:
         return self.secret
 
 
 class _Signatures(ResourceProtector):  # type: ignore[misc] # authlib has no types
-    """HMAC-SHA1 signatures of one consumer and one user; each is good for one request."""
+    """HMAC-SHA1 signatures of one consumer and one user, each valid for one request."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
@@ -131,15 +117,13 @@ class _Signatures(ResourceProtector):  # type: ignore[misc] # authlib has no typ
             return False
         return True
 
-    def get_client_by_id(self, client_id: str) -> _Client | None:
-        credentials = self._credentials
-        matches = client_id == credentials.consumer_key
-        return _Client(credentials.consumer_secret) if matches else None
+    def get_client_by_id(self, client_id: str) -> _Secret | None:
+        known = self._credentials
+        return _Secret(known.consumer_secret) if client_id == known.consumer_key else None
 
-    def get_token_credential(self, request: OAuth1Request) -> _AccessToken | None:
-        credentials = self._credentials
-        matches = request.token == credentials.access_token
-        return _AccessToken(credentials.access_token_secret) if matches else None
+    def get_token_credential(self, request: OAuth1Request) -> _Secret | None:
+        known = self._credentials
+        return _Secret(known.access_token_secret) if request.token == known.access_token else None
 
     def exists_nonce(self, nonce: str, request: OAuth1Request) -> bool:
         use = (request.timestamp, nonce)

@@ -1,4 +1,4 @@
-"""Starts the made-up district in a process of its own, to be asked like a real one."""
+"""The demo: the made-up district as a server in its own process, and its input files."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from pipeline.storage.files import make_folder
 
 
 class DemoDistrict:
-    """The demo district as a running server; it ends with this process, however that ends."""
+    """The demo district's server in its own process, which never outlives this one."""
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "pipeline", "simulate", "--port", "0", "--for-parent"]
@@ -20,7 +20,7 @@ class DemoDistrict:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the run; the server ends with it
+            start_new_session=True,  # Ctrl-C reaches this process only, which then ends the server
         )
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
@@ -31,20 +31,20 @@ class DemoDistrict:
         self.client_secret: str = started["client_secret"]
 
     def stop(self) -> None:
-        """End the server and wait until it is gone."""
+        """Stop the server and wait until its process has ended."""
         self._process.communicate()
 
 
-def announce(base_url: str, client_id: str, client_secret: str) -> None:
-    """Tell the parent process, on one line, how to reach the server that it started."""
+def print_address(base_url: str, client_id: str, client_secret: str) -> None:
+    """Print address and credentials as one line of JSON, for the parent process."""
     started = {"base_url": base_url, "client_id": client_id, "client_secret": client_secret}
     print(json.dumps(started), flush=True)
 
 
-def explain(base_url: str, client_id: str, client_secret: str) -> None:
-    """Tell a person how to work with the server; its credentials are as made up as the rest."""
+def print_instructions(base_url: str, client_id: str, client_secret: str) -> None:
+    """Print how to use the server, for a person; its credentials are as made up as its data."""
     print(
-        f"A made-up district answers at {base_url} (Ctrl-C ends it). In another terminal:\n\n"
+        f"A made-up district is served at {base_url}; Ctrl-C stops it. In another terminal:\n\n"
         f"  export ILLUMINATE_BASE_URL={base_url}\n"
         f"  export ILLUMINATE_CLIENT_ID={client_id}\n"
         f"  export ILLUMINATE_CLIENT_SECRET={client_secret}\n"
@@ -55,7 +55,7 @@ def explain(base_url: str, client_id: str, client_secret: str) -> None:
 
 
 def ensure_inputs(folder: Path, seed: int = 1) -> None:
-    """Write the demo's rosters, rules and overrides, unless they are there (and maybe edited)."""
+    """Write the demo's rosters, title rules and overrides, unless the folder already exists."""
     if folder.exists():
         return
     from pipeline.simulator import District, write_inputs

@@ -1,10 +1,7 @@
-"""The server's memory of who asked what."""
+"""An entry of the server's log."""
 
-import json
-import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from pipeline.simulator.credentials import Auth
 
@@ -14,16 +11,16 @@ class LoggedRequest:
     """One request that was received.
 
     Attributes:
-        time: when its answer was decided, on the clock of `time.monotonic`.
+        time: when the response was decided, on the clock of `time.monotonic`.
         endpoint: `token`, `catalogue`, `overall`, `standard`, `group`, `sites` or `other`.
-        assessment_id: what was asked about.
-        page: the page asked for; None where there are no pages.
-        status: of the answer; 0 where the connection was spoiled instead.
-        auth: how the client proved who it is.
-        connection: the client's port, which tells connections apart.
+        assessment_id: the requested assessment.
+        page: the requested page; None where there are no pages.
+        status: of the response; 0 if a fault hit the connection instead.
+        auth: how the client authenticated.
+        connection: the client's port, which identifies the connection.
         fault: the kind of the fault that hit it.
-        params: of the request line; never the form of a token request.
-        line: the request line as it came, without the version of HTTP.
+        params: of the query string; never the form of a token request.
+        line: the request line as received, without the HTTP version.
     """
 
     time: float
@@ -36,34 +33,3 @@ class LoggedRequest:
     fault: str | None = None
     params: Mapping[str, str] = field(default_factory=dict, hash=False)
     line: str = ""
-
-
-class RequestLog:
-    """Requests in order of arrival, readable from every thread, and as JSON lines in a file."""
-
-    def __init__(self, path: Path | None = None) -> None:
-        self._entries: list[LoggedRequest] = []
-        self._lock = threading.Lock()
-        self._file = path.open("a", encoding="utf-8", buffering=1) if path else None
-
-    def add(self, entry: LoggedRequest) -> None:
-        """Remember a request."""
-        with self._lock:
-            self._entries.append(entry)
-        if self._file:
-            self._file.write(json.dumps(asdict(entry)) + "\n")
-
-    def entries(self) -> list[LoggedRequest]:
-        """All requests since the start or the last `clear`."""
-        with self._lock:
-            return list(self._entries)
-
-    def clear(self) -> None:
-        """Forget the requests so far; the file keeps them."""
-        with self._lock:
-            self._entries.clear()
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file:
-            self._file.close()

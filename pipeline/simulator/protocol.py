@@ -1,4 +1,4 @@
-"""What is unknown of the API, as settings; every default is an assumption."""
+"""What is unknown about the API, as settings; every default is an assumption."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,23 +6,24 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Protocol:
-    """How the server behaves where no public source shows what the real one does.
+    """The server's behaviour where no public source shows the real one's.
 
     Attributes:
-        default_limit: rows on a page when `limit` is not given or no positive number.
-        cap: a larger `limit` is lowered to this without a word.
-        beyond_end: what a page after the last one brings.
+        default_limit: rows on a page if `limit` is missing or not a positive number.
+        cap: a larger `limit` is silently lowered to this.
+        beyond_end: the response to a request for a page after the last; with "empty", it has no
+            rows and a `num_results` of 0.
         group_id_field: name of the reporting group's id in group results.
         group_label_field: name of the reporting group's label in group results.
-        row_order: standard results by standard, as seen; by student; or all rows reversed.
-        honour_start_date: `start_date` and `end_date` filter, too.
+        row_order: standard results by standard, as observed; by student; or all rows reversed.
+        honour_start_date: `start_date` and `end_date` filter too.
         numbers_as_json: ids and numbers in rows are JSON numbers where they can be.
-        ascii_json: letters beyond ASCII are written as escapes, as PHP does if not told otherwise.
+        ascii_json: letters beyond ASCII are escaped, as PHP does by default.
         error_body: body of every 401, 403 and 404.
-        token_seconds: how long an OAuth 2 token is good for.
-        token_requests_limit: after so many requests a token is refused; None means never.
-        gzip: bodies are compressed for clients that ask for it.
-        latency_seconds: how long each request waits for its answer.
+        token_seconds: how long an OAuth 2 token is valid.
+        token_requests_limit: a token is refused after so many requests; None means never.
+        gzip: bodies are compressed for clients that accept it.
+        latency_seconds: the delay before each response.
     """
 
     default_limit: int = 50

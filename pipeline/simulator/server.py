@@ -1,28 +1,30 @@
-"""The server: in a thread of its own for tests, or as a process for people and the demo."""
+"""The server: in its own thread for tests, or as a process for people and the demo."""
 
 import asyncio
 import concurrent.futures
 import contextlib
+import json
 import os
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
 
 from pipeline.simulator.api import Api
 from pipeline.simulator.credentials import Authority, Credentials
 from pipeline.simulator.district.district import District
-from pipeline.simulator.faults.board import Faults
-from pipeline.simulator.faults.wire import Wire
+from pipeline.simulator.faults.fault_injector import FaultInjector
 from pipeline.simulator.handlers import make_application
-from pipeline.simulator.log import LoggedRequest, RequestLog
+from pipeline.simulator.log import LoggedRequest
 from pipeline.simulator.protocol import Protocol
-from pipeline.simulator.waiting import wait_for
 
 _LOOPBACK = "127.0.0.1"
 _BACKLOG = 128
@@ -30,7 +32,7 @@ _CALL_SECONDS = 10
 
 
 class Server:
-    """A made-up district behind HTTP, on the loopback address only."""
+    """A made-up district served over HTTP, on the loopback address only."""
 
     def __init__(
         self,
@@ -45,77 +47,75 @@ class Server:
         self.credentials = credentials or Credentials()
         self.port = port
         self.api = Api(district, self.protocol)
-        self.authority = Authority(
-            self.credentials, self.protocol.token_seconds, self.protocol.token_requests_limit
-        )
-        self.faults = Faults()
-        self.requests = RequestLog(log_path)
+        self.authority = Authority(self.credentials, self.protocol)
+        self.faults = FaultInjector()
+        self.detached: WeakSet[IOStream] = WeakSet()
+        self._log: list[LoggedRequest] = []
+        self._log_path = log_path
         self._application = make_application(self)
-        self._held: set[Wire] = set()
-        self._told_to_stop = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     @property
     def base_url(self) -> str:
-        """What `ILLUMINATE_BASE_URL` would say."""
+        """Return the value for `ILLUMINATE_BASE_URL`."""
         return f"http://{_LOOPBACK}:{self.port}/live"
 
     @property
     def api_url(self) -> str:
-        """The address that method names are added to."""
+        """Return the address to which method names are appended."""
         return f"{self.base_url}/rest_server.php/Api/"
 
     @property
     def token_url(self) -> str:
-        """Where OAuth 2 tokens are given out."""
+        """Return the address that issues OAuth 2 tokens."""
         return f"{self.base_url}/?OAuth2_AccessToken"
 
     @property
     def log(self) -> list[LoggedRequest]:
-        """The requests so far, in order."""
-        return self.requests.entries()
+        """Return the requests so far, in order."""
+        return list(self._log)
 
     def clear_log(self) -> None:
-        """Forget the requests so far."""
-        self.requests.clear()
+        """Remove the requests so far from the log; they stay in the file."""
+        self._log.clear()
+
+    def record(self, entry: LoggedRequest) -> None:
+        """Log a request, as a line of JSON in the file too."""
+        self._log.append(entry)
+        if self._log_path:
+            with self._log_path.open("a", encoding="utf-8") as file:
+                print(json.dumps(asdict(entry)), file=file)
 
     def stop_listening(self) -> None:
-        """Refuse connections and cut those there are, as a server that went down."""
-        self._call(self._hang_up())
+        """Refuse new connections and close the existing ones, like a server that went down."""
+        self._call(self._close_connections())
 
     def resume_listening(self) -> None:
-        """Listen again, on the same port."""
+        """Listen again on the same port."""
         self._call(self._listen())
 
     def stop(self) -> None:
-        """End `run`, from whatever thread."""
-        # A loop that is closed already has ended `run`.
+        """End `run`, from any thread."""
+        # If the loop is closed, `run` has ended already.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._told_to_stop.set)
+            self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def run(self, ready: Callable[[str], object]) -> None:
-        """Serve until `stop` is called; `ready` is told the base URL when all is up."""
+        """Serve until `stop` is called; call `ready` with the base URL once the server listens."""
         self._loop = asyncio.get_running_loop()
-        try:
-            await self._listen()
-            ready(self.base_url)
-            await self._told_to_stop.wait()
-            await self._hang_up()
-            await self._let_handlers_end()
-        finally:
-            self.requests.close()
+        await self._listen()
+        ready(self.base_url)
+        await self._stopping.wait()
+        await self._close_connections()
+        if handlers := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(handlers)
 
     async def pause(self, seconds: float) -> None:
-        """Wait, but not when the server is told to stop."""
-        await wait_for(self._told_to_stop, seconds)
-
-    @contextlib.contextmanager
-    def holding(self, wire: Wire) -> Iterator[None]:
-        """Remember, meanwhile, a connection that the HTTP server no longer knows."""
-        self._held.add(wire)
-        try:
-            yield
-        finally:
-            self._held.remove(wire)
+        """Wait, but return at once when the server stops."""
+        # Not asyncio.timeout: under pytest-cov on CPython 3.11 it let its CancelledError escape.
+        waiter = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait([waiter], timeout=seconds)
+        waiter.cancel()
 
     async def _listen(self) -> None:
         listening = socket.create_server((_LOOPBACK, self.port), backlog=_BACKLOG)
@@ -124,16 +124,11 @@ class Server:
         self._http = HTTPServer(self._application)
         self._http.add_socket(listening)
 
-    async def _hang_up(self) -> None:
+    async def _close_connections(self) -> None:
         self._http.stop()
-        for wire in self._held:
-            wire.close()
+        for stream in self.detached:
+            stream.close()
         await self._http.close_all_connections()
-
-    async def _let_handlers_end(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        if others:
-            await asyncio.wait(others)
 
     def _call(self, coroutine: Coroutine[object, object, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_CALL_SECONDS)
@@ -146,7 +141,7 @@ def serving(
     credentials: Credentials | None = None,
     port: int = 0,
 ) -> Iterator[Server]:
-    """Serve a district from a thread while the context lasts; port 0 takes a free one."""
+    """Serve a district from a thread during the context; port 0 means any free port."""
     server = Server(district, protocol, credentials, port)
     started: concurrent.futures.Future[str] = concurrent.futures.Future()
     with concurrent.futures.ThreadPoolExecutor(1, "simulator") as pool:
@@ -163,34 +158,26 @@ def serving(
 
 
 def serve_forever(
-    district: District,
-    protocol: Protocol | None,
-    credentials: Credentials | None,
-    port: int,
-    *,
-    ready: Callable[[str], None],
-    until_stdin_closes: bool = False,
-    log_path: Path | None = None,
+    server: Server, ready: Callable[[str], None], *, until_stdin_closes: bool = False
 ) -> None:
-    """Serve a district until SIGTERM or SIGINT, for a process that does nothing else.
+    """Serve until SIGTERM or SIGINT, in a process that does nothing else.
 
     With `until_stdin_closes` it also ends when standard input does: a server whose standard input
-    is a pipe from its parent never outlives it, however the parent ends.
+    is a pipe from its parent never outlives the parent, however that ends.
     """
-    server = Server(district, protocol, credentials, port, log_path)
 
-    def announce(base_url: str) -> None:
+    def on_ready(base_url: str) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, server.stop)
         if until_stdin_closes:
             threading.Thread(target=_stop_at_end_of_stdin, args=(server,), daemon=True).start()
         ready(base_url)
 
-    asyncio.run(server.run(announce))
+    asyncio.run(server.run(on_ready))
 
 
 def _stop_at_end_of_stdin(server: Server) -> None:
-    # Past sys.stdin, whose lock would still be held by this thread when the interpreter ends.
+    # Not sys.stdin.read(): this thread would still hold its lock when the interpreter ends.
     while os.read(sys.stdin.fileno(), 4096):
         pass
     server.stop()

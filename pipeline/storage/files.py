@@ -1,13 +1,14 @@
-"""Writing files so that a reader sees the old content or the new, never a part of either."""
+"""Files: written so that a reader sees the old content or the new, never a part of either."""
 
 import contextlib
 import errno
+import functools
 import hashlib
 import itertools
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
@@ -15,52 +16,48 @@ import msgspec
 
 from pipeline.errors import StorageError
 
-_TEMPORARY = ".partial"
 _BLOCK = 1 << 20
-_OURS = re.compile(r"\..+\.[0-9]+-[0-9]+\.partial", re.DOTALL)
+_TEMP_NAME = re.compile(r"\..+\.[0-9]+-[0-9]+\.partial", re.DOTALL)
 _serial = itertools.count()
 _making_folders = threading.Lock()
 
 T = TypeVar("T")
 
 
-class Fingerprint(NamedTuple):
-    """What a file was when it was made: its SHA-256, size in bytes, and time of change in ns.
+class FileStamp(NamedTuple):
+    """A file as it was written: SHA-256, size in bytes, modification time in ns.
 
-    While size and time are as they were, the content is taken to be; else it is read again.
+    While size and time are the same, the content is trusted; otherwise it is hashed again.
     """
 
     sha256: str
     size: int
-    changed: int
+    mtime_ns: int
 
     @classmethod
-    def of(cls, path: Path, known: "Fingerprint | None" = None) -> "Fingerprint":
-        """The fingerprint of a file as it is now; what is `known` of it is not read again."""
-        status = path.stat()
-        if known and (known.size, known.changed) == (status.st_size, status.st_mtime_ns):
+    def of(cls, path: Path, known: "FileStamp | None" = None) -> "FileStamp":
+        """Stamp a file as it is now; hash it only if it differs from what is `known`."""
+        if known and known.is_current(path):
             return known
-        return cls(sha256(path), status.st_size, status.st_mtime_ns)
+        return cls.with_digest(sha256(path), path)
 
     @classmethod
-    def of_content(cls, path: Path, content: bytes) -> "Fingerprint":
-        """The fingerprint of a file that is known to hold `content`."""
+    def with_digest(cls, digest: str, path: Path) -> "FileStamp":
+        """Stamp a file whose SHA-256 was taken while it was written."""
         status = path.stat()
-        return cls(hashlib.sha256(content).hexdigest(), status.st_size, status.st_mtime_ns)
+        return cls(digest, status.st_size, status.st_mtime_ns)
 
-    def fits(self, path: Path) -> bool:
-        """Whether the file is there and unchanged."""
+    def is_current(self, path: Path) -> bool:
+        """Return True if size and modification time are the same; the content is not read."""
+        status = path.stat()
+        return (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
+
+    def matches(self, path: Path) -> bool:
+        """Return True if the file is there, with the same content."""
         try:
-            status = path.stat()
-            as_it_was = (status.st_size, status.st_mtime_ns) == (self.size, self.changed)
-            return as_it_was or sha256(path) == self.sha256
+            return self.is_current(path) or sha256(path) == self.sha256
         except OSError:
             return False
-
-
-def let_group_read() -> None:
-    """Make what is written from now on readable for the group of its owner, too."""
-    _modes.file, _modes.folder = 0o640, 0o750
 
 
 class _Modes:
@@ -71,116 +68,109 @@ class _Modes:
 _modes = _Modes()
 
 
+def allow_group_read() -> None:
+    """Make files and folders written from now on readable for their group."""
+    _modes.file, _modes.folder = 0o640, 0o750
+
+
 def make_folder(folder: Path) -> Path:
-    """Make a folder, with its parents, where there is none yet; closed to others.
+    """Create a folder and its missing parents, readable for the owner only.
 
     Raises:
-        StorageError: it cannot be made.
+        StorageError: it cannot be created.
     """
-    # A thread that finds the folder made must not write in it before its name is safe.
-    with storing(folder), _making_folders:
+    # A thread that finds the folder must not write to it before its name is durable.
+    with wrap_os_errors(folder), _making_folders:
         upwards = itertools.chain((folder,), folder.parents)
         above = itertools.takewhile(lambda f: not f.exists(), upwards)
         for missing in reversed(list(above)):
             missing.mkdir(mode=_modes.folder, exist_ok=True)
             missing.chmod(_modes.folder)  # whatever the umask
-            flush(missing.parent)
+            fsync(missing.parent)
     return folder
 
 
-def temporary_beside(path: Path) -> Path:
-    """A hidden name in the folder of `path`, so that a rename never crosses file systems."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{next(_serial)}{_TEMPORARY}")
+def temp_path(path: Path) -> Path:
+    """Return a hidden name in the folder of `path`, so that a rename stays on one file system."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{next(_serial)}.partial")
 
 
-def close_to_others(handle: int) -> None:
-    """Give an open file the rights that all our files have, whatever the umask."""
+def restrict_mode(handle: int) -> None:
+    """Set the permissions of an open file to those of all our files, whatever the umask."""
     os.fchmod(handle, _modes.file)
 
 
 @contextlib.contextmanager
-def closed_to_others() -> Iterator[None]:
-    """Give what a library writes in a block the rights that all our files have.
-
-    The mask is that of the whole process.
-    """
-    before = os.umask(0o777 & ~_modes.folder)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-@contextlib.contextmanager
-def storing(path: Path) -> Iterator[None]:
-    """Turn an error of the operating system, met while writing `path`, into a plain sentence.
-
-    Raises:
-        StorageError: in place of that error.
-    """
+def wrap_os_errors(path: Path) -> Iterator[None]:
+    """Re-raise an OSError from writing `path` as StorageError."""
     try:
         yield
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written: {_reason(error)}. Finished shards and what was published "
-            "before are kept; mend this and run again."
+            "before are kept. Fix this, then run the same command again."
         ) from error
 
 
 def _reason(error: OSError) -> str:
-    # Polars tells the number of an error in its text only.
-    told = re.search(r"os error (\d+)", str(error))
-    number = int(told[1]) if told else error.errno
+    # Polars gives the number of an error in its text only.
+    found = re.search(r"os error (\d+)", str(error))
+    number = int(found[1]) if found else error.errno
     if number == errno.ENOSPC:
         return "the disk is full"
     return os.strerror(number) if number else type(error).__name__
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write to; on success it takes the place of `path`, durably.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary file to write; on success, rename it to `path` durably.
 
-    The temporary file is there from the start, empty and closed to others. On an error it is
-    removed, and `path` stays as it was.
+    On an error it is removed, and `path` stays as it was.
 
     Raises:
         StorageError: it cannot be written.
     """
-    with _in_place_of(path) as (temporary, file):
+    with _open_temp(path) as (temporary, file):
         file.close()
         yield temporary
-        flush(temporary)  # by its name: who wrote it may have put another file there
+        fsync(temporary)  # by its name: a library may have put another file there
+    with wrap_os_errors(path):
+        fsync(path.parent)
 
 
 @contextlib.contextmanager
-def _in_place_of(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """Give a new file, open for writing, that is renamed to `path` after it was written."""
-    temporary = temporary_beside(path)
+def _open_temp(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """Yield a new file, open for writing, that is renamed to `path` on success."""
+    temporary = temp_path(path)
     make_folder(path.parent)
-    with storing(path):
+    with wrap_os_errors(path):
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW
         file = os.fdopen(os.open(temporary, flags, 0o600), "wb")
         try:
             with file:
-                close_to_others(file.fileno())
+                restrict_mode(file.fileno())
                 yield temporary, file
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        flush(path.parent)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, sync_folder: bool = True) -> None:
     """Write a whole file durably, or leave the old one.
+
+    Without `sync_folder` its name is not durable before the caller syncs the folder.
 
     Raises:
         StorageError: it cannot be written.
     """
-    with _in_place_of(path) as (_, file):
+    with _open_temp(path) as (_, file):
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    if sync_folder:
+        with wrap_os_errors(path):
+            fsync(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -189,21 +179,48 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401  whatever msgspec can encode
-    """Write a value as JSON that people can read, durably."""
+    """Write a value as indented JSON, durably."""
     content = msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=1)
     write_text(path, content.decode() + "\n")
 
 
 def read_json(path: Path, kind: type[T]) -> T | None:
-    """What `write_json` wrote, as a value of `kind`; None where it is missing or cannot be read."""
+    """Return what `write_json` wrote; None if it is missing or not a JSON value of `kind`."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode_json(path.read_bytes(), kind)
+    except OSError:
         return None
 
 
-def flush(path: Path) -> None:
-    """Make sure that a file, or the names in a folder, outlive a power cut."""
+def decode_json(content: bytes, kind: type[T]) -> T | None:
+    """Return a JSON value; None if it is not one of `kind`."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def parse_once(path: Path, parse: Callable[[bytes], T]) -> T:
+    """Return what `parse` makes of a file, parsed again only after the file has changed.
+
+    Without it, a rerun with nothing to do parses each manifest and catalogue some twenty times,
+    which is half of its processor time.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    status = path.stat()
+    parsed: T = _parse(path, parse, status.st_ino, status.st_size, status.st_mtime_ns)
+    return parsed
+
+
+@functools.lru_cache(maxsize=8)
+def _parse(path: Path, parse: Callable[[bytes], Any], *_: int) -> Any:  # noqa: ANN401
+    return parse(path.read_bytes())
+
+
+def fsync(path: Path) -> None:
+    """Make the content of a file, or the names in a folder, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -212,7 +229,7 @@ def flush(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 digest of a file, in hexadecimal."""
+    """Return the SHA-256 digest of a file, in hexadecimal."""
     digest = hashlib.sha256()
     # Not hashlib.file_digest(): it clears a buffer per file that is far larger than most files.
     with path.open("rb", buffering=0) as file:
@@ -221,13 +238,13 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def sweep(folder: Path) -> int:
-    """Remove what killed runs left half written in `folder`; how many files that were."""
+def remove_temp_files(folder: Path) -> int:
+    """Remove the half-written files of killed runs from `folder`; return how many there were."""
     if not folder.is_dir():
         return 0
-    hidden = [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]
+    hidden = [path for path in folder.iterdir() if _TEMP_NAME.fullmatch(path.name)]
     leftovers = [path for path in hidden if not path.is_dir()]
-    with storing(folder):
+    with wrap_os_errors(folder):
         for file in leftovers:
             file.unlink(missing_ok=True)
     return len(leftovers)

@@ -1,27 +1,24 @@
-"""Where every file lives: paths as pure functions of the settings, the year and the day."""
+"""Where every file is: paths as pure functions of the settings, the year and the day."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipeline.schema import ENDPOINTS, Table
 from pipeline.years import SchoolYear, Window
 
-DEFAULT_RULES = Path(__file__).parents[1] / "inputs" / "title_rules.csv"
-"""The title rules that are shipped, for districts that keep none of their own."""
-
 ALL_YEARS = "all"
-"""What stands for the year where all years lie together."""
+"""The partition of the tables of all years."""
 
 _YEAR = "{year}"
 
 
 @dataclass(frozen=True)
 class Folders:
-    """The folders that a user may choose.
+    """The folders that users choose.
 
-    `illuminate` and `views` say where tables are published: `{year}` in them is filled in, and
-    without it the year is appended.
+    `illuminate` and `views` are where tables are published: `{year}` in them is replaced by the
+    year, which is appended otherwise.
     """
 
     data: Path
@@ -29,35 +26,42 @@ class Folders:
     views: str
 
     @classmethod
-    def choose(cls, data_dir: str, save_path: str, view_path: str, *, demo: bool) -> "Folders":
-        """The folders of a run; made-up students are kept in folders named demo, by themselves."""
+    def from_settings(
+        cls, data_dir: str, save_path: str, view_path: str, *, demo: bool
+    ) -> "Folders":
+        """Return the folders of a run; those of the demo district are named demo."""
         data = Path(data_dir) / "demo" if demo else Path(data_dir)
 
-        def chosen(path: str, usual: str) -> str:
-            if not path:
-                return str(data / usual)
-            return str(Path(path) / "demo") if demo else path
+        def resolve(configured: str, default: str) -> str:
+            if not configured:
+                return str(data / default)
+            return str(Path(configured) / "demo") if demo else configured
 
-        return cls(data, chosen(save_path, "illuminate"), chosen(view_path, "views"))
+        return cls(data, resolve(save_path, "illuminate"), resolve(view_path, "views"))
 
     @property
     def runs(self) -> Path:
-        """One record per run."""
+        """Run records, one file per run and set of tables."""
         return self.data / "runs"
 
     @property
     def latest(self) -> Path:
-        """How the last run ended, for other programs."""
+        """The result of the last run, for other programs."""
         return self.runs / "latest.json"
 
     @property
+    def acknowledged(self) -> Path:
+        """What the last successful run left published."""
+        return self.runs / "acknowledged.json"
+
+    @property
     def reports(self) -> Path:
-        """One page per school year."""
+        """Report pages, one per school year."""
         return self.data / "reports"
 
     @property
     def lock(self) -> Path:
-        """Held by the run that works in this data folder."""
+        """The lock file of this data folder."""
         return self.data / ".lock"
 
     @property
@@ -70,195 +74,183 @@ class Folders:
         """The demo district's roster, rules and overrides."""
         return self.data / "inputs"
 
-    def published_folder(self, kind: str, label: str) -> Path:
-        """Where the tables of `illuminate` or `views` are published, of a year or of all years."""
+    def published_folder(self, kind: str, partition: str) -> Path:
+        """Return where tables of a kind, `illuminate` or `views`, are published."""
         path = self.views if kind == "views" else self.illuminate
         if _YEAR in path:
-            return Path(path.replace(_YEAR, label))
-        return Path(path) / label
+            return Path(path.replace(_YEAR, partition))
+        return Path(path) / partition
 
-    def marker(self, label: str) -> Path:
-        """Names the set of files that is published, the same on whatever day; written last."""
-        return self.published_folder("illuminate", label) / "published.json"
-
-
-class InputFiles(NamedTuple):
-    """The files that people keep; None where there is none."""
-
-    roster: Path | None
-    title_rules: Path
-    overrides: Path | None
-
-    def named(self) -> dict[str, Path]:
-        """Those that there are, by the names that messages give them."""
-        return {
-            field.replace("_", " "): path
-            for field, path in self._asdict().items()
-            if path is not None
-        }
+    def publication(self, partition: str) -> Path:
+        """Return the path of the manifest of what is published, whatever its as-of date."""
+        return self.published_folder("illuminate", partition) / "published.json"
 
 
-@dataclass(frozen=True)
-class Place:
+class TableSetPaths:
     """The files of one set of tables: of a school year, or of all years together."""
 
     folders: Folders
+    suffix: str
+    """The end of the names of large tables."""
 
     @property
-    def label(self) -> str:
-        """What stands for `{year}` in the folders."""
-        raise NotImplementedError
-
-    @property
-    def ending(self) -> str:
-        """What the names of large tables end in."""
+    def partition(self) -> str:
+        """The text that replaces `{year}` in folder names."""
         raise NotImplementedError
 
     @property
     def work(self) -> Path:
-        """What is fetched and built, before it is published."""
+        """The folder of what is fetched and built, before it is published."""
         raise NotImplementedError
 
     @property
-    def about(self) -> dict[str, Any]:
-        """Of which school year or years it is, as a record says it."""
+    def metadata(self) -> dict[str, Any]:
+        """The school year or years, as run records and the publication give them."""
         raise NotImplementedError
 
     @property
     def results(self) -> Path:
-        """Tables built and not yet published."""
+        """The folder of tables that are built and not yet published."""
         return self.work / "results"
 
     def receipt(self, step: str) -> Path:
-        """Out of what a step built its files."""
+        """Return the path of the receipt of a step."""
         return self.work / "receipts" / f"{step}.json"
 
     def file_name(self, table: Table, kind: str) -> str:
-        """The name of a table's file of a kind, csv or parquet; small tables have no ending."""
-        return f"{table.stem}{self.ending if table.is_large else ''}.{kind}"
+        """Return the name of a table's file of a kind, csv or parquet; small tables: no suffix."""
+        return f"{table.stem}{self.suffix if table.is_large else ''}.{kind}"
 
-    def built(self, table: Table) -> list[Path]:
-        """A table's files where they are built: the CSV, and a Parquet twin if it is large."""
+    def staging_paths(self, table: Table) -> list[Path]:
+        """Return where a table is built: the CSV, and for large tables the Parquet file."""
         kinds = ["csv", "parquet"] if table.is_large else ["csv"]
         return [self.results / self.file_name(table, kind) for kind in kinds]
 
     def published_folder(self, kind: str) -> Path:
-        """Where the tables of `illuminate` or `views` are published."""
-        return self.folders.published_folder(kind, self.label)
+        """Return where tables of a kind, `illuminate` or `views`, are published."""
+        return self.folders.published_folder(kind, self.partition)
 
-    def published(self, table: Table) -> list[Path]:
-        """A table's files where people read them, in the order of `built`."""
+    def published_paths(self, table: Table) -> list[Path]:
+        """Return where a table is published, in the order of `staging_paths`."""
         folder = self.published_folder(table.folder)
-        return [folder / path.name for path in self.built(table)]
+        return [folder / path.name for path in self.staging_paths(table)]
 
     @property
-    def written(self) -> list[Path]:
-        """Every folder that a run writes in."""
-        places = [self.published_folder(kind) for kind in ("illuminate", "views")]
-        return [self.work, self.results, self.receipt("").parent, *places]
+    def output_dirs(self) -> list[Path]:
+        """Every folder that a run writes to."""
+        published = [self.published_folder(kind) for kind in ("illuminate", "views")]
+        return [self.work, self.results, self.receipt("").parent, *published]
 
     @property
-    def marker(self) -> Path:
-        """Names the set of files that is published; written last."""
-        return self.folders.marker(self.label)
+    def publication(self) -> Path:
+        """The manifest of the published set; written last."""
+        return self.folders.publication(self.partition)
 
 
 @dataclass(frozen=True)
-class AllYears(Place):
-    """The files of all years together; they lie in the same place whichever years these are."""
+class AllYears(TableSetPaths):
+    """The files of all years together; their paths are the same whichever years these are."""
 
+    folders: Folders
     years: tuple[SchoolYear, ...]
+    suffix: str = "_all_years"
 
     @property
-    def label(self) -> str:
-        """What stands for `{year}` in the folders."""
+    def partition(self) -> str:
+        """The text that replaces `{year}` in folder names."""
         return ALL_YEARS
 
     @property
-    def ending(self) -> str:
-        """What the names of large tables end in."""
-        return "_all_years"
-
-    @property
     def work(self) -> Path:
-        """What is built, before it is published."""
-        return self.folders.data / "work" / self.label
+        """The folder of what is built, before it is published."""
+        return self.folders.data / "work" / self.partition
 
     @property
-    def about(self) -> dict[str, Any]:
-        """Of which school years it is, as a record says it."""
-        return {"year": self.label, "years": [str(year) for year in self.years]}
+    def metadata(self) -> dict[str, Any]:
+        """The school years, as run records and the publication give them."""
+        return {"year": self.partition, "years": [str(year) for year in self.years]}
 
     @property
     def prior(self) -> Path:
-        """Files from before the pipeline, as they were read."""
+        """The folder of clean copies of the tables from before the pipeline."""
         return self.work / "prior"
 
     @property
-    def written(self) -> list[Path]:
-        """Every folder that a run writes in."""
-        return [*super().written, self.prior]
+    def output_dirs(self) -> list[Path]:
+        """Every folder that a run writes to."""
+        return [*super().output_dirs, self.prior]
 
 
 @dataclass(frozen=True)
-class Snapshot(Place):
+class Snapshot(TableSetPaths):
     """The files of one school year as of one day.
 
-    Until the last day of a year is over, its snapshot is `provisional`: what is fetched that day
-    is never taken for the whole year.
+    Until a year is over, the snapshot of its last day is `provisional`: what is fetched on that
+    day is never reused as the whole year.
     """
 
+    folders: Folders
     year: SchoolYear
     window: Window
     suffix: str
     provisional: bool = False
 
     @property
-    def label(self) -> str:
-        """What stands for `{year}` in the folders."""
+    def partition(self) -> str:
+        """The text that replaces `{year}` in folder names."""
         return str(self.year)
 
     @property
-    def ending(self) -> str:
-        """What the names of large tables end in."""
-        return self.suffix
-
-    @property
     def work(self) -> Path:
-        """What is fetched and built, before it is published."""
+        """The folder of what is fetched and built, before it is published."""
         day = self.window.end.isoformat() + ("-provisional" if self.provisional else "")
         return self.folders.data / "work" / str(self.year) / day
 
     @property
-    def about(self) -> dict[str, Any]:
-        """Of which year it is, and as of when, as a record and the marker say it."""
-        return {"year": self.label, "as_of": self.window.end.isoformat()}
+    def metadata(self) -> dict[str, Any]:
+        """The school year and the as-of date, as run records and the publication give them."""
+        return {"year": self.partition, "as_of": self.window.end.isoformat()}
 
     @property
-    def metadata(self) -> Path:
-        """The catalogue as it was delivered."""
+    def catalogue(self) -> Path:
+        """The catalogue as the API sent it."""
         return self.work / "metadata.json"
 
     @property
     def roster(self) -> Path:
-        """The students of the roster and their grades, as they were read."""
+        """The students of the roster and their grades."""
         return self.work / "roster.csv"
 
     @property
+    def title_rules(self) -> Path:
+        """The title rules as they were read."""
+        return self.work / "title_rules.csv"
+
+    @property
+    def overrides(self) -> Path:
+        """The overrides as they were read."""
+        return self.work / "overrides.csv"
+
+    @property
+    def labels_by_grade(self) -> Path:
+        """The labels that hold for one grade only; not published."""
+        return self.results / "labels_by_grade.csv"
+
+    @property
     def report(self) -> Path:
-        """The page about the year."""
-        return self.folders.reports / f"{self.label}.html"
+        """The report page of the year."""
+        return self.folders.reports / f"{self.partition}.html"
 
     def shards(self, endpoint: str) -> Path:
-        """The folder of an endpoint's shards."""
+        """Return the folder of an endpoint's shards."""
         return self.work / "shards" / endpoint
 
     def manifest(self, endpoint: str) -> Path:
-        """What is known of each of an endpoint's shards."""
-        return self.work / f"scores-{endpoint}.json"
+        """Return the path of the manifest of an endpoint's shards."""
+        return self.work / f"scores-{endpoint}.jsonl"
 
     @property
-    def written(self) -> list[Path]:
-        """Every folder that a run writes in."""
+    def output_dirs(self) -> list[Path]:
+        """Every folder that a run writes to."""
         shards = (self.shards(endpoint) for endpoint in ENDPOINTS)
-        return [*super().written, self.report.parent, *shards]
+        return [*super().output_dirs, self.report.parent, *shards]

@@ -1,15 +1,18 @@
-"""The Luigi tasks: thin, each wires pure functions to files.
+"""The Luigi tasks: each says what it requires, what it outputs, and how it is built.
 
-ReadInputs ─► FetchMetadata ─► FetchScores overall, standard, group
-                   │                │
-             ListAssessments   LabelAssessments, CombineResults, CombineGroup
-                   │                │
-                   │           BuildViews ─► SqlView of each file
-                   └──► CheckTables ◄┘
-                            │
-                         Publish ─► Report ─► RunAll
+ReadRoster, ReadTitleRules, ReadOverrides, ReadSqlViews ─► CheckInputs
+                                                              │
+FetchMetadata ◄───────────────────────────────────────────────┘
+   │
+   ├─► ListAssessments
+   └─► FetchScores overall, standard, group ─► CombineResults, CombineGroup
+                                                  │
+                           LabelAssessments ◄─────┤
+                                  │               │
+                              BuildViews ◄────────┘ ─► SqlView of each file
+                                  │
+                   CheckTables ─► Publish ─► Report ─► RunAll
 
-ReadPriorYears, RunAll of each year ─► UniteResults, UniteGroup, UniteView
-                                                     │
-                                               PublishYears ─► RunYears
+Publish of each year, ConcatResults, ConcatGroup, ConcatView ─► PublishYears ─► RunYears
+PublishedYear ─► LoadYear, CopyYear
 """

@@ -1,157 +1,171 @@
-"""What all tasks share: the day, mostly the year, and being complete only while up to date."""
+"""What all tasks share: the district, the days, and being complete only while up to date.
 
-import datetime as dt
+A task says what it requires, what it outputs, and how it is built, in `run`. Its files are complete
+while their receipt matches what would be built now: the same version, parameters, and contents of
+what it requires. Locks, signals, records and checksums are in `pipeline.runs` and
+`pipeline.storage`; tasks do not mention them.
+"""
+
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import luigi
 
 from pipeline.config import settings
-from pipeline.errors import SettingsError, StorageError, kind_only
+from pipeline.errors import PipelineError, redact_unexpected
+from pipeline.runs import context
+from pipeline.runs.build import Step
+from pipeline.schema import Table
 from pipeline.storage import files
-from pipeline.storage.paths import Place, Snapshot
-from pipeline.tasks.run import Run
-from pipeline.tasks.targets import BuiltTarget, Recipe
-from pipeline.years import SchoolYear
+from pipeline.storage.paths import ALL_YEARS, AllYears, Snapshot
+from pipeline.storage.receipts import BuildKey, Receipt
+from pipeline.tasks.parameters import (
+    DayParameter,
+    DistrictParameter,
+    SchoolYearParameter,
+    SchoolYearsParameter,
+)
+from pipeline.tasks.targets import FilesTarget
 
-Step = TypeVar("Step", bound="FileTask")
-
-
-class SchoolYearParameter(luigi.Parameter[SchoolYear]):
-    """A school year, written `23-24`; without one it is `[years] current`."""
-
-    def __init__(self, description: str) -> None:
-        # The default is only known when settings are read, so normalize() puts it in.
-        super().__init__(default=None, description=description)  # type: ignore[arg-type]
-
-    def parse(self, text: str) -> SchoolYear:
-        """Read a school year, or say what is wrong with it."""
-        return SchoolYear.parse(text)
-
-    def normalize(self, value: SchoolYear | str | None) -> SchoolYear:
-        """Take a school year, its text, or none."""
-        if isinstance(value, SchoolYear):
-            return value
-        return self.parse(value) if value else settings.current_year()
+Task = TypeVar("Task", bound="PipelineTask")
 
 
-class FileTask(luigi.Task):
-    """A step, with files as its target.
+class PipelineTask(Step):
+    """A task of one district and day."""
 
-    A step says what it requires, which files it makes (`paths`), what its content follows from
-    besides (`parameters`, `inputs`), and makes them in `make`, which returns what it counted.
-    Raise `version` when `make` makes other files of the same inputs.
+    district = DistrictParameter()
+    as_of = DayParameter("last day of results, like 2024-06-30; default today")
+    today = DayParameter("the day of the run; only for tests of other days", significant=False)
+
+    def other(self, task: type[Task], **parameters: Any) -> Task:  # noqa: ANN401
+        """Return another task for the same district, day and year unless others are given."""
+        other: Task = self.clone(task, **parameters)
+        return other
+
+    @redact_unexpected()
+    def complete(self) -> bool:
+        """Return True if all outputs are current; reads, and changes nothing."""
+        run = context.under_way()
+        known = run.fresh if run else set()
+        answers = dict.fromkeys(known, True)
+        with settings.frozen():
+            try:
+                return self.is_fresh(answers)
+            except PipelineError:
+                return False  # run() meets it again, and fails with its sentence
+            finally:
+                # Luigi schedules a build once, so what was current then must stay so until it ends.
+                known.update(task for task, is_fresh in answers.items() if is_fresh)
+
+    def is_fresh(self, answers: "dict[luigi.Task, bool]") -> bool:
+        """Return True if this task and all that it requires are as they would be built now.
+
+        Args:
+            answers: those that are known; the others are added.
+        """
+        if self not in answers:
+            fresh = (
+                task.is_fresh(answers) if isinstance(task, PipelineTask) else task.complete()
+                for task in self.deps()
+            )
+            answers[self] = all(fresh) and self.has_output()
+        return answers[self]
+
+    def has_output(self) -> bool:
+        """Return True if its own outputs are as they would be built now."""
+        return all(target.exists() for target in luigi.task.flatten(self.output()))
+
+
+def incremental(run: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Make `run` part of a run of the pipeline, and do nothing where its output is current.
+
+    What a task requires may have been built again and turned out the same.
     """
 
-    as_of = luigi.DateParameter(
-        default=dt.date.today(),  # noqa: DTZ011  the school's own day
-        description="last day to ask for, like 2024-06-30; default today",
-    )
-    version = 1
+    @functools.wraps(run)
+    def run_if_stale(self: "PipelineTask") -> None:
+        context.current().begin_step(self.paths)
+        with files.wrap_os_errors(self.paths.work):
+            if not self.has_output():
+                run(self)
 
-    @property
-    def place(self) -> Place:
-        """Where its files are."""
-        raise NotImplementedError
+    return run_if_stale
 
-    @property
-    def name(self) -> str:
-        """The step's name in receipts and messages."""
-        return str(self.get_task_family())
 
-    def at(self, step: type[Step], **parameters: Any) -> Step:  # noqa: ANN401
-        """Another step for the same day, and the same year or years, unless others are given."""
-        task: Step = self.clone(step, **parameters)
-        return task
+class IncrementalTask(PipelineTask):
+    """A task with files as its output, which are rebuilt when what they follow from changes.
 
-    @kind_only()
-    def complete(self) -> bool:
-        """Luigi's question: whether there is nothing to do."""
-        run = Run.begin()
-        try:
-            run.work_on(self.place)
-            if not self.up_to_date():
-                return False
-        except (SettingsError, StorageError):
-            return False  # run() meets it again, and fails with its sentence
-        run.completed.add((self.name, self.place))
-        return True
+    Raise `version` when `run` makes other files of the same inputs.
+    """
 
-    def up_to_date(self) -> bool:
-        """Whether this step and all before it are as they would be built now.
+    version: ClassVar[int] = 1
 
-        Once that is so it stays so for this process: nobody else works in the data folder.
-        """
-        if not getattr(self, "_up_to_date", False):
-            self._up_to_date = all(task.up_to_date() for task in self.deps()) and (
-                self.output().exists()
-            )
-        return self._up_to_date
+    def target(self, *paths: Path) -> FilesTarget:
+        """Return these files as a target, complete while the task's receipt matches."""
+        return FilesTarget(self.paths.receipt(self.name), paths, self.build_key)
 
-    def output(self) -> BuiltTarget:
-        """The step's files, complete while their receipt holds."""
-        return BuiltTarget(self.place.receipt(self.name), self.paths(), self.recipe)
-
-    def recipe(self) -> Recipe | None:
-        """What the files follow from; None while an input is not there."""
-        inputs = self.inputs()
-        if inputs is None or None in inputs.values():
-            return None
-        known = {name: digest for name, digest in inputs.items() if digest is not None}
-        return Recipe(self.name, self.version, self.parameters(), known)
-
-    def digest(self) -> str | None:
-        """A digest of what the step made; None when it has not."""
-        receipt = self.output().receipt
-        return receipt.digest if receipt else None
-
-    @kind_only()
-    def run(self) -> None:
-        """Luigi's order to do the step."""
-        run = Run.begin()
-        run.begin_step()
-        with files.storing(self.place.work):
-            self.bring_up_to_date(run)
-
-    def bring_up_to_date(self, run: Run) -> None:
-        """Make the files and sign them, unless what came before turned out the same."""
-        if not self.output().exists():
-            recipe = self.recipe()  # of now: what changes meanwhile is met by the next run
-            facts = self.make()
-            self.output().sign(recipe, facts, run.id, self.known())
-
-    def paths(self) -> list[Path]:
-        """The files that the step makes."""
-        raise NotImplementedError
+    def tables_target(self, *tables: Table) -> FilesTarget:
+        """Return the files of these tables as a target."""
+        return self.target(*(path for table in tables for path in self.paths.staging_paths(table)))
 
     def parameters(self) -> dict[str, Any]:
-        """Settings that its content follows from."""
+        """Return the settings that the files follow from."""
         return {}
 
-    def inputs(self) -> dict[str, str | None]:
-        """Digests of what its content follows from, by name."""
-        return {task.name: task.digest() for task in self.deps()}
-
-    def known(self) -> dict[str, files.Fingerprint]:
-        """The fingerprints of files, by name, that were taken while they were made."""
+    def source_files(self) -> dict[str, str]:
+        """Return digests of the files from outside of the graph that the task reads, by name."""
         return {}
 
-    def make(self) -> dict[str, Any]:
-        """Make the files; returns what was counted meanwhile."""
-        raise NotImplementedError
+    def build_key(self) -> BuildKey | None:
+        """Return what the files follow from; None while something required is missing."""
+        inputs = {self._label(task): task.digest() for task in self.deps()}
+        known = {name: digest for name, digest in inputs.items() if digest is not None}
+        if len(known) < len(inputs):
+            return None
+        return BuildKey(self.name, self.version, self.parameters(), known | self.source_files())
+
+    def digest(self) -> str | None:
+        """Return a digest of the contents of its files; None while there are none."""
+        return receipt.digest if (receipt := self.receipt) else None
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """The receipt of its files as they are now."""
+        return Receipt.read(self.paths.receipt(self.name))
+
+    def _label(self, task: "PipelineTask") -> str:
+        return task.name if task.partition == self.partition else f"{task.name} {task.partition}"
 
 
-class PipelineTask(FileTask):
-    """A step of the flow of one school year."""
+class YearTask(PipelineTask):
+    """A task of one school year."""
 
     year = SchoolYearParameter("school year, like 23-24; default [years] current")
 
     @property
-    def place(self) -> Place:
-        """The snapshot."""
-        return self.snapshot
+    def partition(self) -> str:
+        """The school year."""
+        return str(self.year)
 
     @property
-    def snapshot(self) -> Snapshot:
-        """The files of this year as of this day."""
-        return settings.snapshot(self.year, self.as_of)
+    def paths(self) -> Snapshot:
+        """The snapshot of the year as of the day."""
+        return settings.snapshot(self.year, self.as_of, self.today)
+
+
+class YearsTask(PipelineTask):
+    """A task of several school years together."""
+
+    years = SchoolYearsParameter("school years, like 22-23,23-24")
+
+    @property
+    def partition(self) -> str:
+        """All years together."""
+        return ALL_YEARS
+
+    @property
+    def paths(self) -> AllYears:
+        """The files of all years together."""
+        return settings.all_years(self.years)

@@ -1,92 +1,166 @@
-"""The files that people keep: the roster, the title rules, the overrides, SQL of their own."""
+"""The tasks that read what people maintain: roster, title rules, overrides, SQL views.
+
+Each checks a file and keeps a copy of what it read, which is what other tasks read. A bad line
+stops a run before any request, because `CheckInputs` precedes every task that makes one.
+"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from pipeline.config import sections, settings
 from pipeline.errors import InputFileError
 from pipeline.storage import files
-from pipeline.storage.paths import InputFiles
-from pipeline.tasks.base import PipelineTask
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from pipeline.inputs.rules import TitleRules
+from pipeline.tasks.base import IncrementalTask, YearTask, incremental
+from pipeline.tasks.targets import FilesTarget
 
 
-class ReadInputs(PipelineTask):
-    """Reads and checks what people keep, so that a bad line stops before any request.
+class ReadInput(YearTask, IncrementalTask):
+    """A task that reads a file from outside of the graph."""
 
-    Makes `roster.csv` of the students and their grades.
-    """
+    priority = 20  # a bad file is reported before anything else is done
 
-    def paths(self) -> list[Path]:
-        """The roster, read."""
-        return [self.snapshot.roster]
 
-    def inputs(self) -> dict[str, str | None]:
-        """The contents of the files."""
-        return {**self.contents(), **self._sql()}
+class ReadRoster(ReadInput):
+    """Read the student roster; without one there are no students, and grades are null."""
 
-    def contents(self) -> dict[str, str]:
-        """Digests of roster, rules and overrides as they are now, by name."""
-        return {name: content(path) for name, path in self.chosen().named().items()}
+    def output(self) -> FilesTarget:
+        """Return `roster.csv`: `local_student_id, grade`, one row per student."""
+        return self.target(self.paths.roster)
 
-    def make(self) -> dict[str, Any]:
-        """Read them all; the roster's students are kept."""
+    def source_files(self) -> dict[str, str]:
+        """Return the digest of the roster."""
+        return digests(roster=settings.input_files(self.year).roster)
+
+    @incremental
+    def run(self) -> None:
         from pipeline.inputs import roster
 
-        self._check_sql()
+        path = settings.input_files(self.year).roster
+        with self.output().build() as build, files.atomic_write(self.paths.roster) as temporary:
+            found = roster.read_roster(existing("roster", path)) if path else roster.empty_roster()
+            found.students.to_csv(temporary, index=False)
+            build.stats |= {
+                "students": len(found.students),
+                "repeated roster lines": found.repeated,
+            }
 
-        for name, path in self.chosen().named().items():
-            if not path.is_file():
-                raise InputFileError(f"The {name} file {path} is not there; no request was made.")
-        rules, overrides = self.rules_and_overrides()
-        kept = self.chosen().roster
-        students = roster.read_roster(kept) if kept else roster.no_roster()
-        with files.replacing(self.paths()[0]) as temporary:
-            students.students.to_csv(temporary, index=False)
-        return {
-            "students": len(students.students),
-            "repeated roster lines": students.repeated,
-            "rules": sum(len(of_column) for of_column in rules.by_column.values()),
-            "overrides": len(overrides),
-            "views of one's own": len(settings.sql_views()),
-        }
 
-    def _sql(self) -> dict[str, str]:
-        """Digests of the SQL as it is now; the folder, where it is not there."""
-        folder = sections.paths().sql_views
-        missing = {"sql views": "unreadable"} if folder and not Path(folder).is_dir() else {}
-        return missing | {
-            f"{name}.sql": content(path) for name, path in settings.sql_views().items()
-        }
+class ReadTitleRules(ReadInput):
+    """Read the title rules: those of the district, or those that are shipped."""
 
-    def _check_sql(self) -> None:
-        if folder := sections.paths().sql_views:
-            from pipeline.transform import sql_views
+    def output(self) -> FilesTarget:
+        """Return a copy of the rules, which are valid."""
+        return self.target(self.paths.title_rules)
 
-            sql_views.check(Path(folder), settings.sql_views().values())
+    def source_files(self) -> dict[str, str]:
+        """Return the digest of the rules."""
+        return digests(**{"title rules": settings.input_files(self.year).title_rules})
 
-    def chosen(self) -> InputFiles:
-        """Where the files are."""
-        return settings.input_files(self.year)
-
-    def rules_and_overrides(self) -> "tuple[TitleRules, pd.DataFrame]":
-        """What titles mean, and what is changed by hand."""
+    @incremental
+    def run(self) -> None:
         from pipeline.inputs import rules
 
-        _, title_rules, overrides = self.chosen()
-        return (
-            rules.read_rules(title_rules),
-            rules.read_overrides(overrides) if overrides else rules.no_overrides(),
+        path = existing("title rules", settings.input_files(self.year).title_rules)
+        with self.output().build() as build:
+            found = rules.read_rules(path)
+            files.write_bytes(self.paths.title_rules, path.read_bytes())
+            build.stats |= {"rules": sum(map(len, found.by_column.values()))}
+
+
+class ReadOverrides(ReadInput):
+    """Read the overrides of labels; without a file there are none."""
+
+    def output(self) -> FilesTarget:
+        """Return a copy of the overrides, which are valid; empty if there are none."""
+        return self.target(self.paths.overrides)
+
+    def source_files(self) -> dict[str, str]:
+        """Return the digest of the overrides."""
+        return digests(overrides=settings.input_files(self.year).overrides)
+
+    @incremental
+    def run(self) -> None:
+        from pipeline.inputs import rules
+
+        path = settings.input_files(self.year).overrides
+        with self.output().build() as build:
+            if path is None:
+                files.write_text(self.paths.overrides, rules.empty_overrides().to_csv(index=False))
+                return
+            found = rules.read_overrides(existing("overrides", path))
+            files.write_bytes(self.paths.overrides, path.read_bytes())
+            build.stats |= {"overrides": len(found)}
+
+
+class ReadSqlViews(ReadInput):
+    """Check the SQL files of custom views, all of them: names, syntax, columns."""
+
+    def output(self) -> FilesTarget:
+        """Return a list of the views' names."""
+        return self.target(self.paths.work / "custom_views.json")
+
+    def source_files(self) -> dict[str, str]:
+        """Return the digest of each file."""
+        folder = settings.read(sections.paths).sql_views
+        missing = {folder: "missing"} if folder and not Path(folder).is_dir() else {}
+        return missing | digests(
+            **{f"{name}.sql": path for name, path in settings.sql_views().items()}
         )
 
+    @incremental
+    def run(self) -> None:
+        with self.output().build() as build:
+            found = settings.sql_views()
+            if folder := settings.read(sections.paths).sql_views:
+                from pipeline.transform import sql_views
 
-def content(path: Path) -> str:
-    """The digest of a file that people keep, as it is now."""
+                sql_views.check(Path(folder), found.values())
+            files.write_json(self.output().paths[0], list(found))
+            build.stats |= {"custom views": len(found)}
+
+
+class CheckInputs(YearTask, IncrementalTask):
+    """Nothing is requested before every file that people maintain was found valid.
+
+    Its own output is always the same, so that an edited file is no reason to fetch anything again.
+    """
+
+    priority = 20
+
+    def requires(self) -> list[ReadInput]:
+        readers = (ReadRoster, ReadTitleRules, ReadOverrides, ReadSqlViews)
+        return [self.other(reader) for reader in readers]
+
+    def output(self) -> FilesTarget:
+        """Return a note that the files are valid."""
+        return self.target(self.paths.work / "inputs.json")
+
+    @incremental
+    def run(self) -> None:
+        with self.output().build():
+            files.write_json(self.output().paths[0], {"valid": True})
+
+
+def digests(**paths: Path | None) -> dict[str, str]:
+    """Return the digests of files from outside of the graph, as they are now, by name."""
+    return {name: _digest(path) for name, path in paths.items() if path is not None}
+
+
+def _digest(path: Path) -> str:
     try:
         return files.sha256(path)
     except OSError:
-        return "unreadable"  # make() meets it, and says so in a sentence
+        return "unreadable"  # run() meets it, and fails with a sentence
+
+
+def existing(name: str, path: Path) -> Path:
+    """Return the path of a file.
+
+    Raises:
+        InputFileError: there is no such file.
+    """
+    if not path.is_file():
+        raise InputFileError(
+            f"The {name} file {path} does not exist; nothing was requested. Check the path, then "
+            "run the same command again."
+        )
+    return path

@@ -1,160 +1,203 @@
-"""Files that count as there only while they are what would be built now.
+"""Targets that are complete only while they are what would be built now."""
 
-Luigi calls a file done as soon as it exists. Here a step leaves a receipt beside its files: the
-step's version, its parameters, digests of its inputs, and digests of what it made. If any of them
-differs from what would be built now, the step is not done, and exactly what depends on it follows.
-"""
-
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import luigi
 import msgspec
 
-from pipeline.extract import shards
+from pipeline.errors import ShardError, StorageError
+from pipeline.extract import manifest, shards
+from pipeline.extract.manifest import Manifest, ManifestEntry, ShardRequest
+from pipeline.publish.commit import Publication
+from pipeline.runs import context
 from pipeline.storage import files
+from pipeline.storage.files import FileStamp
+from pipeline.storage.receipts import BuildKey, Receipt
+
+_NAMED = 5
 
 
-def _digest(contents: dict[str, Any]) -> str:
-    return hashlib.sha256(msgspec.json.encode(contents, order="sorted")).hexdigest()
+@dataclass
+class FilesBuild:
+    """A target's files while they are written: what is counted, and stamps that are known by name.
+
+    Files without a stamp are hashed when the receipt is written.
+    """
+
+    stats: dict[str, Any] = field(default_factory=dict)
+    stamps: dict[str, FileStamp] = field(default_factory=dict)
 
 
-class Recipe(msgspec.Struct, frozen=True):
-    """What a step's output follows from: equal recipes make equal files."""
+class FilesTarget(luigi.Target):
+    """The files of one task, complete while the receipt at `path` matches them and their key.
 
-    step: str
-    version: int
-    parameters: dict[str, Any]
-    inputs: dict[str, str]
-
-    @property
-    def digest(self) -> str:
-        """A digest of all of it."""
-        return _digest(msgspec.to_builtins(self))
-
-
-class Receipt(msgspec.Struct, frozen=True):
-    """Out of what a step made which files, in which run, and what it counted meanwhile."""
-
-    recipe: Recipe
-    made: dict[str, files.Fingerprint]
-    facts: dict[str, Any]
-    run: str
-
-    @classmethod
-    def read(cls, path: Path) -> "Receipt | None":
-        """The receipt at `path`; None where there is none that can be read."""
-        return files.read_json(path, cls)
-
-    @property
-    def digest(self) -> str:
-        """A digest of the contents of all the files that were made."""
-        return _digest({name: file.sha256 for name, file in self.made.items()})
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """Every shard of one endpoint, in the order of the assessment ids, and how they were got."""
-
-    origin: shards.Origin
-    shards: dict[str, shards.Entry]
-    facts: dict[str, Any]
-    run: str
-
-    @property
-    def digest(self) -> str:
-        """A digest of the contents of all the shards."""
-        return _digest({key: entry.file.sha256 for key, entry in self.shards.items()})
-
-    @classmethod
-    def read(cls, path: Path) -> "Manifest | None":
-        """The manifest at `path`; None where there is none that can be read."""
-        return files.read_json(path, cls)
-
-
-class BuiltTarget(luigi.Target):
-    """The files of one step, complete while its receipt holds.
-
-    `recipe` is asked each time, because the inputs of a step may change within a run.
+    `key` is called each time, because the inputs of a task may change within a run.
     """
 
     def __init__(
-        self, receipt: Path, paths: Sequence[Path], recipe: Callable[[], Recipe | None]
+        self, path: Path, paths: Sequence[Path], key: Callable[[], BuildKey | None]
     ) -> None:
-        self.receipt_path = receipt
+        self.path = path
         self.paths = list(paths)
-        self._recipe = recipe
+        self._key = key
 
     def exists(self) -> bool:
-        """Whether every file is there, unchanged, and made by the recipe of now."""
+        """Return True if every file is there, unchanged, and built with the current key."""
         receipt = self.receipt
         return (
             receipt is not None
-            and receipt.recipe == self._recipe()
-            and receipt.made.keys() == {path.name for path in self.paths}
-            and all(receipt.made[path.name].fits(path) for path in self.paths)
+            and receipt.key == self._key()
+            and receipt.outputs.keys() == {path.name for path in self.paths}
+            and all(receipt.outputs[path.name].matches(path) for path in self.paths)
         )
 
     @property
     def receipt(self) -> Receipt | None:
         """The receipt as it is now."""
-        return Receipt.read(self.receipt_path)
+        return Receipt.read(self.path)
 
-    def sign(
-        self,
-        recipe: Recipe | None,
-        facts: Mapping[str, Any],
-        run: str,
-        known: Mapping[str, files.Fingerprint] | None = None,
-    ) -> None:
-        """Leave a receipt for the files as they are now, made by `recipe`.
+    @contextmanager
+    def build(self) -> Iterator[FilesBuild]:
+        """Write the receipt of the files that the block writes, unless it fails."""
+        key = self._key()  # before the block: what changes meanwhile is noticed by the next run
+        if key is None:
+            raise RuntimeError("a task is not built before what it requires")
+        build = FilesBuild()
+        yield build
+        self.write_receipt(key, build, context.current().id)
 
-        Files that are `known` by name are not read again.
+    def write_receipt(self, key: BuildKey, build: FilesBuild, run: str) -> None:
+        """Write the receipt of the files as they are now."""
+        outputs = {
+            path.name: FileStamp.of(path, build.stamps.get(path.name)) for path in self.paths
+        }
+        files.write_json(self.path, Receipt(key, outputs, build.stats, run))
+
+    def verified(self, path: Path) -> Path:
+        """Return one of the files, after verifying its checksum.
+
+        Raises:
+            StorageError: it is damaged. The receipt is removed, so that the next run builds it
+                again.
         """
-        if recipe is None:
-            raise RuntimeError("a step cannot be signed before its inputs are there")
-        known = known or {}
-        made = {path.name: files.Fingerprint.of(path, known.get(path.name)) for path in self.paths}
-        receipt = Receipt(recipe, made, dict(facts), run)
-        files.write_json(self.receipt_path, receipt)
+        receipt = self.receipt
+        is_own = receipt is not None and receipt.run == context.current().id
+        if receipt and is_own and receipt.outputs[path.name].matches(path):
+            return path  # hashed while this run wrote it
+        if receipt is None or files.sha256(path) != receipt.outputs[path.name].sha256:
+            self.path.unlink(missing_ok=True)
+            raise StorageError(
+                f"{path} was damaged on disk; nothing was published. Run the same command again: "
+                "it is built again."
+            )
+        return path
 
 
 class ShardsTarget(luigi.Target):
-    """The shards of one endpoint, complete when the manifest knows all of them, unchanged.
+    """The shards of one request, complete when the manifest at `path` has all that are expected.
 
-    `expected` gives the assessment ids that must be there, None while the catalogue is missing.
+    `expected` returns the assessment ids that must be there, None while the catalogue is missing.
     """
 
     def __init__(
         self,
-        manifest: Path,
+        path: Path,
         folder: Path,
-        origin: shards.Origin,
+        request: ShardRequest,
         expected: Callable[[], list[str] | None],
     ) -> None:
-        self.manifest_path = manifest
+        self.path = path
         self.folder = folder
-        self.origin = origin
-        self._expected = expected
+        self.request = request
+        self.expected = expected
 
     def exists(self) -> bool:
-        """Whether each expected shard is there, unchanged, and asked of this origin."""
-        expected, manifest = self._expected(), self.manifest
-        if expected is None or manifest is None or manifest.shards.keys() != set(expected):
+        """Return True if there is an entry for each expected shard, all intact."""
+        expected, found = self.expected(), self.manifest
+        if expected is None or found is None or found.shards.keys() != set(expected):
             return False
-        return all(self._is_intact(*shard) for shard in manifest.shards.items())
+        return all(shards.is_intact(self.folder, *shard) for shard in found.shards.items())
 
     @property
-    def manifest(self) -> "Manifest | None":
-        """The manifest as it is now, if it is of this origin."""
-        manifest = Manifest.read(self.manifest_path)
-        return manifest if manifest and manifest.origin == self.origin else None
+    def manifest(self) -> Manifest | None:
+        """The manifest of the expected shards; None if there is none of this request."""
+        found, expected = self._stored(), self.expected()
+        if found is None or expected is None:
+            return found
+        known = {i: found.shards[i] for i in expected if i in found.shards}
+        return msgspec.structs.replace(found, shards=known)
 
-    def intact(self) -> dict[str, shards.Entry]:
-        """The shards of the manifest that are on disk as they were written."""
-        known = manifest.shards if (manifest := self.manifest) else {}
-        return dict(shard for shard in known.items() if self._is_intact(*shard))
+    def _stored(self) -> Manifest | None:
+        found = Manifest.read(self.path)
+        return found if found and found.request == self.request else None
 
-    def _is_intact(self, assessment_id: str, entry: shards.Entry) -> bool:
-        return shards.is_intact(self.folder, assessment_id, entry)
+    def intact(self) -> dict[str, ManifestEntry]:
+        """Return the entries of shards that are on disk as they were written, expected or not."""
+        known = found.shards if (found := self._stored()) else {}
+        return {i: entry for i, entry in known.items() if shards.is_intact(self.folder, i, entry)}
+
+    def missing(self) -> list[str]:
+        """Return the expected assessment ids without an intact shard."""
+        intact = self.intact()
+        return [i for i in self.expected() or () if i not in intact]
+
+    def verify(self, entries: Mapping[str, ManifestEntry], verified: set[tuple[Path, str]]) -> None:
+        """Compare shards with their digests, but for those that this run `verified` before.
+
+        Raises:
+            ShardError: some are damaged. Their entries are removed, so that the next run fetches
+                these shards again.
+        """
+        damaged = shards.find_damaged(self.folder, entries, verified)
+        if not damaged:
+            return
+        self.forget(damaged)
+        named = ", ".join(damaged[:_NAMED])
+        more = f" and {len(damaged) - _NAMED:,} more" if len(damaged) > _NAMED else ""
+        raise ShardError(
+            f"The {self.request.endpoint} shard of assessment {named}{more} was damaged on disk; "
+            "nothing was published. Run the same command again: only what was damaged is fetched "
+            "again."
+        )
+
+    def forget(self, assessment_ids: list[str]) -> None:
+        """Remove entries from the manifest, so that the next run fetches these shards again."""
+        manifest.forget(self.path, assessment_ids, self.folder)
+
+
+class PublicationTarget(luigi.Target):
+    """A published table set, complete when its manifest names this build and all files match."""
+
+    def __init__(self, path: Path, build: str | None) -> None:
+        self.path = path
+        self.build = build
+
+    def exists(self) -> bool:
+        """Return True if readers see this build, unchanged."""
+        publication = self.publication
+        return (
+            publication is not None
+            and publication.build == self.build
+            and publication.matches(self.path.parent)
+        )
+
+    @property
+    def publication(self) -> Publication | None:
+        """The manifest of what is published now."""
+        return Publication.read(self.path)
+
+
+class DestinationTarget(luigi.Target):
+    """What is delivered to a place outside of the data folder, complete when that place says so."""
+
+    def __init__(self, path: str, is_delivered: Callable[[], bool]) -> None:
+        self.path = path
+        self._is_delivered = is_delivered
+
+    def exists(self) -> bool:
+        """Return True if the destination holds what is published."""
+        return self._is_delivered()

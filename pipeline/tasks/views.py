@@ -1,4 +1,4 @@
-"""The tasks that build the views: the two of the pipeline, and those that SQL files give.
+"""The tasks that build the views: the two of the pipeline, and those that SQL files define.
 
 Heavy libraries are imported where they are used, so that a rerun with nothing to do is quick.
 """
@@ -9,150 +9,143 @@ from typing import TYPE_CHECKING, Any
 import luigi
 
 from pipeline.config import settings
-from pipeline.errors import SettingsError
-from pipeline.schema import COMBINED, GROUP, LABELS, LATEST, VIEW, Table, own_view
-from pipeline.storage import files, follow
-from pipeline.tasks.base import FileTask, PipelineTask
-from pipeline.tasks.building import (
-    BuildTables,
+from pipeline.schema import COMBINED, GROUP, LABELS, LATEST, VIEW, Table, custom_view
+from pipeline.storage import files
+from pipeline.tasks.base import IncrementalTask, YearTask, incremental
+from pipeline.tasks.extract import FetchScores
+from pipeline.tasks.inputs import ReadRoster, digests
+from pipeline.tasks.targets import FilesTarget
+from pipeline.tasks.transform import (
     CombineGroup,
     CombineResults,
     LabelAssessments,
-    LargeTables,
-    proven,
+    dataset,
+    note_written,
+    write_tables,
 )
-from pipeline.tasks.inputs import ReadInputs, content
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from pipeline.transform.build import Twins
+_ENDPOINTS = ("overall", "standard")
 
 
-class BuildViews(BuildTables):
-    """Both views: the combined rows with labels and grades, all of them, and the latest attempts.
+class BuildViews(YearTask, IncrementalTask):
+    """Build both views: combined rows with labels and grades, all of them and the latest attempts.
 
-    They have no names of students. They are made of the shards that the combined table is made of,
-    and counted against it before anything is published.
+    They have no names of students. They are built from the shards of the combined table, and
+    counted against it before anything is published.
     """
 
-    @property
-    def tables(self) -> tuple[Table, ...]:
-        """The view of all rows, and that of the latest attempts."""
-        return (VIEW, LATEST)
+    version = 3
 
-    def requires(self) -> list[PipelineTask]:
-        """The combined table, labels, and the roster."""
-        return [self.at(CombineResults), self.at(LabelAssessments), self.at(ReadInputs)]
+    def requires(self) -> list[YearTask]:
+        built = [self.other(task) for task in (CombineResults, LabelAssessments, ReadRoster)]
+        return [*built, *(self.other(FetchScores, endpoint=kind) for kind in _ENDPOINTS)]
 
-    def rows(self) -> "pl.LazyFrame":
-        """The combined rows with labels, grades and numbers of attempts."""
-        from pipeline.transform import attempts, build
+    def output(self) -> FilesTarget:
+        """Return the view of all rows, and that of the latest attempts: CSV and Parquet each."""
+        return self.tables_target(VIEW, LATEST)
 
-        results = self.at(CombineResults)
-        overall, standard = map(attempts.CountedAttempts.of, results.sources(), results.endpoints)
-        combined = build.combined(overall, standard, str(self.year))
-        return build.labelled(combined, *self._labels(), self._roster())
+    def parameters(self) -> dict[str, Any]:
+        """Return the year, which is in each row."""
+        return {"year": str(self.year)}
 
-    def twins(self, rows: "pl.LazyFrame") -> "list[Twins]":
-        """All of them, and the latest attempts; in CSV they are safe to open in a spreadsheet."""
-        from pipeline.transform import build
-
-        harmless = build.harmless(*self._labels())
-        parts = {VIEW: build.view(rows), LATEST: build.latest(rows)}
-        return [
-            build.Twins(
-                build.safe_for_spreadsheets(build.as_text(part, table), table, harmless),
-                build.as_values(part, table),
-            )
-            for table, part in parts.items()
-        ]
-
-    def counts(self, rows: "pl.LazyFrame") -> "pl.LazyFrame":
-        """How much of the view the roster knows, and how many attempts there were."""
+    @incremental
+    def run(self) -> None:
         import polars as pl
 
-        from pipeline.transform import build
+        from pipeline.transform import combine, values, views
+        from pipeline.transform.attempts import AttemptDataset
 
-        return pl.concat([build.roster_match(rows), build.count_latest(rows)], how="horizontal")
+        fetched = {kind: self.other(FetchScores, endpoint=kind) for kind in _ENDPOINTS}
+        overall, standard = (AttemptDataset.of(dataset(f), kind) for kind, f in fetched.items())
+        combined = combine.combine_results(overall, standard, str(self.year))
+        labels = self._labels()
+        rows = views.label_rows(combined, *labels, self._roster()).cache()
+        safe = views.formula_free_columns(*labels)
+        tables = [
+            values.spreadsheet_outputs(views.select_all(rows), VIEW, safe),
+            values.spreadsheet_outputs(views.select_latest(rows), LATEST, safe),
+        ]
+        counts = pl.concat(
+            [views.count_roster_match(rows), views.count_latest(rows)], how="horizontal"
+        )
+        with self.output().build() as build:
+            build.stats |= write_tables(build, self.output(), tables, counts)
 
     def _labels(self) -> "tuple[pl.LazyFrame, pl.LazyFrame]":
-        """The labels of assessments, and those that hold for one grade only."""
+        """Return the labels of assessments, and those that hold for one grade only."""
         import polars as pl
 
-        from pipeline.transform import build
+        from pipeline.transform.views import read_small_table
 
-        labels, _, by_grade = self.at(LabelAssessments).paths()
+        (labels,) = self.paths.staging_paths(LABELS)
         text = dict.fromkeys(LABELS.names[:-1], pl.String())
         return (
-            build.read_small(labels, text),
-            build.read_small(by_grade, {**text, "grade": pl.Int64()}),
+            read_small_table(labels, text),
+            read_small_table(self.paths.labels_by_grade, {**text, "grade": pl.Int64()}),
         )
 
     def _roster(self) -> "pl.LazyFrame":
         import polars as pl
 
-        from pipeline.transform import build
+        from pipeline.transform.views import read_small_table
 
         columns = {"local_student_id": pl.String(), "grade": pl.Int64()}
-        return build.read_small(self.at(ReadInputs).paths()[0], columns)
+        return read_small_table(self.paths.roster, columns)
 
 
-class SqlView(LargeTables, PipelineTask):
-    """A view of one's own: what the SELECT of a file gives, run over the other tables."""
+class SqlView(YearTask, IncrementalTask):
+    """Build a custom view: the rows of the SELECT in an SQL file, run over the other tables."""
 
+    version = 3
     view = luigi.Parameter(description="name of a file in [paths] sql_views, without .sql")
 
     @property
     def name(self) -> str:
         """The step and the view."""
-        return own_step(self.view)
+        return f"{type(self).__name__}-{self.view}"
 
-    def requires(self) -> list[PipelineTask]:
-        """The tables that SQL sees."""
-        steps = (LabelAssessments, ReadInputs, CombineResults, CombineGroup, BuildViews)
-        return [self.at(step) for step in steps]
+    def requires(self) -> list[YearTask]:
+        tables = (LabelAssessments, ReadRoster, CombineResults, CombineGroup, BuildViews)
+        return [self.other(task) for task in tables]
+
+    def output(self) -> FilesTarget:
+        """Return the view, named like its file: CSV and Parquet."""
+        return self.tables_target(self.table)
+
+    def source_files(self) -> dict[str, str]:
+        """Return the digest of the SQL, which `ReadSqlViews` has checked."""
+        return digests(sql=settings.sql_view(self.view))
 
     @property
-    def tables(self) -> tuple[Table, ...]:
-        """The view, named as its file."""
-        return (own_view(self.view),)
+    def table(self) -> Table:
+        """The table that the view is published as."""
+        return custom_view(self.view)
 
-    def inputs(self) -> dict[str, str | None]:
-        """The tables, and the SQL."""
-        return {**super().inputs(), "sql": content(self._file())}
+    @incremental
+    def run(self) -> None:
+        from pipeline.transform import output, sql_views
 
-    def make(self) -> dict[str, Any]:
-        """Run the SQL; its rows go to both files."""
-        from pipeline.transform import sql_views
-
-        csv, parquet = self.paths()
-        with files.replacing(csv) as text, files.replacing(parquet) as values:
-            room = self.snapshot.work / "sql"
-            sql_views.run(self._file(), self._tables(), text, values, room)
-            found = [follow.read(path) for path in (text, values)]
-        return self.note(found)
+        sql = settings.sql_view(self.view)
+        csv, parquet = self.output().paths
+        with self.output().build() as build:
+            with files.atomic_write(csv) as text, files.atomic_write(parquet) as values:
+                sql_views.run(sql, self._tables(), text, values, self.paths.work / "sql")
+            note_written(build, {path: output.read_back(path) for path in (csv, parquet)})
 
     def _tables(self) -> dict[str, Path]:
-        """The files behind the names that SQL gives, their bytes proven."""
-        built, roster = self.snapshot.built, self.at(ReadInputs).paths()[0]
-        tables: dict[str, tuple[type[FileTask], Path]] = {
-            "combined": (CombineResults, built(COMBINED)[1]),
-            "group": (CombineGroup, built(GROUP)[1]),
-            "results": (BuildViews, built(VIEW)[1]),
-            "latest": (BuildViews, built(LATEST)[1]),
-            "labels": (LabelAssessments, built(LABELS)[0]),
-            "roster": (ReadInputs, roster),
+        """Return the files behind the names that SQL uses, after verifying their checksums."""
+        staged = self.paths.staging_paths
+        tables: dict[str, tuple[type[IncrementalTask], Path]] = {
+            "combined": (CombineResults, staged(COMBINED)[1]),
+            "group": (CombineGroup, staged(GROUP)[1]),
+            "results": (BuildViews, staged(VIEW)[1]),
+            "latest": (BuildViews, staged(LATEST)[1]),
+            "labels": (LabelAssessments, staged(LABELS)[0]),
+            "roster": (ReadRoster, self.paths.roster),
         }
-        return {name: proven(self.at(step), path) for name, (step, path) in tables.items()}
-
-    def _file(self) -> Path:
-        try:
-            return settings.sql_views()[self.view]
-        except KeyError:
-            raise SettingsError(f"There is no {self.view}.sql in [paths] sql_views.") from None
-
-
-def own_step(view: str) -> str:
-    """The name of the step that builds a view of one's own, in receipts and messages."""
-    return f"{SqlView.__name__}-{view}"
+        return {
+            name: self.other(task).output().verified(path) for name, (task, path) in tables.items()
+        }

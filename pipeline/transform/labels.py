@@ -1,4 +1,4 @@
-"""Titles of assessments -> test_type, curriculum and unit, by rules and overrides.
+"""Label assessments with test_type, curriculum and unit, by title rules and overrides.
 
 Pure functions of frames. Text columns have the dtype `string`, and null is `pd.NA`.
 """
@@ -10,37 +10,37 @@ from typing import Any
 import pandas as pd
 
 from pipeline.inputs.rules import (
-    CHANGEABLE,
-    FROM_TITLE,
-    Found,
+    OVERRIDABLE,
+    TITLE_LABELS,
+    Label,
     TitleRules,
     normalise_title,
     text_frame,
 )
 
-_LABELS = (*CHANGEABLE, "unit_labels")
+_LABELS = (*OVERRIDABLE, "unit_labels")
 
 
 def label_assessments(
     titles: pd.DataFrame, rules: TitleRules, overrides: pd.DataFrame
 ) -> pd.DataFrame:
-    """Label every assessment by its title, then by its override that is for all grades.
+    """Label each assessment by its title, then by its override for all grades.
 
     Args:
         titles: One row per assessment: `assessment_id`, `title` (text; the title may be null).
-        rules: Asked about the title as sent, once its white space is normalised.
-        overrides: As `read_overrides` returns them; those with a grade are passed over.
+        rules: Applied to the title as sent, with its white space normalised.
+        overrides: As `read_overrides` returns them; those for one grade are ignored.
 
     Returns:
         `assessment_id, title, test_type, curriculum, unit, unit_labels, matched_by`, text or
-        null, in the order of `titles`. `matched_by` tells where each label is from, for instance
+        null, in the order of `titles`. `matched_by` has the origin of each label, for instance
         `test_type: line 3; unit: override; unit_labels: line 60`.
     """
 
     @functools.cache
-    def read(title: str) -> dict[str, Found]:
-        found = {name: rules.find(name, title) for name in FROM_TITLE}
-        return {"title": Found(title)} | {name: label for name, label in found.items() if label}
+    def read(title: str) -> dict[str, Label]:
+        found = {name: rules.find(name, title) for name in TITLE_LABELS}
+        return {"title": Label(title)} | {name: label for name, label in found.items() if label}
 
     changes = {row["assessment_id"]: row for row in _filled(overrides) if "grade" not in row}
     records = []
@@ -55,12 +55,12 @@ def label_assessments(
 def label_by_grade(
     labels: pd.DataFrame, rules: TitleRules, overrides: pd.DataFrame
 ) -> pd.DataFrame:
-    """Resolve the overrides for one grade over the labels that their assessments have.
+    """Apply the overrides for one grade to the labels of their assessments.
 
     Args:
         labels: As `label_assessments` returns them.
-        rules: Only those of `unit_labels` are asked.
-        overrides: As `read_overrides` returns them; those without a grade are passed over.
+        rules: Only those of `unit_labels` are applied.
+        overrides: As `read_overrides` returns them; those without a grade are ignored.
 
     Returns:
         `assessment_id, grade, title, test_type, curriculum, unit, unit_labels`, one row per
@@ -71,44 +71,44 @@ def label_by_grade(
     for change in _filled(overrides):
         if "grade" in change and change["assessment_id"] in labelled:
             row = labelled[change["assessment_id"]]
-            found = {name: Found(row[name]) for name in CHANGEABLE if name in row}
+            found = {name: Label(row[name]) for name in OVERRIDABLE if name in row}
             records.append({**change, **_cells(_resolve(found, change, rules))})
     return text_frame(records, ("assessment_id", "grade", *_LABELS))
 
 
-def unmapped(labels: pd.DataFrame, rows: Mapping[str, int]) -> pd.DataFrame:
-    """The assessments without a curriculum or a unit, those that weigh most first.
+def list_unmapped(labels: pd.DataFrame, rows: Mapping[str, int]) -> pd.DataFrame:
+    """Return the assessments without a curriculum or a unit, those with most rows first.
 
     Args:
         labels: As `label_assessments` returns them.
-        rows: How many result rows an assessment has; one that is not named has none.
+        rows: The number of result rows by assessment; 0 where absent.
 
     Returns:
-        `assessment_id, title, test_type, curriculum, unit, rows` (Int64), by falling `rows`,
+        `assessment_id, title, test_type, curriculum, unit, rows` (Int64), by descending `rows`,
         then by `assessment_id`.
     """
     lacking = labels[labels["curriculum"].isna() | labels["unit"].isna()]
     counts = [rows.get(assessment_id, 0) for assessment_id in lacking["assessment_id"]]
     return (
-        lacking[["assessment_id", *CHANGEABLE]]
+        lacking[["assessment_id", *OVERRIDABLE]]
         .assign(rows=pd.array(counts, dtype="Int64"))
         .sort_values(["rows", "assessment_id"], ascending=[False, True], ignore_index=True)
     )
 
 
 def _resolve(
-    found: Mapping[str, Found], change: Mapping[str, Any], rules: TitleRules
-) -> dict[str, Found]:
-    """The labels with the filled cells of an override over them, and the label of their unit."""
-    changed = {name: Found(change[name], "override") for name in CHANGEABLE if name in change}
+    found: Mapping[str, Label], change: Mapping[str, Any], rules: TitleRules
+) -> dict[str, Label]:
+    """Return the labels with an override applied, and the label of their unit."""
+    changed = {name: Label(change[name], "override") for name in OVERRIDABLE if name in change}
     labels = {**found, **changed}
     if "unit" in labels and (label := rules.find("unit_labels", labels["unit"].value)):
         labels["unit_labels"] = label
     return labels
 
 
-def _cells(labels: Mapping[str, Found]) -> dict[str, str | None]:
-    """The values, and `matched_by`: the origin of each that is not the title as sent."""
+def _cells(labels: Mapping[str, Label]) -> dict[str, str | None]:
+    """Return the values, and `matched_by`: the origin of each that is not the title as sent."""
     known = {name: labels[name] for name in _LABELS if name in labels}
     origins = [f"{name}: {label.origin}" for name, label in known.items() if label.origin]
     values = {name: label.value for name, label in known.items()}
@@ -116,7 +116,7 @@ def _cells(labels: Mapping[str, Found]) -> dict[str, str | None]:
 
 
 def _filled(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Each row as a dictionary of the cells that are not null."""
+    """Return each row as a dictionary of the cells that are not null."""
     return [
         {str(name): cell for name, cell in row.items() if pd.notna(cell)}
         for row in frame.to_dict("records")

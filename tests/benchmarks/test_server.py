@@ -15,7 +15,7 @@ from benchmarks.serving import serving
 from benchmarks.sizes import TINY
 from benchmarks.work import ENDPOINTS, Work
 from pipeline.simulator import Protocol
-from pipeline.simulator.api import METHODS, Api, Question
+from pipeline.simulator.api import METHODS, Api, Query
 from pipeline.simulator.district.district import District
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
@@ -74,9 +74,9 @@ def test_pages_are_those_of_the_simulator(tiny, index):
     for endpoint in ENDPOINTS:
         for assessment_id, slices in index[endpoint].items():
             for page in range(1, len(slices) + 1):
-                question = Question(endpoint, assessment_id, page, 1000, None, None)
+                query = Query(endpoint, assessment_id, page, 1000, None, None)
                 sent = body(answers, target(endpoint, assessment_id, page))
-                assert sent == api.body(question)
+                assert sent == api.body(query)
     listed = json.loads(body(answers, target("catalogue")))
     assert listed["num_results"] == TINY.assessments == len(listed["results"])
 

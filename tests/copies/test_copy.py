@@ -1,4 +1,4 @@
-"""A copy at a real S3 server is one whole published set at every moment, whatever breaks."""
+"""A copy on an S3 server is one complete published set at every moment, whatever fails."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from botocore.config import Config
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from pipeline.errors import SettingsError
+from pipeline.errors import CopyError, SettingsError
 from pipeline.publish import copies
-from pipeline.publish.commit import Marker
+from pipeline.publish.commit import Publication
 from pipeline.schema import COMBINED, TABLES
 from tests import published
 
@@ -28,7 +28,7 @@ FILES = sum(2 if table.is_large else 1 for table in TABLES)
 
 
 class Store:
-    """A moto server on a loopback port, with a look at every request before it is answered."""
+    """A moto server on a loopback port; `before` sees every request before it is answered."""
 
     def __init__(self) -> None:
         self.before: Callable[[str], int | None] = lambda _: None
@@ -90,15 +90,15 @@ class Store:
             return bytes(body.read())
 
     def build(self) -> str | None:
-        """What a reader finds: the build that the marker names, of which every byte is there."""
+        """The build that a reader finds, after checking every file that the manifest names."""
         if "copies/23-24/published.json" not in self.names():
             return None
-        marker = json.loads(self.read("copies/23-24/published.json"))
-        assert len(marker["files"]) == FILES
-        for name, (digest, size, _) in marker["files"].items():
+        manifest = json.loads(self.read("copies/23-24/published.json"))
+        assert len(manifest["files"]) == FILES
+        for name, (digest, size, _) in manifest["files"].items():
             content = self.read(f"copies/23-24/{name}")
             assert (hashlib.sha256(content).hexdigest(), len(content)) == (digest, size)
-        return str(marker["build"])
+        return str(manifest["build"])
 
 
 @pytest.fixture
@@ -110,8 +110,21 @@ def store() -> Iterator[Store]:
         store.close()
 
 
+COPY = ("-m", "pipeline", "copy", "--year", "23-24")
+IS_COPIED = """
+import sys
+from pathlib import Path
+from pipeline.errors import CopyError
+from pipeline.publish.copies import is_copied
+try:
+    print(is_copied(Path(sys.argv[1]), sys.argv[2], "23-24"))
+except CopyError as error:
+    sys.exit(f"CopyError: {error}")
+"""
+
+
 def run(
-    data: Path, store: Store, url: str = f"s3://{BUCKET}/copies"
+    data: Path, store: Store, url: str = f"s3://{BUCKET}/copies", command: Sequence[str] = COPY
 ) -> "subprocess.CompletedProcess[str]":
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     environment = (
@@ -129,7 +142,7 @@ def run(
         }
     )
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline", "copy", "--year", "23-24"],
+        [sys.executable, *command],
         cwd=data,
         env=environment,
         capture_output=True,
@@ -138,7 +151,7 @@ def run(
         check=False,
     )
     assert SECRET not in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
     return done
 
 
@@ -146,25 +159,26 @@ def test_a_copy_is_the_published_set(store: Store, tmp_path: Path) -> None:
     place = published.make(tmp_path, "b1", 3)
     done = run(tmp_path, store)
     assert done.returncode == 0, done.stderr
-    assert f"{FILES} files sent, 0 were there already" in done.stdout
+    assert f"{FILES} files uploaded, 0 reused" in done.stdout
     assert store.build() == "b1"
-    own = Marker.read(place.marker)
+    own = Publication.read(place.publication)
     assert own
     there = json.loads(store.read("copies/23-24/published.json"))["files"]
     assert sorted(one[0] for one in there.values()) == sorted(p.sha256 for p in own.files.values())
 
 
-def test_a_copy_that_is_there_is_not_sent_again(store: Store, tmp_path: Path) -> None:
+def test_an_existing_copy_is_not_uploaded_again(store: Store, tmp_path: Path) -> None:
     published.make(tmp_path, "b1", 3)
     run(tmp_path, store)
     store.writes.clear()
     done = run(tmp_path, store)
-    assert f"0 files sent, {FILES} were there already" in done.stdout
+    assert done.returncode == 0
+    assert "23-24 of run run-1 is already in" in done.stdout
     assert store.writes == []
 
 
 def test_a_reader_never_sees_half(store: Store, tmp_path: Path) -> None:
-    """At every single request the marker's set is whole: the old one, and then the new."""
+    """At every single request the manifest's set is complete: the old one, and then the new."""
     published.make(tmp_path, "b1", 3)
     run(tmp_path, store)
     published.make(tmp_path, "b2", 4)
@@ -177,7 +191,7 @@ def test_a_reader_never_sees_half(store: Store, tmp_path: Path) -> None:
     assert set(seen) == {"b1", "b2"}
 
 
-def test_the_set_before_stays_for_one_copy_more(store: Store, tmp_path: Path) -> None:
+def test_the_previous_set_is_kept_until_the_next_copy(store: Store, tmp_path: Path) -> None:
     folders = []
     for build in ("b1", "b2", "b3"):
         published.make(tmp_path, build, 1 + int(build[1]))
@@ -190,37 +204,37 @@ def test_the_set_before_stays_for_one_copy_more(store: Store, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("status", [403, 400])
-def test_an_upload_that_fails_leaves_the_old_and_is_resumed(
+def test_a_failed_upload_leaves_the_old_copy_and_is_resumed(
     store: Store, tmp_path: Path, status: int
 ) -> None:
     published.make(tmp_path, "b1", 3)
     run(tmp_path, store)
     place = published.make(tmp_path, "b2", 4)
-    own = Marker.read(place.marker)
+    own = Publication.read(place.publication)
     assert own
     broken = list(own.files)[3].rpartition("/")[2]
     store.before = lambda asked: (
         status if asked.startswith("PUT") and asked.endswith(broken) else None
     )
     done = run(tmp_path, store)
-    assert done.returncode == 1
-    assert broken in done.stderr
-    assert "could not be copied" in done.stderr
+    assert done.returncode == 30
+    assert broken in done.stdout + done.stderr
+    assert "could not be copied" in done.stdout + done.stderr
     assert store.build() == "b1"
     store.before = lambda _: None
-    assert f"{FILES - 3} files sent, 3 were there already" in run(tmp_path, store).stdout
+    assert f"{FILES - 3} files uploaded, 3 reused" in run(tmp_path, store).stdout
     assert store.build() == "b2"
 
 
-def test_a_server_that_is_gone(store: Store, tmp_path: Path) -> None:
+def test_an_unreachable_server(store: Store, tmp_path: Path) -> None:
     published.make(tmp_path, "b1", 3)
     store.close()
     done = run(tmp_path, store)
-    assert done.returncode == 1
-    assert "The marker 23-24/published.json could not be copied" in done.stderr
+    assert done.returncode == 30
+    assert "The copy of 23-24 could not be checked" in done.stdout + done.stderr
 
 
-def test_an_object_of_another_size_is_sent_again(store: Store, tmp_path: Path) -> None:
+def test_an_object_of_another_size_is_uploaded_again(store: Store, tmp_path: Path) -> None:
     published.make(tmp_path, "b1", 3)
     store.before = lambda asked: (
         403 if asked.startswith("PUT") and asked.endswith("published.json") else None
@@ -234,39 +248,39 @@ def test_an_object_of_another_size_is_sent_again(store: Store, tmp_path: Path) -
     assert store.build() == "b1"
 
 
-def test_an_object_that_is_gone_is_sent_again(store: Store, tmp_path: Path) -> None:
-    """Also when the marker says that all was there."""
+def test_a_missing_object_is_uploaded_again(store: Store, tmp_path: Path) -> None:
+    """Even if the manifest names it."""
     published.make(tmp_path, "b1", 3)
     run(tmp_path, store)
     key = next(key for key in store.names() if key.endswith(".parquet"))
     store.client.delete_object(Bucket=BUCKET, Key=key)
-    assert f"1 files sent, {FILES - 1} were there already" in run(tmp_path, store).stdout
+    assert f"1 files uploaded, {FILES - 1} reused" in run(tmp_path, store).stdout
     assert store.build() == "b1"
 
 
-def test_a_bucket_is_never_made(store: Store, tmp_path: Path) -> None:
-    """A mistyped name must not put results into a bucket of nobody."""
+def test_a_bucket_is_never_created(store: Store, tmp_path: Path) -> None:
+    """A mistyped name must not put results into a new bucket."""
     published.make(tmp_path, "b1", 3)
     done = run(tmp_path, store, "s3://another-bucket/copies")
-    assert done.returncode == 1
-    assert "there is no such bucket or folder" in done.stderr
+    assert done.returncode == 30
+    assert "there is no such bucket or folder" in done.stdout + done.stderr
     names = [bucket["Name"] for bucket in store.client.list_buckets()["Buckets"]]
     assert names == [BUCKET]
 
 
-def test_a_marker_of_somebody_else_is_left_alone(store: Store, tmp_path: Path) -> None:
+def test_a_manifest_of_another_program_is_left_alone(store: Store, tmp_path: Path) -> None:
     published.make(tmp_path, "b1", 3)
     key = "copies/23-24/published.json"
     store.client.put_object(Bucket=BUCKET, Key=key, Body=b"not ours")
     done = run(tmp_path, store)
-    assert done.returncode == 1
-    assert "cannot be read" in done.stderr
+    assert done.returncode == 30
+    assert "cannot be read" in done.stdout + done.stderr
     assert store.names() == [key]
     assert store.read(key) == b"not ours"
 
 
-def test_a_run_that_publishes_meanwhile_is_noticed(store: Store, tmp_path: Path) -> None:
-    """What arrived is of two runs; the marker that readers follow stays that of the first."""
+def test_a_publication_during_the_copy_is_noticed(store: Store, tmp_path: Path) -> None:
+    """Files of two runs have arrived; readers still follow the manifest of the first."""
     published.make(tmp_path, "b1", 3)
     run(tmp_path, store)
     published.make(tmp_path, "b2", 4)
@@ -277,27 +291,31 @@ def test_a_run_that_publishes_meanwhile_is_noticed(store: Store, tmp_path: Path)
 
     store.before = publish_at_the_last_file
     done = run(tmp_path, store)
-    assert done.returncode == 1
-    assert "copied; " in done.stderr
+    assert done.returncode == 30
+    assert "copied; " in done.stdout + done.stderr
     assert store.build() == "b1"
     store.before = lambda _: None
     assert run(tmp_path, store).returncode == 0
     assert store.build() == "b3"
 
 
-def test_older_sets_that_stay_are_told_and_the_copy_is_whole(store: Store, tmp_path: Path) -> None:
+def test_a_failure_to_remove_older_sets_leaves_a_complete_copy(
+    store: Store, tmp_path: Path
+) -> None:
     for build in ("b1", "b2"):
         published.make(tmp_path, build, 1 + int(build[1]))
         assert run(tmp_path, store).returncode == 0
     published.make(tmp_path, "b3", 4)
     store.before = lambda asked: 403 if asked.startswith(("DELETE", f"POST /{BUCKET}")) else None
     done = run(tmp_path, store)
-    assert done.returncode == 1
-    assert "The new copy is whole, but older ones could not be removed" in done.stderr
+    assert done.returncode == 30
+    assert (
+        "The new copy is complete, but older sets could not be removed" in done.stdout + done.stderr
+    )
     assert store.build() == "b3"
 
 
-def test_what_is_half_in_a_folder_is_written_again(store: Store, tmp_path: Path) -> None:
+def test_a_damaged_file_in_a_folder_is_written_again(store: Store, tmp_path: Path) -> None:
     """A disk, unlike an object store, may hold a file of the right size and other bytes."""
     published.make(tmp_path / "d", "b1", 3)
     assert run(tmp_path / "d", store, str(tmp_path / "copies")).returncode == 0
@@ -305,55 +323,113 @@ def test_what_is_half_in_a_folder_is_written_again(store: Store, tmp_path: Path)
     victim = next(path for path in folder.rglob("*.parquet"))
     victim.write_bytes(bytes(victim.stat().st_size))
     done = run(tmp_path / "d", store, str(tmp_path / "copies"))
-    assert f"1 files sent, {FILES - 1} were there already" in done.stdout
+    assert f"1 files uploaded, {FILES - 1} reused" in done.stdout
     everything = [folder, *folder.rglob("*")]
     assert {path.stat().st_mode & 0o077 for path in everything} == {0}
 
 
-def test_a_folder_will_do(tmp_path: Path, store: Store) -> None:
+def test_a_copy_in_a_folder(tmp_path: Path, store: Store) -> None:
     published.make(tmp_path / "d", "b1", 3)
     done = run(tmp_path / "d", store, str(tmp_path / "copies"))
     assert done.returncode == 0, done.stderr
     place = tmp_path / "copies" / "23-24" / "published.json"
-    marker = Marker.read(place)
-    assert marker
-    assert marker.fits(place.parent)
+    manifest = Publication.read(place)
+    assert manifest
+    assert manifest.matches(place.parent)
     assert [path.name for path in place.parent.glob(".*")] == []
 
 
 def test_a_changed_file_is_not_copied(store: Store, tmp_path: Path) -> None:
     place = published.make(tmp_path, "b1", 3)
-    place.published(COMBINED)[0].write_text("another")
+    place.published_paths(COMBINED)[0].write_text("another")
     done = run(tmp_path, store)
-    assert done.returncode == 1
-    assert "are not those that it names" in done.stderr
+    assert done.returncode == 30
+    assert "was changed or removed; nothing was delivered" in done.stdout + done.stderr
     assert store.names() == []
 
 
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        (f"s3://key:{SECRET}@bucket/x", "credentials belong into the environment"),
-        (f"s3://key:in/vented{SECRET}@bucket/x", "credentials belong into the environment"),
-        (f"simplecache::s3://key:{SECRET}@bucket", "credentials belong into the environment"),
-        (f"s3://bucket/x?secret={SECRET}", "credentials belong into the environment"),
+        (f"s3://key:{SECRET}@bucket/x", "put credentials into the environment"),
+        (f"s3://key:in/vented{SECRET}@bucket/x", "put credentials into the environment"),
+        (f"simplecache::s3://key:{SECRET}@bucket", "put credentials into the environment"),
+        (f"s3://bucket/x?secret={SECRET}", "put credentials into the environment"),
         ("nonsense://x", "must be like s3://bucket/folder"),
         ("", "No place for copies is configured"),
     ],
 )
-def test_places_that_are_none(store: Store, tmp_path: Path, url: str, words: str) -> None:
+def test_an_invalid_place_is_refused(store: Store, tmp_path: Path, url: str, words: str) -> None:
     published.make(tmp_path, "b1", 1)
     done = run(tmp_path, store, url)
-    assert done.returncode == 1
-    assert words in done.stderr
+    assert done.returncode == 30
+    assert words in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(("scheme", "module"), [("s3", "s3fs"), ("gs", "gcsfs")])
-def test_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch, scheme: str, module: str) -> None:
+def test_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, module: str
+) -> None:
     import fsspec
 
     assert fsspec.__version__
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)
-    with pytest.raises(SettingsError, match=f"type make {scheme}, then"):
+    with pytest.raises(SettingsError, match=f"run make {scheme}, then"):
         copies.Store(f"{scheme}://bucket/x")
+
+
+# Whether a copy is there.
+
+
+def ask(data: Path, store: Store, url: str = f"s3://{BUCKET}/copies") -> str:
+    """Return what `is_copied` says, in a process of its own; it must not write."""
+    writes = list(store.writes)
+    manifest = published.snapshot(data).publication
+    done = run(data, store, url, ("-c", IS_COPIED, str(manifest), url))
+    assert store.writes == writes
+    return done.stdout.strip() or done.stderr.strip()
+
+
+def test_a_set_is_copied_only_after_it_was_copied_completely(store: Store, tmp_path: Path) -> None:
+    assert ask(tmp_path, store) == "False"
+    published.make(tmp_path, "b1", 3)
+    assert ask(tmp_path, store) == "False"
+    run(tmp_path, store)
+    assert ask(tmp_path, store) == "True"
+    key = next(key for key in store.names() if key.endswith(".parquet"))
+    store.client.delete_object(Bucket=BUCKET, Key=key)
+    assert ask(tmp_path, store) == "False"
+    run(tmp_path, store)
+    assert ask(tmp_path, store) == "True"
+    published.make(tmp_path, "b2", 3)
+    assert ask(tmp_path, store) == "False"
+
+
+def test_whether_a_set_is_copied_cannot_be_said_without_the_server(
+    store: Store, tmp_path: Path
+) -> None:
+    published.make(tmp_path, "b1", 3)
+    store.before = lambda _: 403
+    assert ask(tmp_path, store).startswith("CopyError: The copy of 23-24 could not be checked")
+
+
+def test_a_damaged_copy_in_a_folder_is_not_complete(tmp_path: Path) -> None:
+    manifest = published.make(tmp_path / "d", "b1", 3).publication
+    url = str(tmp_path / "copies")
+    assert not copies.is_copied(manifest, url, "23-24")
+    assert not (tmp_path / "copies").exists()
+    copies.copy(manifest, url, "23-24")
+    assert copies.is_copied(manifest, url, "23-24")
+    assert not copies.is_copied(manifest, url, "22-23")
+    victim = next((tmp_path / "copies" / "23-24").rglob("*.csv"))
+    victim.write_bytes(bytes(victim.stat().st_size))
+    assert not copies.is_copied(manifest, url, "23-24")
+
+
+def test_a_manifest_of_another_program_is_not_taken_for_a_copy(tmp_path: Path) -> None:
+    manifest = published.make(tmp_path / "d", "b1", 3).publication
+    (tmp_path / "copies" / "23-24").mkdir(parents=True)
+    (tmp_path / "copies" / "23-24" / "published.json").write_text("not ours")
+    with pytest.raises(CopyError, match="cannot be read"):
+        copies.is_copied(manifest, str(tmp_path / "copies"), "23-24")

@@ -1,4 +1,4 @@
-"""A tiny district, a server of it, and a place for runs that will be disturbed."""
+"""A tiny district, its server, and a folder for runs that will be interrupted."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.simulator import District, Protocol, Server, serving
-from tests.crash.helpers import make_place, tiny_district, write_roster
+from tests.crash.helpers import make_workplace, tiny_district, write_roster
 from tests.functional.conftest import Workplace
 
 
@@ -28,8 +28,8 @@ def server(district: District) -> Iterator[Server]:
 
 @pytest.fixture
 def place(tmp_path: Path, roster: Path, server: Server) -> Workplace:
-    """A fresh folder with everything set for the tiny district."""
-    workplace = make_place(tmp_path, roster)
+    """Return a fresh folder with all settings for the tiny district."""
+    workplace = make_workplace(tmp_path, roster)
     workplace.point_at(server)
     return workplace
 
@@ -38,8 +38,8 @@ def place(tmp_path: Path, roster: Path, server: Server) -> Workplace:
 def undisturbed(
     tmp_path_factory: pytest.TempPathFactory, district: District, roster: Path
 ) -> dict[str, bytes]:
-    """What an undisturbed run of the tiny district publishes."""
-    workplace = make_place(tmp_path_factory.mktemp("undisturbed"), roster)
+    """Return what an undisturbed run of the tiny district publishes."""
+    workplace = make_workplace(tmp_path_factory.mktemp("undisturbed"), roster)
     with serving(district) as server:
         workplace.point_at(server)
         done = workplace.run()

@@ -1,7 +1,8 @@
-"""A disk that forgets: every file operation of a run, and what a power cut would leave of it.
+"""A model of a disk that loses unsynced data: the file operations of a run, and power cuts.
 
-A file's content is safe once the file was synced; a name is safe once its folder was. Anything
-else may survive a power cut or not, each by itself. Renames are taken to be atomic.
+A file's content is safe once the file was synced, even while more is appended to it; a name is
+safe once its folder was synced. Anything else may or may not survive a power cut, independently.
+Renames are assumed to be atomic.
 """
 
 import os
@@ -17,7 +18,7 @@ from unittest import mock
 
 
 class Operation(NamedTuple):
-    """One change of the disk; paths are relative to the folder that is recorded."""
+    """One change of the disk; paths are relative to the recorded folder."""
 
     kind: str
     path: str
@@ -30,10 +31,10 @@ class Operation(NamedTuple):
 
 
 class Recorder:
-    """Notes every operation below a folder, by whatever thread, while the context lasts.
+    """Records every operation below a folder, by any thread, during the context.
 
-    Native code writes files as well. So before and after each operation the whole folder is
-    looked at, and what changed without an operation is noted as written just then.
+    Native code writes files too. So the whole folder is scanned before and after each operation,
+    and what changed without an operation is recorded as written at that time.
     """
 
     def __init__(self, root: Path) -> None:
@@ -44,23 +45,23 @@ class Recorder:
         self._patches = ExitStack()
 
     def __enter__(self) -> "Recorder":
-        notes: dict[str, Callable[..., None]] = {
+        recorders: dict[str, Callable[..., None]] = {
             "open": lambda *_: None,
             "mkdir": lambda *_: None,
-            "link": lambda old, new: self._note("link", old, new),
-            "rename": lambda old, new: self._note("rename", old, new),
-            "replace": lambda old, new: self._note("rename", old, new),
-            "unlink": lambda path: self._note("unlink", path),
-            "remove": lambda path: self._note("unlink", path),
-            "rmdir": lambda path: self._note("unlink", path),
-            "fsync": lambda handle: self._note("sync", _path_of(handle)),
-            "fdatasync": lambda handle: self._note("sync", _path_of(handle)),
+            "link": lambda old, new: self._record("link", old, new),
+            "rename": lambda old, new: self._record("rename", old, new),
+            "replace": lambda old, new: self._record("rename", old, new),
+            "unlink": lambda path: self._record("unlink", path),
+            "remove": lambda path: self._record("unlink", path),
+            "rmdir": lambda path: self._record("unlink", path),
+            "fsync": lambda handle: self._record("sync", _path_of(handle)),
+            "fdatasync": lambda handle: self._record("sync", _path_of(handle)),
         }
-        for name, note in notes.items():
-            watched = self._watched(getattr(os, name), note)
-            self._patches.enter_context(mock.patch.object(os, name, watched))
-        self._look()
-        self.operations.clear()  # what is there already is nobody's operation
+        for name, record in recorders.items():
+            wrapped = self._wrap(getattr(os, name), record)
+            self._patches.enter_context(mock.patch.object(os, name, wrapped))
+        self._scan()
+        self.operations.clear()  # what exists already is no operation
         return self
 
     def __exit__(
@@ -70,22 +71,22 @@ class Recorder:
         trace: TracebackType | None,
     ) -> None:
         self._patches.close()
-        self._look()
+        self._scan()
 
-    def _watched(self, real: Callable[..., Any], note: Callable[..., None]) -> Callable[..., Any]:
+    def _wrap(self, real: Callable[..., Any], record: Callable[..., None]) -> Callable[..., Any]:
         takes = 2 if real in (os.link, os.rename, os.replace) else 1
 
         def call(*arguments: Any, **options: Any) -> Any:
             with self._lock:
-                self._look()
+                self._scan()
                 result = real(*arguments, **options)
-                note(*arguments[:takes])
-                self._look()
+                record(*arguments[:takes])
+                self._scan()
             return result
 
         return call
 
-    def _note(self, kind: str, path: Any, to: Any = None) -> None:
+    def _record(self, kind: str, path: Any, to: Any = None) -> None:
         inside = self._inside(path)
         # A rename between two names of one file does nothing.
         if not inside or (kind == "rename" and os.path.lexists(path)):
@@ -98,21 +99,21 @@ class Recorder:
             self._known[operation.to] = _state(os.lstat(f"{self._root}/{operation.to}"))
 
     def _inside(self, path: Any) -> str:
-        """The path as seen from the recorded folder; empty where it is not below it."""
+        """Return the path relative to the recorded folder; empty if it is outside."""
         full = str(Path(path).absolute())
         return os.path.relpath(full, self._root) if f"{full}/".startswith(f"{self._root}/") else ""
 
-    def _look(self) -> None:
-        """Note what was made, written or removed since the last look."""
+    def _scan(self) -> None:
+        """Record what was created, written or removed since the last scan."""
         with self._lock:
             there = {os.path.relpath(e.path, self._root): e for e in _entries(self._root)}
             for path in self._known.keys() - there.keys():
                 self.operations.append(Operation("unlink", path))
                 del self._known[path]
             for path, entry in there.items():
-                self._look_at(path, entry)
+                self._scan_entry(path, entry)
 
-    def _look_at(self, path: str, entry: "os.DirEntry[str]") -> None:
+    def _scan_entry(self, path: str, entry: "os.DirEntry[str]") -> None:
         state = _state(entry.stat(follow_symlinks=False))
         if path not in self._known:
             self.operations.append(Operation("make folder" if entry.is_dir() else "create", path))
@@ -127,7 +128,7 @@ def _state(status: os.stat_result) -> tuple[int, int]:
 
 
 def _entries(folder: str) -> Iterable["os.DirEntry[str]"]:
-    """Everything below a folder, folders before what is in them."""
+    """Yield everything below a folder, folders before their contents."""
     with os.scandir(folder) as found:
         for entry in sorted(found, key=lambda each: each.name):
             yield entry
@@ -145,7 +146,7 @@ def _path_of(handle: int) -> str:
 
 @dataclass
 class Node:
-    """A file or a folder, whatever its names are."""
+    """A file or a folder, independent of its names."""
 
     is_folder: bool = False
     content: bytes = b""
@@ -154,36 +155,39 @@ class Node:
 
     @property
     def is_safe(self) -> bool:
-        """Whether all of its content would survive."""
+        """Return True if all of its content would survive."""
         return self.synced == (self.content, self.changed)
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What a power cut does to whatever is not safe."""
+    """What a power cut does to everything that is not safe."""
 
     names: str
     content: str
 
-    def keeps_a_name(self, chance: Random) -> bool:
-        """Whether one change of a folder survives."""
-        return chance.random() < 0.5 if self.names == "by chance" else self.names == "kept"
+    def keeps_name(self, rng: Random) -> bool:
+        """Return True if one change of a folder survives."""
+        return rng.random() < 0.5 if self.names == "random" else self.names == "kept"
 
-    def left_of(self, node: Node, chance: Random) -> tuple[bytes, int]:
-        """The content and time of change that a file is found with."""
+    def remains_of(self, node: Node, rng: Random) -> tuple[bytes, int]:
+        """Return a file's content and modification time after the power cut."""
         if node.is_safe:
             return node.content, node.changed
         fates = ("kept", "empty", "cut", "garbage", "old")
-        fate = chance.choice(fates) if self.content == "by chance" else self.content
+        fate = rng.choice(fates) if self.content == "random" else self.content
         if fate == "old" and node.synced is not None:
             return node.synced
-        size = len(node.content)
+        safe = node.synced[0] if node.synced else b""
+        if not node.content.startswith(safe):
+            safe = b""
+        tail = node.content[len(safe) :]
         left = {
-            "kept": node.content,
-            "cut": node.content[: chance.randrange(size + 1)],
-            "garbage": chance.randbytes(size),
+            "kept": tail,
+            "cut": tail[: rng.randrange(len(tail) + 1)],
+            "garbage": rng.randbytes(len(tail)),
         }
-        return left.get(fate, b""), node.changed
+        return safe + left.get(fate, b""), node.changed
 
 
 HARSH_LOSSES = (
@@ -192,33 +196,33 @@ HARSH_LOSSES = (
     Loss("kept", "empty"),
     Loss("kept", "garbage"),
 )
-"""No loss at all (as by kill -9), all lost, and the two that betray a missing sync of a file."""
+"""No loss (as with kill -9), everything lost, and the two that reveal a missing file sync."""
 
-BY_CHANCE = Loss("by chance", "by chance")
+RANDOM_LOSS = Loss("random", "random")
 
 
-class Left(NamedTuple):
-    """What is found after a power cut: the folders, and content and time of each file."""
+class Remains(NamedTuple):
+    """What remains after a power cut: the folders, and each file's content and time."""
 
     folders: list[str]
     files: dict[str, tuple[bytes, int]]
 
     @property
     def digest(self) -> int:
-        """Equal for folders in which all is equal."""
+        """Return a hash that is equal for equal remains."""
         return hash((tuple(self.folders), tuple(self.files.items())))
 
 
 @dataclass
 class Disk:
-    """The disk as the operations so far made it, and as much of it as is safe."""
+    """The disk after the operations so far, and the part of it that is safe."""
 
     names: dict[str, Node] = field(default_factory=dict)
     safe: dict[str, Node] = field(default_factory=dict)
     pending: list[tuple[str, dict[str, Node | None]]] = field(default_factory=list)
 
     def do(self, operation: Operation) -> None:
-        """Follow one operation."""
+        """Apply one operation."""
         kind, path, to, content, changed = operation
         match kind:
             case "make folder" | "create":
@@ -249,20 +253,20 @@ class Disk:
         elif node is not None:
             node.synced = (node.content, node.changed)
 
-    def after_power_cut(self, loss: Loss, chance: Random) -> Left:
-        """What is found when the power is back."""
+    def after_power_cut(self, loss: Loss, rng: Random) -> Remains:
+        """Return what remains when the power is back."""
         found = dict(self.safe)
         for _, names in self.pending:
-            if loss.keeps_a_name(chance):
+            if loss.keeps_name(rng):
                 _apply(names, found)
         folders = [path for path in sorted(found) if _is_folder(path, found)]
         there = {"", *folders}
         files = {
-            path: loss.left_of(node, chance)
+            path: loss.remains_of(node, rng)
             for path, node in sorted(found.items())
             if not node.is_folder and _folder_of(path) in there
         }
-        return Left(folders, files)
+        return Remains(folders, files)
 
 
 def _apply(changes: dict[str, Node | None], names: dict[str, Node]) -> None:
@@ -274,13 +278,13 @@ def _apply(changes: dict[str, Node | None], names: dict[str, Node]) -> None:
 
 
 def _is_folder(path: str, found: dict[str, Node]) -> bool:
-    """Whether a folder is found, with all that it is in."""
+    """Return True if a folder and all of its parents remain."""
     above = [path, *(str(parent) for parent in Path(path).parents if str(parent) != ".")]
     return all(each in found and found[each].is_folder for each in above)
 
 
-def rebuild(left: Left, root: Path) -> None:
-    """Make the folder that would be found."""
+def rebuild(left: Remains, root: Path) -> None:
+    """Create the folder as it would be found."""
     root.mkdir()
     for folder in left.folders:
         (root / folder).mkdir(mode=0o700)

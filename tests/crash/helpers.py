@@ -1,11 +1,11 @@
-"""What the crash tests share: a tiny district, places to run in, and looks at what is left."""
+"""What the crash tests share: a tiny district, folders to run in, and checks of what remains."""
 
 import hashlib
 import os
 from pathlib import Path
 
 from pipeline.extract import shards
-from pipeline.extract.shards import Origin
+from pipeline.extract.manifest import Manifest, ShardRequest
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, group
 from pipeline.simulator import SMALL, District, Server
@@ -16,7 +16,7 @@ YEAR = SchoolYear(2023)
 WINDOW = YEAR.window(YEAR.last_day)
 ENDPOINTS = ("overall", "standard", "group")
 EARLIER = ("--as-of", "2024-01-31")
-"""The options of a run that asks for fewer results than one without them."""
+"""The options of a run that requests fewer results than one without them."""
 
 _GROUP = group("reporting_group_id", "reporting_group")
 
@@ -28,7 +28,7 @@ Shard = tuple[str, str]
 
 
 def tiny_district() -> District:
-    """Three assessments; a run makes nine shards of them."""
+    """Return a district of three assessments, for which a run makes nine shards."""
     district = District(1, District.make(1, SMALL).students, ())
     for assessment_id, students, standards in _ASSESSMENTS:
         district.add_assessment(
@@ -42,7 +42,7 @@ def tiny_district() -> District:
 
 
 def write_roster(district: District, folder: Path) -> Path:
-    """A roster of the district's students; returns its path."""
+    """Write a roster of the district's students and return its path."""
     path = folder / "roster.txt"
     lines = ["STUDENTS.Student_Number\tSTUDENTS.Grade_Level"]
     lines += [f"{number}\t{grade}" for number, grade in district.roster(YEAR)]
@@ -50,48 +50,55 @@ def write_roster(district: District, folder: Path) -> Path:
     return path
 
 
-def make_place(folder: Path, roster: Path) -> Workplace:
-    """A place where everything is set but the server."""
+def make_workplace(folder: Path, roster: Path) -> Workplace:
+    """Return a folder with all settings but the server."""
     settings = {"LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"), "STUDENT_ROSTERS": str(roster)}
     return Workplace(folder, settings)
 
 
 def command(*options: str) -> tuple[str, ...]:
-    """The command of a run, for those who start it in a way of their own."""
-    quick = ("--illuminate-longest-wait", "0.01", "--report-enabled", "false")
+    """Return the command of a run, for tests that start it in a special way."""
+    quick = ("--illuminate-max-backoff", "0.01", "--report-enabled", "false")
     return (str(LUIGI), "--module", "pipeline", "RunAll", "--year", str(YEAR), *quick, *options)
 
 
-def origin(server: Server, endpoint: str) -> Origin:
-    """Where the shards of an endpoint are from, by the usual names of its fields."""
+def request(server: Server, endpoint: str) -> ShardRequest:
+    """Return the request of an endpoint's shards, with the usual field names."""
     kinds = {"overall": OVERALL, "standard": STANDARD, "group": _GROUP}
-    own_names = tuple(kinds[endpoint].own_names)
-    return Origin(Address.parse(server.base_url).base, endpoint, WINDOW, own_names)
+    renames = tuple(kinds[endpoint].renames)
+    return ShardRequest(Address.parse(server.base_url).base, endpoint, WINDOW, renames)
 
 
 def all_shards(server: Server) -> set[Shard]:
-    """Every shard that a run must have in the end."""
+    """Return every shard that a finished run must have."""
     ids = {str(row["assessment_id"]) for row in server.district.catalogue}
     return {(endpoint, assessment_id) for endpoint in ENDPOINTS for assessment_id in ids}
 
 
-def whole_shards(place: Workplace, server: Server) -> set[Shard]:
-    """The shards on disk that prove to be whole."""
+def valid_shards(place: Workplace, server: Server) -> set[Shard]:
+    """Return the shards with an entry in a manifest whose bytes are as they were written."""
     return {
         (endpoint, assessment_id)
-        for endpoint, assessment_id in all_shards(server)
-        if shards.find(place.shards(endpoint), origin(server, endpoint), assessment_id)
+        for endpoint, manifest in manifests(place).items()
+        for assessment_id, entry in manifest.shards.items()
+        if manifest.request == request(server, endpoint)
+        and not shards.find_damaged(place.shards(endpoint), {assessment_id: entry})
     }
 
 
-def visible_shards(place: Workplace) -> set[Shard]:
-    """The shards that stand under their own names, whole or not."""
-    paths = place.work.glob("shards/*/*.parquet")
-    return {(path.parent.name, path.stem) for path in paths if not path.name.startswith(".")}
+def claimed_shards(place: Workplace) -> set[Shard]:
+    """Return the shards with an entry in a manifest, valid or not."""
+    return {(endpoint, i) for endpoint, found in manifests(place).items() for i in found.shards}
+
+
+def manifests(place: Workplace) -> dict[str, Manifest]:
+    """Return the manifests that can be read, by endpoint."""
+    found = {e: Manifest.read(place.work / f"scores-{e}.jsonl") for e in ENDPOINTS}
+    return {endpoint: manifest for endpoint, manifest in found.items() if manifest}
 
 
 def tree_digest(folder: Path) -> str:
-    """One digest of all names, contents and times of change below a folder."""
+    """Return a digest of all names, contents and modification times below a folder."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
@@ -104,5 +111,5 @@ def tree_digest(folder: Path) -> str:
 
 
 def number_from_environment(name: str, usual: int) -> int:
-    """How often something is tried; the long version of a test sets the variable."""
+    """Return a number of repetitions; the long version of a test sets the variable."""
     return int(os.environ.get(name) or usual)

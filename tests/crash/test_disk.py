@@ -1,4 +1,4 @@
-"""Disks that are full, closed or limited: one plain sentence, nothing left behind, shards kept."""
+"""Full, read-only or limited disks: a clear message, nothing left behind, shards reused."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -12,24 +12,24 @@ from pipeline.simulator import Server
 from tests.crash.helpers import (
     EARLIER,
     all_shards,
+    claimed_shards,
     command,
-    make_place,
-    visible_shards,
-    whole_shards,
+    make_workplace,
+    valid_shards,
 )
-from tests.crash.starting import limited, tiny_disk, tool, without_power_over_files
+from tests.crash.launch import limited, tiny_disk, tool, without_root_file_access
 from tests.functional.conftest import Workplace
 from tests.functional.oracle import content
 from tests.functional.test_reruns import asked_for
 
 
 def run_behind(place: Workplace, before: tuple[str, ...], *options: str) -> "CompletedProcess[str]":
-    """A run with something put before its command."""
+    """Run with a prefix before the command."""
     return place.finish(place.start(*before, *command(*options)))
 
 
 def check_sentence(done: "CompletedProcess[str]", *reasons: str) -> None:
-    """One sentence says what, where, what was kept and what to do; there is no traceback."""
+    """Check for one sentence with what, where, what was kept and what to do, and no traceback."""
     said = done.stdout + done.stderr
     assert done.returncode not in {0, 10}, said
     assert "Traceback" not in said, said
@@ -41,13 +41,13 @@ def check_sentence(done: "CompletedProcess[str]", *reasons: str) -> None:
     assert any(reason.lower() in sentences[0].lower() for reason in reasons), said
     assert re.search(r"(data|tables)\S* cannot be", sentences[0]), said
     assert "kept" in said
-    assert "run again" in said
+    assert re.search(r"[Rr]un (the same command )?again", said), said
 
 
 def check_rest(place: Workplace, server: Server, before: dict[str, bytes]) -> None:
-    """No temporary file is left, no shard is torn, and what people see is as it was."""
+    """Check that no temporary file is left, no shard is torn, and published files are unchanged."""
     assert place.leftovers() == []
-    assert visible_shards(place) == whole_shards(place, server)
+    assert claimed_shards(place) == valid_shards(place, server)
     assert everything_published(place) == before
 
 
@@ -61,8 +61,8 @@ def check_rerun(
     rerun: "Callable[[], CompletedProcess[str]]",
     undisturbed: dict[str, bytes],
 ) -> None:
-    """Once the cause is gone, a rerun asks for what is missing and completes."""
-    there = whole_shards(place, server)
+    """Check that a rerun requests what is missing and completes once the cause is gone."""
+    there = valid_shards(place, server)
     server.clear_log()
     done = rerun()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -73,7 +73,7 @@ def check_rerun(
 
 @pytest.fixture
 def ran_before(place: Workplace) -> dict[str, bytes]:
-    """What is published from an earlier day."""
+    """Return what was published for an earlier day."""
     assert place.run(*EARLIER).returncode == 0
     return everything_published(place)
 
@@ -86,11 +86,11 @@ def test_a_full_disk(
     undisturbed: dict[str, bytes],
     kilobytes: int,
 ) -> None:
-    """Whatever is written when the disk runs full: a shard, a table, a receipt."""
+    """Whatever is being written: a shard, a table, a receipt."""
     with tiny_disk(tmp_path, kilobytes) as disk:
-        inside = make_place(tmp_path, roster)
+        inside = make_workplace(tmp_path, roster)
         inside.point_at(server)
-        outside = make_place(disk.from_outside, roster)
+        outside = make_workplace(disk.from_outside, roster)
         done = run_behind(inside, disk.on_it())
         check_sentence(done, "disk is full", "No space left")
         check_rest(outside, server, {})
@@ -101,11 +101,11 @@ def test_a_full_disk(
 def test_a_disk_that_is_full_before_the_second_publication(
     tmp_path: Path, roster: Path, server: Server, undisturbed: dict[str, bytes]
 ) -> None:
-    """What was published from an earlier day stays."""
+    """What was published for an earlier day stays."""
     with tiny_disk(tmp_path, 300) as disk:
-        inside = make_place(tmp_path, roster)
+        inside = make_workplace(tmp_path, roster)
         inside.point_at(server)
-        outside = make_place(disk.from_outside, roster)
+        outside = make_workplace(disk.from_outside, roster)
         assert run_behind(inside, disk.on_it(), *EARLIER).returncode == 0
         before = everything_published(outside)
         done = run_behind(inside, disk.on_it())
@@ -138,21 +138,21 @@ def test_too_many_open_files(
     undisturbed: dict[str, bytes],
     files: int,
 ) -> None:
-    """A run that gets through is right; one that does not says in plain words why."""
+    """A run that completes is correct; one that fails says why in plain words."""
     done = run_behind(place, limited("RLIMIT_NOFILE", files))
     assert "Traceback" not in done.stdout + done.stderr
     if done.returncode == 0:
         assert place.published() == undisturbed
         return
     assert re.search(rf"open (files|{files} files)", done.stdout + done.stderr)
-    assert "run again" in done.stdout + done.stderr
+    assert re.search(r"[Rr]un (the same command )?again", done.stdout + done.stderr)
     check_rest(place, server, ran_before)
     check_rerun(place, server, place.run, undisturbed)
 
 
 @contextmanager
 def closed(*folders: Path) -> Iterator[None]:
-    """Folders in which nothing can be made, for a while."""
+    """Make folders read-only during the context."""
     modes = {folder: folder.stat().st_mode for folder in folders}
     for folder in folders:
         folder.chmod(0o500)
@@ -163,12 +163,12 @@ def closed(*folders: Path) -> Iterator[None]:
             folder.chmod(mode)
 
 
-def test_a_place_where_no_data_folder_can_be_made(
+def test_a_data_folder_that_cannot_be_created(
     place: Workplace, server: Server, undisturbed: dict[str, bytes]
 ) -> None:
-    """It is found out before anything is asked."""
+    """It is reported before any request."""
     with closed(place.folder):
-        done = run_behind(place, without_power_over_files())
+        done = run_behind(place, without_root_file_access())
     check_sentence(done, "Permission denied")
     assert server.log == []
     assert not place.data.exists()
@@ -183,7 +183,7 @@ def test_a_folder_that_is_read_only(
     undisturbed: dict[str, bytes],
     name: str,
 ) -> None:
-    """Everything below it is closed as well."""
+    """Everything below it is read-only too."""
     top = {
         "data": place.data,
         "work": place.data / "work",
@@ -191,7 +191,7 @@ def test_a_folder_that_is_read_only(
     }[name]
     below = [path for path in top.rglob("*") if path.is_dir()]
     with closed(top, *below):
-        done = run_behind(place, without_power_over_files())
+        done = run_behind(place, without_root_file_access())
     check_sentence(done, "Permission denied")
     check_rest(place, server, ran_before)
     check_rerun(place, server, place.run, undisturbed)
@@ -200,9 +200,9 @@ def test_a_folder_that_is_read_only(
 def test_a_record_that_cannot_be_written(
     place: Workplace, ran_before: dict[str, bytes], undisturbed: dict[str, bytes]
 ) -> None:
-    """It comes after all else: the tables are right, and the run says what is missing."""
+    """It is written last: the tables are correct, and the run says what is missing."""
     with closed(place.data / "runs"):
-        done = run_behind(place, without_power_over_files())
+        done = run_behind(place, without_root_file_access())
     assert "Traceback" not in done.stdout + done.stderr
     assert "cannot be written: Permission denied" in done.stdout + done.stderr
     assert place.published() == undisturbed != ran_before
@@ -211,21 +211,21 @@ def test_a_record_that_cannot_be_written(
 def test_a_leftover_that_cannot_be_removed(
     place: Workplace, server: Server, ran_before: dict[str, bytes]
 ) -> None:
-    """A folder was closed after a run had been killed in it."""
+    """A folder became read-only after a run had been killed in it."""
     folder = place.data / "illuminate/23-24"
     leftover = folder / ".old.csv.1-1.partial"
     leftover.touch()
     with closed(folder):
-        done = run_behind(place, without_power_over_files())
+        done = run_behind(place, without_root_file_access())
     check_sentence(done, "Permission denied")
     leftover.unlink()
     check_rest(place, server, ran_before)
 
 
-def test_a_full_disk_where_people_read(
+def test_a_full_disk_at_the_published_tables(
     place: Workplace, server: Server, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
-    """Tables on a disk of their own are copied there: the copies find no room beside the old."""
+    """Tables on their own disk are copied there: it has no room for the new beside the old."""
     read_here = tmp_path / "tables"
     read_here.mkdir()
     settings = {"SAVE_PATH": str(read_here / "illuminate"), "PIPELINE_DATA_DIR": str(place.data)}
@@ -252,7 +252,7 @@ def test_a_sync_that_fails(
     undisturbed: dict[str, bytes],
     when: str,
 ) -> None:
-    """A file that may not be on the disk counts as not written; `5+`: each from the fifth on."""
+    """A file that may not be on disk counts as not written; `5+`: every sync from the fifth on."""
     failing = ("-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync")
     inject = ("-e", f"inject=fsync:error=EIO:when={when}")
     done = run_behind(place, (tool("strace"), *failing, *inject))
@@ -264,7 +264,7 @@ def test_a_sync_that_fails(
 
 def skip_if_untraceable(done: "CompletedProcess[str]") -> None:
     if "ptrace" in done.stderr:
-        pytest.skip("this machine does not let us trace system calls")
+        pytest.skip("this machine does not allow tracing system calls")
 
 
 def test_a_data_folder_that_is_a_file(place: Workplace, server: Server) -> None:
@@ -275,7 +275,7 @@ def test_a_data_folder_that_is_a_file(place: Workplace, server: Server) -> None:
 
 
 def test_files_are_synced_before_they_are_renamed(place: Workplace, tmp_path: Path) -> None:
-    """What the kernel saw: write, fsync, rename, fsync of the folder; the marker after all else."""
+    """The order of system calls: write, fsync, rename, fsync of the folder; the manifest last."""
     trace = tmp_path / "trace"
     calls = "trace=write,pwrite64,fsync,rename,renameat,renameat2,linkat,link"
     watching = (tool("strace"), "-f", "-y", "-s", "0", "-o", str(trace), "-e", calls)
@@ -295,7 +295,7 @@ def test_files_are_synced_before_they_are_renamed(place: Workplace, tmp_path: Pa
 
 
 def calls_in(trace: str, place: Workplace) -> "list[tuple[str, ...]]":
-    """Writes, syncs, links and renames below the data folder; links count as the original."""
+    """Return writes, syncs and renames below the data folder; links count as their original."""
     originals: dict[str, str] = {}
     found = []
     for line in trace.splitlines():
@@ -317,7 +317,7 @@ def calls_in(trace: str, place: Workplace) -> "list[tuple[str, ...]]":
 
 
 def last_of(seen: "list[tuple[str, ...]]", before: int, what: tuple[str, ...]) -> int:
-    """Where something was done the last time before; -1 if never."""
+    """Return the last index before `before` of a call; -1 if there is none."""
     return max((at for at, each in enumerate(seen[:before]) if each == what), default=-1)
 
 

@@ -1,11 +1,12 @@
-"""The power fails after every single file operation: nothing torn is believed, nothing is lost.
+"""Power cuts after every file operation: no torn file is trusted, and nothing published is lost.
 
 Two runs are recorded: one as of a day in winter, and one of the whole year, which publishes over
-the first. Then, for each operation of both, the folder is rebuilt as a power cut right after it
-would leave it, several times with different losses of what was not yet safe. The environment
-variable CRASH_ROUNDS asks for more of them.
+the first. For each operation of both, the folder is rebuilt as a power cut just after it would
+leave it, several times, with different losses of what was not yet safe. The environment variable
+CRASH_ROUNDS sets how many of these losses are random.
 """
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,35 +16,35 @@ from random import Random
 import pytest
 
 from pipeline.extract import shards
-from pipeline.publish.commit import Marker
+from pipeline.extract.manifest import Manifest
+from pipeline.publish.commit import Publication
 from pipeline.simulator import District, Server, serving
 from pipeline.storage import files
-from pipeline.tasks.targets import Manifest, Receipt
-from tests.crash import warm
-from tests.crash.disk_model import BY_CHANCE, HARSH_LOSSES, Disk, Left, Operation, rebuild
+from pipeline.storage.receipts import Receipt
+from tests.crash import forked
+from tests.crash.disk_model import HARSH_LOSSES, RANDOM_LOSS, Disk, Operation, Remains, rebuild
 from tests.crash.helpers import (
     EARLIER,
     all_shards,
-    make_place,
+    make_workplace,
     number_from_environment,
-    visible_shards,
-    whole_shards,
+    valid_shards,
 )
 from tests.functional.conftest import Workplace
 from tests.functional.test_reruns import asked_for
 
 ROUNDS = number_from_environment("CRASH_ROUNDS", 1)
-"""How many losses by chance are tried at each operation, beside the harsh ones."""
+"""The number of random losses at each operation, in addition to the harsh ones."""
 
 RESUMED = 20 * ROUNDS
-"""How many of the folders found after a power cut are worked on by another run."""
+"""The number of folders after a power cut in which another run is started."""
 
 Contents = dict[str, bytes]
 
 
 @dataclass
 class History:
-    """All that two runs did, one after the other, and what people saw after each."""
+    """The operations of two consecutive runs, and what was published after each."""
 
     server: Server
     place: Workplace
@@ -52,8 +53,8 @@ class History:
     published: list[Contents] = field(default_factory=list)
 
     def add_run(self, *options: str) -> None:
-        code, operations = warm.record(self.place, *options)
-        assert code == 0, warm.said(self.place)
+        code, operations = forked.record(self.place, *options)
+        assert code == 0, forked.output(self.place)
         self.operations += operations
         self.ends.append(len(self.operations))
         self.published.append(self.place.published())
@@ -63,7 +64,7 @@ class History:
 def history(
     tmp_path_factory: pytest.TempPathFactory, district: District, roster: Path
 ) -> Iterator[History]:
-    place = make_place(tmp_path_factory.mktemp("recorded"), roster)
+    place = make_workplace(tmp_path_factory.mktemp("recorded"), roster)
     with serving(district) as server:
         place.point_at(server)
         history = History(server, place)
@@ -77,50 +78,81 @@ class Knowledge:
     """What may be and what must be on disk at some point of a history."""
 
     complete: dict[str, list[bytes]] = field(default_factory=dict)
-    promised: dict[str, int] = field(default_factory=dict)
+    durable: dict[str, int] = field(default_factory=dict)
+    acknowledged: dict[str, Manifest] = field(default_factory=dict)
 
     def follow(self, operation: Operation, disk: Disk) -> None:
-        """Learn what was put in place, and what was since made to last by a sync of its folder."""
+        """Note which files were put in place, and which a sync of their folder made durable."""
         if operation.kind == "rename":
             node = disk.names[operation.to]
             self.complete.setdefault(operation.to, []).append(node.content)
         if operation.kind == "sync":
             for path, versions in self.complete.items():
                 if str(Path(path).parent) == operation.path:
-                    self.promised[path] = len(versions) - 1
+                    self.durable[path] = len(versions) - 1
+            self._follow_entries(operation.path, disk)
 
-    def faults_of(self, left: Left) -> Iterator[str]:
-        """Every visible file is whole, and none is older than was promised."""
+    def _follow_entries(self, folder: str, disk: Disk) -> None:
+        """Note the entries whose manifest was synced, and then the folder of their shards."""
+        shards_of = Path(folder)
+        if shards_of.parent.name != "shards":
+            return
+        path = str(shards_of.parents[1] / f"scores-{shards_of.name}.jsonl")
+        node = disk.names.get(path)
+        manifest = Manifest.parse(node.synced[0]) if node and node.synced else None
+        if manifest:
+            self.acknowledged[path] = manifest
+
+    def faults_of(self, left: Remains) -> Iterator[str]:
+        """Yield the visible files that are torn or older than their durable version."""
         for path, (content, _) in left.files.items():
-            if not Path(path).name.startswith(".") and content not in self.complete.get(path, []):
+            grows = path.endswith(".jsonl")  # its lines have checksums of their own
+            is_visible = not Path(path).name.startswith(".") and not grows
+            if is_visible and content not in self.complete.get(path, []):
                 yield f"{path} is torn"
-        for path, version in self.promised.items():
-            content, _ = left.files.get(path, (None, 0))
-            if content not in self.complete[path][version:]:
+        for path, version in self.durable.items():
+            content, _ = left.files.get(path, (b"", 0))
+            whole = self.complete[path][version:]
+            grown = path.endswith(".jsonl") and any(map(content.startswith, whole))
+            if path not in left.files or not (content in whole or grown):
                 yield f"{path} was safe and is lost"
+        for path, manifest in self.acknowledged.items():
+            yield from lost_shards(path, manifest, left)
+
+
+def lost_shards(path: str, manifest: Manifest, left: Remains) -> Iterator[str]:
+    """Yield the acknowledged shards that are lost and would be fetched again."""
+    content, _ = left.files.get(path, (b"", 0))
+    found = Manifest.parse(content)
+    folder = Path(path).parent / "shards" / manifest.request.endpoint
+    for assessment_id, entry in manifest.shards.items():
+        shard, _ = left.files.get(str(folder / shards.file_name(assessment_id)), (b"", 0))
+        is_there = not entry.file or hashlib.sha256(shard).hexdigest() == entry.file.sha256
+        if found is None or found.shards.get(assessment_id) != entry or not is_there:
+            yield f"the shard {assessment_id} of {path} was acknowledged and is lost"
 
 
 @dataclass
 class PowerCut:
-    """A folder as it is found, and after how many operations the power went."""
+    """What remains of a folder, and after how many operations the power failed."""
 
     point: int
-    left: Left
+    left: Remains
     knowledge: Knowledge
 
 
 def power_cuts(history: History, rounds: int) -> Iterator[PowerCut]:
-    """Each operation as the last one, with each loss."""
-    disk, knowledge, chance = Disk(), Knowledge(), Random(3)
+    """Yield a power cut after each operation with each loss."""
+    disk, knowledge, rng = Disk(), Knowledge(), Random(3)
     for point, operation in enumerate(history.operations, start=1):
         disk.do(operation)
         knowledge.follow(operation, disk)
-        for loss in (*HARSH_LOSSES, *[BY_CHANCE] * rounds):
-            yield PowerCut(point, disk.after_power_cut(loss, chance), knowledge)
+        for loss in (*HARSH_LOSSES, *[RANDOM_LOSS] * rounds):
+            yield PowerCut(point, disk.after_power_cut(loss, rng), knowledge)
 
 
-def published_in(left: Left) -> Contents:
-    """What people find."""
+def published_in(left: Remains) -> Contents:
+    """Return the published files among the remains."""
     places = ("data/illuminate/", "data/views/")
     return {
         path.removeprefix("data/").split("/", 1)[1]: content
@@ -130,89 +162,83 @@ def published_in(left: Left) -> Contents:
 
 
 def acknowledged_faults(history: History, cut: PowerCut) -> Iterator[str]:
-    """Once a run exited 0, its tables and its marker are there whatever is lost."""
+    """Yield what is missing although a run exited 0: its tables or its manifest."""
     found = published_in(cut.left)
     marker = found.pop("23-24/published.json", None)
     if cut.point >= history.ends[0] and marker is None:
-        yield "the marker is lost"
+        yield "the manifest is lost"
     for end, published in zip(history.ends, history.published, strict=True):
         if cut.point == end and found != published:
             yield "the published tables are lost"
 
 
 def marker_faults(place: Workplace, history: History) -> Iterator[str]:
-    """If the marker says that its set is complete, then it is one run's set."""
+    """Yield an error if the manifest claims a complete set that no run published."""
     folder = place.data / "illuminate/23-24"
-    marker = Marker.read(folder / "published.json")
+    marker = Publication.read(folder / "published.json")
     seen = {name: data for name, data in place.published().items() if "/." not in name}
-    if marker is not None and marker.fits(folder) and seen not in history.published:
-        yield "the marker claims what is no run's set"
+    if marker is not None and marker.matches(folder) and seen not in history.published:
+        yield "the manifest claims a set that no run published"
 
 
-def shard_faults(place: Workplace, server: Server) -> Iterator[str]:
-    """Each shard that is seen is found to be whole, so none that was finished is asked again."""
-    for endpoint, assessment_id in visible_shards(place) - whole_shards(place, server):
-        yield f"the {endpoint} shard of {assessment_id} is there and not whole"
-
-
-def note_faults(place: Workplace) -> Iterator[str]:
-    """What a receipt or a manifest takes as good has the very content that it was made with."""
+def receipt_faults(place: Workplace) -> Iterator[str]:
+    """Yield the files that a receipt or manifest trusts although their content changed."""
     for path in place.data.glob("work/*/*/receipts/[!.]*.json"):
         receipt = Receipt.read(path)
-        for name, made in receipt.made.items() if receipt else ():
+        for name, made in receipt.outputs.items() if receipt else ():
             found = [path.parents[1] / name, path.parents[1] / "results" / name]
-            yield from (f"{each} is believed" for each in found if is_misjudged(made, each))
-    for path in place.data.glob("work/*/*/scores-*.json"):
+            yield from (f"{each} is trusted wrongly" for each in found if is_misjudged(made, each))
+    for path in place.data.glob("work/*/*/scores-*.jsonl"):
         manifest = Manifest.read(path)
         for assessment_id, entry in manifest.shards.items() if manifest else ():
-            shard = path.parent / "shards" / manifest.origin.endpoint
+            shard = path.parent / "shards" / manifest.request.endpoint
             shard /= shards.file_name(assessment_id)
-            yield from [f"{shard} is believed"] if is_misjudged(entry.file, shard) else []
+            is_wrong = entry.file and is_misjudged(entry.file, shard)
+            yield from [f"{shard} is trusted wrongly"] if is_wrong else []
 
 
-def is_misjudged(made: files.Fingerprint, path: Path) -> bool:
-    return made.fits(path) and files.sha256(path) != made.sha256
+def is_misjudged(made: files.FileStamp, path: Path) -> bool:
+    return made.matches(path) and files.sha256(path) != made.sha256
 
 
 def faults_on_disk(history: History, place: Workplace) -> list[str]:
-    """All that the pipeline would believe of a folder that was found, and must not."""
+    """Return everything in the folder that the pipeline would trust but must not."""
     return [
         *marker_faults(place, history),
-        *shard_faults(place, history.server),
-        *note_faults(place),
+        *receipt_faults(place),
     ]
 
 
-def rebuilt(history: History, left: Left) -> Workplace:
-    """What a power cut left, in the very place where it was recorded."""
+def rebuilt(history: History, left: Remains) -> Workplace:
+    """Rebuild what a power cut left, in the folder where it was recorded."""
     shutil.rmtree(history.place.folder)
     rebuild(left, history.place.folder)
     return history.place
 
 
-def test_nothing_torn_and_nothing_lost(
+def test_no_power_cut_tears_or_loses_a_file(
     history: History, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found, tried, looked_at = [], 0, set()
+    found, tried, checked = [], 0, set()
     for cut in power_cuts(history, ROUNDS):
         wrong = [*cut.knowledge.faults_of(cut.left), *acknowledged_faults(history, cut)]
-        if (state := cut.left.digest) not in looked_at:
-            looked_at.add(state)
+        if (state := cut.left.digest) not in checked:
+            checked.add(state)
             wrong += faults_on_disk(history, rebuilt(history, cut.left))
         found += [f"after {history.operations[cut.point - 1]}: {fault}" for fault in wrong]
         tried += 1
     with capsys.disabled():
         print(
-            f"\n{len(history.operations)} crash points, {tried} losses tried, "
-            f"which left {len(looked_at)} different folders"
+            f"\n{len(history.operations)} crash points, {tried} losses tested, "
+            f"which left {len(checked)} different folders"
         )
     assert found == []
 
 
-def test_a_resumed_run_ends_with_the_same_bytes(
+def test_a_resumed_run_publishes_the_same_bytes(
     history: History, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It asks for no shard that was found whole, and leaves no temporary file."""
+    """It requests no valid shard again and leaves no temporary file."""
     everything = len(history.operations) * (len(HARSH_LOSSES) + ROUNDS)
     chosen = set(Random(5).sample(range(everything), RESUMED))
     leftovers = []
@@ -227,23 +253,28 @@ def test_a_resumed_run_ends_with_the_same_bytes(
 
 
 def resume(history: History, place: Workplace) -> None:
-    there = whole_shards(place, history.server)
+    there = valid_shards(place, history.server)
     history.server.clear_log()
-    assert warm.run(place) == 0, warm.said(place)
+    assert forked.run(place) == 0, forked.output(place)
     assert asked_for(history.server) == all_shards(history.server) - there
     assert place.published() == history.published[-1]
 
 
 def test_the_model_notices_runs_that_sync_nothing(history: History) -> None:
-    """Without syncs the same run tears files and loses what it promised."""
+    """Without syncs the same run tears files and loses what it published."""
     end = sum(operation.kind != "sync" for operation in history.operations[: history.ends[0]])
     unsynced = [operation for operation in history.operations if operation.kind != "sync"][:end]
-    careless = History(history.server, history.place, unsynced, [end], history.published[:1])
+    unsynced_history = History(
+        history.server, history.place, unsynced, [end], history.published[:1]
+    )
     found = [
         fault
-        for cut in power_cuts(careless, 0)
-        for fault in (*cut.knowledge.faults_of(cut.left), *acknowledged_faults(careless, cut))
+        for cut in power_cuts(unsynced_history, 0)
+        for fault in (
+            *cut.knowledge.faults_of(cut.left),
+            *acknowledged_faults(unsynced_history, cut),
+        )
     ]
     assert any("is torn" in fault for fault in found)
-    assert "the marker is lost" in found
+    assert "the manifest is lost" in found
     assert "the published tables are lost" in found

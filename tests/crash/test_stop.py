@@ -1,4 +1,4 @@
-"""A run that is asked to end does so within ten seconds, whatever its threads wait for."""
+"""A run ends within ten seconds of a signal, whatever its threads are waiting for."""
 
 import os
 import signal
@@ -11,21 +11,21 @@ from pathlib import Path
 import pytest
 
 from pipeline.simulator import District, Fault, Server, serving
-from tests.crash.helpers import YEAR, all_shards, command, tiny_district, tree_digest, whole_shards
-from tests.crash.starting import tool
+from tests.crash.helpers import YEAR, all_shards, command, tiny_district, tree_digest, valid_shards
+from tests.crash.launch import tool
 from tests.functional.conftest import Workplace
 from tests.functional.test_failures import wait_until
 from tests.functional.test_reruns import asked, asked_for
 
 THREADS = 16
 _SECONDS = 10
-_SAYS = "stopped; finished shards are kept, run again to go on."
+_SAYS = "stopped; finished shards are kept; run the same command to continue."
 _SYN_SENT = "02"
 
 
 @pytest.fixture(scope="module")
 def wide_district() -> District:
-    """A district with more assessments than there are threads."""
+    """Return a district with more assessments than there are threads."""
     district = tiny_district()
     for number in range(THREADS):
         district.add_assessment(
@@ -49,7 +49,7 @@ def start(place: Workplace, *before: str) -> "subprocess.Popen[str]":
 
 
 def end_in_time(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    """The exit code and all that was said, ten seconds at most after the signal."""
+    """Send a signal; return the exit code and the output, after ten seconds at most."""
     try:
         out, err = process.communicate(timeout=_SECONDS)
     finally:
@@ -58,8 +58,8 @@ def end_in_time(process: "subprocess.Popen[str]") -> tuple[int, str]:
 
 
 def check_rerun(place: Workplace, server: Server) -> None:
-    """What was finished is kept, and a rerun asks for the rest."""
-    there = whole_shards(place, server)
+    """Check that a rerun reuses what was finished and requests the rest."""
+    there = valid_shards(place, server)
     server.clear_log()
     done = place.run()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -75,7 +75,9 @@ WAITS = {
 
 
 @pytest.mark.parametrize("fault", WAITS.values(), ids=WAITS.keys())
-def test_every_thread_waits_for_an_answer(place: Workplace, server: Server, fault: Fault) -> None:
+def test_stop_while_every_thread_waits_for_a_response(
+    place: Workplace, server: Server, fault: Fault
+) -> None:
     server.faults.add(fault)
     process = start(place)
     wait_until(lambda: asked(server)["overall"] >= THREADS)
@@ -88,8 +90,8 @@ def test_every_thread_waits_for_an_answer(place: Workplace, server: Server, faul
     check_rerun(place, server)
 
 
-def test_all_wait_for_the_token(place: Workplace, server: Server) -> None:
-    """One thread asks for it, and the others wait for that one."""
+def test_stop_while_all_threads_wait_for_the_token(place: Workplace, server: Server) -> None:
+    """One thread requests it, and the others wait for that thread."""
     assert place.run().returncode == 0
     for shard in place.work.glob("shards/*/*.parquet"):
         shard.unlink()
@@ -104,13 +106,15 @@ def test_all_wait_for_the_token(place: Workplace, server: Server) -> None:
 
 
 @pytest.mark.parametrize("signing", ["OAuth 1", "OAuth 2"])
-def test_every_thread_is_connecting(place: Workplace, server: Server, signing: str) -> None:
+def test_stop_while_every_thread_is_connecting(
+    place: Workplace, server: Server, signing: str
+) -> None:
     """With OAuth 1 all of them connect; with OAuth 2 one does, for the token."""
     if signing == "OAuth 1":
         use_oauth1(place, server)
-    keep_the_catalogue_only(place, server)
+    fetch_only_the_catalogue(place, server)
     server.stop_listening()
-    with nobody_accepts(server.port):
+    with full_queue(server.port):
         process = start(place)
         wanted = THREADS if signing == "OAuth 1" else 1
         wait_until(lambda: connecting_to(server.port) >= wanted and threads_of(process) > THREADS)
@@ -134,8 +138,8 @@ def use_oauth1(place: Workplace, server: Server) -> None:
     }
 
 
-def keep_the_catalogue_only(place: Workplace, server: Server) -> None:
-    """A run that is refused every result leaves the catalogue for the next one."""
+def fetch_only_the_catalogue(place: Workplace, server: Server) -> None:
+    """Run with all results refused, which leaves the catalogue for the next run."""
     for endpoint in ("overall", "standard", "group"):
         server.faults.add(Fault("status", endpoint=endpoint, value=403))
     assert place.run().returncode == 30
@@ -145,8 +149,8 @@ def keep_the_catalogue_only(place: Workplace, server: Server) -> None:
 
 
 @contextmanager
-def nobody_accepts(port: int) -> Iterator[None]:
-    """A port whose queue is full: who connects there waits."""
+def full_queue(port: int) -> Iterator[None]:
+    """Fill the queue of a port, so that further connections to it wait."""
     with ExitStack() as stack:
         listening = stack.enter_context(socket.socket())
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -157,7 +161,7 @@ def nobody_accepts(port: int) -> Iterator[None]:
 
 
 def fill(stack: ExitStack, port: int) -> None:
-    """Connect until one attempt has to wait; that one is given up."""
+    """Connect until an attempt has to wait; give that one up."""
     for _ in range(8):
         waiting = stack.enter_context(socket.socket())
         waiting.settimeout(0.3)
@@ -170,7 +174,7 @@ def fill(stack: ExitStack, port: int) -> None:
 
 
 def connecting_to(port: int) -> int:
-    """How many connections to a port are asked for and not yet accepted."""
+    """Return the number of connections to a port that are not yet accepted."""
     lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
     fields = [line.split() for line in lines]
     return sum(
@@ -179,13 +183,13 @@ def connecting_to(port: int) -> int:
 
 
 def threads_of(process: "subprocess.Popen[str]") -> int:
-    """How many threads a process has."""
+    """Return the number of threads of a process."""
     tasks = Path(f"/proc/{process.pid}/task")
     return len(list(tasks.iterdir())) if tasks.exists() else 0
 
 
-def test_as_process_1_of_a_container(place: Workplace, server: Server) -> None:
-    """The kernel shields process 1 from signals that it has no handler for; the run has one."""
+def test_stop_as_process_1_of_a_container(place: Workplace, server: Server) -> None:
+    """The kernel ignores signals to process 1 that have no handler; the run has one."""
     alone = (tool("unshare"), "--pid", "--fork", "--mount-proc")
     if subprocess.run((*alone, "true"), check=False, capture_output=True).returncode != 0:
         pytest.skip("this machine lets us make no namespace of processes")
@@ -201,7 +205,7 @@ def test_as_process_1_of_a_container(place: Workplace, server: Server) -> None:
 
 
 def child_of(process: "subprocess.Popen[str]") -> int:
-    """The one process that another has started."""
+    """Return the only child process of a process."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     (child,) = children.read_text(encoding="ascii").split()
     return int(child)
@@ -217,7 +221,7 @@ OTHER_ARGUMENTS = {
 
 @pytest.fixture
 def busy(place: Workplace, server: Server) -> Iterator["subprocess.Popen[str]"]:
-    """A run that is at work in the place and gets no answer."""
+    """Start a run in the folder that gets no response."""
     server.faults.add(WAITS["silence"])
     process = start(place)
     wait_until(lambda: asked(server)["overall"] >= THREADS)
@@ -233,7 +237,7 @@ def test_a_second_run_changes_nothing(
     busy: "subprocess.Popen[str]",
     arguments: tuple[str, ...],
 ) -> None:
-    """It says who is at work, and asks nothing."""
+    """It says which run is active, and requests nothing."""
     before = tree_digest(place.data)
     server.clear_log()
     options = [option.format(name=place.folder.name) for option in arguments]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.extract import shards
+from pipeline.extract.manifest import Manifest
 from pipeline.simulator import SMALL, District, Protocol, Server, serving, write_inputs
 from tests.functional.oracle import content
 
@@ -71,7 +73,7 @@ class Workplace:
 
     def start_run(self, *options: str, **variables: str) -> "subprocess.Popen[str]":
         # The report, which most tests are not about, is left out: it takes a second and a half.
-        quick = ("--illuminate-longest-wait", "0.01", "--report-enabled", "false")
+        quick = ("--illuminate-max-backoff", "0.01", "--report-enabled", "false")
         return self.start(LUIGI, "--module", "pipeline", "RunAll", *quick, *options, **variables)
 
     def run(self, *options: str, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -90,6 +92,17 @@ class Workplace:
             for name, data in content(self.data / place).items()
             if not name.endswith("published.json")
         }
+
+    def manifest(self, endpoint: str) -> Path:
+        """Return the path of the manifest of an endpoint's shards."""
+        return self.work / f"scores-{endpoint}.jsonl"
+
+    def kept_shards(self) -> set[tuple[str, str]]:
+        """Return endpoint and assessment of the shards that a manifest has, all of them intact."""
+        found = {e: Manifest.read(self.manifest(e)) for e in ("overall", "standard", "group")}
+        for endpoint, known in found.items():
+            assert not known or not shards.find_damaged(self.shards(endpoint), known.shards)
+        return {(endpoint, i) for endpoint, known in found.items() if known for i in known.shards}
 
     def leftovers(self) -> list[Path]:
         return [path for path in self.data.rglob(".*") if path.name != ".lock"]

@@ -1,4 +1,4 @@
-"""What the tables must hold, worked out in plain Python from what the district knows."""
+"""The expected tables, computed in plain Python from the simulated district."""
 
 import csv
 import datetime as dt
@@ -82,7 +82,7 @@ _OF_ATTEMPTS = ("standard_code", "local_student_id")
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its relative path."""
+    """Return the content of every file below a folder, by its relative path."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
@@ -101,7 +101,7 @@ def catalogue_ids(district: District) -> list[str]:
 
 
 def combined(district: District, ids: list[str]) -> list[Row]:
-    """The combined table, in its order."""
+    """Return the combined table, in its order."""
     overall = _rows(district, "overall", ids, {"standard_code": "percent"}, COMBINED)
     key = ("assessment_id", "standard_code", "version", "local_student_id", "date_taken")
     standard = _rows(district, "standard", ids, {}, COMBINED)
@@ -109,13 +109,13 @@ def combined(district: District, ids: list[str]) -> list[Row]:
 
 
 def group(district: District, ids: list[str]) -> list[Row]:
-    """The table by reporting group, in its order."""
+    """Return the table by reporting group, in its order."""
     key = ("assessment_id", "reporting_group_id", "local_student_id", "date_taken")
     return _ordered(_rows(district, "group", ids, {}, GROUP), key)
 
 
 def view_of(row: Row, grades: dict[str, str]) -> Row:
-    """What the view says of a combined row, labels aside."""
+    """Return the view's row for a combined row, without labels."""
     level, label = row["performance_band_level"], row["performance_band_label"]
     return {
         "data_source": "illuminate",
@@ -134,18 +134,18 @@ def view_of(row: Row, grades: dict[str, str]) -> Row:
 
 
 def latest(view: list[Row]) -> list[Row]:
-    """The latest attempts of a view, in its order, with their numbers."""
+    """Return the latest attempts of a view, in its order, with their numbers."""
     attempts: dict[tuple[str, ...], list[int]] = {}
-    for place, row in enumerate(view):
+    for position, row in enumerate(view):
         key = tuple(row[name] for name in ("response_type", "assessment_id", *_OF_ATTEMPTS))
         alone = not all(row[name] for name in _OF_ATTEMPTS)
-        attempts.setdefault((*key, str(place) if alone else ""), []).append(place)
+        attempts.setdefault((*key, str(position) if alone else ""), []).append(position)
     found = {}
-    for places in attempts.values():
-        last = max(places, key=lambda place: (view[place]["date_taken"], place))
-        count = str(len(places))
+    for positions in attempts.values():
+        last = max(positions, key=lambda position: (view[position]["date_taken"], position))
+        count = str(len(positions))
         found[last] = {**view[last], "attempt": count, "attempts": count}
-    return [found[place] for place in sorted(found)]
+    return [found[position] for position in sorted(found)]
 
 
 def one_space(title: str) -> str:

@@ -28,7 +28,7 @@ OF_ALL = {
 def run_years(
     place: Workplace, *options: str, years: str = ",".join(YEARS)
 ) -> "subprocess.CompletedProcess[str]":
-    quick = ("--illuminate-longest-wait", "0.01")
+    quick = ("--illuminate-max-backoff", "0.01")
     command = (LUIGI, "--module", "pipeline", "RunYears", "--years", years)
     return place.finish(place.start(*command, *quick, *options))
 
@@ -111,7 +111,7 @@ def test_every_row_of_every_year_stands_once_in_the_order_of_the_years(kept, tab
     assert oracle.read_csv(path) == [row for part in parts for row in oracle.read_csv(part)]
     assert oracle.header(path)[: len(table.names)] == list(table.names)
     assert {row["year"] for row in oracle.read_csv(path)} == set(YEARS)
-    # Nothing is quoted anew, and no apostrophe is put before what has one.
+    # Nothing is quoted again, and no apostrophe is put before what has one.
     bodies = [part.read_bytes().split(b"\n", 1)[1] for part in parts]
     assert path.read_bytes().split(b"\n", 1)[1] == b"".join(bodies)
 
@@ -135,7 +135,7 @@ def test_the_summary_and_the_record_count_each_year(kept) -> None:
     data, done = kept
     place = Workplace(data.parent)
     facts = record_of_all(place)
-    rows = facts["steps"]["UniteResults"]["rows by year"]
+    rows = facts["steps"]["ConcatResults"]["rows by year"]
     assert rows == {
         year: len(oracle.read_csv(of_year(place, year, COMBINED.stem))) for year in YEARS
     }
@@ -191,7 +191,7 @@ def test_one_changed_shard_rebuilds_its_year_and_all_years_only(
 def test_a_year_that_fails_leaves_all_years_as_they_were(
     ran: Workplace, server: Server, district
 ) -> None:
-    """Another year is published anew meanwhile, and still none of it is mixed in."""
+    """Another year is published again meanwhile, and still none of it is mixed in."""
     before, published = of_all(ran), ran.published()
     shutil.rmtree(ran.work)
     victim = max(
@@ -267,7 +267,7 @@ ENCODINGS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_prior_files_come_first_whatever_their_encoding(ran: Workplace, server, encoding) -> None:
-    """Columns by name, numbers in their digits, what is odd null and counted, guarded once."""
+    """Columns by name, numbers in their digits, unparseable values null and counted."""
     old = ran.folder / "old"
     path = write_csv(
         old / "illuminate_assessment_results_1920.csv",
@@ -291,7 +291,7 @@ def test_prior_files_come_first_whatever_their_encoding(ran: Workplace, server, 
     facts = record_of_all(ran)["steps"]["ReadPriorYears"]["files"][str(path)]
     assert facts["rows"] == {"19-20": 2}
     assert facts["encoding"] == ENCODINGS[encoding]
-    assert sum(counts["odd"] for counts in facts["values"].values()) == 3
+    assert sum(counts["unparseable"] for counts in facts["values"].values()) == 3
     assert f"{path} ({ENCODINGS[encoding]}): 2 rows of 19-20, 3 values unreadable" in done.stdout
     again = lasting(ran)
     assert "up to date" in run_years(ran, "--paths-prior-years", str(old)).stdout
@@ -302,10 +302,10 @@ REFUSED = [
     ("unknown", "has no column shoe_size"),
     ("no key", "the header lacks standard_code, date_taken"),
     ("no year", "line 3: column year must hold a school year"),
-    ("same year", "line 2: its rows of 23-24 would stand twice"),
+    ("same year", "line 2: rows of 23-24 would be duplicates"),
     ("copied", "is a copy of"),
-    ("other name", "let its name begin with"),
-    ("nothing", "no file is there"),
+    ("other name", "Rename the file so that its name begins with"),
+    ("nothing", "there is no CSV file"),
 ]
 
 

@@ -48,15 +48,15 @@ def test_standard_and_group_are_asked_where_overall_has_rows_and_of_a_sample(
         assert len(found[endpoint] - with_results) == LEAST_SAMPLE
     spared = 2 * (len(ids - with_results) - LEAST_SAMPLE)
     assert spared > 0
-    assert f"not asked   {spared} shards" in done.stdout
+    assert f"skipped     {spared} standard or group shards" in done.stdout
     assert found["standard"] != found["group"]  # not always the same ones
 
 
 def test_the_same_sample_is_taken_again(place: Workplace, server: Server) -> None:
     assert place.run().returncode == 0
     first = by_endpoint(server)
-    for path in place.work.glob("shards/*/*.parquet"):
-        path.unlink()
+    for endpoint in ("overall", *OTHERS):
+        place.manifest(endpoint).unlink()
     server.clear_log()
     assert place.run().returncode == 0
     assert by_endpoint(server) == first
@@ -78,15 +78,15 @@ def test_a_sample_that_has_rows_stops_the_run_and_everything_can_be_asked(
     done = place.run()
     assert done.returncode == 30
     assert f"assessments without overall rows have none by {endpoint}" in done.stdout
-    assert "run again with [illuminate] ask_all=true" in done.stdout
+    assert "set [illuminate] fetch_all=true, then run the same command again" in done.stdout
     assert any(victim in done.stdout for victim in victims)
     assert place.published() == {}
 
     server.clear_log()
-    done = place.run("--illuminate-ask-all")
+    done = place.run("--illuminate-fetch-all")
     assert done.returncode == 0, done.stdout
     assert by_endpoint(server)["overall"] == set()
-    assert "not asked" not in done.stdout
+    assert "skipped" not in done.stdout
     group = "23-24/assessment_results_group_historical.csv"
     assert place.published()[group] == undisturbed[group]
 
@@ -94,7 +94,7 @@ def test_a_sample_that_has_rows_stops_the_run_and_everything_can_be_asked(
 def test_everything_is_asked_for_when_that_is_wished(
     place: Workplace, server: Server, district: District, undisturbed: dict[str, bytes]
 ) -> None:
-    assert place.run("--illuminate-ask-all").returncode == 0
+    assert place.run("--illuminate-fetch-all").returncode == 0
     every = set(oracle.catalogue_ids(district))
     assert by_endpoint(server) == dict.fromkeys(("overall", *OTHERS), every)
     assert place.published() == undisturbed

@@ -2,6 +2,9 @@
 
 import sys
 
+import msgspec
+
+from pipeline.extract.manifest import Manifest
 from pipeline.simulator import Fault, Server
 from tests import canaries
 from tests.functional import oracle
@@ -26,7 +29,7 @@ def test_status_after_a_run(place: Workplace, server: Server) -> None:
     done = place.look("status", *YEAR)
     assert done.returncode == 0
     for endpoint in ("overall", "standard", "group"):
-        count = len(list(place.shards(endpoint).glob("*.parquet")))
+        count = sum(kept == endpoint for kept, _ in place.kept_shards())
         assert f"FetchScores {endpoint}".ljust(22) + f"{count} of {count} shards" in done.stdout
     assert "published at" in done.stdout
     assert server.log == []
@@ -49,7 +52,7 @@ def test_verify_finds_all_whole(place: Workplace, server: Server) -> None:
     server.clear_log()
     done = place.look("verify", *YEAR)
     assert done.returncode == 0, done.stdout
-    assert "All is whole." in done.stdout
+    assert "All files and counts are intact." in done.stdout
     assert server.log == []
 
 
@@ -70,7 +73,8 @@ def test_verify_finds_every_kind_of_harm(place: Workplace) -> None:
         os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
         done = place.look("verify", *YEAR)
         assert done.returncode == 1, victim
-        assert victim.name in done.stdout
+        is_shard = victim.suffix == ".parquet"
+        assert (f"assessment {victim.stem} is" if is_shard else victim.name) in done.stdout
     assert place.run().returncode == 0  # what verify found, the next run mends
     assert place.look("verify", *YEAR).returncode == 0
 
@@ -79,14 +83,15 @@ def test_a_failed_check_stops_before_publishing(place: Workplace) -> None:
     """Counts that do not add up are named, and what was published before stays."""
     assert place.run().returncode == 0
     before = place.published()
-    manifest = place.work / "scores-overall.json"
-    text = manifest.read_text(encoding="utf-8")
-    at = text.index('"declared": ', text.index('"shards"')) + len('"declared": ')
-    manifest.write_text(f"{text[:at]}9{text[at:]}", encoding="utf-8")
+    manifest = Manifest.read(place.manifest("overall"))
+    assert manifest is not None
+    victim, entry = next(iter(manifest.shards.items()))
+    manifest.shards[victim] = msgspec.structs.replace(entry, server_total=entry.rows + 9)
+    manifest.write(place.manifest("overall"))
     (place.work / "checks.json").unlink()
     done = place.run()
     assert done.returncode == 30
-    assert "A check failed before publishing (overall shards hold" in done.stdout
+    assert "A check failed before publishing (overall shards have every row" in done.stdout
     assert place.published() == before
 
 
@@ -124,7 +129,7 @@ def test_doctor_names_what_is_wrong(place: Workplace) -> None:
     }
     done = place.look("doctor")
     assert done.returncode == 1
-    assert "FAILED  district: the server refuses the credentials" in done.stdout
+    assert "FAILED  district: the server rejected the credentials" in done.stdout
     assert "FAILED  roster" in done.stdout
     assert "ok      title rules" in done.stdout
     assert canaries.found([wrong], done.stdout + done.stderr) == set()

@@ -72,7 +72,7 @@ def test_the_district_alone_brings_its_roster(tmp_path: Path) -> None:
     )
     try:
         assert served.stdout is not None
-        assert "made-up district answers" in served.stdout.readline()
+        assert "made-up district is served" in served.stdout.readline()
         write_inputs(District.make(2), tmp_path / "of the same district")
         same, other = (
             (folder / "Student_Rosters_23-24.txt").read_bytes()

@@ -12,7 +12,7 @@ import pytest
 from pipeline.simulator import District, Fault, Protocol, Server, serving
 from pipeline.years import SchoolYear
 from tests import canaries
-from tests.functional.conftest import LUIGI, Workplace
+from tests.functional.conftest import LUIGI, YEAR, Workplace
 from tests.functional.test_reruns import asked, asked_for
 
 
@@ -44,7 +44,7 @@ def test_failed_shards_do_not_stop_the_others(
     assert "FAILED; what was published before is unchanged." in done.stdout
     assert place.published() == {}
     missing = {(endpoint, assessment_id) for endpoint, assessment_id, _ in failing}
-    kept = {(path.parent.name, path.stem) for path in place.work.glob("shards/*/*.parquet")}
+    kept = place.kept_shards()
     assert kept == asked_for(server) - missing
 
     server.faults.clear()
@@ -213,11 +213,11 @@ def test_stopping_while_every_thread_waits(
     server.faults.add(Fault("silence", endpoint="standard"))
     process = place.start_run("--year", "23-24", "--illuminate-threads", "4")
     wait_until(lambda: asked(server)["standard"] >= 4)
-    kept = {(path.parent.name, path.stem) for path in place.work.glob("shards/*/*.parquet")}
+    kept = place.kept_shards()
     process.send_signal(number)
     done = place.finish(process)
     assert done.returncode == -number
-    assert "stopped; finished shards are kept, run again to go on." in done.stdout
+    assert "stopped; finished shards are kept; run the same command to continue." in done.stdout
     assert place.leftovers() == []
 
     server.faults.clear()
@@ -266,13 +266,14 @@ def test_the_record_tells_programs_the_same(place: Workplace, server: Server) ->
     assert not [student for student in students if b'"' + student + b'"' in data]
 
 
-def test_one_step_alone_is_no_finished_run(place: Workplace, server: Server) -> None:
+def test_one_step_alone_is_done_and_publishes_nothing(place: Workplace, server: Server) -> None:
     """A single task can be run; nothing is said to be published."""
     done = place.finish(
         place.start(LUIGI, "--module", "pipeline", "FetchMetadata", "--year", "23-24")
     )
     assert done.returncode == 0, done.stderr
-    assert "not finished; what was published before is unchanged." in done.stdout
+    assert f"School year {YEAR} as of 2024-06-30: done." in done.stdout
+    assert "published" not in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert set(asked(server)) == {"token", "catalogue"}
 
@@ -292,8 +293,8 @@ def test_the_number_of_processor_threads_is_a_setting(place: Workplace) -> None:
         "from luigi.cmdline_parser import CmdlineParser\n"
         "words = ['--module', 'pipeline', 'RunAll', '--build-threads', '1']\n"
         "with CmdlineParser.global_instance(words):\n"
-        "    from pipeline.tasks.run import Run\n"
-        "    Run.begin()\n"
+        "    from pipeline.runs import context\n"
+        "    context.current().begin()\n"
         "import polars\n"
         "print('threads', polars.thread_pool_size())\n"
     )

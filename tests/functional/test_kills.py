@@ -2,28 +2,10 @@
 
 import pytest
 
-from pipeline.extract import shards
-from pipeline.extract.shards import Origin
-from pipeline.illuminate.address import Address
 from pipeline.simulator import District, Protocol, Server, serving
-from pipeline.years import SchoolYear
 from tests.functional.conftest import Workplace
 from tests.functional.test_failures import wait_until
 from tests.functional.test_reruns import asked_for
-
-WINDOW = SchoolYear(2023).window(SchoolYear(2023).last_day)
-
-
-def finished(place: Workplace, server: Server) -> set[tuple[str, str]]:
-    """The shards on disk that are whole."""
-    found = set()
-    for endpoint in ("overall", "standard", "group"):
-        renamed = ("reporting_group_id", "reporting_group") if endpoint == "group" else ()
-        origin = Origin(Address.parse(server.base_url).base, endpoint, WINDOW, renamed)
-        for assessment_id in {str(row["assessment_id"]) for row in server.district.catalogue}:
-            if shards.find(place.shards(endpoint), origin, assessment_id):
-                found.add((endpoint, assessment_id))
-    return found
 
 
 @pytest.mark.parametrize("requests", [1, 2, 3, 10, 35, 60, 85, 95, 105])
@@ -37,9 +19,7 @@ def test_killed_after_so_many_requests(
         wait_until(lambda: len(server.log) >= requests or process.poll() is not None)
         process.kill()
         assert place.finish(process).returncode == -9
-        there = finished(place, server)
-        on_disk = set(place.work.glob("shards/*/*.parquet"))
-        assert len(on_disk) == len(there)  # nothing torn
+        there = place.kept_shards()
         server.clear_log()
         done = place.run()
         assert done.returncode == 0, done.stdout
@@ -55,7 +35,7 @@ def test_killed_again_and_again(
     with serving(district, Protocol(latency_seconds=0.005)) as server:
         place.point_at(server)
         for _ in range(6):
-            there = finished(place, server)
+            there = place.kept_shards()
             server.clear_log()
             process = place.start_run("--year", "23-24", "--illuminate-threads", "4")
             wait_until(lambda: len(asked_for(server)) >= 15)
@@ -81,7 +61,7 @@ def test_killed_while_tables_are_made(
     wait_until(lambda: (folder.is_dir() and any(folder.iterdir())) or process.poll() is not None)
     process.kill()
     place.finish(process)
-    there = finished(place, server)
+    there = place.kept_shards()
     server.clear_log()
     assert place.run().returncode == 0
     assert asked_for(server).isdisjoint(there)

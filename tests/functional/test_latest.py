@@ -34,9 +34,9 @@ luigi_run(sys.argv[2:])
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        ("loses_a_student", "each latest attempt stands once"),
+        ("loses_a_student", "each latest attempt appears exactly once"),
         ("counts_one_too_many", "the attempts add up to the view"),
-        ("keeps_every_attempt", "each latest attempt stands once"),
+        ("keeps_every_attempt", "each latest attempt appears exactly once"),
     ],
 )
 def test_a_wrong_count_stops_before_publishing(place: Workplace, fault: str, told: str) -> None:

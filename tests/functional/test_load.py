@@ -5,16 +5,16 @@ import polars as pl
 import psycopg
 import pytest
 
-from pipeline.publish.commit import Marker
+from pipeline.publish.commit import Publication
 from tests.functional.conftest import YEAR, Workplace
 from tests.postgres import Postgres
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
-def test_what_a_run_publishes_is_loaded(
+def test_everything_a_run_publishes_is_loaded(
     place: Workplace, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    """Every file that the marker names is a table, with as many rows; a rerun loads nothing."""
+    """Every published file is a table with as many rows; loading again changes nothing."""
     assert place.run().returncode == 0
     if kind == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
@@ -22,9 +22,9 @@ def test_what_a_run_publishes_is_loaded(
         place.environment["PIPELINE_DATABASE_URL"] = url
     done = place.look("load", "--year", YEAR)
     assert done.returncode == 0, done.stderr
-    marker = Marker.read(place.data / "illuminate" / YEAR / "published.json")
-    assert marker
-    files = [place.data / "illuminate" / YEAR / name for name in marker.files]
+    manifest = Publication.read(place.data / "illuminate" / YEAR / "published.json")
+    assert manifest
+    files = [place.data / "illuminate" / YEAR / name for name in manifest.files]
     expected = {
         file.stem.removesuffix("_historical"): pl.read_csv(file, infer_schema=False).height
         for file in files

@@ -1,4 +1,4 @@
-"""Views of one's own: built, told, published and removed like any other table."""
+"""The analysts' own views: built, reported, published and removed like any other table."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ SCORES = "SELECT assessment_id, avg(score) AS score FROM results GROUP BY ALL"
 
 
 class Views:
-    """A folder of SQL files that a place is told of."""
+    """A folder of SQL files that a workplace is configured with."""
 
     def __init__(self, place: Workplace) -> None:
         self.folder = place.folder / "sql"
@@ -43,7 +43,7 @@ def steps_of_the_last_run(place: Workplace) -> set[str]:
 
 @pytest.fixture
 def views(place: Workplace, server: Server) -> Views:
-    """A place where everything is done with one view, and a server that has forgotten it."""
+    """A workplace with everything built and one view, and a server with an empty log."""
     views = Views(place)
     views.write("tests_per_student", LATEST)
     done = place.run()
@@ -74,24 +74,24 @@ def test_an_added_view_is_all_that_is_built(views: Views, server: Server) -> Non
     done = views.place.run()
     assert done.returncode == 0, done.stdout
     assert server.log == []
-    built = {"ReadInputs", "SqlView-scores", "CheckTables"}
+    built = {"ReadSqlViews", "CheckInputs", "SqlView-scores", "CheckTables"}
     assert steps_of_the_last_run(views.place) == built
     after = views.place.published()
     made = {f"23-24/scores_historical.{kind}" for kind in ("csv", "parquet")}
     assert after.keys() - before.keys() == made
     assert {name: after[name] for name in before} == before
-    told = f"own views   scores {len(views.rows('scores')):,}, tests_per_student "
-    assert told in done.stdout
+    line = f"own views   scores {len(views.rows('scores')):,}, tests_per_student "
+    assert line in done.stdout
 
 
-def test_an_edited_view_alone_is_built_anew(views: Views, server: Server) -> None:
+def test_only_an_edited_view_is_rebuilt(views: Views, server: Server) -> None:
     views.write("scores", SCORES)
     assert views.place.run().returncode == 0
     before = views.place.published()
     views.write("scores", SCORES.replace("avg", "max"))
     assert views.place.run().returncode == 0
     assert server.log == []
-    built = {"ReadInputs", "SqlView-scores", "CheckTables"}
+    built = {"ReadSqlViews", "SqlView-scores", "CheckTables"}
     assert steps_of_the_last_run(views.place) == built
     after = views.place.published()
     changed = {name for name in before if before[name] != after[name]}
@@ -106,7 +106,7 @@ def test_a_comment_in_a_view_makes_the_same_bytes(views: Views) -> None:
     assert views.place.published() == before
 
 
-def test_a_deleted_view_is_gone(views: Views, server: Server) -> None:
+def test_a_deleted_view_is_removed(views: Views, server: Server) -> None:
     before = views.place.published()
     (views.folder / "tests_per_student.sql").unlink()
     done = views.place.run()
@@ -117,7 +117,7 @@ def test_a_deleted_view_is_gone(views: Views, server: Server) -> None:
     assert "tests_per_student" not in done.stdout + newest_record(views.place)
 
 
-def test_a_changed_table_builds_the_view_anew(views: Views, inputs: Path) -> None:
+def test_a_changed_table_rebuilds_the_view(views: Views, inputs: Path) -> None:
     views.write("units", "SELECT unit, count(*) AS n FROM results GROUP BY ALL")
     assert views.place.run().returncode == 0
     rules = views.place.folder / "rules.csv"
@@ -135,10 +135,10 @@ def test_nothing_to_do(views: Views, server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("SELECT\n  scor\nFROM results", 'bad.sql, line 2: Referenced column "scor" not found'),
-        ("SELECT * FROM read_csv('/etc/passwd')", "line 1: read_csv reads something else"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "line 1: read_csv reads something other"),
         ("SELECT * FROM '/etc/passwd'", "line 1: Table with name"),
         ("COPY results TO '/tmp/results.csv'", "bad.sql: it must be one SELECT"),
         ("ATTACH '/tmp/other.db' AS other", "bad.sql: it must be one SELECT"),
@@ -146,19 +146,19 @@ def test_nothing_to_do(views: Views, server: Server) -> None:
     ],
 )
 def test_bad_sql_stops_before_any_request(
-    place: Workplace, server: Server, text: str, told: str
+    place: Workplace, server: Server, text: str, message: str
 ) -> None:
     Views(place).write("bad", text)
     done = place.run()
     assert done.returncode == 30
-    assert told in done.stdout
+    assert message in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert server.log == []
     assert place.published() == {}
 
 
 @pytest.mark.parametrize("name", ["results", "illuminate_assessment_results", "Own"])
-def test_a_name_that_cannot_be_stops_before_any_request(
+def test_an_invalid_name_stops_before_any_request(
     place: Workplace, server: Server, name: str
 ) -> None:
     Views(place).write(name, LATEST)
@@ -168,17 +168,15 @@ def test_a_name_that_cannot_be_stops_before_any_request(
     assert server.log == []
 
 
-def test_a_folder_that_is_not_there_stops_before_any_request(
-    place: Workplace, server: Server
-) -> None:
+def test_a_missing_folder_stops_before_any_request(place: Workplace, server: Server) -> None:
     done = place.run("--paths-sql-views", str(place.folder / "nowhere"))
     assert done.returncode == 30
-    assert f"The sql_views folder {place.folder / 'nowhere'} is not there" in done.stdout
+    assert f"{place.folder / 'nowhere'}: the folder does not exist" in done.stdout
     assert server.log == []
 
 
-def test_a_cast_that_fails_over_rows_publishes_nothing_and_tells_no_value(views: Views) -> None:
-    """Every student's number is a value that DuckDB would quote."""
+def test_a_cast_that_fails_over_rows_publishes_nothing_and_shows_no_value(views: Views) -> None:
+    """DuckDB's own message would quote a title."""
     place = views.place
     before = oracle.content(place.data / "views") | oracle.content(place.data / "illuminate")
     path = views.write("broken", "SELECT CAST(title AS INTEGER) AS x FROM results")
@@ -207,7 +205,7 @@ def test_status_verify_and_doctor_know_them(views: Views) -> None:
     assert "SqlView-tests_per_student up to date" in status.stdout
     verified = place.look("verify", *year)
     assert verified.returncode == 0, verified.stdout
-    assert "SqlView-tests_per_student: whole" in verified.stdout
+    assert "SqlView-tests_per_student: intact" in verified.stdout
     victim = place.work / "results" / "tests_per_student_historical.csv"
     victim.write_bytes(victim.read_bytes()[:-5])
     assert "tests_per_student_historical.csv is damaged" in place.look("verify", *year).stdout
@@ -219,7 +217,7 @@ def test_status_verify_and_doctor_know_them(views: Views) -> None:
     assert "FAILED  views of your own" in place.look("doctor").stdout
 
 
-def test_every_file_that_is_no_sql_is_left_alone(views: Views) -> None:
+def test_other_files_in_the_folder_are_ignored(views: Views) -> None:
     (views.folder / "notes.txt").write_text("SELECT", encoding="utf-8")
     (views.folder / ".#hidden.sql").write_text("SELECT", encoding="utf-8")
     assert "no table was changed" in views.place.run().stdout

@@ -1,4 +1,4 @@
-"""The report of a run: when it is made, what it says, and that it opens in a browser as meant."""
+"""The report of a run: when it is made, what it says, and how it looks in a browser."""
 
 import base64
 import datetime as dt
@@ -31,7 +31,7 @@ QUIET = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
-CHARTS = ("loads", "grades", "curricula", "cells", "standards", "years", "coverage", "spread")
+CHARTS = ("runs", "grades", "curricula", "cells", "standards", "years", "coverage", "scores")
 
 
 def page_of(place: Workplace) -> Path:
@@ -39,12 +39,12 @@ def page_of(place: Workplace) -> Path:
 
 
 def text_of(page: Path) -> str:
-    """What the page says, without its marks."""
+    """Return the text of the page, without tags."""
     return re.sub(r"<[^>]+>", " ", page.read_text(encoding="utf-8"))
 
 
 def run(place: Workplace, *options: str) -> str:
-    """A run as shipped, with its report; what it said."""
+    """Run with the report, as shipped; return standard output."""
     done = place.run("--report-enabled", "true", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -52,7 +52,7 @@ def run(place: Workplace, *options: str) -> str:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    """Two years of the demo district."""
+    """Run two years of the demo district."""
     folder = tmp_path_factory.mktemp("report")
     place = Workplace(folder, {"LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg")})
     for year in ("22-23", "23-24"):
@@ -63,7 +63,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return place
 
 
-def test_a_run_ends_with_a_report_that_is_made_once(place: Workplace) -> None:
+def test_the_report_is_rebuilt_only_if_something_changed(place: Workplace) -> None:
     run(place)
     page = page_of(place)
     before = page.stat()
@@ -78,7 +78,7 @@ def test_a_run_ends_with_a_report_that_is_made_once(place: Workplace) -> None:
     assert not place.leftovers()
 
 
-def test_too_small_a_group_is_refused_before_anything_is_asked(
+def test_a_smallest_group_that_is_too_small_is_refused_before_any_request(
     place: Workplace, server: Server
 ) -> None:
     done = place.run("--report-smallest-group", "4")
@@ -88,17 +88,17 @@ def test_too_small_a_group_is_refused_before_anything_is_asked(
     assert server.log == []
 
 
-def test_no_report_is_made_where_none_is_wanted(place: Workplace) -> None:
+def test_no_report_is_made_if_reports_are_disabled(place: Workplace) -> None:
     done = place.run()
     assert done.returncode == 0
     assert not (place.data / "reports" / f"{YEAR}.html").exists()
     assert "  report " not in done.stdout
 
 
-def test_the_report_is_made_anew_with_the_newest_records(place: Workplace) -> None:
+def test_the_report_command_uses_the_newest_records(place: Workplace) -> None:
     assert place.look("report", "--year", YEAR).returncode == 1
     run(place)
-    assert "The latest load is complete." in text_of(page_of(place))
+    assert "The latest run is complete." in text_of(page_of(place))
     for shard in place.shards("overall").glob("*.parquet"):
         shard.unlink()
     failed = place.run(ILLUMINATE_BASE_URL="http://127.0.0.1:1/live")
@@ -106,21 +106,21 @@ def test_the_report_is_made_anew_with_the_newest_records(place: Workplace) -> No
     done = place.look("report", "--year", YEAR)
     assert (done.returncode, done.stderr) == (0, "")
     assert str(page_of(place).relative_to(place.folder)) in done.stdout
-    assert "The latest load is not complete." in text_of(page_of(place))
+    assert "The latest run is not complete." in text_of(page_of(place))
 
 
-def test_a_year_that_has_not_begun_has_a_report(place: Workplace) -> None:
-    """The year before it is not over, either."""
+def test_a_year_that_has_not_begun_gets_a_report(place: Workplace) -> None:
+    """The year before it is not over either."""
     year = str(SchoolYear(dt.date.today().year + 1))  # noqa: DTZ011  as the command sees it
     place.environment["STUDENT_ROSTERS"] = ""
     done = place.finish(place.start(LUIGI, "--module", "pipeline", "RunAll", "--year", year))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The year begins on" in done.stdout
     assert place.look("report", "--year", year).returncode == 0
-    assert "No group of students is large enough to be shown" in text_of(page_of(place))
+    assert "No group of students is large enough to show" in text_of(page_of(place))
 
 
-def test_a_report_that_cannot_be_written_takes_nothing_from_what_is_published(
+def test_the_tables_are_published_even_if_the_report_cannot_be_written(
     place: Workplace, undisturbed: dict[str, bytes]
 ) -> None:
     (place.data / "reports").mkdir(parents=True)
@@ -133,17 +133,21 @@ def test_a_report_that_cannot_be_written_takes_nothing_from_what_is_published(
     assert place.published() == undisturbed
 
 
-def test_the_page_says_what_it_is_about(demo: Workplace) -> None:
+def test_the_page_says_what_it_covers(demo: Workplace) -> None:
     text = text_of(demo.data / "demo/reports/23-24.html")
     assert "every student and every result on this page is made up" in text
-    assert "The latest load is complete." in text
+    assert "The latest run is complete." in text
     assert "22-23" in text
-    for title in ("Who met the bar, by grade?", "Are we improving?", "Who is missing a result?"):
+    for title in (
+        "Which grades are reaching mastery?",
+        "Are we improving?",
+        "Who is missing a result?",
+    ):
         assert title in text
 
 
-def test_no_student_stands_on_the_page(demo: Workplace) -> None:
-    """Neither numbers of students nor their names, in text, marks or drawings."""
+def test_no_student_appears_on_the_page(demo: Workplace) -> None:
+    """Neither student numbers nor names appear in text, markup or charts."""
     page = (demo.data / "demo/reports/23-24.html").read_text(encoding="utf-8")
     table = next(demo.data.rglob("23-24/assessment_results_combined_historical.csv"))
     import polars as pl
@@ -156,25 +160,25 @@ def test_no_student_stands_on_the_page(demo: Workplace) -> None:
     assert not names & set(re.findall(r"\w+", text_of(demo.data / "demo/reports/23-24.html")))
 
 
-def test_every_number_in_a_chart_stands_in_its_table(demo: Workplace) -> None:
-    """So that the attempts on the tables are attempts on all of the page."""
+def test_every_number_in_a_chart_is_in_its_table(demo: Workplace) -> None:
+    """So attacks on the tables are attacks on the whole page."""
     page = (demo.data / "demo/reports/23-24.html").read_text(encoding="utf-8")
     axes = {"0", "20", "40", "60", "80", "100"}
-    names = "grades|curricula|cells|coverage|spread"
+    names = "grades|curricula|cells|coverage|scores"
     for section in re.findall(f'<section id="(?:{names})".*?</section>', page, re.DOTALL):
-        drawn, told = section.split("<details>")
+        drawn, table = section.split("<details>")
         labels = re.findall(r"<text[^>]*>([^<]+)</text>", drawn)
-        said = set(re.findall(r"[\d,]+", told))
+        said = set(re.findall(r"[\d,]+", table))
         numbers = {n for label in labels for n in re.findall(r"[\d,]*\d", label)} - axes
         assert numbers
-        assert numbers <= said | set(re.findall(r"\d+", " ".join(re.findall("<th.*?</th>", told))))
+        assert numbers <= said | set(re.findall(r"\d+", " ".join(re.findall("<th.*?</th>", table))))
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if not (BROWSER and DRIVER):
         message = "Debian's chromium and chromium-driver are not installed: apt-get install them"
-        # .ci/run sets it, so that the check can never be left out there unnoticed.
+        # Set by .ci/run, so that the check can never be skipped there.
         if os.environ.get("PIPELINE_TESTS_IN_CI"):
             pytest.fail(message)
         pytest.skip(message)
@@ -212,12 +216,12 @@ return {out, charts, overflow: root.scrollWidth - root.clientWidth,
 
 
 @pytest.mark.parametrize("width", [360, 1400])
-def test_in_a_browser_all_is_drawn_and_nothing_is_asked(
+def test_a_browser_draws_everything_and_loads_nothing_else(
     browser: Any, demo: Workplace, width: int
 ) -> None:
     page = demo.data / "demo/reports/23-24.html"
     browser.get("about:blank")
-    for log in ("performance", "browser"):  # what Chromium's own first page asked for
+    for log in ("performance", "browser"):  # requests of Chromium's own first page
         browser.get_log(log)
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -245,5 +249,5 @@ def test_in_a_browser_all_is_drawn_and_nothing_is_asked(
     }
     asked = {url for url in asked if not url.startswith(("data:", "about:", "chrome:"))}
     assert asked == {page.as_uri()}
-    # What the page's own policy blocked would be told here.
+    # Anything that the page's own policy blocked would be logged here.
     assert browser.get_log("browser") == []

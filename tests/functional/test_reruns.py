@@ -121,28 +121,48 @@ def test_damage_that_left_no_trace_stops_the_table_that_would_be_built(
 def test_damage_that_left_no_trace_stops_the_labels_that_would_be_read_from_it(
     ran: Workplace, server: Server, inputs: Path, table: str
 ) -> None:
-    """Titles come out of the tables' Parquet twins; the run after builds the damaged one anew."""
+    """Titles are read from the tables' Parquet files; the next run rebuilds the damaged one."""
     before = ran.published()
-    twin = ran.work / "results" / f"assessment_results_{table}_historical.parquet"
-    damage_without_trace(twin)
+    parquet = ran.work / "results" / f"assessment_results_{table}_historical.parquet"
+    damage_without_trace(parquet)
     (ran.work / "results" / "assessment_labels.csv").unlink()
     done = ran.run()
     assert done.returncode == 30
-    assert f"{twin.name} was damaged on disk; nothing was published" in done.stdout
+    assert f"{parquet.name} was damaged on disk; nothing was published" in done.stdout
     assert ran.published() == before
     assert ran.run().returncode == 0
     assert server.log == []
     assert ran.published() == before
 
 
-def test_manifests_deleted(ran: Workplace, server: Server) -> None:
-    """Shards prove by themselves that they are whole; nothing is asked again."""
-    before = ran.published()
-    for manifest in ran.work.glob("scores-*.json"):
-        manifest.unlink()
+@pytest.mark.parametrize("harm", ["deleted", "of another request"])
+def test_a_manifest_lost(ran: Workplace, server: Server, harm: str) -> None:
+    """No shard counts without an entry: those of that endpoint are fetched again, and no other."""
+    before, kept = ran.published(), ran.kept_shards()
+    lost = ran.manifest("standard")
+    if harm == "deleted":
+        lost.unlink()
+    else:
+        lost.write_bytes(ran.manifest("group").read_bytes())
     assert ran.run().returncode == 0
-    assert server.log == []
+    assert asked_for(server) == {shard for shard in kept if shard[0] == "standard"}
+    assert asked(server)["catalogue"] == 0
     assert ran.published() == before
+    assert ran.kept_shards() == kept
+
+
+def test_an_entry_damaged(ran: Workplace, server: Server) -> None:
+    """A byte of a manifest that changed costs the one shard of its line."""
+    before, kept = ran.published(), ran.kept_shards()
+    lost = ran.manifest("overall")
+    content = bytearray(lost.read_bytes())
+    content[-9] ^= 1
+    lost.write_bytes(content)
+    assert ran.run().returncode == 0
+    (fetched,) = asked_for(server)
+    assert fetched[0] == "overall"
+    assert ran.published() == before
+    assert ran.kept_shards() == kept
 
 
 def test_one_assessment_added(place: Workplace, inputs: Path) -> None:
@@ -191,7 +211,7 @@ def test_a_rule_edited(ran: Workplace, server: Server, inputs: Path) -> None:
 def test_a_comment_in_the_rules_changes_nothing(
     ran: Workplace, server: Server, inputs: Path
 ) -> None:
-    """An edit that changes no label is read, and the view is not built anew."""
+    """An edit that changes no label is read, and the view is not rebuilt."""
     before = lasting(ran)
     rules = ran.folder / "rules.csv"
     text = (inputs / "title_rules.csv").read_text(encoding="utf-8")
@@ -200,7 +220,12 @@ def test_a_comment_in_the_rules_changes_nothing(
     assert server.log == []
     after = lasting(ran)
     changed = {Path(name).name for name in before if before[name] != after[name]}
-    assert changed == {"ReadInputs.json", "LabelAssessments.json"}
+    assert changed == {
+        "ReadTitleRules.json",
+        "title_rules.csv",
+        "CheckInputs.json",
+        "LabelAssessments.json",
+    }
 
 
 def test_a_roster_edited(ran: Workplace, server: Server, inputs: Path) -> None:
@@ -279,7 +304,7 @@ def test_work_on_another_server_is_not_mixed_in(
 
 def test_include_and_exclude(ran: Workplace, server: Server, district: District) -> None:
     """Ids that the catalogue lacks are fetched, faulty ones left out and named in the record."""
-    hidden = district.hidden_ids(SchoolYear(2023))[0]
+    hidden = district.unlisted_ids(SchoolYear(2023))[0]
     shunned = district.ids_with_results(SchoolYear(2023))[0]
     assert shunned != hidden
     done = ran.run(
@@ -291,7 +316,7 @@ def test_include_and_exclude(ran: Workplace, server: Server, district: District)
     rows = oracle.read_csv(ran.data / "illuminate/23-24/assessment_results_combined_historical.csv")
     ids = sorted({*oracle.catalogue_ids(district), hidden} - {shunned})
     assert rows == oracle.combined(district, ids)
-    assert f"left out    assessment {shunned}" in done.stdout
+    assert f"excluded    assessment {shunned}" in done.stdout
     assert f'"excluded_ids": [\n  "{shunned}"\n ]' in newest_record(ran)
 
 
@@ -299,7 +324,7 @@ def newest_record(place: Workplace) -> str:
     return max((place.data / "runs").glob("*-*.json")).read_text(encoding="utf-8")
 
 
-def test_forget_fetches_anew_and_keeps_what_is_published(ran: Workplace, server: Server) -> None:
+def test_forget_fetches_again_and_keeps_what_is_published(ran: Workplace, server: Server) -> None:
     before = ran.published()
     forgot = ran.look("forget", "--year", "23-24")
     assert forgot.returncode == 0

@@ -100,18 +100,18 @@ def test_threads_make_no_difference(
     assert place.published() == undisturbed
 
 
-def test_parquet_twins_hold_the_same_rows_as_numbers_and_dates(
+def test_parquet_parquets_hold_the_same_rows_as_numbers_and_dates(
     place: Workplace, district: District
 ) -> None:
     assert place.run().returncode == 0
     for path in place.data.glob("*/23-24/*.parquet"):
         csv_rows = oracle.read_csv(path.with_suffix(".csv"))
-        twin = pl.read_parquet(path)
-        assert twin.columns == list(csv_rows[0])
-        assert twin["date_taken"].dtype == pl.Date
-        assert twin["points"].dtype == pl.Float64
-        for name in twin.columns:
-            for sent, value in zip((row[name] for row in csv_rows), twin[name], strict=True):
+        parquet = pl.read_parquet(path)
+        assert parquet.columns == list(csv_rows[0])
+        assert parquet["date_taken"].dtype == pl.Date
+        assert parquet["points"].dtype == pl.Float64
+        for name in parquet.columns:
+            for sent, value in zip((row[name] for row in csv_rows), parquet[name], strict=True):
                 assert _same(sent, value), (path.name, name)
 
 

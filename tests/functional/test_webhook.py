@@ -79,7 +79,7 @@ def test_a_webhook_that_fails_fails_loudly_and_alone(place: Workplace, receiver:
     receiver.statuses = [404]
     done = place.run()
     assert done.returncode == 0
-    assert done.stderr.count("THE WEBHOOK WAS NOT TOLD how this run ended: it answered 404.") == 1
+    assert done.stderr.count("Webhook delivery failed: it answered 404.") == 1
     assert "Traceback" not in done.stderr
     assert latest(place)["outcome"] == "published"
     assert canaries.found(SECRET.split("/"), done.stdout + done.stderr) == set()

@@ -1,4 +1,4 @@
-"""A small made-up district, a server for it, and a client that has a token."""
+"""A small made-up district, its server, and a client with a token."""
 
 import pytest
 import requests
@@ -8,7 +8,7 @@ from pipeline.years import SchoolYear
 
 
 class Client(requests.Session):
-    """Asks one server, with a token; `ask` gives the decoded page."""
+    """Sends requests to one server with a token; `fetch` returns the decoded page."""
 
     def __init__(self, server):
         super().__init__()
@@ -31,19 +31,19 @@ class Client(requests.Session):
             self.server.api_url + method, params=params, timeout=5, allow_redirects=False
         )
 
-    def ask(self, method, **params):
+    def fetch(self, method, **params):
         return self.call(method, **params).json()
 
 
 @pytest.fixture(scope="session")
 def year():
-    """The year that holds every peculiarity."""
+    """Return the year that contains every anomaly."""
     return SchoolYear(2023)
 
 
 @pytest.fixture(scope="session")
 def window(year):
-    """The parameters that ask for the year."""
+    """Return the parameters of requests for the year."""
     return {
         "date_taken_start": year.first_day.isoformat(),
         "date_taken_end": year.last_day.isoformat(),
@@ -52,13 +52,13 @@ def window(year):
 
 @pytest.fixture(scope="session")
 def small():
-    """The district of seed 1; not to be changed."""
+    """Return the district of seed 1; tests must not change it."""
     return District.make(1, SMALL)
 
 
 @pytest.fixture(scope="session")
 def longest(small, year):
-    """The assessment with the most standard results in the year."""
+    """Return the assessment with the most standard results in the year."""
     return max(
         small.ids_with_results(year),
         key=lambda i: len(small.results("standard", i, year.first_day, year.last_day)),
@@ -67,7 +67,7 @@ def longest(small, year):
 
 @pytest.fixture
 def serve(small):
-    """Start a server with settings of the test's own; returns a client for it."""
+    """Return a function that starts a server with given settings and returns a client for it."""
     with_clients = []
 
     def start(protocol=None, district=small, credentials=None):

@@ -24,7 +24,7 @@ def signed(server, **changes):
     return OAuth1Session(**(values | changes))
 
 
-def test_a_token_says_how_long_it_lasts(server):
+def test_the_token_response_gives_the_lifetime(server):
     reply = requests.post(server.token_url, data=FORM, timeout=5).json()
     assert reply.keys() == {"access_token", "token_type", "expires_in"}
     assert reply["expires_in"] == 3600
@@ -40,7 +40,7 @@ def test_authlib_gets_and_uses_a_token(server):
     ]
 
 
-def test_client_and_secret_may_come_in_a_basic_header(server):
+def test_client_and_secret_may_be_in_a_basic_header(server):
     form = {"grant_type": "client_credentials"}
     auth = ("demo-client", "demo-secret")
     assert requests.post(server.token_url, data=form, auth=auth, timeout=5).status_code == 200
@@ -71,16 +71,16 @@ def test_wrong_token_requests_are_refused_with_an_empty_body(server, changes, st
     "header",
     [None, "Bearer", "Bearer None", "Basic ZGVtbw==", "Basic x", "OAuth ", "OAuth oauth_nonce=1"],
 )
-def test_without_good_credentials_the_api_answers_401_and_nothing_else(server, header):
+def test_without_valid_credentials_the_api_returns_an_empty_401(server, header):
     headers = {"Authorization": header} if header else {}
     reply = requests.get(server.api_url + "Assessments/", headers=headers, timeout=5)
     assert (reply.status_code, reply.content) == (401, b"")
     assert server.log[-1].auth == ("refused" if header else "none")
 
 
-def test_a_token_ends_with_its_time():
+def test_a_token_expires():
     now = [100.0]
-    authority = Authority(Credentials(), 60, None, clock=lambda: now[0])
+    authority = Authority(Credentials(), Protocol(token_seconds=60), clock=lambda: now[0])
     token = authority.issue("demo-client", "demo-secret")["access_token"]
     check = (f"GET http://x/ Bearer {token}").split(" ", 2)
     now[0] = 159.9
@@ -89,7 +89,7 @@ def test_a_token_ends_with_its_time():
     assert authority.check(*check) == "refused"
 
 
-def test_a_token_ends_after_so_many_requests(serve):
+def test_a_token_can_be_limited_to_a_number_of_requests(serve):
     client = serve(Protocol(token_requests_limit=2))
     assert [client.call("Sites").status_code for _ in range(4)] == [200, 200, 401, 401]
     client.headers["Authorization"] = f"Bearer {client.token()}"
@@ -102,7 +102,7 @@ def test_tokens_can_be_revoked(client):
     assert client.call("Sites").status_code == 401
 
 
-def test_a_new_token_does_not_end_the_old_one(client):
+def test_a_new_token_does_not_invalidate_the_old_one(client):
     client.token()
     assert client.call("Sites").status_code == 200
 
@@ -110,7 +110,7 @@ def test_a_new_token_does_not_end_the_old_one(client):
 @pytest.mark.parametrize(
     "params", [{}, {"consumerKey": "demo-consumer", "limit": 3}, {"a b": "ü&=+%/~"}]
 )
-def test_a_signed_request_is_answered(server, params):
+def test_a_signed_request_is_accepted(server, params):
     with signed(server) as session:
         assert session.get(server.api_url + "Assessments/", params=params).status_code == 200
     assert server.log[-1].auth == "oauth1"
@@ -134,7 +134,7 @@ def test_a_signature_covers_the_query(server):
         assert session.send(request).status_code == 401
 
 
-def test_a_signature_is_good_for_one_request(server):
+def test_a_signature_is_valid_for_one_request(server):
     auth = signed(server).auth
     assert isinstance(auth, OAuth1Auth)
     request = requests.Request("GET", server.api_url + "Sites", auth=auth).prepare()
@@ -148,7 +148,7 @@ def test_credentials_are_settings(serve):
     assert requests.post(client.server.token_url, data=FORM, timeout=5).status_code == 401
 
 
-def test_secrets_do_not_enter_the_log(server):
+def test_secrets_are_not_logged(server):
     header = base64.b64encode(b"demo-client:demo-secret").decode()
     requests.post(
         server.token_url, data=FORM, headers={"Authorization": f"Basic {header}"}, timeout=5

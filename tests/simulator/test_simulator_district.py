@@ -38,7 +38,7 @@ def district(name):
 
 @pytest.fixture(scope="module")
 def rows(district, year):
-    """The rows of the year, by endpoint and assessment."""
+    """Return the rows of the year by endpoint and assessment."""
     return {
         endpoint: {
             i: district.results(endpoint, i, year.first_day, year.last_day)
@@ -53,7 +53,7 @@ def all_rows(rows):
     return [row for by_id in rows.values() for some in by_id.values() for row in some]
 
 
-def known(district):
+def everything_in(district):
     return json.dumps(
         [
             district.catalogue,
@@ -65,21 +65,21 @@ def known(district):
     )
 
 
-def test_the_same_seed_makes_the_same_district_and_another_seed_another():
-    first = known(District.make(7, SMALL))
-    assert known(District.make(7, SMALL)) == first
-    assert known(District.make(8, SMALL)) != first
+def test_the_seed_determines_the_district():
+    first = everything_in(District.make(7, SMALL))
+    assert everything_in(District.make(7, SMALL)) == first
+    assert everything_in(District.make(8, SMALL)) != first
 
 
-def test_made_up_data_change_on_purpose_only(district, name):
-    assert hashlib.sha256(known(district).encode()).hexdigest() == DIGESTS[name]
+def test_made_up_data_change_only_on_purpose(district, name):
+    assert hashlib.sha256(everything_in(district).encode()).hexdigest() == DIGESTS[name]
 
 
-def test_order_of_questions_changes_no_answer(small):
+def test_results_do_not_depend_on_the_order_of_queries(small):
     backwards = District.make(1, SMALL)
     for assessment_id in reversed(backwards.ids_with_results(SchoolYear(2024))):
         backwards.results("group", assessment_id)
-    assert known(backwards) == known(small)
+    assert everything_in(backwards) == everything_in(small)
 
 
 def test_the_demo_has_the_size_of_a_district(rows, name):
@@ -136,13 +136,13 @@ def test_rows_have_the_fields_of_the_api_in_its_order(rows):
         assert orders == {("assessment_id", "title", *expected[endpoint], "date_taken", *SCORE)}
 
 
-def test_standard_rows_come_standard_by_standard(rows):
+def test_standard_rows_are_ordered_by_standard(rows):
     for some in rows["standard"].values():
         codes = [row["standard_code"] for row in some]
         assert codes == sorted(codes)
 
 
-def test_dates_filter_with_both_days_included(small, longest):
+def test_date_filters_include_both_days(small, longest):
     dates = sorted(
         {row["date_taken"] for row in small.results("overall", longest) if row["date_taken"]}
     )
@@ -151,7 +151,7 @@ def test_dates_filter_with_both_days_included(small, longest):
     assert {row["date_taken"] for row in rows} == {day}
 
 
-def test_rows_without_a_proper_date_never_pass_a_filter(small):
+def test_rows_without_a_valid_date_never_pass_a_filter(small):
     everything = {row["date_taken"] for row in small.results("overall")}
     assert {None, "infinity", "2000-01-01"} <= everything
     filtered = small.results("overall", None, dt.date(2010, 1, 1))
@@ -176,7 +176,7 @@ def test_one_site_is_the_district(small):
     ]
 
 
-def test_an_added_assessment_has_exactly_the_rows_asked_for(year):
+def test_an_added_assessment_has_exactly_the_requested_rows(year):
     district = District.make(1, SMALL)
     new_id = district.add_assessment("Late Quiz", year=year, students=20, standards=3, groups=2)
     counts = [
@@ -190,7 +190,7 @@ def test_an_added_assessment_has_exactly_the_rows_asked_for(year):
         "Hidden", year=year, students=1, standards=1, in_catalogue=False, assessment_id="../x"
     )
     assert hidden == "../x"
-    assert hidden in district.hidden_ids(year)
+    assert hidden in district.unlisted_ids(year)
 
 
 def test_codes_have_several_spellings(district):
@@ -207,7 +207,7 @@ def test_codes_have_several_spellings(district):
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "is_anomaly",
     [
         pytest.param(lambda row: row["percent_correct"] is None, id="null percent"),
         pytest.param(lambda row: row["percent_correct"] == "", id="empty percent"),
@@ -245,8 +245,8 @@ def test_codes_have_several_spellings(district):
         pytest.param(lambda row: row["title"].startswith("-"), id="title with -"),
     ],
 )
-def test_results_of_the_year_hold_every_peculiarity(all_rows, odd):
-    assert any(odd(row) for row in all_rows)
+def test_the_year_contains_every_anomaly(all_rows, is_anomaly):
+    assert any(is_anomaly(row) for row in all_rows)
 
 
 def test_nothing_to_score_has_no_percent(all_rows):
@@ -254,12 +254,12 @@ def test_nothing_to_score_has_no_percent(all_rows):
     assert {row["percent_correct"] for row in unscored} == {None}
 
 
-def test_some_who_sat_an_assessment_are_not_on_the_roster(district, all_rows, year):
+def test_some_tested_students_are_not_on_the_roster(district, all_rows, year):
     on_roster = dict(district.roster(year))
     assert any(row["local_student_id"] not in on_roster for row in all_rows)
 
 
-def test_some_student_numbers_differ_by_a_leading_zero_alone(district, year):
+def test_some_student_numbers_differ_only_by_a_leading_zero(district, year):
     numbers = [number for number, _ in district.roster(year)]
     assert len({number.lstrip("0") for number in numbers}) < len(set(numbers)) == len(numbers)
 
@@ -274,14 +274,14 @@ def test_there_are_exact_duplicates_and_second_attempts(rows):
     assert attempts[2] > 0
 
 
-def test_some_results_belong_to_assessments_that_the_catalogue_lacks(district, year):
+def test_some_results_belong_to_assessments_missing_from_the_catalogue(district, year):
     listed = {row["assessment_id"] for row in district.catalogue}
-    hidden = district.hidden_ids(year)
+    hidden = district.unlisted_ids(year)
     assert hidden
     assert not listed & set(hidden)
 
 
-def test_one_assessment_is_listed_twice_in_the_same_words(district):
+def test_one_assessment_is_listed_twice_identically(district):
     ids = Counter(row["assessment_id"] for row in district.catalogue)
     assert sorted(ids.values())[-2:] == [1, 2]
     (twice,) = [i for i, count in ids.items() if count == 2]

@@ -8,31 +8,31 @@ import pytest
 import requests
 
 from pipeline.simulator import Fault
-from pipeline.simulator.faults.board import KINDS
+from pipeline.simulator.faults.fault_injector import KINDS
 
 STANDARD = "AssessmentAggregateStudentResponsesStandard/"
 BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
 
 
 @pytest.fixture
-def asked(longest, window):
-    """The parameters of an answer of several pages."""
+def params(longest, window):
+    """Return the parameters of a query with several pages of results."""
     return {"assessment_id": longest, "limit": 300, **window}
 
 
 @pytest.fixture
-def pages(client, asked):
-    """The pages as they are when all goes well."""
-    return {number: client.ask(STANDARD, page=number, **asked) for number in (1, 2)}
+def pages(client, params):
+    """Return the pages as they are without faults."""
+    return {number: client.fetch(STANDARD, page=number, **params) for number in (1, 2)}
 
 
 @pytest.fixture
-def spoiled(client, asked):
-    """Set a fault and ask for a page again."""
+def faulty(client, params):
+    """Return a function that injects a fault and requests a page again."""
 
     def ask(fault, page=1):
         client.server.faults.add(fault)
-        return client.call(STANDARD, page=page, **asked)
+        return client.call(STANDARD, page=page, **params)
 
     return ask
 
@@ -46,24 +46,24 @@ def tries(*kinds):
 
 
 @tries("reset_before", "reset_inside", "short_body")
-def test_broken_connections(spoiled, client, kind):
+def test_broken_connections(faulty, client, kind):
     with pytest.raises(BROKEN):
-        spoiled(Fault(kind))
+        faulty(Fault(kind))
     client.server.faults.clear()
     assert client.call("Sites").status_code == 200
 
 
 @tries("silence", "drip_headers")
-def test_no_answer_within_the_time(spoiled, client, asked, kind):
+def test_no_response_in_time(faulty, client, params, kind):
     client.server.faults.add(Fault(kind))
     with pytest.raises(requests.ReadTimeout):
-        client.get(client.server.api_url + STANDARD, params=asked, timeout=0.05)
+        client.get(client.server.api_url + STANDARD, params=params, timeout=0.05)
 
 
 @tries("drip_body")
-def test_a_dripping_body_comes_byte_by_byte(spoiled, client, asked):
+def test_a_dripping_body_arrives_byte_by_byte(faulty, client, params):
     client.server.faults.add(Fault("drip_body", 0.001))
-    reply = client.get(client.server.api_url + STANDARD, params=asked, timeout=5, stream=True)
+    reply = client.get(client.server.api_url + STANDARD, params=params, timeout=5, stream=True)
     assert reply.status_code == 200
     first = [reply.raw.read1(1000) for _ in range(3)]
     assert b"".join(first).startswith(b'{"p'[: len(b"".join(first))])
@@ -71,14 +71,14 @@ def test_a_dripping_body_comes_byte_by_byte(spoiled, client, asked):
 
 
 @tries("drip_headers")
-def test_headers_drip_to_their_end(client):
+def test_dripping_headers_are_complete_in_the_end(client):
     client.server.faults.add(Fault("drip_headers", 0.0))
     assert client.call("Sites").status_code == 200
 
 
 @tries("unframed_body")
-def test_an_unframed_body_is_cut_without_a_sign(spoiled):
-    reply = spoiled(Fault("unframed_body"))
+def test_an_unframed_body_is_cut_silently(faulty):
+    reply = faulty(Fault("unframed_body"))
     assert reply.status_code == 200
     with pytest.raises(json.JSONDecodeError):
         reply.json()
@@ -86,8 +86,8 @@ def test_an_unframed_body_is_cut_without_a_sign(spoiled):
 
 @tries("truncated_json")
 @pytest.mark.parametrize("keep", [None, 0, 1, 77])
-def test_truncated_json_has_the_length_that_it_says(spoiled, keep):
-    reply = spoiled(Fault("truncated_json", keep))
+def test_truncated_json_has_its_declared_length(faulty, keep):
+    reply = faulty(Fault("truncated_json", keep))
     assert int(reply.headers["Content-Length"]) == len(reply.content)
     assert keep in {None, len(reply.content)}
     with pytest.raises(json.JSONDecodeError):
@@ -95,35 +95,35 @@ def test_truncated_json_has_the_length_that_it_says(spoiled, keep):
 
 
 @tries("html")
-def test_a_login_page_in_place_of_json(spoiled):
-    reply = spoiled(Fault("html"))
+def test_a_login_page_in_place_of_json(faulty):
+    reply = faulty(Fault("html"))
     assert reply.status_code == 200
     assert reply.headers["Content-Type"].startswith("text/html")
 
 
 @tries("redirect")
 @pytest.mark.parametrize("target", [None, "http://127.0.0.1:9/elsewhere"])
-def test_a_redirect(spoiled, target):
-    reply = spoiled(Fault("redirect", target))
+def test_a_redirect(faulty, target):
+    reply = faulty(Fault("redirect", target))
     assert (reply.status_code, reply.headers["Location"]) == (302, target or "/live/")
 
 
 @tries("gzip_garbage")
-def test_gzip_garbage_cannot_be_unpacked(spoiled):
+def test_gzip_garbage_cannot_be_decompressed(faulty):
     with pytest.raises(requests.exceptions.ContentDecodingError):
-        spoiled(Fault("gzip_garbage"))
+        faulty(Fault("gzip_garbage"))
 
 
 @tries("gzip_truncated")
-def test_truncated_gzip_gives_a_short_text(spoiled, pages):
-    reply = spoiled(Fault("gzip_truncated"))
+def test_truncated_gzip_gives_a_short_text(faulty, pages):
+    reply = faulty(Fault("gzip_truncated"))
     assert 0 < len(reply.content) < len(json.dumps(pages[1]))
 
 
 @tries("gzip_bomb")
-def test_a_gzip_bomb_is_small_until_it_is_unpacked(client, asked):
+def test_a_gzip_bomb_is_small_until_it_is_decompressed(client, params):
     client.server.faults.add(Fault("gzip_bomb", 3))
-    reply = client.get(client.server.api_url + STANDARD, params=asked, timeout=5, stream=True)
+    reply = client.get(client.server.api_url + STANDARD, params=params, timeout=5, stream=True)
     packed = reply.raw.read(decode_content=False)
     assert len(packed) < 10_000
     assert len(gzip.decompress(packed)) == 3 * 2**20
@@ -131,48 +131,48 @@ def test_a_gzip_bomb_is_small_until_it_is_unpacked(client, asked):
 
 
 @tries("latin1")
-def test_latin1_is_no_utf8(spoiled):
-    reply = spoiled(Fault("latin1"))
+def test_latin1_is_not_utf8(faulty):
+    reply = faulty(Fault("latin1"))
     with pytest.raises(UnicodeDecodeError):
         reply.content.decode()
     assert json.loads(reply.content.decode("latin-1"))["page"] == 1
 
 
 @tries("utf8_bom")
-def test_a_byte_order_mark(spoiled, pages):
-    content = spoiled(Fault("utf8_bom")).content
+def test_a_byte_order_mark(faulty, pages):
+    content = faulty(Fault("utf8_bom")).content
     assert json.loads(content.decode("utf-8-sig")) == pages[1]
     assert content.startswith(b"\xef\xbb\xbf")
 
 
 @tries("nan")
-def test_nan_stands_bare(spoiled):
-    assert b":NaN" in spoiled(Fault("nan")).content
+def test_nan_is_a_bare_word(faulty):
+    assert b":NaN" in faulty(Fault("nan")).content
 
 
 @tries("list_instead_of_object")
-def test_a_list_instead_of_an_object(spoiled):
-    assert spoiled(Fault("list_instead_of_object")).json() == []
+def test_a_list_instead_of_an_object(faulty):
+    assert faulty(Fault("list_instead_of_object")).json() == []
 
 
 @tries("no_results_key")
-def test_no_results_key(spoiled):
-    assert spoiled(Fault("no_results_key")).json().keys() == {"page", "num_pages", "num_results"}
+def test_no_results_key(faulty):
+    assert faulty(Fault("no_results_key")).json().keys() == {"page", "num_pages", "num_results"}
 
 
 @tries("missing_field")
-def test_a_missing_field(spoiled):
-    *others, last = spoiled(Fault("missing_field", "points")).json()["results"]
+def test_a_missing_field(faulty):
+    *others, last = faulty(Fault("missing_field", "points")).json()["results"]
     assert "points" not in last
     assert all("points" in row for row in others)
 
 
 @tries("bad_numbers")
-def test_bad_numbers(spoiled, client, asked):
-    rows = spoiled(Fault("bad_numbers")).json()["results"]
+def test_bad_numbers(faulty, client, params):
+    rows = faulty(Fault("bad_numbers")).json()["results"]
     assert {row["points"] for row in rows} >= {"", "NaN", "1e400", "infinity", "1,5"}
     client.server.faults.clear()
-    rows = spoiled(Fault("bad_numbers", True)).json()["results"]
+    rows = faulty(Fault("bad_numbers", True)).json()["results"]
     assert {row["percent_correct"] for row in rows} == {True}
 
 
@@ -181,15 +181,15 @@ def test_bad_numbers(spoiled, client, asked):
     ("status", "retry_after"),
     [(401, None), (403, None), (404, None), (429, "3"), (429, "soon"), (500, None), (503, "0")],
 )
-def test_a_status(spoiled, status, retry_after):
-    reply = spoiled(Fault("status", status, retry_after=retry_after))
+def test_a_status(faulty, status, retry_after):
+    reply = faulty(Fault("status", status, retry_after=retry_after))
     assert reply.status_code == status
     assert reply.headers.get("Retry-After") == retry_after
 
 
 @tries("count_up", "count_down")
-def test_counts_lie_on_every_row(spoiled, pages, kind):
-    page = spoiled(Fault(kind, 2)).json()
+def test_wrong_counts_are_on_every_row(faulty, pages, kind):
+    page = faulty(Fault(kind, 2)).json()
     difference = {"count_up": 2, "count_down": -2}[kind]
     assert page["num_results"] == pages[1]["num_results"] + difference
     assert {row["__count"] for row in page["results"]} == {str(page["num_results"])}
@@ -197,36 +197,36 @@ def test_counts_lie_on_every_row(spoiled, pages, kind):
 
 
 @tries("count_changes")
-def test_counts_change_between_pages(spoiled, client, asked, pages):
-    assert spoiled(Fault("count_changes")).json() == pages[1]
-    page = client.ask(STANDARD, page=2, **asked)
+def test_counts_change_between_pages(faulty, client, params, pages):
+    assert faulty(Fault("count_changes")).json() == pages[1]
+    page = client.fetch(STANDARD, page=2, **params)
     assert page["num_results"] == pages[2]["num_results"] + 1
 
 
 @tries("repeat_page")
-def test_a_page_is_served_twice(spoiled, client, pages):
-    assert spoiled(Fault("repeat_page"), page=2).json() == {**pages[1], "page": 2}
+def test_a_page_is_served_twice(faulty, client, pages):
+    assert faulty(Fault("repeat_page"), page=2).json() == {**pages[1], "page": 2}
     client.server.faults.clear()
-    assert spoiled(Fault("repeat_page", "honest"), page=2).json() == pages[1]
+    assert faulty(Fault("repeat_page", "honest"), page=2).json() == pages[1]
 
 
 @tries("moved_row")
-def test_a_row_moves_to_the_next_page(spoiled, client, asked, pages):
-    page = spoiled(Fault("moved_row"), page=2).json()
+def test_a_row_moves_to_the_next_page(faulty, client, params, pages):
+    page = faulty(Fault("moved_row"), page=2).json()
     assert page["results"] == [pages[1]["results"][-1], *pages[2]["results"][1:]]
     assert page["num_results"] == pages[2]["num_results"]
-    assert client.ask(STANDARD, page=1, **asked) == pages[1]
+    assert client.fetch(STANDARD, page=1, **params) == pages[1]
 
 
 @tries("wrong_page_number")
-def test_another_page_number(spoiled, pages):
-    assert spoiled(Fault("wrong_page_number")).json() == {**pages[1], "page": 2}
+def test_another_page_number(faulty, pages):
+    assert faulty(Fault("wrong_page_number")).json() == {**pages[1], "page": 2}
 
 
 @tries("empty_catalogue")
 def test_an_empty_catalogue(client):
     client.server.faults.add(Fault("empty_catalogue", endpoint="catalogue"))
-    assert client.ask("Assessments") == {
+    assert client.fetch("Assessments") == {
         "page": 1,
         "num_pages": 0,
         "num_results": 0,
@@ -235,49 +235,49 @@ def test_an_empty_catalogue(client):
 
 
 @tries("wrong_assessment")
-def test_rows_of_another_assessment(spoiled, client, asked, small, year):
-    rows = spoiled(Fault("wrong_assessment")).json()["results"]
-    assert {row["assessment_id"] for row in rows}.isdisjoint({asked["assessment_id"]})
+def test_rows_of_another_assessment(faulty, client, params, small, year):
+    rows = faulty(Fault("wrong_assessment")).json()["results"]
+    assert {row["assessment_id"] for row in rows}.isdisjoint({params["assessment_id"]})
     client.server.faults.clear()
-    another = small.hidden_ids(year)[0]
-    rows = spoiled(Fault("wrong_assessment", another)).json()["results"]
+    another = small.unlisted_ids(year)[0]
+    rows = faulty(Fault("wrong_assessment", another)).json()["results"]
     assert {row["assessment_id"] for row in rows} == {another}
 
 
 @tries("ignores_dates")
-def test_dates_are_ignored(spoiled, pages):
-    assert spoiled(Fault("ignores_dates")).json()["num_results"] > pages[1]["num_results"]
+def test_dates_are_ignored(faulty, pages):
+    assert faulty(Fault("ignores_dates")).json()["num_results"] > pages[1]["num_results"]
 
 
 @tries("set_fields")
-def test_any_field_of_a_page(spoiled):
-    page = spoiled(Fault("set_fields", {"num_pages": "2", "results": None})).json()
+def test_any_field_of_a_page(faulty):
+    page = faulty(Fault("set_fields", {"num_pages": "2", "results": None})).json()
     assert (page["num_pages"], page["results"]) == ("2", None)
 
 
 @tries("set_row_fields")
-def test_any_field_of_a_row(spoiled):
-    row = spoiled(Fault("set_row_fields", {"title": "\x00", "new": [1]})).json()["results"][0]
+def test_any_field_of_a_row(faulty):
+    row = faulty(Fault("set_row_fields", {"title": "\x00", "new": [1]})).json()["results"][0]
     assert (row["title"], row["new"]) == ("\x00", [1])
 
 
-def test_every_kind_is_tried_above():
+def test_every_kind_has_a_test():
     assert TRIED_HERE == KINDS
 
 
-def test_faults_of_pages_leave_other_answers_alone(client, small):
+def test_page_faults_do_not_change_other_responses(client, small):
     client.server.faults.add(Fault("count_up"))
-    assert client.ask("Sites") == small.sites
+    assert client.fetch("Sites") == small.sites
 
 
-def test_faults_of_results_leave_the_catalogue_alone(client, small):
-    before = client.ask("Assessments")
+def test_result_faults_do_not_change_the_catalogue(client, small):
+    before = client.fetch("Assessments")
     client.server.faults.add(Fault("wrong_assessment"))
-    assert client.ask("Assessments") == before
+    assert client.fetch("Assessments") == before
 
 
 def test_an_unknown_kind_is_refused(server):
-    with pytest.raises(ValueError, match="no fault is called 'sielnce'"):
+    with pytest.raises(ValueError, match="no fault called 'sielnce'"):
         server.faults.add(Fault("sielnce"))
 
 
@@ -285,39 +285,39 @@ def statuses(client, count, method="Sites", **params):
     return [client.call(method, **params).status_code for _ in range(count)]
 
 
-def test_a_fault_lasts_so_many_times(client):
+def test_a_fault_can_be_limited_to_a_number_of_hits(client):
     client.server.faults.add(Fault("status", 500, times=2))
     assert statuses(client, 4) == [500, 500, 200, 200]
 
 
-def test_a_fault_hits_every_so_manyth(client):
+def test_a_fault_can_hit_every_nth_request(client):
     client.server.faults.add(Fault("status", 500, every=3, times=2))
     assert statuses(client, 10) == [200, 200, 500, 200, 200, 500, 200, 200, 200, 200]
 
 
-def test_the_next_fault_takes_over_when_the_first_is_used_up(client):
+def test_the_next_fault_takes_over_after_the_first(client):
     client.server.faults.add(Fault("status", 500, times=1), Fault("status", 502))
     assert statuses(client, 3) == [500, 502, 502]
 
 
-def test_a_fault_hits_its_endpoint_assessment_and_page_only(client, asked):
+def test_a_fault_hits_only_its_endpoint_assessment_and_page(client, params):
     faults = client.server.faults
     faults.add(Fault("status", 500, endpoint="standard", page=2))
-    assert client.call(STANDARD, page=1, **asked).status_code == 200
-    assert client.call(STANDARD, page=2, **asked).status_code == 500
+    assert client.call(STANDARD, page=1, **params).status_code == 200
+    assert client.call(STANDARD, page=2, **params).status_code == 500
     assert client.call("Assessments", page=2).status_code == 200
     faults.clear()
     faults.add(Fault("status", 500, assessment_id="12"))
-    assert client.call(STANDARD, **asked).status_code == 200
+    assert client.call(STANDARD, **params).status_code == 200
     assert client.call(STANDARD, assessment_id="12").status_code == 500
     assert client.call("Sites").status_code == 200
 
 
-def test_a_fault_hits_the_last_page_wherever_it_is(client, asked, pages):
+def test_a_fault_can_hit_the_last_page(client, params, pages):
     client.server.faults.add(Fault("status", 500, last_page=True))
     last = pages[1]["num_pages"]
-    assert client.call(STANDARD, page=last - 1, **asked).status_code == 200
-    assert client.call(STANDARD, page=last, **asked).status_code == 500
+    assert client.call(STANDARD, page=last - 1, **params).status_code == 200
+    assert client.call(STANDARD, page=last, **params).status_code == 500
     assert client.call(STANDARD, assessment_id="no results").status_code == 500
 
 

@@ -18,7 +18,7 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def test_the_files(folder):
+def test_which_files_are_written(folder):
     assert sorted(path.name for path in folder.iterdir()) == [
         "Student_Rosters_22-23.txt",
         "Student_Rosters_23-24.txt",
@@ -35,7 +35,7 @@ def test_writing_again_gives_the_same_bytes(small, folder):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_roster_is_an_export_of_powerschool(small, folder, year):
+def test_a_roster_looks_like_a_powerschool_export(small, folder, year):
     header, *lines = (folder / "Student_Rosters_23-24.txt").read_bytes().decode().split("\r\n")
     columns = header.split("\t")
     cells = [dict(zip(columns, line.split("\t"), strict=True)) for line in lines if line]
@@ -60,7 +60,7 @@ def test_overrides_name_assessments_of_the_district(small, folder):
     assert [row["grade"] for row in overrides if row["grade"]] == ["8"]
 
 
-def test_rules_label_most_titles_of_the_demo_and_not_all(tmp_path, year):
+def test_rules_label_most_titles_of_the_demo_but_not_all(tmp_path, year):
     district = District.make(1, DEMO)
     write_inputs(district, tmp_path)
     rules = read(tmp_path / "title_rules.csv")

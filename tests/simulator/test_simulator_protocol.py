@@ -1,4 +1,4 @@
-"""What the server says to a client that asks properly, fact by fact."""
+"""The server's responses to correct requests."""
 
 import gzip
 import json
@@ -14,8 +14,8 @@ GROUP = "AssessmentAggregateStudentResponsesGroup/"
 EMPTY = {"page": 1, "num_pages": 0, "num_results": 0, "results": []}
 
 
-def test_the_catalogue_comes_whole_and_in_order(client, small):
-    page = client.ask("Assessments/", limit=1000)
+def test_the_catalogue_is_complete_and_ordered(client, small):
+    page = client.fetch("Assessments/", limit=1000)
     assert {name: type(page[name]) for name in ("page", "num_pages", "num_results")} == {
         "page": int,
         "num_pages": int,
@@ -28,17 +28,17 @@ def test_the_catalogue_comes_whole_and_in_order(client, small):
 @pytest.mark.parametrize(
     ("method", "endpoint"), [(OVERALL, "overall"), (STANDARD, "standard"), (GROUP, "group")]
 )
-def test_results_are_what_the_district_knows(client, small, year, window, method, endpoint):
+def test_results_are_those_of_the_district(client, small, year, window, method, endpoint):
     for assessment_id in small.ids_with_results(year):
         rows = small.results(endpoint, assessment_id, year.first_day, year.last_day)[:1000]
-        page = client.ask(method, assessment_id=assessment_id, limit=1000, **window)
+        page = client.fetch(method, assessment_id=assessment_id, limit=1000, **window)
         assert [{**row, "__count": str(page["num_results"])} for row in rows] == page["results"]
 
 
-def test_pages_together_are_the_whole(client, small, year, window, longest):
+def test_the_pages_add_up_to_all_results(client, small, year, window, longest):
     rows = small.results("standard", longest, year.first_day, year.last_day)
-    asked = {"assessment_id": longest, "limit": 100, **window}
-    pages = [client.ask(STANDARD, page=number, **asked) for number in range(1, 15)]
+    params = {"assessment_id": longest, "limit": 100, **window}
+    pages = [client.fetch(STANDARD, page=number, **params) for number in range(1, 15)]
     assert {page["num_pages"] for page in pages} == {-(-len(rows) // 100)}
     assert [page["page"] for page in pages] == list(range(1, 15))
     received = [row for page in pages for row in page["results"]]
@@ -48,60 +48,62 @@ def test_pages_together_are_the_whole(client, small, year, window, longest):
 
 
 def test_scalars_of_rows_are_text_or_null(client, longest):
-    (row,) = client.ask(STANDARD, assessment_id=longest, limit=1)["results"]
+    (row,) = client.fetch(STANDARD, assessment_id=longest, limit=1)["results"]
     assert {type(value) for value in row.values()} <= {str, type(None)}
 
 
-def test_a_large_limit_is_lowered_without_a_word(client, longest, window):
-    page = client.ask(STANDARD, assessment_id=longest, limit=5000, **window)
+def test_a_large_limit_is_silently_lowered(client, longest, window):
+    page = client.fetch(STANDARD, assessment_id=longest, limit=5000, **window)
     assert len(page["results"]) == 1000
     assert page["num_pages"] == 2
 
 
 @pytest.mark.parametrize("limit", [None, "0", "-3", "many", ""])
-def test_without_a_proper_limit_the_default_holds(serve, longest, limit):
+def test_an_invalid_limit_means_the_default(serve, longest, limit):
     client = serve(Protocol(default_limit=7))
-    assert len(client.ask(STANDARD, assessment_id=longest, limit=limit)["results"]) == 7
+    assert len(client.fetch(STANDARD, assessment_id=longest, limit=limit)["results"]) == 7
 
 
-def test_cap_is_a_setting(serve, longest):
+def test_the_cap_is_a_setting(serve, longest):
     client = serve(Protocol(cap=20))
-    assert len(client.ask(STANDARD, assessment_id=longest, limit=1000)["results"]) == 20
+    assert len(client.fetch(STANDARD, assessment_id=longest, limit=1000)["results"]) == 20
 
 
-def test_an_unknown_assessment_gives_the_empty_page(client):
-    assert client.ask(OVERALL, assessment_id="1") == EMPTY
+def test_an_unknown_assessment_has_an_empty_page(client):
+    assert client.fetch(OVERALL, assessment_id="1") == EMPTY
 
 
 def test_dates_filter(client, longest, window):
     params = {"assessment_id": longest, "limit": 1}
-    everything = client.ask(OVERALL, **params)["num_results"]
-    in_year = client.ask(OVERALL, **params, **window)["num_results"]
+    everything = client.fetch(OVERALL, **params)["num_results"]
+    in_year = client.fetch(OVERALL, **params, **window)["num_results"]
     assert 0 < in_year < everything
-    assert client.ask(OVERALL, **params, date_taken_start="2031-01-01")["num_results"] == 0
+    assert client.fetch(OVERALL, **params, date_taken_start="2031-01-01")["num_results"] == 0
 
 
-def test_a_date_that_is_none_counts_as_not_given(client, longest):
+def test_an_invalid_date_is_ignored(client, longest):
     params = {"assessment_id": longest, "limit": 1}
-    assert client.ask(OVERALL, **params, date_taken_start="soon") == client.ask(OVERALL, **params)
+    assert client.fetch(OVERALL, **params, date_taken_start="soon") == client.fetch(
+        OVERALL, **params
+    )
 
 
-def test_start_date_filters_only_where_the_server_honours_it(serve, longest):
+def test_start_date_filters_only_if_the_server_honours_it(serve, longest):
     params = {"assessment_id": longest, "limit": 1}
     for honours in (False, True):
         client = serve(Protocol(honour_start_date=honours))
-        found = client.ask(OVERALL, **params, start_date="2031-01-01")["num_results"]
+        found = client.fetch(OVERALL, **params, start_date="2031-01-01")["num_results"]
         assert (found == 0) is honours
 
 
-def test_without_an_assessment_all_results_are_swept(client, small, year, window):
-    page = client.ask(GROUP, limit=1000, **window)
+def test_without_an_assessment_all_results_are_returned(client, small, year, window):
+    page = client.fetch(GROUP, limit=1000, **window)
     assert page["num_results"] == len(small.results("group", None, year.first_day, year.last_day))
 
 
 @pytest.mark.parametrize("method", ["Assessments", "Sites", "GradeLevels", OVERALL.rstrip("/")])
 @pytest.mark.parametrize("family", ["live", "dna"])
-def test_both_slashes_and_both_families_are_one(client, method, family):
+def test_trailing_slashes_and_both_path_prefixes_are_equivalent(client, method, family):
     base = client.server.api_url.replace("/live/", f"/{family}/")
     one, other = client.get(base + method), client.get(base + method + "/")
     assert one.status_code == other.status_code == 200
@@ -109,9 +111,9 @@ def test_both_slashes_and_both_families_are_one(client, method, family):
 
 
 def test_sites_and_grade_levels_are_bare_lists(client, small):
-    assert client.ask("Sites", limit=200) == small.sites
-    assert client.ask("GradeLevels/")[0]["short_name"] == "K"
-    assert client.ask("GradeLevels/")[0]["grade_level_id"] == "1"
+    assert client.fetch("Sites", limit=200) == small.sites
+    assert client.fetch("GradeLevels/")[0]["short_name"] == "K"
+    assert client.fetch("GradeLevels/")[0]["grade_level_id"] == "1"
 
 
 @pytest.mark.parametrize("method", ["Standards/", "Assessments/12345", "", "assessments/"])
@@ -136,27 +138,27 @@ def test_posting_anything_but_a_token_request_shows_the_login_page(client):
 
 
 def test_beyond_the_end(serve, longest, window):
-    asked = {"assessment_id": longest, "limit": 1000, **window}
+    params = {"assessment_id": longest, "limit": 1000, **window}
     client = serve()
-    assert client.ask(STANDARD, page=3, **asked) == {**EMPTY, "page": 3}
+    assert client.fetch(STANDARD, page=3, **params) == {**EMPTY, "page": 3}
     client = serve(Protocol(beyond_end="repeat_last"))
-    last = client.ask(STANDARD, page=2, **asked)
-    assert client.ask(STANDARD, page=9, **asked) == {**last, "page": 9}
-    assert serve(Protocol(beyond_end="404")).call(STANDARD, page=3, **asked).status_code == 404
+    last = client.fetch(STANDARD, page=2, **params)
+    assert client.fetch(STANDARD, page=9, **params) == {**last, "page": 9}
+    assert serve(Protocol(beyond_end="404")).call(STANDARD, page=3, **params).status_code == 404
 
 
 def test_group_fields_are_settings(serve):
     client = serve(Protocol(group_id_field="rg_id", group_label_field="label"))
-    (row,) = client.ask(GROUP, limit=1)["results"]
+    (row,) = client.fetch(GROUP, limit=1)["results"]
     assert row["rg_id"].isdecimal()
     assert "reporting_group" not in row
     assert row["label"]
 
 
 def test_numbers_can_be_json_numbers_with_the_same_digits(serve, client, longest, window):
-    asked = {"assessment_id": longest, "limit": 1000, **window}
-    texts = client.ask(OVERALL, **asked)["results"]
-    numbers = serve(Protocol(numbers_as_json=True)).ask(OVERALL, **asked)["results"]
+    params = {"assessment_id": longest, "limit": 1000, **window}
+    texts = client.fetch(OVERALL, **params)["results"]
+    numbers = serve(Protocol(numbers_as_json=True)).fetch(OVERALL, **params)["results"]
     assert isinstance(numbers[0]["points"], int | float)
     assert isinstance(numbers[0]["__count"], int)
     assert [row["local_student_id"] for row in numbers] == [
@@ -168,10 +170,12 @@ def test_numbers_can_be_json_numbers_with_the_same_digits(serve, client, longest
 
 
 def test_row_order_is_a_setting(serve, client, longest):
-    asked = {"assessment_id": longest, "limit": 1000}
-    delivered = client.ask(OVERALL, **asked)["results"]
-    assert serve(Protocol(row_order="reversed")).ask(OVERALL, **asked)["results"] == delivered[::-1]
-    by_student = serve(Protocol(row_order="student")).ask(OVERALL, **asked)["results"]
+    params = {"assessment_id": longest, "limit": 1000}
+    delivered = client.fetch(OVERALL, **params)["results"]
+    assert (
+        serve(Protocol(row_order="reversed")).fetch(OVERALL, **params)["results"] == delivered[::-1]
+    )
+    by_student = serve(Protocol(row_order="student")).fetch(OVERALL, **params)["results"]
     students = [row["local_student_id"] for row in by_student]
     assert students == sorted(row["local_student_id"] for row in delivered)
 
@@ -184,28 +188,28 @@ def test_letters_beyond_ascii_are_utf8_or_escapes(serve, client):
     assert json.loads(raw) == json.loads(escaped)
 
 
-def test_bodies_are_compressed_on_demand_where_the_server_does_so(serve, client):
+def test_bodies_are_compressed_on_request_if_the_server_supports_it(serve, client):
     assert "Content-Encoding" not in client.call("Assessments").headers
     packing = serve(Protocol(gzip=True))
     reply = packing.get(packing.server.api_url + "Assessments", stream=True)
     assert reply.headers["Content-Encoding"] == "gzip"
-    assert json.loads(gzip.decompress(reply.raw.read())) == client.ask("Assessments")
+    assert json.loads(gzip.decompress(reply.raw.read())) == client.fetch("Assessments")
     plain = packing.get(packing.server.api_url + "Sites", headers={"Accept-Encoding": "identity"})
     assert "Content-Encoding" not in plain.headers
 
 
-def test_an_assessment_added_later_is_found(serve, year, window):
+def test_an_assessment_added_later_is_served(serve, year, window):
     district = District.make(1, SMALL)
     client = serve(district=district)
-    before = client.ask("Assessments", limit=1)["num_results"]
+    before = client.fetch("Assessments", limit=1)["num_results"]
     new_id = district.add_assessment("Late Quiz", year=year, students=20, standards=3)
-    assert client.ask("Assessments", limit=1)["num_results"] == before + 1
-    assert client.ask(STANDARD, assessment_id=new_id, limit=1, **window)["num_results"] == 60
+    assert client.fetch("Assessments", limit=1)["num_results"] == before + 1
+    assert client.fetch(STANDARD, assessment_id=new_id, limit=1, **window)["num_results"] == 60
 
 
 def test_connections_are_kept_alive(client):
     for _ in range(3):
-        client.ask("Sites")
+        client.fetch("Sites")
     assert len({entry.connection for entry in client.server.log}) == 1
 
 

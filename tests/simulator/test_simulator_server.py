@@ -12,16 +12,12 @@ from pipeline.simulator import Fault, Protocol, serving
 PROCESS = """
 import sys
 from pathlib import Path
-from pipeline.simulator import SMALL, District, serve_forever
+from pipeline.simulator import SMALL, District, Server, serve_forever
 
 serve_forever(
-    District.make(1, SMALL),
-    None,
-    None,
-    0,
+    Server(District.make(1, SMALL), log_path=Path(sys.argv[1])),
     ready=lambda url: print(url, flush=True),
     until_stdin_closes=True,
-    log_path=Path(sys.argv[1]),
 )
 """
 
@@ -39,7 +35,7 @@ def process(tmp_path):
         started.kill()
 
 
-def test_the_log_says_who_asked_what(client, longest, window):
+def test_the_log_describes_each_request(client, longest, window):
     server = client.server
     server.clear_log()
     client.call(
@@ -71,7 +67,7 @@ def test_the_log_names_the_fault(client):
     ]
 
 
-def test_a_server_goes_down_and_comes_back_on_its_port(client):
+def test_a_server_can_go_down_and_return_on_its_port(client):
     server = client.server
     address = server.base_url
     server.stop_listening()
@@ -90,7 +86,7 @@ def test_a_port_in_use_is_an_error(server, small):
         pass
 
 
-def test_many_threads_get_their_own_answers(client, small, year, window):
+def test_many_threads_get_their_own_responses(client, small, year, window):
     server = client.server
     token = client.headers["Authorization"]
     failures = []
@@ -116,20 +112,20 @@ def test_many_threads_get_their_own_answers(client, small, year, window):
 
 
 @pytest.mark.parametrize("kind", ["silence", "drip_body", "drip_headers"])
-def test_a_server_ends_while_clients_wait(small, kind):
+def test_a_server_can_stop_while_clients_wait(small, kind):
     with serving(small) as server, requests.Session() as session:
         server.faults.add(Fault(kind, 30))
         with pytest.raises(requests.exceptions.RequestException):
             session.get(server.base_url + "/", timeout=0.05)
 
 
-def test_latency_does_not_hold_up_the_end(small):
+def test_latency_does_not_delay_stopping(small):
     slow = Protocol(latency_seconds=60)
     with serving(small, slow) as server, pytest.raises(requests.ReadTimeout):
         requests.get(server.base_url, timeout=0.05)
 
 
-def test_latency_delays_the_answer(serve):
+def test_latency_delays_the_response(serve):
     client = serve(Protocol(latency_seconds=0.01))
     assert client.call("Sites").elapsed.total_seconds() >= 0.01
 
@@ -145,7 +141,7 @@ def test_a_process_ends_with_its_parent(process, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_process_ends_quietly_when_told(process, number):
+def test_a_process_stops_quietly_on_a_signal(process, number):
     assert process.stdout.readline().startswith("http://127.0.0.1:")
     process.send_signal(number)
     assert process.wait(10) == 0

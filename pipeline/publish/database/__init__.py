@@ -1,5 +1,5 @@
-"""Published tables into a database: DuckDB in a file, or PostgreSQL.
+"""Load published tables into a database: a DuckDB file, or PostgreSQL.
 
-`published` says what there is to load, `load` how it is done in one transaction; `duck` and
-`postgres` are what differs between the two.
+`published_set` describes what there is to load, `load` replaces a year in one transaction;
+`duckdb_file` and `postgresql` are what differs between the two databases.
 """

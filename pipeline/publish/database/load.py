@@ -1,141 +1,141 @@
-"""A published set into a database: one year replaced, in one transaction."""
+"""Replace one year in a database by what is published, in one transaction."""
 
 import datetime as dt
-from collections.abc import Callable
 from typing import NamedTuple
 
 from pipeline.errors import LoadError
 from pipeline.publish import checks
-from pipeline.publish.database.database import Database, literal, name
-from pipeline.publish.database.published import RUNS, Loadable, Published
+from pipeline.publish.commit import Publication
+from pipeline.publish.database.base import Database, quote_name, quote_text
+from pipeline.publish.database.published_set import RUNS, Field, PublishedSet, SourceTable
 
-_COLUMNS = {
-    "load": ("bigint", "Number of the load; one row per table"),
-    "loaded_at": ("timestamp", "When it was loaded, UTC"),
-    "year": ("text", "School year whose rows were replaced, like 23-24"),
-    "as_of": ("text", "Day up to which results were asked for"),
-    "run": ("text", "Run that published the set"),
-    "build": ("text", "Digest of what the set was built from"),
-    "source": ("text", "Address of the district, or the demo district's name"),
-    "table_name": ("text", "Table"),
-    "rows_before": ("bigint", "Rows of the year that it had before"),
-    "rows_loaded": ("bigint", "Rows of the year that it has since"),
-}
+_RUNS_COLUMNS = (
+    Field("load", "integer", "Number of the load; one row per table"),
+    Field("loaded_at", "timestamp", "When it was loaded, UTC"),
+    Field("year", "text", "School year whose rows were replaced, like 23-24"),
+    Field("as_of", "text", "Last day of the results that were requested"),
+    Field("run", "text", "Run that published the set"),
+    Field("build", "text", "Digest of everything the set was built from"),
+    Field("source", "text", "Address of the district, or the demo district's name"),
+    Field("table_name", "text", "Table"),
+    Field("rows_before", "integer", "Rows of the year before the load"),
+    Field("rows_loaded", "integer", "Rows of the year after the load"),
+)
 
 
-class Loaded(NamedTuple):
-    """What became of a table: its rows of the year before and since."""
+class LoadedTable(NamedTuple):
+    """How many rows of the year a table had before the load, and has now."""
 
     table: str
-    before: int
-    now: int
+    rows_before: int
+    rows_loaded: int
 
 
-def load(
-    database: Database, published: Published, is_unchanged: Callable[[], bool]
-) -> list[Loaded]:
-    """Replace a year in a database by a published set; nothing where it is that set already.
+def is_loaded(database: Database, publication: Publication) -> bool:
+    """Return True if the database holds exactly this publication of its year; change nothing.
 
-    Args:
-        database: in the middle of a transaction, which the caller ends.
-        published: the set.
-        is_unchanged: asked at the end, whether the set is still what is published.
+    The last load of the year must be of this build and source, and its tables must still have as
+    many rows as were loaded.
+    """
+    year = str(publication.metadata["year"])
+    loaded = _last_load(database, year)
+    wanted = (publication.build, _source(publication))
+    return bool(loaded) and all(
+        (build, source) == wanted and (not rows or database.count_rows(table, year) == rows)
+        for build, source, table, rows in loaded
+    )
+
+
+def load(database: Database, published: PublishedSet) -> list[LoadedTable]:
+    """Replace a year in a database by a published set, in the transaction that is open.
 
     Raises:
         LoadError: the set does not fit the database, rows were lost, or another set was published
-            meanwhile; the transaction is to be rolled back.
+            meanwhile; the caller must roll the transaction back.
     """
-    _prepare_runs(database)
-    _refuse_other_source(database, published)
-    last = _last_load(database, published.year)
-    if last and last.build == published.marker.build:
-        return []
+    publication, year = published.publication, published.year
+    if not database.column_types(RUNS):
+        database.prepare_table(RUNS, "One row per table of each load", _RUNS_COLUMNS)
+    _refuse_other_source(database, publication)
     for table in published.tables:
-        database.prepare(table)
-    loaded = [_replace(database, table, published.year) for table in published.tables]
-    kept = {table.name for table in published.tables}
-    for gone in sorted((last.tables if last else set()) - kept):
-        if database.columns(gone):
-            before = database.count(gone, published.year)
-            database.remove(gone, published.year)
-            loaded.append(Loaded(gone, before, 0))
-    if not is_unchanged():
+        database.prepare_table(table.name, table.meaning, table.columns)
+    loaded = [_replace(database, table, year) for table in published.tables]
+    filled = {last.table for last in _last_load(database, year) if last.rows}
+    for name in sorted(filled - {table.name for table in published.tables}):
+        if rows_before := database.count_rows(name, year):
+            database.delete_year(name, year)
+            loaded.append(LoadedTable(name, rows_before, 0))
+    if not published.is_unchanged():
         raise LoadError(
-            f"Other tables of {published.year} were published while these were loaded; the "
-            "database is as it was. Load again when the run has ended."
+            f"Other tables of {year} were published while these were loaded; the database was not "
+            "changed. Wait until the run has ended, then load again."
         )
-    _write_down(database, published, loaded)
+    _record(database, publication, year, loaded)
     return loaded
 
 
-class _Last(NamedTuple):
-    """The last load of a year: its build, and the tables that had rows."""
+class _LastLoad(NamedTuple):
+    """A row of the last load of a year."""
 
     build: str
-    tables: set[str]
+    source: str
+    table: str
+    rows: int
 
 
-def _prepare_runs(database: Database) -> None:
-    if database.columns(RUNS):
-        return
-    columns = ", ".join(f"{name(column)} {kind}" for column, (kind, _) in _COLUMNS.items())
-    database.execute(f"CREATE TABLE {name(RUNS)} ({columns})")
-    database.execute(f"COMMENT ON TABLE {name(RUNS)} IS 'One row per table of each load'")
-    for column, (_, meaning) in _COLUMNS.items():
-        what = f"{name(RUNS)}.{name(column)}"
-        database.execute(f"COMMENT ON COLUMN {what} IS {literal(meaning)}")
+def _last_load(database: Database, year: str) -> list[_LastLoad]:
+    if not database.column_types(RUNS):
+        return []
+    of_year = f"FROM {quote_name(RUNS)} WHERE year = {quote_text(year)}"
+    rows = database.query(
+        f"SELECT build, source, table_name, rows_loaded {of_year} "
+        f"AND load = (SELECT max(load) {of_year})"
+    )
+    return [_LastLoad(*row) for row in rows]
 
 
-def _refuse_other_source(database: Database, published: Published) -> None:
-    """Students of two districts, or real and made-up ones, must not stand in one table."""
-    found = database.rows(f"SELECT DISTINCT source FROM {name(RUNS)}")
-    others = sorted({str(source) for (source,) in found} - {_source(published)})
+def _refuse_other_source(database: Database, publication: Publication) -> None:
+    """Raise LoadError rather than mix two districts, or real and invented students, in a table."""
+    found = database.query(f"SELECT DISTINCT source FROM {quote_name(RUNS)}")
+    others = sorted({str(source) for (source,) in found} - {_source(publication)})
     if others:
         raise LoadError(
-            f"The database holds tables of {others[0]}, and these are of {_source(published)}; "
-            "nothing was loaded. Name another database."
+            f"The database holds tables of {others[0]}, and these are of {_source(publication)}; "
+            "the database was not changed. Name another database, then load again."
         )
 
 
-def _source(published: Published) -> str:
-    return str(published.marker.about["source"])
+def _source(publication: Publication) -> str:
+    return str(publication.metadata["source"])
 
 
-def _last_load(database: Database, year: str) -> _Last | None:
-    of_year = f"FROM {name(RUNS)} WHERE year = {literal(year)}"
-    found = database.rows(
-        f"SELECT build, table_name, rows_loaded {of_year} AND load = (SELECT max(load) {of_year})"
-    )
-    if not found:
-        return None
-    return _Last(str(found[0][0]), {str(table) for _, table, rows in found if rows})
-
-
-def _replace(database: Database, table: Loadable, year: str) -> Loaded:
-    before = database.count(table.name, year)
-    database.remove(table.name, year)
-    database.fill(table, year)
-    now, expected = database.count(table.name, year), _rows(table)
-    if now != expected:
+def _replace(database: Database, table: SourceTable, year: str) -> LoadedTable:
+    rows_before = database.count_rows(table.name, year)
+    database.delete_year(table.name, year)
+    database.insert_rows(table, year)
+    rows, expected = database.count_rows(table.name, year), _count_file(table)
+    if rows != expected:
         raise LoadError(
-            f"{table.name} has {now:,} rows of {year} in the database and {expected:,} in "
-            f"{table.file.name}; the database is as it was. If the file is a view of your own, "
-            "each of its rows must be of this year."
+            f"{table.name} would have {rows:,} rows of {year} in the database, but "
+            f"{table.file.name} has {expected:,}; the database was not changed. If the file is a "
+            "view of your own, make each of its rows be of this year, then publish and load again."
         )
-    return Loaded(table.name, before, now)
+    return LoadedTable(table.name, rows_before, rows)
 
 
-def _rows(table: Loadable) -> int:
+def _count_file(table: SourceTable) -> int:
     is_csv = table.file.suffix == ".csv"
     return checks.count_csv(table.file) if is_csv else checks.count_parquet(table.file)
 
 
-def _write_down(database: Database, published: Published, loaded: list[Loaded]) -> None:
-    marker = published.marker
-    ((number,),) = database.rows(f"SELECT coalesce(max(load), 0) + 1 FROM {name(RUNS)}")
+def _record(
+    database: Database, publication: Publication, year: str, loaded: list[LoadedTable]
+) -> None:
+    ((number,),) = database.query(f"SELECT coalesce(max(load), 0) + 1 FROM {quote_name(RUNS)}")
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
-    texts = (now, published.year, str(marker.about["as_of"]), marker.run, marker.build)
-    same = ", ".join(literal(text) for text in (*texts, _source(published)))
-    for table, before, rows in loaded:
-        values = f"{number}, {same}, {literal(table)}, {before}, {rows}"
-        database.execute(f"INSERT INTO {name(RUNS)} VALUES ({values})")
+    as_of = str(publication.metadata["as_of"])
+    texts = (now, year, as_of, publication.run, publication.build, _source(publication))
+    same = ", ".join(map(quote_text, texts))
+    for table, rows_before, rows_loaded in loaded:
+        values = f"{number}, {same}, {quote_text(table)}, {rows_before}, {rows_loaded}"
+        database.execute(f"INSERT INTO {quote_name(RUNS)} VALUES ({values})")

@@ -1,1 +1,1 @@
-"""The made-up district: what its server knows. Made here, from a seed; nobody in it exists."""
+"""The made-up district behind the server, generated from a seed; nobody in it exists."""

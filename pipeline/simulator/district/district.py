@@ -8,11 +8,11 @@ import datetime as dt
 from collections.abc import Iterable
 from functools import cached_property
 
-from pipeline.simulator.district.chance import seeded
+from pipeline.simulator.district import administrations
+from pipeline.simulator.district.administrations import Administration, Endpoint, Row
 from pipeline.simulator.district.people import KINDERGARTEN, LAST_GRADE, Student, enrol, grade_label
-from pipeline.simulator.district.planning import YEARS, Assessment, catalogue_row, plan
-from pipeline.simulator.district.sittings import Endpoint, Row, Sitting, score
-from pipeline.simulator.district.size import DEMO, Size
+from pipeline.simulator.district.planning import DEMO, YEARS, Assessment, Size, catalogue_row, plan
+from pipeline.simulator.district.rng import seeded
 from pipeline.simulator.district.standards import choose_groups, choose_standards
 from pipeline.simulator.district.titles import MATH, Design
 from pipeline.years import SchoolYear
@@ -21,7 +21,7 @@ _GRADE_OF_ADDED = 5
 
 
 class District:
-    """What a district's server knows. `make` one; rows that it gives are not to be changed."""
+    """What a district's server knows. Use `make` to make one; do not change the rows it returns."""
 
     years = YEARS
 
@@ -36,14 +36,16 @@ class District:
 
     @classmethod
     def make(cls, seed: int = 1, size: Size = DEMO) -> "District":
-        """Make the district of this seed and size."""
+        """Return the district of this seed and size."""
         students = enrol(seed, size.students, YEARS)
         return cls(seed, students, plan(seed, size, students))
 
     @property
     def catalogue(self) -> list[Row]:
-        """The assessments that the server lists, by title; one of them stands there twice."""
-        listed = [row for a in self._assessments.values() for row in [catalogue_row(a)] * a.listed]
+        """Return the assessments that the server lists, by title; one is listed twice."""
+        listed = [
+            row for a in self._assessments.values() for row in [catalogue_row(a)] * a.times_listed
+        ]
         return sorted(listed, key=lambda row: (row["title"] or "", row["assessment_id"] or ""))
 
     def results(
@@ -53,32 +55,33 @@ class District:
         start: dt.date | None = None,
         end: dt.date | None = None,
     ) -> list[Row]:
-        """The results taken from `start` to `end`, of one assessment or of all, as sent.
+        """Return the results from `start` to `end`, of one assessment or of all, as sent.
 
-        With a start or an end, rows whose date is null or no date are left out.
+        With a start or an end, rows without a valid date are left out.
         """
-        wanted = list(self._assessments) if assessment_id is None else [assessment_id]
-        rows = [row for each in wanted for row in self._scores(each)[endpoint]]
+        known = self._assessments
+        wanted = known if assessment_id is None else {assessment_id} & known.keys()
+        rows = [row for each in wanted for row in self._all_results(known[each])[endpoint]]
         if start is None and end is None:
             return rows
         first, last = (start or dt.date.min).isoformat(), (end or dt.date.max).isoformat()
-        # ISO dates compare as text; "infinity" sorts behind them all.
+        # ISO dates compare as text; "infinity" sorts after all of them.
         return [row for row in rows if (date := row["date_taken"]) and first <= date <= last]
 
     def ids_with_results(self, year: SchoolYear) -> list[str]:
-        """The assessments that were sat in a year, listed or not."""
+        """Return the assessments with results in a year, listed or not."""
         return [
             a.assessment_id
             for a in self._assessments.values()
-            if any(sitting.year == year for sitting in a.sittings)
+            if any(given.year == year for given in a.administrations)
         ]
 
-    def hidden_ids(self, year: SchoolYear) -> list[str]:
-        """The assessments that were sat in a year though the catalogue does not list them."""
-        return [i for i in self.ids_with_results(year) if not self._assessments[i].listed]
+    def unlisted_ids(self, year: SchoolYear) -> list[str]:
+        """Return the assessments with results in a year that the catalogue does not list."""
+        return [i for i in self.ids_with_results(year) if not self._assessments[i].times_listed]
 
     def roster(self, year: SchoolYear) -> list[tuple[str, str]]:
-        """Student number and grade of those on the roster; some who sat assessments are not."""
+        """Return number and grade of the students on the roster; some tested students are not."""
         return [
             (student.number, grade_label(grade))
             for student in self.students
@@ -96,13 +99,10 @@ class District:
         in_catalogue: bool = True,
         assessment_id: str | None = None,
     ) -> str:
-        """Add an assessment that so many students sat; its rows have no peculiarities.
-
-        Returns its id.
-        """
+        """Add an assessment taken by so many students, without anomalies, and return its id."""
         new_id = assessment_id or self._next_id()
         enrolled = [s for s in self.students if s.grade(year) is not None]
-        sitting = Sitting(
+        given = Administration(
             year,
             tuple(seeded(self.seed, new_id, "added").sample(enrolled, students)),
             tuple(choose_standards(self.seed, new_id, MATH, _GRADE_OF_ADDED, standards)),
@@ -113,7 +113,7 @@ class District:
             Design(title, MATH, (_GRADE_OF_ADDED,)),
             dt.datetime.combine(year.first_day, dt.time(9)),
             int(in_catalogue),
-            (sitting,),
+            (given,),
         )
         self._results.pop(new_id, None)
         self.version += 1
@@ -121,7 +121,7 @@ class District:
 
     @cached_property
     def sites(self) -> list[Row]:
-        """The schools, after the district itself, which is a site too."""
+        """Return the schools, after the district itself, which is a site too."""
         schools = (
             ("9999999", "Made-Up Unified School District", "DISTRICT", 0, 12),
             ("11", "Willow Creek Elementary", "ELEMENTARY", 0, 5),
@@ -132,7 +132,7 @@ class District:
 
     @cached_property
     def grade_levels(self) -> list[Row]:
-        """The grades; an id is the grade and one, because kindergarten has the id 1."""
+        """Return the grades; an id is the grade plus one, because kindergarten has the id 1."""
         return [
             {
                 "grade_level_id": str(grade + 1),
@@ -148,19 +148,20 @@ class District:
     def _next_id(self) -> str:
         return str(1 + max(int(i) for i in self._assessments if i.isdecimal() and len(i) < 9))
 
-    def _scores(self, assessment_id: str) -> dict[Endpoint, list[Row]]:
-        """All results of an assessment, made when they are first asked for."""
-        if assessment_id not in self._results:
+    def _all_results(self, of: Assessment) -> dict[Endpoint, list[Row]]:
+        """Return all results of an assessment, generated on first use."""
+        if of.assessment_id not in self._results:
             rows: dict[Endpoint, list[Row]] = {"overall": [], "standard": [], "group": []}
-            assessment = self._assessments.get(assessment_id)
-            for sitting in assessment.sittings if assessment else ():
-                draw = seeded(self.seed, assessment_id, sitting.year)
-                title = self._assessments[assessment_id].design.title
-                for endpoint, more in score(assessment_id, title, sitting, draw).items():
-                    rows[endpoint].extend(more)
+            for given in of.administrations:
+                rng = seeded(self.seed, of.assessment_id, given.year)
+                more = administrations.generate_results(
+                    of.assessment_id, of.design.title, given, rng
+                )
+                for endpoint, added in more.items():
+                    rows[endpoint].extend(added)
             rows["standard"].sort(key=lambda row: row["standard_code"] or "")
-            self._results[assessment_id] = rows
-        return self._results[assessment_id]
+            self._results[of.assessment_id] = rows
+        return self._results[of.assessment_id]
 
 
 def _site(site_id: str, name: str, kind: str, first_grade: int, last_grade: int) -> Row:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.simulator.district.chance import seeded
+from pipeline.simulator.district.rng import seeded
 from pipeline.years import SchoolYear
 
 KINDERGARTEN, LAST_GRADE = 0, 12
 
-# Letters beyond ASCII, apostrophes, hyphens, commas and quotes are what real rosters hold.
+# As in real rosters: letters beyond ASCII, apostrophes, hyphens, commas and quotes.
 _FIRST = (
     *("Ada", "José", "Maya", "D'Angelo", "Liam", "Zoë", "Noor", "Renée", "Omar", "Siân", "Ivy"),
     *("Łukasz", "Mei-Ling", "Amir", "Ngọc", "Ruth", "Søren", "Tariq", 'Robert "Bobby"', "Inés"),
@@ -33,62 +33,61 @@ class Student:
 
     Attributes:
         number: the district's id, which results call `local_student_id`.
-        began: the year of starting kindergarten, also when that was elsewhere.
-        ability: the chance of a right answer.
+        kindergarten_year: the year of starting kindergarten, even if that was elsewhere.
+        ability: the probability of a right answer.
     """
 
     number: str
     first_name: str
     middle_name: str | None
     last_name: str
-    began: int
+    kindergarten_year: int
     ability: float
     on_roster: bool
 
     def grade(self, year: SchoolYear) -> int | None:
-        """The grade in a school year, kindergarten being 0; None while not at school."""
-        grade = year.start - self.began
+        """Return the grade in a school year, 0 for kindergarten; None while not at school."""
+        grade = year.start - self.kindergarten_year
         return grade if KINDERGARTEN <= grade <= LAST_GRADE else None
 
 
 def grade_label(grade: int) -> str:
-    """A grade as the API writes it: `K`, `1`, `2` ..."""
+    """Return a grade as the API writes it: `K`, `1`, `2` ..."""
     return "K" if grade == KINDERGARTEN else str(grade)
 
 
 def enrol(seed: int, per_year: int, years: tuple[SchoolYear, ...]) -> tuple[Student, ...]:
-    """Make about `per_year` students at school in each of `years`, equally many in each grade."""
-    draw = seeded(seed, "students")
-    first_names, last_names = draw.sample(_FIRST, len(_FIRST)), draw.sample(_LAST, len(_LAST))
+    """Return about `per_year` students for each of `years`, the same number in each grade."""
+    rng = seeded(seed, "students")
+    first_names, last_names = rng.sample(_FIRST, len(_FIRST)), rng.sample(_LAST, len(_LAST))
     numbers = _student_numbers(seed)
     cohorts = range(years[0].start - LAST_GRADE, years[-1].start + 1)
     each = max(1, round(per_year / (LAST_GRADE + 1)))
-    # The lists of names have lengths without a common factor: taken in turn, every name occurs
-    # and no pair of them soon occurs again.
+    # The lengths of the name lists have no common factor: cycling through them uses every name,
+    # and a pair of names rarely repeats.
     return tuple(
         Student(
             number=next(numbers),
             first_name=first_names[index % len(first_names)],
             middle_name=_MIDDLE[index % len(_MIDDLE)],
             last_name=last_names[index % len(last_names)],
-            began=began,
-            ability=_LEAST_ABILITY + _RANGE_OF_ABILITY * (draw.random() + draw.random()) / 2,
+            kindergarten_year=kindergarten_year,
+            ability=_LEAST_ABILITY + _RANGE_OF_ABILITY * (rng.random() + rng.random()) / 2,
             on_roster=index % _ONE_NOT_ON_ROSTER_OF != 5,
         )
-        for index, began in enumerate(began for _ in range(each) for began in cohorts)
+        for index, kindergarten_year in enumerate(list(cohorts) * each)
     )
 
 
 def _student_numbers(seed: int) -> Iterator[str]:
-    """Numbers of 5, 6 and 8 digits, some with a leading zero, no two alike.
+    """Yield distinct numbers of 5, 6 and 8 digits, some with a leading zero.
 
-    Some differ from another student's by the leading zero alone: who reads them as numbers takes
-    two students for one.
+    Some differ from another only by the leading zero, so reading them as integers merges students.
     """
-    draw = seeded(seed, "numbers")
-    for short in draw.sample(range(10_000, 100_000), 15_000):
+    rng = seeded(seed, "numbers")
+    for short in rng.sample(range(10_000, 100_000), 15_000):
         yield str(short)
         yield f"0{short}"
-        yield str(9_000_000 + 900 * short + draw.randrange(900))
+        yield str(9_000_000 + 900 * short + rng.randrange(900))
         for offset in (0, 300_000, 600_000):
             yield str(100_000 + offset + short)

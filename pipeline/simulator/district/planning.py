@@ -1,37 +1,29 @@
-"""Which assessments a made-up district has, and who sits them in which school year."""
+"""Which assessments a made-up district has, and who takes them in which school year."""
 
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
-from pipeline.simulator.district.chance import seeded
+from pipeline.simulator.district import titles
+from pipeline.simulator.district.administrations import Administration, Row
 from pipeline.simulator.district.people import Student, grade_label
-from pipeline.simulator.district.sittings import Row, Sitting
-from pipeline.simulator.district.size import Size
+from pipeline.simulator.district.rng import seeded
 from pipeline.simulator.district.standards import choose_groups, choose_standards
-from pipeline.simulator.district.titles import (
-    ELA,
-    HISTORY,
-    MATH,
-    SCIENCE,
-    SPECIAL,
-    Design,
-    common_designs,
-)
+from pipeline.simulator.district.titles import SPECIAL, Design
 from pipeline.years import SchoolYear
 
 YEARS = (SchoolYear(2022), SchoolYear(2023), SchoolYear(2024))
 
 # Ids grow with time; a district's have five digits at first and six later.
 _MIDDLE_OF_IDS = 100_000
-_MOST_BETWEEN_IDS = 60
-# Which of the special assessments have an id from another product, and a second catalogue row.
+_LARGEST_ID_GAP = 60
+# Indexes in SPECIAL: the id is from another product; the catalogue lists it twice.
 _FOREIGN, _LISTED_TWICE = 4, 9
-_ONE_GIVEN_AGAIN_OF = 10
+_ONE_REPEATED_OF = 10
 
-_SUBJECT_IDS = {MATH: "2", ELA: "1", SCIENCE: "5", HISTORY: "4"}
+_SUBJECT_IDS = {titles.MATH: "2", titles.ELA: "1", titles.SCIENCE: "5", titles.HISTORY: "4"}
 _AUTHORS = (
     ("5120", "Ada", "Quinn"),
     ("5133", "Renée", "O'Dell"),
@@ -41,92 +33,131 @@ _AUTHORS = (
 
 
 @dataclass(frozen=True)
+class Size:
+    """The figures that determine a district.
+
+    Attributes:
+        students: about how many are at school in a year.
+        assessments: how many the catalogue lists.
+        share_given: the share of them that have results in a given school year.
+        unlisted: how many more have results each year although the catalogue does not list them.
+        tested_students: the range (stop excluded) of students who take an ordinary assessment.
+        multi_page: students and standards of the assessments that fill several pages.
+    """
+
+    students: int
+    assessments: int
+    share_given: float
+    unlisted: int
+    tested_students: tuple[int, int]
+    multi_page: tuple[tuple[int, int], ...]
+
+
+DEMO = Size(
+    students=2_000,
+    assessments=1_126,
+    share_given=0.13,
+    unlisted=5,
+    tested_students=(18, 70),
+    multi_page=((245, 10), (150, 11), (140, 9), (145, 12)),
+)
+SMALL = Size(
+    students=120,
+    assessments=40,
+    share_given=0.4,
+    unlisted=2,
+    tested_students=(4, 9),
+    multi_page=((200, 11),),
+)
+
+
+@dataclass(frozen=True)
 class Assessment:
-    """One assessment; `listed` is how many rows of the catalogue it has."""
+    """An assessment; the catalogue lists it `times_listed` times."""
 
     assessment_id: str
     design: Design
     created: dt.datetime
-    listed: int
-    sittings: tuple[Sitting, ...]
+    times_listed: int
+    administrations: tuple[Administration, ...]
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """An assessment that has no id yet: when it was made and the years it is given in."""
+    """An assessment without an id yet; `special` is its index in SPECIAL."""
 
     design: Design
-    made: SchoolYear
+    created_in: SchoolYear
     years: tuple[SchoolYear, ...]
-    listed: int = 1
+    times_listed: int = 1
     special: int | None = None
 
 
 @dataclass
-class _Calendar:
-    """Who sits what in which year; within a year, every sitting has the next peculiarity."""
+class _Scheduler:
+    """Gives assessments to students; each administration of a year has the next anomaly."""
 
     seed: int
     size: Size
     students: Sequence[Student]
     given: Counter[SchoolYear] = field(default_factory=Counter)
 
-    def sitting(self, assessment_id: str, draft: _Draft, year: SchoolYear) -> Sitting:
+    def administer(self, assessment_id: str, draft: _Draft, year: SchoolYear) -> Administration:
         """Give an assessment in a year."""
-        draw = seeded(self.seed, assessment_id, year, "sitting")
-        takers, standards = draw.randrange(*self.size.sitting), draw.randrange(2, 7)
-        if draft.special is not None and draft.special < len(self.size.long):
-            takers, standards = self.size.long[draft.special]
-        students = self._takers(draft.design, year, takers, draw)
-        oddity = self.given[year]
+        rng = seeded(self.seed, assessment_id, year, "sitting")
+        count, standards = rng.randrange(*self.size.tested_students), rng.randrange(2, 7)
+        if draft.special is not None and draft.special < len(self.size.multi_page):
+            count, standards = self.size.multi_page[draft.special]
+        given = Administration(
+            year, self._tested_students(draft.design, year, count, rng), (), (), self.given[year]
+        )
         self.given[year] += 1
-        subject = draft.design.subject
-        if subject is None:
-            return Sitting(year, students, (), (), oddity)
-        key, grade = (self.seed, assessment_id, subject), draft.design.grades[0]
-        return Sitting(
-            year,
-            students,
-            tuple(choose_standards(*key, grade, standards)),
-            tuple(choose_groups(*key, min(draw.randrange(4), standards))),
-            oddity,
+        if draft.design.subject is None:
+            return given
+        key = self.seed, assessment_id, draft.design.subject
+        return replace(
+            given,
+            standards=tuple(choose_standards(*key, draft.design.grades[0], standards)),
+            groups=tuple(choose_groups(*key, min(rng.randrange(4), standards))),
         )
 
-    def _takers(
-        self, design: Design, year: SchoolYear, count: int, draw: Random
+    def _tested_students(
+        self, design: Design, year: SchoolYear, count: int, rng: Random
     ) -> tuple[Student, ...]:
-        """Students of the grades it is for; of all grades where these have too few."""
+        """Return students of the intended grades, or of all grades if those have too few."""
         enrolled = [s for s in self.students if s.grade(year) is not None]
-        meant = [s for s in enrolled if s.grade(year) in design.grades]
-        pool = meant if len(meant) >= count else enrolled
-        return tuple(draw.sample(pool, min(count, len(pool))))
+        intended = [s for s in enrolled if s.grade(year) in design.grades]
+        pool = intended if len(intended) >= count else enrolled
+        return tuple(rng.sample(pool, min(count, len(pool))))
 
 
 def plan(seed: int, size: Size, students: Sequence[Student]) -> list[Assessment]:
-    """Make all assessments of a district, those that the catalogue does not list among them."""
-    draw = seeded(seed, "plan")
-    calendar = _Calendar(seed, size, students)
-    drafts = [*_special_drafts(), *_common_drafts(size, draw)]
-    number = _MIDDLE_OF_IDS - len(drafts) * _MOST_BETWEEN_IDS // 4
+    """Return all assessments of a district, including those that the catalogue does not list."""
+    rng = seeded(seed, "plan")
+    scheduler = _Scheduler(seed, size, students)
+    drafts = [*_special_drafts(), *_common_drafts(size, rng)]
+    number = _MIDDLE_OF_IDS - len(drafts) * _LARGEST_ID_GAP // 4
     assessments = []
     for draft in drafts:
-        number += draw.randrange(1, _MOST_BETWEEN_IDS)
+        number += rng.randrange(1, _LARGEST_ID_GAP)
         foreign = draft.special == _FOREIGN
-        assessment_id = f"{draw.randrange(16**24):024x}" if foreign else str(number)
-        made = _made(draft, draw)
-        sittings = tuple(calendar.sitting(assessment_id, draft, year) for year in draft.years)
-        assessments.append(Assessment(assessment_id, draft.design, made, draft.listed, sittings))
+        new_id = f"{rng.randrange(16**24):024x}" if foreign else str(number)
+        created = dt.datetime.combine(draft.created_in.first_day, dt.time()) + dt.timedelta(
+            days=rng.randrange(30), hours=7 + rng.randrange(10), minutes=rng.randrange(60)
+        )
+        given = tuple(scheduler.administer(new_id, draft, year) for year in draft.years)
+        assessments.append(Assessment(new_id, draft.design, created, draft.times_listed, given))
     return assessments
 
 
 def catalogue_row(assessment: Assessment) -> Row:
-    """What the catalogue says of an assessment; some have no scope, subject or grades."""
+    """Return an assessment's row of the catalogue; some have no scope, subject or grades."""
     design = assessment.design
-    draw = seeded(assessment.assessment_id)
-    author_id, first, last = draw.choice(_AUTHORS)
-    scoped = design.subject is not None and draw.random() < 0.9
-    updated = assessment.created + dt.timedelta(minutes=draw.randrange(60_000))
-    grades = ",".join(map(grade_label, design.grades)) if draw.random() < 0.95 else ""
+    rng = seeded(assessment.assessment_id)
+    author_id, first, last = rng.choice(_AUTHORS)
+    scoped = design.subject is not None and rng.random() < 0.9
+    updated = assessment.created + dt.timedelta(minutes=rng.randrange(60_000))
+    grades = ",".join(map(grade_label, design.grades)) if rng.random() < 0.95 else ""
     return {
         "assessment_id": assessment.assessment_id,
         "local_assessment_id": None,
@@ -151,24 +182,17 @@ def _special_drafts() -> Iterator[_Draft]:
         yield _Draft(design, YEARS[0], YEARS, 2 if index == _LISTED_TWICE else 1, index)
 
 
-def _common_drafts(size: Size, draw: Random) -> Iterator[_Draft]:
-    """The titles of each year differ; most are never given, and some again the year after."""
-    designs = common_designs()
-    given = round(size.share * size.assessments) - len(SPECIAL)
+def _common_drafts(size: Size, rng: Random) -> Iterator[_Draft]:
+    """Yield different titles for each year; most are never given, some again the year after."""
+    designs = titles.common_designs()
+    given = round(size.share_given * size.assessments) - len(SPECIAL)
     for index, year in enumerate(YEARS):
         listed = (size.assessments - len(SPECIAL) + index) // len(YEARS)
         again = YEARS[index : index + 2]
         drafts = []
-        for number, design in enumerate(draw.sample(designs, size.hidden + listed)):
-            years = again if number % _ONE_GIVEN_AGAIN_OF == 1 else (year,)
-            hidden = number < size.hidden
-            drafts.append(_Draft(design, year, years if number < given else (), 0 if hidden else 1))
-        draw.shuffle(drafts)
+        for number, design in enumerate(rng.sample(designs, size.unlisted + listed)):
+            years = again if number % _ONE_REPEATED_OF == 1 else (year,)
+            times_listed = 0 if number < size.unlisted else 1
+            drafts.append(_Draft(design, year, years if number < given else (), times_listed))
+        rng.shuffle(drafts)
         yield from drafts
-
-
-def _made(draft: _Draft, draw: Random) -> dt.datetime:
-    midnight = dt.datetime.combine(draft.made.first_day, dt.time())
-    return midnight + dt.timedelta(
-        days=draw.randrange(30), hours=7 + draw.randrange(10), minutes=draw.randrange(60)
-    )

@@ -1,11 +1,11 @@
-"""Academic standards and reporting groups, in the spellings that one real district mixes."""
+"""Academic standards and reporting groups, with the mixed spellings of a real district."""
 
 import uuid
 from dataclasses import dataclass
 from random import Random
 
-from pipeline.simulator.district.chance import seeded
 from pipeline.simulator.district.people import grade_label
+from pipeline.simulator.district.rng import seeded
 
 _NAMESPACE = uuid.UUID("5e1d0c5a-0000-4000-8000-000000000000")
 _ELEMENTARY_ENDS, _MIDDLE_SCHOOL_ENDS = 5, 8
@@ -13,24 +13,24 @@ _ELEMENTARY_ENDS, _MIDDLE_SCHOOL_ENDS = 5, 8
 
 @dataclass(frozen=True)
 class Standard:
-    """What an assessment asks about: the code as this assessment spells it."""
+    """An academic standard as results name it; an assessment has its own spelling of the code."""
 
-    code: str
-    description: str | None
-    guid: str | None
+    academic_benchmark_guid: str | None
+    standard_code: str
+    standard_description: str | None
 
 
 @dataclass(frozen=True)
 class Group:
-    """A part of an assessment whose results are reported on their own."""
+    """A part of an assessment that has results of its own."""
 
-    group_id: str
-    label: str
+    reporting_group_id: str
+    reporting_group: str
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """How the standards of a subject are coded, and the groups its results are reported in."""
+    """The codes of a subject's standards, and the groups in which its results are reported."""
 
     strands: tuple[tuple[str, str], ...]
     spellings: tuple[str, ...]
@@ -39,13 +39,6 @@ class _Subject:
     numbers: tuple[str, ...] = ("1", "2", "3", "4")
 
 
-_ELA_STRANDS = (
-    ("RL", "Read closely and cite evidence from stories, drama and poems"),
-    ("RI", "Read closely and cite evidence from informational texts"),
-    ("W", "Write arguments, explanations and narratives"),
-    ("L", "Use the conventions of standard English"),
-    ("SL", "Take part in discussions, building on others' ideas"),
-)
 _SUBJECTS = {
     "Mathematics": _Subject(
         strands=(
@@ -62,24 +55,23 @@ _SUBJECTS = {
             "{grade}.{short}.{number}",
         ),
         high_school=(
-            "S-ID.{number}",
-            "A-REI.{number}",
-            "F-IF.{number}",
-            "G-CO.{number}",
-            "A-SSE.{number}",
-            "N-RN.{number}",
+            *("S-ID.{number}", "A-REI.{number}", "F-IF.{number}", "G-CO.{number}"),
+            *("A-SSE.{number}", "N-RN.{number}"),
         ),
         groups=("Number Sense", "Fluency", "Modeling & Reasoning", "Word Problems"),
         numbers=("1", "2", "3", "8.b"),
     ),
     "English Language Arts": _Subject(
-        strands=_ELA_STRANDS,
+        strands=(
+            ("RL", "Read closely and cite evidence from stories, drama and poems"),
+            ("RI", "Read closely and cite evidence from informational texts"),
+            ("W", "Write arguments, explanations and narratives"),
+            ("L", "Use the conventions of standard English"),
+            ("SL", "Take part in discussions, building on others' ideas"),
+        ),
         spellings=("{strand}.{grade}.{number}", "CCSS.ELA-Literacy.{strand}.{grade}.{number}"),
         high_school=(
-            "RL.9-10.{number}",
-            "RI.9-10.{number}",
-            "W.11-12.{number}",
-            "L.9-10.{number}",
+            *("RL.9-10.{number}", "RI.9-10.{number}", "W.11-12.{number}", "L.9-10.{number}"),
             "SL.11-12.{number}",
         ),
         groups=("Reading: Literature", "Reading: Informational", "Writing", "Vocabulary"),
@@ -106,23 +98,23 @@ _SUBJECTS = {
 
 
 def choose_standards(seed: int, key: str, subject: str, grade: int, count: int) -> list[Standard]:
-    """Choose `count` different standards for an assessment, all spelled its own way."""
-    draw = seeded(seed, key, "standards")
-    make = _high_school_standards if grade > _MIDDLE_SCHOOL_ENDS else _standards_to_grade_8
-    pool = make(_SUBJECTS[subject], grade, draw)
-    return draw.sample(pool, count)
+    """Return `count` distinct standards for an assessment, all in one spelling."""
+    rng = seeded(seed, key, "standards")
+    if grade > _MIDDLE_SCHOOL_ENDS:
+        return rng.sample(_high_school_standards(_SUBJECTS[subject]), count)
+    return rng.sample(_standards_to_grade_8(_SUBJECTS[subject], grade, rng), count)
 
 
 def choose_groups(seed: int, key: str, subject: str, count: int) -> list[Group]:
-    """Choose `count` different reporting groups for an assessment."""
+    """Return `count` distinct reporting groups for an assessment."""
     names = _SUBJECTS[subject].groups
     first = 301 + 10 * list(_SUBJECTS).index(subject)
     groups = [Group(str(first + index), name) for index, name in enumerate(names)]
     return seeded(seed, key, "groups").sample(groups, count)
 
 
-def _standards_to_grade_8(subject: _Subject, grade: int, draw: Random) -> list[Standard]:
-    spelling, dotted = draw.choice(subject.spellings), draw.random() < 0.5
+def _standards_to_grade_8(subject: _Subject, grade: int, rng: Random) -> list[Standard]:
+    spelling, dotted = rng.choice(subject.spellings), rng.random() < 0.5
     label = grade_label(grade)
     band = "MS" if grade > _ELEMENTARY_ENDS else label
     return [
@@ -142,7 +134,7 @@ def _standards_to_grade_8(subject: _Subject, grade: int, draw: Random) -> list[S
     ]
 
 
-def _high_school_standards(subject: _Subject, _grade: int, _draw: Random) -> list[Standard]:
+def _high_school_standards(subject: _Subject) -> list[Standard]:
     return [
         _standard(strand.format(number=number), f"{strand} {number}", None)
         for strand in subject.high_school
@@ -151,6 +143,6 @@ def _high_school_standards(subject: _Subject, _grade: int, _draw: Random) -> lis
 
 
 def _standard(code: str, meaning: str, description: str | None) -> Standard:
-    """A standard whose guid follows its meaning, not the spelling of its code; some have none."""
+    """Return a standard; its guid depends on its meaning, not its spelling, and may be missing."""
     guid = uuid.uuid5(_NAMESPACE, meaning)
-    return Standard(code, description, None if guid.int % 11 == 0 else str(guid).upper())
+    return Standard(None if guid.int % 11 == 0 else str(guid).upper(), code, description)

@@ -1,4 +1,4 @@
-"""What the assessments of the made-up district are called: as unlike each other as real ones."""
+"""Titles of the made-up district's assessments, as inconsistent as real ones."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +14,7 @@ _LOWER, _K5, _MIDDLE, _HIGH = range(9), range(6), range(6, 9), range(9, 13)
 
 @dataclass(frozen=True)
 class Design:
-    """What an assessment is before anyone sits it: its title, and whom and what it is for.
-
-    Without a subject it asks about no standard, and nothing can be scored.
-    """
+    """An assessment's title, subject and grades; without a subject, nothing can be scored."""
 
     title: str
     subject: str | None
@@ -27,7 +24,7 @@ class Design:
 
 @dataclass(frozen=True)
 class _Family:
-    """A pattern of titles; one title for each grade, unit and part."""
+    """A pattern of titles: one for each grade, unit and part."""
 
     pattern: str
     subject: str
@@ -43,7 +40,7 @@ class _Family:
             yield Design(title, self.subject, (grade,))
 
 
-# Trailing and double blanks are as people typed them.
+# Trailing and double spaces are deliberate: people type them.
 _FAMILIES = (
     _Family("{ordinal} - Unit {unit} - End of Unit Assessment ", MATH, _K5),
     _Family("Gr {grade} Math Module {unit} Exit Ticket", MATH, _LOWER),
@@ -70,8 +67,7 @@ _FAMILIES = (
     _Family("Government Ch. {unit} Quiz", HISTORY, range(12, 13), range(1, 15)),
 )  # fmt: skip
 
-# Each of these is sat in every year, so that no year lacks one of the kinds. The first ones have
-# the most takers.
+# Given in every year, so that every year has each kind. The first ones have the most students.
 SPECIAL = (
     Design("ELA Interim 1 Grades 6-8", ELA, (6, 7, 8), "Given on two days"),
     Design("US History Final 2024", HISTORY, (11,), "Semester 2, all periods"),
@@ -89,7 +85,7 @@ SPECIAL = (
 
 
 def common_designs() -> list[Design]:
-    """All the titles that follow a pattern, in a fixed order."""
+    """Return all designs whose titles follow a pattern, in a fixed order."""
     return [design for family in _FAMILIES for design in family.designs()]
 
 

@@ -1,5 +1,5 @@
-"""What can go wrong with an answer, on demand.
+"""Faults that can be injected into responses.
 
-A new kind of fault is one function in one of three tables: `content.CONTENT` changes what the
-JSON says, `reply.REPLY` how it is sent, and `wire.WIRE` takes the connection into its own hands.
+A new kind of fault is one function in one of three tables: `content.CONTENT` changes the JSON,
+`response.RESPONSE` the HTTP response, and `connection.CONNECTION` what is sent over the socket.
 """

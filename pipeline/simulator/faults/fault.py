@@ -1,8 +1,8 @@
-"""What a fault is."""
+"""The description of a fault."""
 
 from dataclasses import dataclass
 
-from pipeline.simulator.api import Api, Question
+from pipeline.simulator.api import Api, Query
 
 
 @dataclass(frozen=True)
@@ -10,14 +10,14 @@ class Fault:
     """One thing that goes wrong, which requests it hits, and how often.
 
     Attributes:
-        kind: a name in one of the tables of this module.
-        value: what the kind wants to know, such as a status or a number of seconds.
+        kind: a name in one of the tables of this package.
+        value: the kind's argument, such as a status or a number of seconds.
         endpoint: `token`, `catalogue`, `overall`, `standard`, `group`, `sites`; None means any.
         assessment_id: requests for this assessment only.
         page: requests for this page only.
-        last_page: requests for the last page of an answer only.
-        times: how many requests it hits; None means without end.
-        every: it hits each so-manyth of the requests that match.
+        last_page: requests for the last page only.
+        times: how many requests it hits; None means all.
+        every: it hits every nth matching request.
         retry_after: text of the `Retry-After` header of a `status`.
     """
 
@@ -31,14 +31,18 @@ class Fault:
     every: int = 1
     retry_after: str | None = None
 
-    def matches(self, endpoint: str, question: Question | None, api: Api) -> bool:
-        """True for requests that it may hit."""
+    def number(self, default: int) -> int:
+        """Return `value` if it is a whole number, else `default`."""
+        return self.value if isinstance(self.value, int) else default
+
+    def matches(self, endpoint: str, query: Query | None, api: Api) -> bool:
+        """Return True for requests that this fault may hit."""
         if self.endpoint not in {None, endpoint}:
             return False
-        if question is None:
+        if query is None:
             return self.assessment_id is None and self.page is None and not self.last_page
         return (
-            self.assessment_id in {None, question.assessment_id}
-            and self.page in {None, question.page}
-            and (not self.last_page or question.page == max(1, api.num_pages(question)))
+            self.assessment_id in {None, query.assessment_id}
+            and self.page in {None, query.page}
+            and (not self.last_page or query.page == max(1, api.num_pages(query)))
         )

@@ -1,7 +1,7 @@
-"""Runs the real command line inside of this process, as often and as quickly as the suite needs.
+"""Runs the real command line in this process, because the suite needs many fast runs.
 
-Whatever a run leaves in this process (the run itself, signals, handlers of logs, Luigi's memory
-of its tasks) is undone when it ends, so that the next one begins like a new process.
+Whatever a run leaves in this process (the run itself, signal and log handlers, Luigi's cache of
+tasks) is undone when it ends, so that the next one begins as in a new process.
 """
 
 import contextlib
@@ -21,7 +21,6 @@ from luigi.setup_logging import InterfaceLogging
 
 from pipeline.config import sections, settings
 from pipeline.illuminate import wire
-from pipeline.tasks.run import Run
 
 _LOGGERS = ("", "pipeline", "luigi", "luigi-interface")
 _SETTINGS = ("illuminate", "paths", "years", "build", "report", "snapshot")
@@ -29,15 +28,15 @@ _SETTINGS = ("illuminate", "paths", "years", "build", "report", "snapshot")
 
 @dataclass(frozen=True)
 class Finished:
-    """How a run ended, what it said on standard output, and all that it printed and logged."""
+    """A run's exit code, its standard output, and everything that it printed and logged."""
 
     code: int
-    said: str
-    shown: str
+    stdout: str
+    output: str
 
 
 def run(*options: str) -> Finished:
-    """`luigi --module pipeline RunAll` with these options."""
+    """Run `luigi --module pipeline RunAll` with these options."""
     out, err = io.StringIO(), io.StringIO()
     with (
         _logs() as logged,
@@ -45,12 +44,9 @@ def run(*options: str) -> Finished:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
-        try:
-            code = _run(["--module", "pipeline", "RunAll", *options])
-        finally:
-            Run.end()
-    said = out.getvalue()
-    return Finished(code, said, said + err.getvalue() + logged.getvalue())
+        code = _run(["--module", "pipeline", "RunAll", *options])
+    stdout = out.getvalue()
+    return Finished(code, stdout, stdout + err.getvalue() + logged.getvalue())
 
 
 def _run(arguments: list[str]) -> int:
@@ -65,7 +61,7 @@ def _run(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def _settings_read_once() -> Iterator[None]:
-    """Put each section of settings, and what follows from them, together once a run."""
+    """Read each section of settings once per run."""
     with contextlib.ExitStack() as stack:
         for name in _SETTINGS:
             once = functools.cache(getattr(settings, name, None) or getattr(sections, name))
@@ -76,15 +72,15 @@ def _settings_read_once() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def quickly() -> Iterator[None]:
-    """Leave out meanwhile what takes long and has nothing to do with faults.
+def fast() -> Iterator[None]:
+    """Skip what takes long and has nothing to do with faults.
 
-    Nothing waits for the disk, deadlines are looked at often, and Luigi puts parameters and
-    parsers together once.
+    Nothing is synced to disk, deadlines are checked often, and Luigi builds parameters and parsers
+    once.
     """
     with (
         mock.patch.object(os, "fsync"),
-        mock.patch.object(wire, "_LOOK_EVERY", 0.02),
+        mock.patch.object(wire, "_CHECK_EVERY", 0.02),
         mock.patch.object(
             luigi.Task, "get_params", classmethod(functools.cache(luigi.Task.get_params.__func__))
         ),
@@ -109,7 +105,7 @@ def _signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _logs() -> Iterator[io.StringIO]:
-    """All that is logged meanwhile, from DEBUG up; what a run does to loggers is undone."""
+    """Capture all log messages from DEBUG up; undo what a run does to loggers."""
     text = io.StringIO()
     spy = logging.StreamHandler(text)
     loggers = [logging.getLogger(name or None) for name in _LOGGERS]

@@ -1,4 +1,4 @@
-"""A handful of the table through the real command, in a process of its own."""
+"""A few faults of the table with the real command, in its own process."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.simulator import Server, serving
 from tests.functional.conftest import Workplace
-from tests.functional.faults import town
-from tests.functional.faults.stage import Stage, trouble
+from tests.functional.faults import district
+from tests.functional.faults.sandbox import Sandbox, injected_fault
 from tests.functional.faults.table import COMBINATIONS, RECOVERS, Combination
 from tests.functional.faults.test_faults import check_message
 
@@ -26,16 +26,16 @@ DEBUG = ("--log-level", "DEBUG")
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with serving(town.make_town(), town.PROTOCOL, town.CREDENTIALS) as server:
+    with serving(district.make_district(), district.PROTOCOL, district.CREDENTIALS) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Path:
-    """A data folder with yesterday's tables."""
+    """Return a data folder with yesterday's tables."""
     workplace = Workplace(tmp_path_factory.mktemp("command"))
     workplace.point_at(server)
-    done = workplace.run("--as-of", str(town.YESTERDAY))
+    done = workplace.run("--as-of", str(district.YESTERDAY))
     assert done.returncode == 0, done.stdout
     return workplace.data
 
@@ -51,22 +51,22 @@ def test_fault(
     place = Workplace(tmp_path)
     place.point_at(server)
     shutil.copytree(before, place.data)
-    stage = Stage(place.data, server)
-    yesterday = stage.published()
-    with trouble(server, combination):
-        done = place.run(*DEBUG, "--illuminate-tries", "3", *combination.trouble.options)
-    assert stage.leaks(done.stdout + done.stderr) == {}
-    if combination.wanted is RECOVERS:
+    sandbox = Sandbox(place.data, server)
+    yesterday = sandbox.published()
+    with injected_fault(server, combination):
+        done = place.run(*DEBUG, "--illuminate-tries", "3", *combination.fault.options)
+    assert sandbox.leaks(done.stdout + done.stderr) == {}
+    if combination.expected is RECOVERS:
         assert done.returncode == 0, done.stdout
-        assert stage.tables() == undisturbed
+        assert sandbox.tables() == undisturbed
     else:
         assert done.returncode == 30, done.stdout
-        assert stage.published() == yesterday
-        check_message(combination, stage, done.stdout)
+        assert sandbox.published() == yesterday
+        check_message(combination, sandbox, done.stdout)
     again = place.run(*DEBUG)
-    assert stage.leaks(again.stdout + again.stderr) == {}
+    assert sandbox.leaks(again.stdout + again.stderr) == {}
     assert again.returncode == 0, again.stdout
-    assert stage.tables() == undisturbed
+    assert sandbox.tables() == undisturbed
 
 
 def test_all_chosen_are_in_the_table() -> None:

@@ -1,6 +1,6 @@
-"""Every fault at every place: right tables, or yesterday's tables and a message that says where.
+"""Every fault at every place: correct tables, or yesterday's tables and a message that says where.
 
-What is tried, and what is wanted each time, stands in `table.py`.
+The faults and what is expected of each are in `table.py`.
 """
 
 import csv
@@ -9,88 +9,92 @@ import sys
 
 import pytest
 
-from tests.functional.faults.stage import THREADS, Stage, trouble
+from tests.functional.faults.sandbox import THREADS, Sandbox, injected_fault
 from tests.functional.faults.table import COMBINATIONS, ENDS, NULLS, RECOVERS, REFUSED, Combination
 
 Tables = dict[str, bytes]
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=str)
-def test_fault(combination: Combination, stage: Stage, undisturbed: Tables) -> None:
-    play(combination, stage, undisturbed)
+def test_fault(combination: Combination, sandbox: Sandbox, undisturbed: Tables) -> None:
+    run_combination(combination, sandbox, undisturbed)
 
 
-def play(combination: Combination, stage: Stage, undisturbed: Tables) -> None:
-    """Run with the fault, then without it; see that both do what is wanted."""
-    before = stage.published()
-    with trouble(stage.server, combination):
-        done = stage.run(*combination.trouble.options)
-    if combination.wanted in {RECOVERS, NULLS}:
-        assert done.code == 0, done.shown
-        check_tables(combination, stage, undisturbed, done.said)
+def run_combination(combination: Combination, sandbox: Sandbox, undisturbed: Tables) -> None:
+    """Run with the fault, then without it, and check that both do what is expected."""
+    before = sandbox.published()
+    with injected_fault(sandbox.server, combination):
+        done = sandbox.run(*combination.fault.options)
+    if combination.expected in {RECOVERS, NULLS}:
+        assert done.code == 0, done.output
+        check_tables(combination, sandbox, undisturbed, done.stdout)
     else:
-        assert done.code == 30, done.shown
-        assert stage.published() == before
-        check_message(combination, stage, done.said)
-        check_what_is_missing(combination, stage)
-    assert not stage.leftovers()
-    check_rerun(stage, stage.tables() if combination.wanted is NULLS else undisturbed)
+        assert done.code == 30, done.output
+        assert sandbox.published() == before
+        check_message(combination, sandbox, done.stdout)
+        check_what_is_missing(combination, sandbox)
+    assert not sandbox.leftovers()
+    check_rerun(sandbox, sandbox.tables() if combination.expected is NULLS else undisturbed)
 
 
-def check_tables(combination: Combination, stage: Stage, undisturbed: Tables, said: str) -> None:
-    """The tables are right, unreadable numbers aside, which are null."""
-    if combination.wanted is RECOVERS:
-        assert stage.tables() == undisturbed
+def check_tables(
+    combination: Combination, sandbox: Sandbox, undisturbed: Tables, stdout: str
+) -> None:
+    """Check that the tables are correct, except for unparseable numbers, which are null."""
+    if combination.expected is RECOVERS:
+        assert sandbox.tables() == undisturbed
         return
     for name in (name for name in undisturbed if name.endswith(".csv")):
-        assert without_numbers(stage.tables()[name]) == without_numbers(undisturbed[name])
-    assert " 0 unreadable" not in said
+        assert without_numbers(sandbox.tables()[name]) == without_numbers(undisturbed[name])
+    assert " 0 unreadable" not in stdout
 
 
 def without_numbers(table: bytes) -> list[dict[str, str]]:
-    """A table without what follows from its points and percents."""
+    """Return a table without its points, percents and what is derived from them."""
     numbers = {"points", "percent_correct", "score", "proficiency"}
     rows = csv.DictReader(io.StringIO(table.decode()))
     return [{name: v for name, v in row.items() if name not in numbers} for row in rows]
 
 
-def check_message(combination: Combination, stage: Stage, said: str) -> None:
-    """What is printed, and what is written down, names the place and the reason."""
-    reasons = "\n".join(failure["reason"] for failure in stage.record()["failures"])
-    for text in (said, reasons):
-        assert any(words in text for words in combination.place.words), said
-        assert combination.trouble.says in text, said
+def check_message(combination: Combination, sandbox: Sandbox, stdout: str) -> None:
+    """Check that the output and the run record name the place and the reason."""
+    reasons = "\n".join(failure["reason"] for failure in sandbox.record()["failures"])
+    for text in (stdout, reasons):
+        assert any(words in text for words in combination.place.words), stdout
+        assert combination.fault.message in text, stdout
 
 
-def check_what_is_missing(combination: Combination, stage: Stage) -> None:
-    """Only what the fault hit is missing; where the run ends, nothing was asked after it."""
+def check_what_is_missing(combination: Combination, sandbox: Sandbox) -> None:
+    """Check that only what the fault hit is missing, and that a run that ends requests no more."""
     place = combination.place
-    if combination.wanted is REFUSED and place.assessment_id:
-        # What overall had is not known then, so standard and group wait for it.
+    if combination.expected is REFUSED and place.assessment_id:
+        # Without overall results, standard and group results are not requested.
         waiting = {"standard", "group"} if place.endpoint == "overall" else set()
-        missing = {each for each in stage.missing() if each[0] not in waiting}
+        missing = {each for each in sandbox.missing() if each[0] not in waiting}
         assert missing == {(place.endpoint, place.assessment_id)}
-        assert not waiting & {endpoint for endpoint, _ in stage.asked()}
-    if combination.wanted is ENDS:
-        hits = [n for n, request in enumerate(stage.server.log) if request.fault]
-        on_their_way = len(stage.server.log) - 1 - hits[-1]
-        # Each other thread has one on its way, and may begin another before the bad news is read.
-        assert on_their_way < 2 * THREADS, "it went on asking"
+        assert not waiting & {endpoint for endpoint, _ in sandbox.requested()}
+    if combination.expected is ENDS:
+        hits = [n for n, request in enumerate(sandbox.server.log) if request.fault]
+        under_way = len(sandbox.server.log) - 1 - hits[-1]
+        # Each other thread has a request under way, and may start another before the run ends.
+        assert under_way < 2 * THREADS, "it continued to request"
 
 
-def check_rerun(stage: Stage, undisturbed: Tables) -> None:
-    """The fault gone, a run completes, and asks once for each page that is missing."""
-    missing = stage.missing()
-    done = stage.run()
-    assert done.code == 0, done.shown
-    assert stage.tables() == undisturbed
-    assert set(stage.asked()) == missing
-    assert not stage.pages_asked_twice()
-    assert stage.missing() == set()
+def check_rerun(sandbox: Sandbox, undisturbed: Tables) -> None:
+    """Check that the next run completes and requests each missing page once."""
+    missing = sandbox.missing()
+    done = sandbox.run()
+    assert done.code == 0, done.output
+    assert sandbox.tables() == undisturbed
+    assert set(sandbox.requested()) == missing
+    assert not sandbox.pages_requested_twice()
+    assert sandbox.missing() == set()
 
 
-def test_how_many(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:
-    """Say how many combinations this run of the tests tries."""
+def test_there_are_many_combinations(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Print how many combinations this test run includes."""
     here = __name__.rpartition(".")[0].replace(".", "/")
     tried = sum(
         here in item.nodeid and "[" in item.name and "test_leaks" not in item.nodeid

@@ -1,6 +1,6 @@
-"""Nobody lets out a secret or a student unnoticed, and mistakes in the code let out none.
+"""Leaks of secrets and students are noticed, and programming errors leak nothing.
 
-That no fault makes a run let out any is looked at by `Stage.run`, each time.
+That no fault causes a leak is checked by every `Sandbox.run`.
 """
 
 import base64
@@ -14,72 +14,70 @@ import pytest
 import requests
 
 from pipeline.__main__ import main
-from pipeline.errors import UnforeseenError
+from pipeline.errors import UnexpectedError
 from pipeline.illuminate import auth, client, pages
-from pipeline.tasks import record
-from pipeline.tasks.targets import BuiltTarget
-from pipeline.transform import build
-from pipeline.transform.scan import Source
+from pipeline.runs import record
+from pipeline.tasks.targets import FilesTarget
+from pipeline.transform import combine
+from pipeline.transform.scan import ShardDataset
 from tests import canaries
-from tests.functional.faults import town
-from tests.functional.faults.stage import Stage
+from tests.functional.faults import district
+from tests.functional.faults.sandbox import Sandbox
 
 log = logging.getLogger("pipeline.illuminate")
 
 
-def log_replies(patch: pytest.MonkeyPatch) -> None:
+def log_responses(patch: pytest.MonkeyPatch) -> None:
     decode = pages.decode
 
-    def talkative(content: bytes, *rest: Any) -> pages.Page:
+    def leaking(content: bytes, *rest: Any) -> pages.Page:
         log.debug("%s", content)
         return decode(content, *rest)
 
-    patch.setattr(pages, "decode", talkative)
+    patch.setattr(pages, "decode", leaking)
 
 
 def log_in_base_64(patch: pytest.MonkeyPatch) -> None:
-    def talkative(credentials: auth.OAuth2Credentials) -> dict[str, str]:
+    def leaking(credentials: auth.OAuth2Credentials) -> dict[str, str]:
         both = f"{credentials.client_id}:{credentials.client_secret}"
         log.debug("Authorization: Basic %s", base64.b64encode(both.encode()).decode())
         return auth.token_form(credentials)
 
-    patch.setattr(client, "token_form", talkative)
+    patch.setattr(client, "token_form", leaking)
 
 
 def sign_in_the_address(patch: pytest.MonkeyPatch) -> None:
     sign = auth.Bearer.__call__
 
-    def careless(
-        bearer: auth.Bearer, request: requests.PreparedRequest
-    ) -> requests.PreparedRequest:
+    def leaking(bearer: auth.Bearer, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.prepare_url(request.url, {"access_token": bearer._token})
         return sign(bearer, request)
 
-    patch.setattr(auth.Bearer, "__call__", careless)
+    patch.setattr(auth.Bearer, "__call__", leaking)
 
 
 def record_a_student(patch: pytest.MonkeyPatch) -> None:
     compose = record.compose
 
-    def careless(*what: Any) -> dict[str, Any]:
-        return compose(*what) | {"first": max(town.STUDENTS)}
+    def leaking(*what: Any) -> dict[str, Any]:
+        return compose(*what) | {"first": max(district.STUDENTS)}
 
-    patch.setattr(record, "compose", careless)
+    patch.setattr(record, "compose", leaking)
 
 
 def publish_a_secret(patch: pytest.MonkeyPatch) -> None:
-    group = build.group
+    group = combine.combine_group
 
-    def careless(source: Source, year: str) -> pl.LazyFrame:
-        return group(source, f"{year} {town.CREDENTIALS.client_secret}")
+    def leaking(source: ShardDataset, year: str) -> pl.LazyFrame:
+        return group(source, f"{year} {district.CREDENTIALS.client_secret}")
 
-    patch.setattr(build, "group", careless)
+    patch.setattr(combine, "combine_group", leaking)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "place"),
+    ("add_leak", "place"),
     [
-        (log_replies, "output"),
+        (log_responses, "output"),
         (log_in_base_64, "output"),
         (sign_in_the_address, "request lines"),
         (record_a_student, "/runs/"),
@@ -87,43 +85,43 @@ def publish_a_secret(patch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_leak_is_noticed(
-    spoil: Callable[[pytest.MonkeyPatch], None],
+    add_leak: Callable[[pytest.MonkeyPatch], None],
     place: str,
-    stage: Stage,
+    sandbox: Sandbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    spoil(monkeypatch)
+    add_leak(monkeypatch)
     with pytest.raises(AssertionError, match=place):
-        stage.run()
+        sandbox.run()
 
 
-def mistaken(*what: object) -> NoReturn:
-    """Fail with a text that holds all it can hold."""
-    raise LookupError(*what, town.SECRETS, town.STUDENTS)
+def fail_with_secrets(*what: object) -> NoReturn:
+    """Raise an error whose message contains everything that must not leak."""
+    raise LookupError(*what, district.SECRETS, district.STUDENTS)
 
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(pages, "decode"), (build, "combined"), (BuiltTarget, "exists")],
-    ids=["fetching", "building", "looking what is done"],
+    [(pages, "decode"), (combine, "combine_results"), (FilesTarget, "exists")],
+    ids=["fetching", "building", "checking what is complete"],
 )
-def test_a_mistake_says_its_kind_and_where_it_is(
-    owner: object, name: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
+def test_a_programming_error_reports_its_type_and_location(
+    owner: object, name: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its text is on no terminal, in no log and in no record."""
-    before = stage.published()
-    monkeypatch.setattr(owner, name, mistaken)
-    done = stage.run()
+    """Its message is not on the terminal, in the log or in the record."""
+    before = sandbox.published()
+    monkeypatch.setattr(owner, name, fail_with_secrets)
+    done = sandbox.run()
     assert done.code != 0
-    assert "UnforeseenError: LookupError" in done.shown
-    assert ", in mistaken" in done.shown
-    assert stage.published() == before
+    assert "UnexpectedError: LookupError" in done.output
+    assert ", in fail_with_secrets" in done.output
+    assert sandbox.published() == before
 
 
-def test_a_mistake_in_a_command_says_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.commands.status.status", mistaken)
-    with pytest.raises(UnforeseenError) as error:
-        main(["status", "--year", str(town.YEAR)])
+def test_a_programming_error_in_a_command_reports_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.commands.status.status", fail_with_secrets)
+    with pytest.raises(UnexpectedError) as error:
+        main(["status", "--year", str(district.YEAR)])
     shown = "".join(traceback.format_exception(error.value))
-    assert "UnforeseenError: LookupError" in shown
-    assert canaries.found(town.SECRETS | town.STUDENTS, shown) == set()
+    assert "UnexpectedError: LookupError" in shown
+    assert canaries.found(district.SECRETS | district.STUDENTS, shown) == set()

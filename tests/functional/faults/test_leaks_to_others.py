@@ -1,4 +1,4 @@
-"""What others can read of a run: its arguments while it lasts, and Luigi's web page for good."""
+"""What others can read of a run: its command line arguments, and Luigi's web page."""
 
 import contextlib
 import json
@@ -16,16 +16,14 @@ from pipeline.illuminate import pages
 from pipeline.simulator import Credentials, Fault, serving
 from tests import canaries
 from tests.functional.conftest import REPOSITORY, Workplace
-from tests.functional.faults import town
-from tests.functional.faults.stage import Stage
-from tests.functional.faults.test_leaks import mistaken
+from tests.functional.faults import district
+from tests.functional.faults.sandbox import Sandbox
+from tests.functional.faults.test_leaks import fail_with_secrets
 from tests.functional.test_failures import wait_until
 from tests.functional.test_reruns import asked
 
 THREADS = 4
 
-
-# The arguments of processes.
 
 shows_arguments = pytest.mark.skipif(
     not Path("/proc/self/cmdline").exists(), reason="only Linux shows arguments in /proc"
@@ -33,7 +31,7 @@ shows_arguments = pytest.mark.skipif(
 
 
 def arguments_of(pid: int) -> str:
-    """The arguments of a process and the names of its threads, and of all that it has started."""
+    """Return the arguments and thread names of a process and of all its descendants."""
     shown, children = [], []
     for thread in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread may end
@@ -44,9 +42,9 @@ def arguments_of(pid: int) -> str:
 
 @shows_arguments
 def test_the_arguments_of_a_run(tmp_path: Path) -> None:
-    """Looked at while it has a token and the catalogue, and all its threads wait for results."""
+    """They are read while the run has a token and all its threads wait for results."""
     place = Workplace(tmp_path)
-    with serving(town.make_town(), town.PROTOCOL, town.CREDENTIALS) as server:
+    with serving(district.make_district(), district.PROTOCOL, district.CREDENTIALS) as server:
         place.point_at(server)
         server.faults.add(Fault("silence", endpoint="overall"))
         process = place.start_run("--year", "23-24", "--illuminate-threads", str(THREADS))
@@ -54,14 +52,14 @@ def test_the_arguments_of_a_run(tmp_path: Path) -> None:
         shown = arguments_of(process.pid)
         process.kill()
         place.finish(process)
-        secrets = town.SECRETS | set(server.authority._tokens)
+        secrets = district.SECRETS | set(server.authority._tokens)
     assert "RunAll" in shown
-    assert canaries.found(secrets | town.STUDENTS, shown) == set()
+    assert canaries.found(secrets | district.STUDENTS, shown) == set()
 
 
 @shows_arguments
 def test_the_arguments_of_the_demo(tmp_path: Path) -> None:
-    """The district that the run has started, and has the catalogue of, is looked at as well."""
+    """This includes the server of the district that the run has started."""
     place = Workplace(tmp_path)
     process = place.start_run("--year", "23-24", "--illuminate-max-requests-per-second", "5")
     wait_until(lambda: any(place.data.rglob("metadata.json")) or process.poll() is not None)
@@ -74,20 +72,18 @@ def test_the_arguments_of_the_demo(tmp_path: Path) -> None:
     assert known.client_secret not in shown
 
 
-# Luigi's web page.
-
-# Luigi's own server, on any free port; it keeps to itself which, so that is printed here.
+# Luigi's own server on any free port, which is printed because luigid does not report it.
 _LUIGID = """
 import tornado.netutil
 
 bind = tornado.netutil.bind_sockets
 
-def bind_and_tell(*what, **how):
+def bind_and_print(*what, **how):
     sockets = bind(*what, **how)
     print(sockets[0].getsockname()[1], flush=True)
     return sockets
 
-tornado.netutil.bind_sockets = bind_and_tell
+tornado.netutil.bind_sockets = bind_and_print
 
 from luigi.cmdline import luigid
 
@@ -97,7 +93,7 @@ luigid()
 
 @dataclass
 class Luigid:
-    """Luigi's central scheduler, whose web page draws on what its API tells."""
+    """Luigi's central scheduler; its web page shows what its API returns."""
 
     folder: Path
     url: str
@@ -109,7 +105,7 @@ class Luigid:
         return reply.text
 
     def page(self) -> str:
-        """Everything that it tells about all tasks and workers."""
+        """Return everything that it shows about all tasks and workers."""
         lists = [self.ask(each) for each in ("task_list", "graph", "worker_list", "resource_list")]
         found = self.ask("task_search", task_str="_")
         tasks = json.loads(lists[0])["response"]
@@ -119,7 +115,7 @@ class Luigid:
         )
 
     def left(self) -> str:
-        """What it leaves on disk when it ends: its state and its log."""
+        """Stop it, and return what it leaves on disk: its state and its log."""
         self.process.terminate()
         self.process.wait(60)
         return "\n".join(path.read_text("utf-8", "replace") for path in self.folder.iterdir())
@@ -149,35 +145,35 @@ def luigid(tmp_path: Path) -> Iterator[Luigid]:
 
 @pytest.fixture
 def run_and_look(
-    luigid: Luigid, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    luigid: Luigid, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], tuple[int, str]]:
-    """Run as with `[core] local_scheduler=false`; the exit code, and all that luigid shows."""
+    """Return a function that runs with luigid; it returns the exit code and what luigid shows."""
     monkeypatch.setitem(get_config()["core"], "local_scheduler", "false")
 
     def run() -> tuple[int, str]:
-        code = stage.run("--scheduler-url", luigid.url).code
+        code = sandbox.run("--scheduler-url", luigid.url).code
         page, left = luigid.page(), luigid.left()
-        secrets = town.SECRETS | set(stage.server.authority._tokens)
-        assert canaries.found(secrets | town.STUDENTS, page + left) == set()
+        secrets = district.SECRETS | set(sandbox.server.authority._tokens)
+        assert canaries.found(secrets | district.STUDENTS, page + left) == set()
         assert "RunAll" in left
         return code, page
 
     return run
 
 
-def test_luigis_page_of_a_good_run(run_and_look: Callable[[], tuple[int, str]]) -> None:
+def test_luigis_page_after_a_successful_run(run_and_look: Callable[[], tuple[int, str]]) -> None:
     code, page = run_and_look()
     assert code == 0
     assert '"status": "DONE"' in page
     assert '"status": "FAILED"' not in page
 
 
-def test_luigis_page_of_a_run_that_fails(
-    stage: Stage, run_and_look: Callable[[], tuple[int, str]]
+def test_luigis_page_after_a_failed_run(
+    sandbox: Sandbox, run_and_look: Callable[[], tuple[int, str]]
 ) -> None:
-    """It tells what failed and why, in the words of the run."""
-    stage.server.faults.add(
-        Fault("status", 500, "standard", town.LONG),
+    """It shows what failed and why, in the run's own words."""
+    sandbox.server.faults.add(
+        Fault("status", 500, "standard", district.LONG),
         Fault("truncated_json", endpoint="standard"),
         Fault("missing_field", "percent_correct", "group"),
     )
@@ -188,10 +184,10 @@ def test_luigis_page_of_a_run_that_fails(
     assert "lack the field percent_correct" in page
 
 
-def test_luigis_page_of_a_mistake_in_the_code(
+def test_luigis_page_after_a_programming_error(
     run_and_look: Callable[[], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "decode", mistaken)
+    monkeypatch.setattr(pages, "decode", fail_with_secrets)
     code, page = run_and_look()
     assert code == 30
-    assert "UnforeseenError: LookupError" in page
+    assert "UnexpectedError: LookupError" in page

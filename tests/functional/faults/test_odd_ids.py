@@ -1,4 +1,4 @@
-"""Ids that are no numbers: each is fetched, named, kept apart, and never leaves the folder."""
+"""Ids that are not numbers: each is fetched, named, distinct, and stays in the folder."""
 
 import csv
 import io
@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.simulator import Server, serving
-from tests.functional.faults import town
-from tests.functional.faults.stage import Stage, copy_of
-from tests.functional.faults.table import ENDPOINTS, REFUSED, Combination, Place, Trouble
-from tests.functional.faults.test_faults import play
+from tests.functional.faults import district
+from tests.functional.faults.sandbox import Sandbox, copy_of
+from tests.functional.faults.table import ENDPOINTS, REFUSED, Combination, FaultCase, Place
+from tests.functional.faults.test_faults import run_combination
 
 IDS = {
     "up and away": "../../../escaped",
@@ -28,7 +28,7 @@ IDS = {
 COMBINATIONS = [
     pytest.param(
         Combination(
-            Trouble("500", "status", (), value=500), Place(endpoint, None, odd), None, REFUSED
+            FaultCase("500", "status", (), value=500), Place(endpoint, None, odd), None, REFUSED
         ),
         id=f"500, {endpoint} of {name}, always",
     )
@@ -38,47 +38,49 @@ COMBINATIONS = [
 
 @pytest.fixture(scope="module")
 def odd_server() -> Iterator[Server]:
-    district = town.make_odd_town(tuple(IDS.values()))
-    with serving(district, town.PROTOCOL, town.CREDENTIALS) as server:
+    with_odd_ids = district.make_district_with_ids(tuple(IDS.values()))
+    with serving(with_odd_ids, district.PROTOCOL, district.CREDENTIALS) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def odd_yesterday(tmp_path_factory: pytest.TempPathFactory, odd_server: Server) -> Stage:
-    """The folder before the run: nothing was published yet."""
+def odd_yesterday(tmp_path_factory: pytest.TempPathFactory, odd_server: Server) -> Sandbox:
+    """Return an empty data folder: nothing was published yet."""
     folder = tmp_path_factory.mktemp("odd") / "data"
     folder.mkdir()
-    return Stage(folder, odd_server)
+    return Sandbox(folder, odd_server)
 
 
 @pytest.fixture
-def odd_stage(tmp_path: Path, odd_yesterday: Stage) -> Stage:
+def odd_sandbox(tmp_path: Path, odd_yesterday: Sandbox) -> Sandbox:
     return copy_of(odd_yesterday, tmp_path)
 
 
 @pytest.fixture(scope="module")
 def odd_undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, odd_yesterday: Stage
+    tmp_path_factory: pytest.TempPathFactory, odd_yesterday: Sandbox
 ) -> dict[str, bytes]:
-    stage = copy_of(odd_yesterday, tmp_path_factory.mktemp("odd-undisturbed"))
-    done = stage.run()
-    assert done.code == 0, done.shown
-    return stage.tables()
+    sandbox = copy_of(odd_yesterday, tmp_path_factory.mktemp("odd-undisturbed"))
+    done = sandbox.run()
+    assert done.code == 0, done.output
+    return sandbox.tables()
 
 
-def test_every_id_is_fetched_and_none_leaves_the_folder(tmp_path: Path, odd_stage: Stage) -> None:
-    done = odd_stage.run()
-    assert done.code == 0, done.shown
-    table = odd_stage.data / "illuminate/23-24/assessment_results_combined_historical.csv"
+def test_every_id_is_fetched_and_none_leaves_the_folder(
+    tmp_path: Path, odd_sandbox: Sandbox
+) -> None:
+    done = odd_sandbox.run()
+    assert done.code == 0, done.output
+    table = odd_sandbox.data / "illuminate/23-24/assessment_results_combined_historical.csv"
     rows = csv.DictReader(io.StringIO(table.read_text("utf-8")))
     assert {row["assessment_id"] for row in rows} == set(IDS.values())
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
-    shards = {path.name.lower() for path in odd_stage.data.glob("work/*/*/shards/overall/*")}
+    shards = {path.name.lower() for path in odd_sandbox.data.glob("work/*/*/shards/overall/*")}
     assert len(shards) == len(IDS)
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS)
 def test_fault(
-    combination: Combination, odd_stage: Stage, odd_undisturbed: dict[str, bytes]
+    combination: Combination, odd_sandbox: Sandbox, odd_undisturbed: dict[str, bytes]
 ) -> None:
-    play(combination, odd_stage, odd_undisturbed)
+    run_combination(combination, odd_sandbox, odd_undisturbed)

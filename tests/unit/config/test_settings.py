@@ -1,6 +1,7 @@
 """Settings: which one wins, what is refused and how, and that no secret is ever told."""
 
 import configparser
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -14,14 +15,15 @@ from luigi.cmdline_parser import CmdlineParser
 from luigi.configuration import LuigiConfigParser, get_config
 
 from pipeline.config import sections, settings
-from pipeline.config.parameters import IdsParameter
+from pipeline.config.sections import IdsParameter
+from pipeline.config.settings import DEFAULT_RULES
 from pipeline.errors import SettingsError
 from pipeline.illuminate.limits import Limits
-from pipeline.storage.paths import DEFAULT_RULES
 from pipeline.years import SchoolYear
 
 ROOT = Path(__file__).parents[3]
 SECTIONS = sections.SECTIONS
+TODAY = dt.date(2026, 1, 15)
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +127,7 @@ def shipped() -> dict[tuple[str, str], str]:
 def test_the_luigi_cfg_shipped_says_what_the_defaults_say():
     written = {}
     for section in SECTIONS:
-        for name, parameter in section.get_params():
+        for name, parameter in section.current_params():
             if (section.__name__, name) in shipped():
                 text = shipped()[section.__name__, name]
                 written[section.__name__, name] = parameter.normalize(parameter.parse(text))
@@ -146,7 +148,20 @@ def test_luigi_gets_the_settings_of_our_luigi_cfg_also_without_it():
         for name in get_config().options(section)
     }
     ours = {section.__name__ for section in SECTIONS}
-    assert applied == {place: text for place, text in shipped().items() if place[0] not in ours}
+    named = {place: text for place, text in shipped().items() if place[0] not in ours}
+    assert applied == named | {("core", "local_scheduler"): "true"}
+
+
+@pytest.mark.parametrize(
+    ("host", "arguments"),
+    [("luigi.example.org", []), ("", ["--scheduler-host", "x"]), ("", ["--scheduler-host=x"])],
+)
+def test_one_setting_or_one_flag_selects_the_central_scheduler(host, arguments):
+    if host:
+        put("core", "default_scheduler_host", host)
+    settings.apply_luigi_defaults(["luigi", *arguments])
+    assert get_config().get("core", "local_scheduler") == "false"
+    assert float(get_config().get("core", "rpc_retry_wait")) < 5
 
 
 def test_what_a_luigi_cfg_says_of_luigi_is_left_as_it_is():
@@ -158,7 +173,7 @@ def test_what_a_luigi_cfg_says_of_luigi_is_left_as_it_is():
 
 def test_every_setting_is_described():
     for section in SECTIONS:
-        assert all(parameter.description for _, parameter in section.get_params())
+        assert all(parameter.description for _, parameter in section.current_params())
 
 
 # Whom to ask, and how.
@@ -185,7 +200,7 @@ def test_the_folders_are_the_ones_configured(environment):
             "VIEW_PATH": "/v",
         }
     )
-    snapshot = settings.snapshot(SchoolYear(2023), SchoolYear(2023).last_day)
+    snapshot = settings.snapshot(SchoolYear(2023), SchoolYear(2023).last_day, TODAY)
     assert snapshot.work.is_relative_to("/d/work/23-24")
     assert snapshot.published_folder("illuminate") == Path("/s/23-24")
     assert snapshot.published_folder("views") == Path("/v/23-24")
@@ -194,7 +209,7 @@ def test_the_folders_are_the_ones_configured(environment):
 @pytest.mark.parametrize(("current", "suffix"), [("24-25", "_historical"), ("2023-2024", "")])
 def test_the_current_year_decides_what_is_historical(current, suffix):
     put("years", "current", current)
-    assert settings.snapshot(SchoolYear(2023), SchoolYear(2023).last_day).suffix == suffix
+    assert settings.snapshot(SchoolYear(2023), SchoolYear(2023).last_day, TODAY).suffix == suffix
 
 
 def test_the_client_asks_within_the_limits_configured():
@@ -278,7 +293,7 @@ def test_every_setting_is_told_with_its_value_and_where_it_is_from(environment):
     assert told["illuminate", "threads"] == [16, "luigi.cfg"]
     assert told["paths", "save_path"] == ["/exports", "SAVE_PATH"]
     assert told["years", "current"] == ["24-25", "default"]
-    assert len(told) == sum(len(section.get_params()) for section in SECTIONS)
+    assert len(told) == sum(len(section.current_params()) for section in SECTIONS)
 
 
 # Input files.
@@ -292,7 +307,6 @@ def test_without_input_files_there_are_the_shipped_rules_only():
     real()
     found = settings.input_files(SchoolYear(2023))
     assert found == (None, DEFAULT_RULES, None)
-    assert found.named() == {"title rules": DEFAULT_RULES}
 
 
 def test_input_files_are_the_ones_configured_and_the_roster_is_the_years_own(environment):
@@ -322,6 +336,34 @@ def test_the_demo_brings_its_own_input_files_where_none_are_configured(tmp_path)
 
 
 def test_no_secret_is_a_setting():
-    names = {name for section in SECTIONS for name, _ in section.get_params()}
+    names = {name for section in SECTIONS for name, _ in section.current_params()}
     assert not [n for n in names if any(word in n for word in ("secret", "client", "consumer"))]
     assert issubclass(sections.illuminate, luigi.Config)
+
+
+# Settings that were renamed.
+
+RENAMED = {
+    "longest_wait": "max_backoff",
+    "longest_pause": "max_retry_after",
+    "most_bytes": "max_response_bytes",
+    "ask_all": "fetch_all",
+}
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_in_the_file_is_refused_with_the_new_one(old, new):
+    put("illuminate", old, "1")
+    with pytest.raises(SettingsError, match=rf"{old} was renamed to {new}.*run the same command"):
+        settings.limits()
+
+
+@pytest.mark.parametrize("value", [["7"], []], ids=["with a value", "as a switch"])
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_on_the_command_line_is_refused_with_the_new_one(old, new, value):
+    option = f"--illuminate-{old.replace('_', '-')}"
+    with (
+        CmdlineParser.global_instance(["RunAll", option, *value]),
+        pytest.raises(SettingsError, match=f"{old} was renamed to {new}"),
+    ):
+        settings.limits()

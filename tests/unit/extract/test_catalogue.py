@@ -18,7 +18,7 @@ def catalogue(*ids: str) -> Catalogue:
         source="a district",
         window=WINDOW,
         fetched_at=dt.datetime(2024, 7, 1, 4, 30, tzinfo=dt.UTC),
-        declared=len(ids) + 1,
+        server_total=len(ids) + 1,
         duplicates=1,
         pages=1,
         assessments=[{"assessment_id": i, "title": f"Unit {i}", "scope": None} for i in ids],
@@ -30,11 +30,11 @@ id_sets = st.sets(st.sampled_from(["1", "2", "10", "9", "114845"]))
 
 @given(id_sets, id_sets, id_sets)
 def test_known_and_included_assessments_are_fetched_less_those_excluded(known, include, exclude):
-    assert catalogue(*known).ids(include, exclude) == sorted((known | include) - exclude)
+    assert catalogue(*known).select_ids(include, exclude) == sorted((known | include) - exclude)
 
 
 def test_ids_to_include_or_exclude_may_come_in_any_order_and_twice():
-    assert catalogue("2", "1").ids(["9", "9", "3"], ("1", "1", "7")) == ["2", "3", "9"]
+    assert catalogue("2", "1").select_ids(["9", "9", "3"], ("1", "1", "7")) == ["2", "3", "9"]
 
 
 # On disk.

@@ -7,23 +7,23 @@ import pytest
 from pipeline.errors import (
     AuthError,
     OutageError,
+    PaginationError,
     ResponseError,
     ShardError,
     StoppedError,
     StorageError,
     TransientError,
-    WalkError,
 )
 from pipeline.extract.fetch import Outcome, failure, fetch_shards
+from pipeline.extract.manifest import ManifestEntry
 from pipeline.extract.pool import Pool
-from pipeline.extract.shards import Entry
-from pipeline.storage.files import Fingerprint
+from pipeline.storage.files import FileStamp
 
 IDS = [str(number) for number in range(40)]
 
 
-def entry(assessment_id: str) -> Entry:
-    return Entry(1, 1, 0, 1, ("assessment_id",), Fingerprint(assessment_id, 1, 1))
+def entry(assessment_id: str) -> ManifestEntry:
+    return ManifestEntry(1, 1, 0, 1, ("assessment_id",), FileStamp(assessment_id, 1, 1))
 
 
 def put_away(assessment_id, reply):
@@ -85,7 +85,7 @@ def test_so_many_shards_are_fetched_at_once_and_no_more():
 
 @pytest.mark.parametrize(
     "error",
-    [TransientError("x"), ResponseError("x"), WalkError("x"), ShardError("x")],
+    [TransientError("x"), ResponseError("x"), PaginationError("x"), ShardError("x")],
     ids=lambda error: type(error).__name__,
 )
 def test_one_failed_shard_does_not_stop_the_others(error):
@@ -107,11 +107,11 @@ def test_a_lost_cause_ends_the_asking_and_every_shard_still_has_an_outcome(error
     by_id = {outcome.assessment_id: outcome for outcome in outcomes}
     assert sorted(by_id) == sorted(IDS)
     asked_in_vain = not isinstance(error, StoppedError)
-    assert by_id["3"] == Outcome("3", None, "no entry", was_asked=asked_in_vain)
+    assert by_id["3"] == Outcome("3", None, "no entry", attempted=asked_in_vain)
     assert by_id["2"].entry
     rest = [by_id[assessment_id] for assessment_id in IDS[4:]]
     assert {(outcome.entry, outcome.reason) for outcome in rest} == {(None, "no entry")}
-    assert not any(outcome.was_asked for outcome in rest)
+    assert not any(outcome.attempted for outcome in rest)
 
 
 def test_stop_leaves_the_rest_unasked_and_keeps_what_is_done():
@@ -221,7 +221,7 @@ def test_a_shard_that_cannot_be_kept_ends_the_asking(threads):
     assert len(outcomes) == 500
     assert {outcome.reason for outcome in outcomes} == {"the disk is full"}
     assert len(asked) < 100
-    assert sum(outcome.was_asked for outcome in outcomes) == len(asked)
+    assert sum(outcome.attempted for outcome in outcomes) == len(asked)
 
 
 def test_a_mistake_in_keeping_is_not_swallowed():
@@ -236,12 +236,12 @@ def test_the_failure_names_each_failed_assessment_with_its_reason_and_what_was_k
     outcomes = [
         Outcome("9", None, "the server answered 500"),
         Outcome("10", entry("10")),
-        Outcome("11", None, "the run was asked to stop", was_asked=False),
+        Outcome("11", None, "the run was asked to stop", attempted=False),
     ]
     text = str(failure("standard", outcomes))
     assert text.startswith("2 of 3 standard shards")
     assert "standard of assessment 9: the server answered 500" in text
-    assert "1 standard shards were not asked for: the run was asked to stop" in text
+    assert "1 standard shards were not requested: the run was asked to stop" in text
     assert "assessment 10" not in text
-    assert "1 were fetched now and are kept" in text
+    assert "1 were fetched and are kept" in text
     assert "nothing was published" in text

@@ -12,11 +12,11 @@ PATIENCE = 20
 
 
 @given(st.integers(1, 4), st.integers(0, 200), st.integers(0, 50))
-def test_each_gives_what_map_gives_whoever_asks(threads, start, count):
+def test_map_gives_what_the_builtin_gives_from_any_thread(threads, start, count):
     numbers = range(start, start + count)
     with Pool(threads) as pool:
-        assert list(pool.each(str, numbers)) == list(map(str, numbers))
-        inside = pool.submit(lambda: list(pool.each(str, numbers)))
+        assert list(pool.map(str, numbers)) == list(map(str, numbers))
+        inside = pool.submit(lambda: list(pool.map(str, numbers)))
         assert inside.result(PATIENCE) == list(map(str, numbers))
 
 
@@ -24,7 +24,7 @@ def test_threads_that_are_free_help():
     """Two calls wait for each other: one thread alone would wait for ever."""
     meet = threading.Barrier(2, timeout=PATIENCE)
     with Pool(2) as pool:
-        inside = pool.submit(lambda: list(pool.each(lambda _: meet.wait() in {0, 1}, range(1, 3))))
+        inside = pool.submit(lambda: list(pool.map(lambda _: meet.wait() in {0, 1}, range(1, 3))))
         assert inside.result(PATIENCE) == [True, True]
 
 
@@ -35,7 +35,7 @@ def test_all_threads_may_share_at_once():
 
         def share(of):
             everybody.wait()
-            return list(pool.each(lambda number: (of, number), range(1, 9)))
+            return list(pool.map(lambda number: (of, number), range(1, 9)))
 
         for of, future in enumerate([pool.submit(share, of) for of in range(3)]):
             assert future.result(PATIENCE) == [(of, number) for number in range(1, 9)]
@@ -46,7 +46,7 @@ def test_never_more_threads_than_were_asked_for():
     with Pool(3) as pool:
 
         def share(_):
-            return list(pool.each(lambda _: seen.add(threading.get_ident()), range(20)))
+            return list(pool.map(lambda _: seen.add(threading.get_ident()), range(20)))
 
         for future in [pool.submit(share, number) for number in range(20)]:
             future.result(PATIENCE)
@@ -63,7 +63,7 @@ def test_an_error_is_raised_and_what_was_not_begun_is_left():
         return number
 
     with Pool(1) as pool:
-        inside = pool.submit(lambda: list(pool.each(fail_at_three, range(1, 1000))))
+        inside = pool.submit(lambda: list(pool.map(fail_at_three, range(1, 1000))))
         with pytest.raises(LookupError):
             inside.result(PATIENCE)
     assert begun == [1, 2, 3]
@@ -75,28 +75,11 @@ def test_a_reader_that_stops_leaves_the_rest_undone():
     with Pool(1) as pool:
 
         def look_at_two():
-            results = pool.each(lambda number: begun.append(number) or number, range(10**12))
+            results = pool.map(lambda number: begun.append(number) or number, range(10**12))
             return next(results), next(results)
 
         assert pool.submit(look_at_two).result(PATIENCE) == (0, 1)
     assert len(begun) < 100
-
-
-def test_what_is_to_be_done_alone_is_done_by_one_thread():
-    """Whoever asks for it waits, and gets the answer or the error."""
-    seen = []
-
-    def alone(number):
-        seen.append(threading.current_thread().name)
-        return 1 // number
-
-    with Pool(4) as pool:
-        asked = [pool.submit(pool.alone, alone, number) for number in (1, 2, 1, 0)]
-        assert [future.result(PATIENCE) for future in asked[:3]] == [1, 0, 1]
-        with pytest.raises(ZeroDivisionError):
-            asked[3].result(PATIENCE)
-    assert len(seen) == 4
-    assert set(seen) == {"prove_0"}
 
 
 def test_the_end_drops_what_was_not_begun():

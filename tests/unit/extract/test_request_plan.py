@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract.request_plan import LEAST_SAMPLE, largest_first, worth_asking
+from pipeline.extract.request_plan import LEAST_SAMPLE, largest_first, select_assessments
 
 IDS = [str(number) for number in range(5000)]
 
@@ -13,7 +13,7 @@ IDS = [str(number) for number in range(5000)]
 @given(st.sets(st.integers(0, 300)), st.sets(st.integers(0, 300)), st.floats(0, 1), st.text())
 def test_all_with_results_and_so_many_others_in_the_order_given(every, with_results, share, salt):
     every, with_results = [str(n) for n in every], {str(n) for n in with_results}
-    asked = worth_asking(every, with_results, share, salt)
+    asked = select_assessments(every, with_results, share, salt)
     assert asked == [assessment for assessment in every if assessment in set(asked)]
     others = [assessment for assessment in every if assessment not in with_results]
     assert set(asked) >= set(every) & with_results
@@ -22,15 +22,15 @@ def test_all_with_results_and_so_many_others_in_the_order_given(every, with_resu
 
 
 def test_a_sample_is_the_same_for_the_same_salt_and_another_for_another():
-    samples = [set(worth_asking(IDS, set(), 0.02, salt)) for salt in ("a", "a", "b")]
+    samples = [set(select_assessments(IDS, set(), 0.02, salt)) for salt in ("a", "a", "b")]
     assert samples[0] == samples[1]
     assert len(samples[0] & samples[2]) < len(samples[0]) / 2
 
 
 def test_a_sample_does_not_depend_on_who_has_results():
     """Who got results since last night leaves the sample of the rest nearly as it was."""
-    before = set(worth_asking(IDS, {"1"}, 0.02, "a")) - {"1"}
-    after = set(worth_asking(IDS, {"1", "2"}, 0.02, "a")) - {"1", "2"}
+    before = set(select_assessments(IDS, {"1"}, 0.02, "a")) - {"1"}
+    after = set(select_assessments(IDS, {"1", "2"}, 0.02, "a")) - {"1", "2"}
     assert len(before ^ after) <= 2
 
 
@@ -38,7 +38,7 @@ def test_every_assessment_is_in_some_sample():
     """Over the nights, all are looked at."""
     seen = set()
     for night in range(600):
-        seen.update(worth_asking(IDS[:1000], set(), 0.02, str(night)))
+        seen.update(select_assessments(IDS[:1000], set(), 0.02, str(night)))
     assert seen == set(IDS[:1000])
 
 

@@ -1,4 +1,4 @@
-"""Shards: whole and what their name says, or not used."""
+"""Shards: written as they were sent, and noticed when a single byte of them changes."""
 
 import errno
 import itertools
@@ -7,21 +7,19 @@ import random
 import stat
 import unicodedata
 from dataclasses import replace
-from datetime import date
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import ShardError, StorageError
+from pipeline.errors import StorageError
 from pipeline.extract import shards
-from pipeline.extract.shards import Origin, Reply
+from pipeline.extract.shards import ShardData
 from pipeline.schema import SHARD_ORDER
-from pipeline.years import Window
+from pipeline.storage import files
 
 ONE_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-ORIGIN = Origin("a district", "standard", Window(date(2023, 7, 1), date(2024, 6, 30)))
 COLUMNS = ("assessment_id", "title", "standard_code", "local_student_id", "date_taken", "zeal")
 KEY = [name for name in SHARD_ORDER["standard"] if name in COLUMNS]
 
@@ -34,20 +32,17 @@ def frame(*rows):
     return pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
 
 
-REPLY = Reply(frame(row("0042"), row("117", zeal="ü"), row("5", None)), 4, 1, 1)
+DATA = ShardData(frame(row("0042"), row("117", zeal="ü"), row("5", None)), 4, 1, 1)
+EMPTY = ShardData(frame(), 0, 1, 0)
 
 
-def write(folder, reply=REPLY, origin=ORIGIN, assessment_id="77"):
-    entry = shards.write(folder, origin, assessment_id, reply)
+def write(folder, data=DATA, endpoint="standard", assessment_id="77"):
+    entry = shards.write(folder, endpoint, assessment_id, data)
     return entry, folder / shards.file_name(assessment_id)
 
 
-def unusable(folder, origin=ORIGIN, assessment_id="77"):
-    """Whether both ways to read a shard refuse it; the text of the refusal."""
-    with pytest.raises(ShardError) as error:
-        shards.check(folder, origin, assessment_id)
-    assert shards.find(folder, origin, assessment_id) is None
-    return str(error.value)
+def is_damaged(folder, entry, assessment_id="77"):
+    return shards.find_damaged(folder, {assessment_id: entry}) == [assessment_id]
 
 
 # What is written.
@@ -56,15 +51,13 @@ TEXT = st.none() | st.text() | st.sampled_from(["", "\x00", "\n", "NaN", "null",
 
 
 @ONE_FOLDER
-@given(st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT), unique=True))
-@example([("illuminate_seal\x18\x40" + "0" * 64,) * 6])
+@given(st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT), unique=True, min_size=1))
 @example([(None,) * 6, ("",) * 6])
 def test_any_text_comes_back_as_it_was(tmp_path, rows):
-    reply = Reply(frame(*rows), len(rows), 1, 0)
-    entry, path = write(tmp_path, reply)
+    entry, path = write(tmp_path, ShardData(frame(*rows), len(rows), 1, 0))
     assert set(pl.read_parquet(path).rows()) == set(rows)
     assert pl.read_parquet(path).height == len(rows)
-    assert shards.check(tmp_path, ORIGIN, "77") == entry
+    assert not is_damaged(tmp_path, entry)
 
 
 def test_every_column_is_text_and_none_is_lost(tmp_path):
@@ -73,33 +66,25 @@ def test_every_column_is_text_and_none_is_lost(tmp_path):
     assert entry.columns == COLUMNS
 
 
-def test_the_entry_says_what_came(tmp_path):
-    entry, path = write(tmp_path, replace(REPLY, pages=3))
-    assert (entry.declared, entry.rows, entry.duplicates, entry.pages) == (4, 3, 1, 3)
-    assert entry.file.fits(path)
+def test_the_entry_has_the_counts_and_the_stamp_of_the_file(tmp_path):
+    entry, path = write(tmp_path, replace(DATA, pages=3))
+    assert (entry.server_total, entry.rows, entry.duplicates, entry.pages) == (4, 3, 1, 3)
+    assert entry.file == files.FileStamp.of(path)
 
 
-def test_a_reply_without_rows_is_a_shard_without_rows(tmp_path):
-    entry, path = write(tmp_path, Reply(frame(), 0, 1, 0))
-    assert pl.read_parquet(path).shape == (0, len(COLUMNS))
-    assert shards.find(tmp_path, ORIGIN, "77") == entry
+def test_a_shard_without_rows_is_an_entry_and_no_file(tmp_path):
+    write(tmp_path)
+    entry, path = write(tmp_path, EMPTY)
+    assert (entry.server_total, entry.rows, entry.pages, entry.file) == (0, 0, 1, None)
+    assert not path.exists()
+    assert shards.is_intact(tmp_path, "77", entry)
+    assert not is_damaged(tmp_path, entry)
 
 
-@ONE_FOLDER
-@given(st.text(min_size=1), st.text(min_size=1))
-@example("77", "78")
-def test_no_shard_without_rows_is_taken_for_another(tmp_path, one, other):
-    assume(one != other)
-    entry, path = write(tmp_path, Reply(frame(), 0, 1, 0), assessment_id=one)
-    assert shards.check(tmp_path, ORIGIN, one) == entry
-    path.replace(tmp_path / shards.file_name(other))
-    assert "something else" in unusable(tmp_path, assessment_id=other)
-
-
-def test_rows_stand_in_order_of_the_key_then_of_the_rest(tmp_path):
+def test_rows_are_ordered_by_the_key_then_by_the_rest(tmp_path):
     rows = list(itertools.starmap(row, itertools.product(["9", "10", None], ["b", "A"], ["", "z"])))
     random.Random(1).shuffle(rows)
-    _, path = write(tmp_path, Reply(frame(*rows), len(rows), 1, 0))
+    _, path = write(tmp_path, ShardData(frame(*rows), len(rows), 1, 0))
     order = KEY + [name for name in COLUMNS if name not in KEY]
     written = pl.read_parquet(path).select(order).rows()
     assert written == sorted(written, key=lambda each: [(v is not None, v or "") for v in each])
@@ -109,14 +94,13 @@ def test_rows_stand_in_order_of_the_key_then_of_the_rest(tmp_path):
 @pytest.mark.parametrize("endpoint", ["overall", "standard", "group"])
 def test_the_order_of_rows_makes_no_difference_to_a_single_byte(tmp_path, endpoint):
     draw = random.Random(1)
-    origin = replace(ORIGIN, endpoint=endpoint)
     rows = [
         row(str(n % 20), draw.choice(["a", "b", None]), f"{n} {draw.random()}") for n in range(200)
     ]
     written = set()
     for _ in range(5):
         draw.shuffle(rows)
-        _, path = write(tmp_path, Reply(frame(*rows), 200, 1, 0), origin)
+        _, path = write(tmp_path, ShardData(frame(*rows), 200, 1, 0), endpoint=endpoint)
         written.add(path.read_bytes())
     assert len(written) == 1
 
@@ -125,7 +109,7 @@ def test_a_shard_takes_the_place_of_an_older_one_and_only_its_owner_reads_it(tmp
     before = os.umask(0)
     try:
         older, _ = write(tmp_path / "overall")
-        newer, path = write(tmp_path / "overall", replace(REPLY, rows=REPLY.rows[:1]))
+        newer, path = write(tmp_path / "overall", replace(DATA, rows=DATA.rows[:1]))
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -144,99 +128,88 @@ def test_a_shard_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
         with pytest.raises(StorageError, match="the disk is full"):
-            write(tmp_path, replace(REPLY, rows=REPLY.rows[:1]))
-    assert shards.find(tmp_path, ORIGIN, "77") == entry
+            write(tmp_path, replace(DATA, rows=DATA.rows[:1]))
+    assert shards.is_intact(tmp_path, "77", entry)
+    assert not is_damaged(tmp_path, entry)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
-# What is refused.
+# Damage.
 
 
 def test_every_change_of_a_single_byte_is_noticed(tmp_path):
-    _, path = write(tmp_path)
+    entry, path = write(tmp_path)
     content = path.read_bytes()
     draw = random.Random(1)
     for place in range(len(content)):
         changed = bytearray(content)
         changed[place] ^= draw.randrange(1, 256)
         path.write_bytes(changed)
-        assert shards.find(tmp_path, ORIGIN, "77") is None, place
+        assert is_damaged(tmp_path, entry), place
+        assert not shards.is_intact(tmp_path, "77", entry), place
     path.write_bytes(content)
-    assert shards.find(tmp_path, ORIGIN, "77") is not None
+    assert not is_damaged(tmp_path, entry)
 
 
 def test_every_truncation_and_every_tail_is_noticed(tmp_path):
-    _, path = write(tmp_path)
+    entry, path = write(tmp_path)
     content = path.read_bytes()
     for length in range(len(content)):
         path.write_bytes(content[:length])
-        assert shards.find(tmp_path, ORIGIN, "77") is None, length
+        assert is_damaged(tmp_path, entry), length
     for tail in (b"\x00", b"PAR1", content):
         path.write_bytes(content + tail)
-        assert "damaged" in unusable(tmp_path)
+        assert is_damaged(tmp_path, entry)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1PAR1", b"\x00" * 4096, b"a,b\n1,2\n"])
-def test_what_is_no_shard_is_damaged(tmp_path, content):
-    _, path = write(tmp_path)
+def test_a_file_that_is_no_shard_is_damaged(tmp_path, content):
+    entry, path = write(tmp_path)
     path.write_bytes(content)
-    assert "damaged" in unusable(tmp_path)
+    assert is_damaged(tmp_path, entry)
 
 
-def test_a_parquet_file_of_another_program_is_damaged(tmp_path):
-    _, path = write(tmp_path)
-    pl.DataFrame({"assessment_id": ["77"]}).write_parquet(path)
-    assert "damaged" in unusable(tmp_path)
+def test_damage_that_left_size_and_time_is_noticed(tmp_path):
+    entry, path = write(tmp_path)
+    content, status = bytearray(path.read_bytes()), path.stat()
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert is_damaged(tmp_path, entry)
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        replace(ORIGIN, source="another district"),
-        replace(ORIGIN, endpoint="overall"),
-        replace(ORIGIN, window=Window(date(2023, 7, 1), date(2024, 6, 29))),
-        replace(ORIGIN, window=Window(date(2022, 7, 1), date(2024, 6, 30))),
-    ],
-    ids=["source", "endpoint", "end", "start"],
-)
-def test_a_shard_of_another_origin_is_refused(tmp_path, other):
-    write(tmp_path, origin=other)
-    assert "something else" in unusable(tmp_path)
-    assert shards.find(tmp_path, other, "77") is not None
-
-
-def test_a_shard_under_the_name_of_another_assessment_is_refused(tmp_path):
-    _, path = write(tmp_path)
-    path.rename(path.with_name("78.parquet"))
-    assert "something else" in unusable(tmp_path, assessment_id="78")
-
-
-@pytest.mark.parametrize("schema", [0, 2, 99])
-def test_a_shard_of_another_schema_is_refused(tmp_path, monkeypatch, schema):
-    monkeypatch.setattr(shards, "SCHEMA", schema)
+def test_a_shard_under_the_name_of_another_assessment_is_damaged(tmp_path):
     write(tmp_path)
-    monkeypatch.undo()
-    unusable(tmp_path)
+    entry, path = write(tmp_path, replace(DATA, rows=DATA.rows[:1]), assessment_id="78")
+    (tmp_path / "77.parquet").rename(path)
+    assert is_damaged(tmp_path, entry, "78")
 
 
-@pytest.mark.parametrize("proof", [b"{", b"{}", b"[]", b"no proof"])
-def test_a_shard_with_a_proof_of_another_program_is_refused(tmp_path, monkeypatch, proof):
-    monkeypatch.setattr("pipeline.extract.shards.msgspec.json.encode", lambda _: proof)
-    write(tmp_path)
-    assert "asked of something else" in unusable(tmp_path)
+def test_a_missing_shard_is_damaged(tmp_path):
+    entry, path = write(tmp_path)
+    path.unlink()
+    assert is_damaged(tmp_path, entry)
+    path.mkdir()
+    assert is_damaged(tmp_path, entry)
 
 
-def test_a_missing_shard_is_not_found(tmp_path):
-    assert "cannot be read" in unusable(tmp_path)
-    (tmp_path / "77.parquet").mkdir()
-    assert "cannot be read" in unusable(tmp_path)
+def test_only_damaged_shards_are_named(tmp_path):
+    entries = {each: write(tmp_path, assessment_id=each)[0] for each in "123"}
+    (tmp_path / "2.parquet").write_bytes(b"x")
+    assert shards.find_damaged(tmp_path, entries) == ["2"]
 
 
-def test_a_refusal_names_the_file_and_no_value(tmp_path):
-    write(tmp_path, origin=replace(ORIGIN, source="another district"))
-    text = unusable(tmp_path)
-    assert "77.parquet" in text
-    assert "0042" not in text
+def test_a_verified_shard_is_not_read_again_while_it_is_unchanged(tmp_path, monkeypatch):
+    entry, path = write(tmp_path)
+    verified = set()
+    assert shards.find_damaged(tmp_path, {"77": entry}, verified) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sha256", lambda _: pytest.fail("it was read"))
+        assert shards.find_damaged(tmp_path, {"77": entry}, verified) == []
+    path.write_bytes(b"x")
+    assert shards.find_damaged(tmp_path, {"77": entry}, verified) == ["77"]
+    path.unlink()
+    assert shards.find_damaged(tmp_path, {"77": entry}, verified) == ["77"]
 
 
 # Intact or not.
@@ -308,5 +281,5 @@ def test_hostile_ids_stay_in_their_folder_and_are_found_again(tmp_path):
     assert len(list(folder.iterdir())) == len(HOSTILE)
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != folder] == []
     for each, entry in entries.items():
-        assert shards.find(folder, ORIGIN, each) == entry
         assert shards.is_intact(folder, each, entry)
+    assert shards.find_damaged(folder, entries) == []

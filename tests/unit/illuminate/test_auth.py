@@ -82,10 +82,10 @@ def test_threads_that_begin_together_ask_for_one_token(server, connect):
 def test_threads_refused_with_the_same_token_cause_one_renewal():
     counter = Counter()
     oauth = OAuth2(counter)
-    refused = oauth.signer()
-    at_once(lambda: oauth.refused(refused))
+    refused = oauth.current()
+    at_once(lambda: oauth.rejected(refused))
     assert counter.given == 2
-    assert oauth.signer() is not refused
+    assert oauth.current() is not refused
 
 
 def test_a_token_revoked_under_many_threads_is_renewed_once_and_every_request_succeeds(
@@ -127,11 +127,11 @@ def test_a_server_that_refuses_every_token_is_asked_for_two(server, connect, win
 def test_a_token_is_renewed_before_it_ends_and_not_long_before(clock, life):
     counter = Counter(life)
     oauth = OAuth2(counter)
-    first = oauth.signer()
+    first = oauth.current()
     clock.now += life * 0.8
-    assert oauth.signer() is first
+    assert oauth.current() is first
     clock.now += life * 0.19
-    assert oauth.signer() is not first
+    assert oauth.current() is not first
     assert counter.given == 2
 
 

@@ -11,18 +11,17 @@ import pytest
 from pipeline.errors import (
     IlluminateError,
     OutageError,
+    PaginationError,
     PipelineError,
     ResponseError,
     TransientError,
-    WalkError,
 )
 from pipeline.extract.pool import Pool
-from pipeline.illuminate import pages
 from pipeline.illuminate.auth import OAuth1Credentials, OAuth2Credentials
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, group
 from pipeline.simulator import Credentials, District, Fault, Protocol
 from pipeline.simulator.district.people import Student
-from pipeline.simulator.faults.board import KINDS
+from pipeline.simulator.faults.fault_injector import KINDS
 from pipeline.years import SchoolYear
 from tests import canaries
 
@@ -79,30 +78,13 @@ def test_all_rows_of_the_window_come_back_whatever_the_page_limit(
     assert result.pages == -(-len(sent) // limit)
 
 
-@pytest.mark.parametrize(("limit", "proves"), [(400, "prove_0"), (10, "fetch_")])
-def test_one_thread_proves_large_pages_and_all_read(
-    server, connect, window, busy, monkeypatch, limit, proves
-):
-    threads = {"_prove_text": [], "_read_text": []}
-
-    def watch(name):
-        step = getattr(pages, name)
-
-        def watched(body, *more):
-            if not 20_000 < len(body) < 100_000:  # the last page may be neither large nor small
-                threads[name].append(threading.current_thread().name)
-            return step(body, *more)
-
-        monkeypatch.setattr(pages, name, watched)
-
-    watch("_prove_text")
-    watch("_read_text")
+def test_the_pages_after_the_first_are_requested_by_all_threads(server, connect, window, busy):
     with Pool(4) as pool:
-        client = connect(server, threads=pool, page_limit=limit)
+        client = connect(server, map_pages=pool.map, page_limit=10)
         result = pool.submit(client.results, STANDARD, busy, window).result()
-    assert len(threads["_prove_text"]) == len(threads["_read_text"]) >= result.pages - 1 > 1
-    assert all(name.startswith(proves) for name in threads["_prove_text"])
-    assert all(name.startswith("fetch_") for name in threads["_read_text"])
+    assert len({entry.connection for entry in asked(server, "standard")}) > 1
+    sent = server.district.results("standard", busy, window.start, window.end)
+    assert rows_of(result) == as_set(sent)
 
 
 def test_pages_are_as_long_as_the_server_likes(serve, connect, window, busy):
@@ -156,7 +138,7 @@ def test_an_assessment_that_the_catalogue_describes_in_two_ways_is_refused(serve
         Fault("set_row_fields", {"assessment_id": "1"}, endpoint="catalogue", page=1),
         Fault("set_row_fields", {"assessment_id": "1"}, endpoint="catalogue", page=2),
     )
-    with pytest.raises(WalkError):
+    with pytest.raises(PaginationError):
         connect(server, page_limit=30).catalogue()
 
 
@@ -356,7 +338,7 @@ def test_data_that_keeps_changing_is_given_up(server, connect, window, busy):
         Fault("moved_row", endpoint="standard", page=2, times=1),
         Fault("moved_row", endpoint="standard", page=2, every=2),
     )
-    with pytest.raises(WalkError):
+    with pytest.raises(PaginationError):
         connect(server).results(STANDARD, busy, window)
 
 
@@ -402,7 +384,12 @@ def test_no_error_or_log_holds_a_secret_or_a_value_of_a_student(
     values = {"gzip_bomb": 2, "drip_body": 0.002, "drip_headers": 0.002}
     server.faults.add(Fault(kind, values.get(kind), endpoint=place))
     seconds = 0.5 if kind in {"drip_body", "drip_headers", "silence"} else 10.0
-    limits = {"deadline": seconds, "read_timeout": seconds, "most_bytes": 1 << 20, "tries": 1}
+    limits = {
+        "deadline": seconds,
+        "read_timeout": seconds,
+        "max_response_bytes": 1 << 20,
+        "tries": 1,
+    }
     client = connect(server, credentials_of(scheme), **limits)
     shown = ""
     try:

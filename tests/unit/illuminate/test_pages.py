@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from pipeline.errors import IlluminateError, TransientError, WalkError
+from pipeline.errors import IlluminateError, PaginationError, TransientError
 from pipeline.illuminate import pages
 from pipeline.illuminate.endpoints import CATALOGUE, OVERALL, STANDARD, group
-from pipeline.illuminate.pages import PageWalk, decode, walk
+from pipeline.illuminate.pages import Paginator, decode, read_all
 from tests import canaries
 
 
@@ -56,7 +56,7 @@ def getter(*replies: list[dict[str, object]]):
 
 def refused(*replies: list[dict[str, object]]) -> str:
     with pytest.raises(IlluminateError) as error:
-        walk(getter(*replies))
+        read_all(getter(*replies))
     return str(error.value)
 
 
@@ -109,7 +109,7 @@ def with_nulls(each: dict[str, str | None]) -> list[str | None]:
 
 @given(splits())
 def test_any_split_gives_the_distinct_rows_and_the_counts(split):
-    result = walk(getter(envelopes(*split)))
+    result = read_all(getter(envelopes(*split)))
     sent = [{k: v for k, v in each.items() if v is not None} for page in split for each in page]
     distinct = [each for index, each in enumerate(sent) if each not in sent[:index]]
     assert as_dicts(result) == distinct
@@ -121,7 +121,7 @@ def test_any_split_gives_the_distinct_rows_and_the_counts(split):
 @given(splits())
 @example([[row(1, alpha="a", zeta="z")], [row(2, beta="b")]])
 def test_unknown_fields_follow_the_known_in_alphabetical_order_however_rows_are_split(split):
-    result = walk(getter(envelopes(*split)))
+    result = read_all(getter(envelopes(*split)))
     names = {name for page in split for each in page for name in each}
     known = CATALOGUE.fields
     assert result.rows.columns == [*known, *sorted(names - set(known))]
@@ -131,7 +131,7 @@ def test_known_fields_stand_in_front_though_a_page_lacks_one():
     fields = [name for name in OVERALL.fields if name != "version"]
     bare = dict.fromkeys(fields, "x")
     replies = envelopes([bare | {"a": "1", "b": "2"}], [bare | {"version": "1"}])
-    result = walk(lambda number: decode(encoded(replies[number - 1]), OVERALL, number))
+    result = read_all(lambda number: decode(encoded(replies[number - 1]), OVERALL, number))
     assert result.rows.columns == [*OVERALL.fields, "a", "b"]
     assert result.rows["version"].to_list() == [None, "1"]
 
@@ -139,7 +139,7 @@ def test_known_fields_stand_in_front_though_a_page_lacks_one():
 def test_a_reply_without_rows_is_a_result_without_rows():
     for num_pages in (0, 1):
         reply = {"page": 1, "num_pages": num_pages, "num_results": 0, "results": []}
-        result = walk(getter([reply]))
+        result = read_all(getter([reply]))
         numbers = (result.rows.height, result.declared, result.pages, result.duplicates)
         assert numbers == (0, 0, 1, 0)
 
@@ -147,7 +147,7 @@ def test_a_reply_without_rows_is_a_result_without_rows():
 def test_each_page_is_asked_for_once_and_in_order():
     asked = []
     get = getter(envelopes([row(1)], [row(2)], [row(3)]))
-    walk(lambda number: asked.append(number) or get(number))
+    read_all(lambda number: asked.append(number) or get(number))
     assert asked == [1, 2, 3]
 
 
@@ -201,7 +201,7 @@ def test_a_count_that_is_a_json_number_is_the_same_count():
     for page in reply:
         for each in page["results"]:
             each["__count"] = 5
-    assert walk(getter(reply)).declared == 5
+    assert read_all(getter(reply)).declared == 5
 
 
 @pytest.mark.parametrize(("gone", "instead"), list(itertools.permutations(range(3), 2)))
@@ -247,7 +247,7 @@ def test_a_row_that_moved_to_the_next_page_while_pages_were_read_is_refused():
 
 def test_rows_that_stand_on_two_pages_in_two_walks_are_the_servers_own_duplicates():
     reply = envelopes([row(1), row(2)], [row(2), row(3)])
-    result = walk(getter(reply, reply))
+    result = read_all(getter(reply, reply))
     assert result.rows["assessment_id"].to_list() == ["1", "2", "3"]
     assert (result.declared, result.duplicates) == (4, 1)
 
@@ -260,7 +260,7 @@ def test_rows_of_a_second_walk_that_contradicts_itself_are_refused():
 def test_duplicates_on_one_page_need_no_second_walk():
     asked = []
     get = getter(envelopes([row(1), row(1)], [row(2)]))
-    assert walk(lambda number: asked.append(number) or get(number)).duplicates == 1
+    assert read_all(lambda number: asked.append(number) or get(number)).duplicates == 1
     assert asked == [1, 2]
 
 
@@ -270,18 +270,18 @@ def test_a_server_that_promises_pages_without_end_is_left_at_the_first_empty_one
         rows = [{**row(number), "__count": str(10**12)}] if number < 4 else []
         return decode(encoded({**reply, "results": rows}), CATALOGUE, number)
 
-    with pytest.raises(WalkError, match="page 4 of 1000000000000 is empty"):
-        walk(get)
+    with pytest.raises(PaginationError, match="page 4 of 1000000000000 is empty"):
+        read_all(get)
 
 
 def test_pages_after_the_first_are_read_by_whoever_helps():
     asked = []
 
-    def each(get, numbers):
+    def map_pages(get, numbers):
         asked.append(numbers)
         return [get(number) for number in reversed(numbers)][::-1]
 
-    result = walk(getter(envelopes([row(1)], [row(2)], [row(3)])), each=each)
+    result = read_all(getter(envelopes([row(1)], [row(2)], [row(3)])), map_pages=map_pages)
     assert asked == [range(2, 4)]
     assert result.rows["assessment_id"].to_list() == ["1", "2", "3"]
 
@@ -313,7 +313,7 @@ def test_a_walk_says_what_was_promised_and_what_came():
 
 
 def test_a_walk_refuses_more_pages_than_it_wanted():
-    collected = PageWalk()
+    collected = Paginator()
     assert collected.wanted == range(1, 2)
     for number, envelope in enumerate(envelopes([row(1)], [row(2)], [row(3)]), start=1):
         assert number in collected.wanted
@@ -514,5 +514,5 @@ def test_refusals_hold_no_value_of_a_row():
 def test_a_count_that_differs_calls_for_a_fresh_walk():
     reply = envelopes([row(1)])[0]
     reply["results"][0]["__count"] = "2"
-    with pytest.raises(WalkError):
+    with pytest.raises(PaginationError):
         decode(encoded(reply), CATALOGUE, 1)

@@ -9,13 +9,13 @@ import pytest
 
 from pipeline.errors import (
     OutageError,
+    PaginationError,
     ResponseError,
     StoppedError,
     TransientError,
-    WalkError,
 )
 from pipeline.illuminate.endpoints import OVERALL
-from pipeline.illuminate.retry import Pause, Retrying, parse_retry_after
+from pipeline.illuminate.retry import Cooldown, Retrying, parse_retry_after
 from pipeline.simulator import Fault
 
 ASSESSMENT = "1"
@@ -33,11 +33,11 @@ class RecordedWaits(threading.Event):
         return self.is_set()
 
 
-def retrying(stop=None, *, tries=5, longest_wait=0.0, on_retry=lambda: None):
+def retrying(stop=None, *, tries=5, max_backoff=0.0, on_retry=lambda: None):
     stop = stop or RecordedWaits()
-    pause = Pause(stop, 300.0)
+    cooldown = Cooldown(stop, 300.0)
     return Retrying(
-        tries=tries, longest_wait=longest_wait, pause=pause, stop=stop, on_retry=on_retry
+        tries=tries, max_backoff=max_backoff, cooldown=cooldown, stop=stop, on_retry=on_retry
     )
 
 
@@ -110,7 +110,7 @@ def test_a_server_that_cannot_be_reached_is_tried_so_many_times(server, connect,
     assert client.results(OVERALL, ASSESSMENT, window).rows.is_empty()
 
 
-@pytest.mark.parametrize("error", [ResponseError("a"), WalkError("b"), KeyError("c")])
+@pytest.mark.parametrize("error", [ResponseError("a"), PaginationError("b"), KeyError("c")])
 def test_an_error_that_is_not_transient_is_raised_at_once(error):
     attempts = Attempts(1, error)
     with pytest.raises(type(error)):
@@ -129,7 +129,7 @@ def test_waits_grow_to_a_limit_and_differ():
     waits = []
     for _ in range(5):
         stop = RecordedWaits()
-        retrying(stop, tries=9, longest_wait=20.0).call(Attempts(8))
+        retrying(stop, tries=9, max_backoff=20.0).call(Attempts(8))
         assert len(stop.waits) == 8
         for before, wait in enumerate(stop.waits):
             assert 0 <= wait <= min(2**before, 20.0)
@@ -210,14 +210,14 @@ def test_every_thread_waits_as_long_as_the_server_asks(server, connect, window, 
 
 @pytest.mark.parametrize(
     ("retry_after", "shown"),
-    [("301", "301 s"), ("3600", "3,600 s"), ("86400", "86,400 s"), ("9" * 20, "run again after")],
+    [("301", "301 s"), ("3600", "3,600 s"), ("86400", "86,400 s"), ("9" * 20, "again after")],
 )
 def test_a_retry_after_longer_than_a_run_may_wait_ends_the_run(
     server, connect, window, retry_after, shown
 ):
     server.faults.add(Fault("status", 429, endpoint="overall", retry_after=retry_after))
     with pytest.raises(OutageError, match=shown):
-        connect(server, tries=1, longest_pause=300.0).results(OVERALL, ASSESSMENT, window)
+        connect(server, tries=1, max_retry_after=300.0).results(OVERALL, ASSESSMENT, window)
     assert len(asked(server)) == 1
 
 
@@ -229,20 +229,20 @@ def test_a_retry_after_of_ten_years_ends_the_run(server, connect, window):
 
 
 def test_the_longest_pause_itself_is_still_waited_for():
-    pause = Pause(threading.Event(), 5.0)
-    pause.extend(5.0)
+    cooldown = Cooldown(threading.Event(), 5.0)
+    cooldown.extend(5.0)
     with pytest.raises(OutageError):
-        pause.extend(5.001)
+        cooldown.extend(5.001)
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one():
     stop = RecordedWaits()
-    pause = Pause(stop, 300.0)
-    pause.extend(200.0)
-    pause.extend(1.0)
+    cooldown = Cooldown(stop, 300.0)
+    cooldown.extend(200.0)
+    cooldown.extend(1.0)
     stop.set()
     with pytest.raises(StoppedError):
-        pause.wait()
+        cooldown.wait()
     assert stop.waits[0] > 100
 
 

@@ -1,11 +1,13 @@
 """Encrypted connections: who answers must prove to be who was asked."""
 
+import contextlib
 import datetime as dt
 import ipaddress
 import json
 import socket
 import ssl
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer
 
@@ -56,6 +58,7 @@ class Encrypted(TCPServer):
     def __init__(self, certificate):
         super().__init__(("127.0.0.1", 0), OneAssessment)
         self.asked = []
+        self.seconds_a_byte = 0.0
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         self.socket = context.wrap_socket(self.socket, server_side=True)
@@ -88,7 +91,10 @@ class OneAssessment(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(OSError):  # who asked may have gone
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                time.sleep(self.server.seconds_a_byte)
 
     def log_message(self, *_):
         pass
@@ -111,7 +117,7 @@ def encrypted():
 def ask(address, **limits):
     """Count the assessments at an address."""
     credentials = OAuth2Credentials("an-id", "a-secret")
-    client = Client(address, credentials, Limits(longest_wait=0.0, tries=2, **limits))
+    client = Client(address, credentials, Limits(max_backoff=0.0, tries=2, **limits))
     try:
         return client.count_assessments()
     finally:
@@ -128,7 +134,7 @@ def test_a_certificate_that_nobody_vouches_for_ends_the_run_before_anything_is_s
     encrypted, tmp_path
 ):
     district = encrypted(make_certificate(tmp_path))
-    with pytest.raises(OutageError, match="certificate of the server is not trusted"):
+    with pytest.raises(OutageError, match="server's certificate is not trusted"):
         ask(district.address)
     assert district.asked == []
 
@@ -142,9 +148,20 @@ def test_a_trusted_certificate_that_does_not_hold_ends_the_run(
     certificate = make_certificate(tmp_path, **fault)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     district = encrypted(certificate)
-    with pytest.raises(OutageError, match="certificate of the server is not trusted"):
+    with pytest.raises(OutageError, match="server's certificate is not trusted"):
         ask(district.address)
     assert district.asked == []
+
+
+def test_an_encrypted_reply_that_drips_ends_at_the_deadline(encrypted, tmp_path, monkeypatch):
+    certificate = make_certificate(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    district = encrypted(certificate)
+    district.seconds_a_byte = 0.5
+    began = time.monotonic()
+    with pytest.raises(TransientError, match=r"within 0\.4 s"):
+        ask(district.address, deadline=0.4)
+    assert time.monotonic() - began < 10
 
 
 def test_a_server_that_does_not_encrypt_is_no_encrypted_server(server):

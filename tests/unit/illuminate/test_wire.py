@@ -1,15 +1,21 @@
 """Connections: no reply outlasts its deadline, its size limit, or the run."""
 
+import contextlib
 import socket
 import threading
+import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from pipeline.errors import ResponseError, StoppedError, TransientError
+from pipeline.illuminate.address import Address
+from pipeline.illuminate.auth import OAuth2Credentials
+from pipeline.illuminate.client import Client
 from pipeline.illuminate.endpoints import OVERALL
-from pipeline.illuminate.wire import Watch
+from pipeline.illuminate.limits import Limits
+from pipeline.illuminate.wire import DeadlineWatcher
 from pipeline.simulator import Fault, Protocol
 
 ASSESSMENT = "1"
@@ -22,10 +28,10 @@ def slow(fault, endpoint, times=None):
 
 
 @pytest.fixture
-def watch():
-    watch = Watch(threading.Event())
-    yield watch
-    watch.close()
+def watcher():
+    watcher = DeadlineWatcher(threading.Event())
+    yield watcher
+    watcher.close()
 
 
 @pytest.fixture
@@ -35,6 +41,21 @@ def pair():
     near.settimeout(10)
     with near, far:
         yield near, far
+
+
+@pytest.fixture
+def connect_to():
+    """Make a client for any address that tries once: `connect_to(url, stop, deadline=1)`."""
+    with contextlib.ExitStack() as stack:
+
+        def make(url, stop=None, **limits):
+            credentials = OAuth2Credentials("an-id", "a-secret")
+            limits = Limits(**{"tries": 1, **limits})
+            client = Client(Address.parse(url), credentials, limits, stop)
+            stack.callback(client.close)
+            return client
+
+        yield make
 
 
 # Deadlines.
@@ -49,7 +70,7 @@ def test_a_slow_reply_ends_at_the_deadline(server, connect, window, fault):
 
 
 @pytest.mark.parametrize("fault", SLOW, ids=lambda fault: fault.kind)
-def test_after_a_slow_reply_the_same_is_asked_again(server, connect, fault):
+def test_a_slow_reply_is_requested_again(server, connect, fault):
     server.faults.add(slow(fault, "catalogue", times=1))
     client = connect(server, tries=2, deadline=0.3, read_timeout=5)
     assert client.count_assessments() == len(server.district.catalogue)
@@ -68,10 +89,10 @@ def test_a_token_is_no_reason_to_wait_longer(server, connect):
         connect(server, tries=1, read_timeout=0.1).count_assessments()
 
 
-def test_only_the_line_that_is_over_time_is_cut(watch, pair):
+def test_only_the_socket_past_its_deadline_is_cut(watcher, pair):
     near, _ = pair
-    early, idle, late = watch.new_line(), watch.new_line(), watch.new_line()
-    late.sockets.add(near)
+    early, idle, late = (watcher.new_socket() for _ in range(3))
+    late.watch(near)
     with early.within(1000), late.within(0):
         assert near.recv(1) == b""
     assert late.was_cut
@@ -79,10 +100,10 @@ def test_only_the_line_that_is_over_time_is_cut(watch, pair):
     assert not idle.was_cut
 
 
-def test_an_idle_connection_is_not_cut_when_the_time_of_its_last_request_is_over(watch, pair):
+def test_an_idle_connection_is_not_cut_at_the_deadline_of_its_last_request(watcher, pair):
     near, _ = pair
-    idle, late = watch.new_line(), watch.new_line()
-    late.sockets.add(near)
+    idle, late = watcher.new_socket(), watcher.new_socket()
+    late.watch(near)
     with idle.within(0.05):
         pass
     with late.within(0.1):
@@ -90,14 +111,14 @@ def test_an_idle_connection_is_not_cut_when_the_time_of_its_last_request_is_over
     assert not idle.was_cut
 
 
-def test_a_line_is_as_good_as_new_after_it_was_cut(watch, pair):
+def test_a_socket_that_was_cut_does_not_cut_the_next_request(watcher, pair):
     near, _ = pair
-    line = watch.new_line()
-    line.sockets.add(near)
-    with line.within(0):
+    watched = watcher.new_socket()
+    watched.watch(near)
+    with watched.within(0):
         assert near.recv(1) == b""
-    with line.within(1000):
-        assert not line.was_cut
+    with watched.within(1000):
+        assert not watched.was_cut
 
 
 # Stop.
@@ -126,18 +147,71 @@ def test_stop_cuts_a_reply_that_drips(server, connect, window, until, kind):
         assert isinstance(waiting.exception(15), StoppedError)
 
 
+@pytest.fixture
+def full():
+    """The port of a server whose queue of connections is full: to connect takes for ever."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def silent():
+    """The port of a server that accepts connections and never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(("scheme", "phase"), [("http", "full"), ("https", "silent")])
+def test_stop_cuts_a_connection_that_is_not_made_yet(connect_to, request, scheme, phase):
+    """While the socket connects, and during the TLS handshake."""
+    stop = threading.Event()
+    port = request.getfixturevalue(phase)
+    client = connect_to(f"{scheme}://127.0.0.1:{port}", stop, connect_timeout=20)
+    threading.Timer(0.3, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(StoppedError):
+        client.count_assessments()
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(("scheme", "phase"), [("http", "full"), ("https", "silent")])
+def test_a_connection_that_is_not_made_ends_at_the_deadline(connect_to, request, scheme, phase):
+    port = request.getfixturevalue(phase)
+    client = connect_to(f"{scheme}://127.0.0.1:{port}", connect_timeout=20, deadline=0.3)
+    began = time.monotonic()
+    with pytest.raises(TransientError, match=r"within 0\.3 s"):
+        client.count_assessments()
+    assert time.monotonic() - began < 5
+
+
+def test_a_proxy_that_never_answers_ends_at_the_deadline(connect_to, monkeypatch, silent):
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{silent}")
+    client = connect_to("https://district.invalid/live", connect_timeout=20, deadline=0.3)
+    began = time.monotonic()
+    with pytest.raises(TransientError, match=r"within 0\.3 s"):
+        client.count_assessments()
+    assert time.monotonic() - began < 5
+
+
 # Size.
 
 
 def test_a_reply_that_is_too_large_is_refused(server, connect):
     with pytest.raises(ResponseError, match="larger"):
-        connect(server, most_bytes=1000).catalogue()
+        connect(server, max_response_bytes=1000).catalogue()
     assert len(server.log) == 2
 
 
 def test_a_gzip_bomb_is_given_up_before_it_fills_the_memory(server, connect):
     server.faults.add(Fault("gzip_bomb", 300, endpoint="catalogue"))
-    client = connect(server, most_bytes=1 << 20)
+    client = connect(server, max_response_bytes=1 << 20)
     tracemalloc.start()
     try:
         with pytest.raises(ResponseError, match="1 MiB"):
@@ -151,7 +225,7 @@ def test_a_gzip_bomb_is_given_up_before_it_fills_the_memory(server, connect):
 
 def test_a_gzip_bomb_instead_of_a_token_is_given_up_before_it_fills_the_memory(server, connect):
     server.faults.add(Fault("gzip_bomb", 100, endpoint="token"))
-    client = connect(server, tries=1, most_bytes=1 << 20)
+    client = connect(server, tries=1, max_response_bytes=1 << 20)
     tracemalloc.start()
     try:
         with pytest.raises((ResponseError, TransientError)):

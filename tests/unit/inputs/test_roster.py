@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputFileError
-from pipeline.inputs.roster import Roster, no_roster, read_roster
+from pipeline.inputs.roster import Roster, empty_roster, read_roster
 
 HEADER = "STUDENTS.Student_Number\tSTUDENTS.Last_Name\tSTUDENTS.Grade_Level"
 
@@ -113,10 +113,10 @@ def test_lines_in_any_order_and_number_give_the_same_students(tmp_path_factory, 
     assert (read.lines, read.repeated) == (len(lines), len(extra))
 
 
-def test_no_roster_has_the_shape_of_one_that_was_read(roster):
+def test_an_empty_roster_has_the_shape_of_one_that_was_read(roster):
     read = read_roster(roster("1\tA\t3"))
-    pd.testing.assert_frame_equal(no_roster().students, read.students.iloc[:0])
-    assert (no_roster().lines, no_roster().repeated) == (0, 0)
+    pd.testing.assert_frame_equal(empty_roster().students, read.students.iloc[:0])
+    assert (empty_roster().lines, empty_roster().repeated) == (0, 0)
 
 
 # What is refused.
@@ -143,27 +143,27 @@ FAULTS = {
 def test_a_bad_line_is_refused_with_its_number_and_fault(roster, lines, fault):
     message = refusal(roster(*lines))
     assert message.startswith(f"roster.txt, {fault}")
-    assert message.endswith("; mend the roster and run again.")
+    assert message.endswith(". Fix the roster, then run the same command again.")
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    assert "absent.txt cannot be read (No such file" in refusal(tmp_path / "absent.txt")
+    assert "absent.txt: it cannot be read (No such file" in refusal(tmp_path / "absent.txt")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n", codecs.BOM_UTF8])
 def test_an_empty_file_is_refused(tmp_path, content):
     (tmp_path / "roster.txt").write_bytes(content)
-    assert refusal(tmp_path / "roster.txt").startswith("roster.txt is empty")
+    assert refusal(tmp_path / "roster.txt").startswith("roster.txt: it is empty")
 
 
 def test_a_header_without_students_is_refused(roster):
-    assert refusal(roster()).startswith("roster.txt has a header and no student")
+    assert refusal(roster()).startswith("roster.txt: it has a header and no student")
 
 
 @pytest.mark.parametrize("column", ["STUDENTS.Student_Number", "STUDENTS.Grade_Level"])
 def test_a_missing_column_is_named(roster, column):
     header = HEADER.replace(column, column.lower())
-    assert f"line 1: the header lacks {column};" in refusal(roster("1\tA\t3", header=header))
+    assert f"line 1: the header lacks {column}." in refusal(roster("1\tA\t3", header=header))
 
 
 def test_a_header_with_commas_is_said_to_look_comma_separated(roster):
@@ -182,7 +182,7 @@ def test_a_header_with_commas_is_said_to_look_comma_separated(roster):
 )
 def test_another_encoding_is_refused_and_named(tmp_path, content, encoding):
     (tmp_path / "roster.txt").write_bytes(content)
-    assert f"looks like {encoding};" in refusal(tmp_path / "roster.txt")
+    assert f"looks like {encoding}." in refusal(tmp_path / "roster.txt")
 
 
 @pytest.mark.parametrize(

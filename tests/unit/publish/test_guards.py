@@ -1,50 +1,56 @@
-"""Guards notice rows that are gone and rosters that do not fit, whatever hides them."""
+"""Guards notice lost rows and rosters that do not match, whatever hides them."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import SettingsError
-from pipeline.publish.guards import Counted, not_shrunk, parse_allowance, roster_fits
+from pipeline.errors import CheckError, SettingsError
+from pipeline.publish.guards import (
+    RowCounts,
+    check_no_shrink,
+    check_roster_match_rate,
+    parse_allowed_shrink,
+    raise_on_failure,
+)
 
 COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 50))
 
 
-def verdict(before, now, left_out=(), tolerance=0.0, allowed=0):
-    return not_shrunk(
-        "combined", before, now, left_out=left_out, tolerance=tolerance, allowed=allowed
+def check(before, now, excluded_ids=(), tolerance=0.0, allowed=0):
+    return check_no_shrink(
+        "combined", before, now, excluded_ids=excluded_ids, tolerance=tolerance, allowed=allowed
     )
 
 
 @given(COUNTS, COUNTS)
-def test_a_row_that_is_gone_is_noticed_whatever_grew(before, now):
+def test_a_lost_row_is_noticed_whatever_grew(before, now):
     """Whatever another assessment gained, one that has fewer rows stops the run."""
-    gone = sum(max(0, count - now.get(i, 0)) for i, count in before.items())
-    check = verdict(before, now)
-    assert check.ok == (gone == 0)
-    assert f"{gone:,} rows gone" in check.note
+    lost = sum(max(0, count - now.get(i, 0)) for i, count in before.items())
+    result = check(before, now)
+    assert result.ok == (lost == 0)
+    assert f"combined lost {lost:,} rows" in result.note
 
 
 @given(COUNTS, COUNTS)
-def test_exactly_the_rows_that_are_gone_must_be_allowed(before, now):
-    gone = sum(max(0, count - now.get(i, 0)) for i, count in before.items())
-    assert verdict(before, now, allowed=gone).ok
-    assert gone == 0 or not verdict(before, now, allowed=gone - 1).ok
+def test_exactly_the_lost_rows_must_be_allowed(before, now):
+    lost = sum(max(0, count - now.get(i, 0)) for i, count in before.items())
+    assert check(before, now, allowed=lost).ok
+    assert lost == 0 or not check(before, now, allowed=lost - 1).ok
 
 
 def test_the_assessments_that_lost_most_are_named():
-    check = verdict({"7": 10, "8": 5, "9": 1}, {"7": 3, "8": 5})
-    assert not check.ok
-    assert "assessment 7 had 10, has 3, 9 had 1, has 0" in check.note
+    result = check({"7": 10, "8": 5, "9": 1}, {"7": 3, "8": 5})
+    assert not result.ok
+    assert "assessment 7 had 10, has 3, 9 had 1, has 0" in result.note
 
 
-def test_an_assessment_left_out_on_purpose_is_no_loss():
-    assert verdict({"7": 10, "8": 5}, {"8": 5}, left_out=["7"]).ok
+def test_an_excluded_assessment_is_no_loss():
+    assert check({"7": 10, "8": 5}, {"8": 5}, excluded_ids=["7"]).ok
 
 
-def test_a_tolerance_is_a_part_of_all_published_rows():
-    assert verdict({"7": 100}, {"7": 98}, tolerance=0.02).ok
-    assert not verdict({"7": 100}, {"7": 97}, tolerance=0.02).ok
+def test_a_tolerance_is_a_share_of_all_published_rows():
+    assert check({"7": 100}, {"7": 98}, tolerance=0.02).ok
+    assert not check({"7": 100}, {"7": 97}, tolerance=0.02).ok
 
 
 @pytest.mark.parametrize(
@@ -57,13 +63,13 @@ def test_a_tolerance_is_a_part_of_all_published_rows():
     ],
 )
 def test_an_allowance_names_tables_and_rows(text, allowed):
-    assert parse_allowance(text) == allowed
+    assert parse_allowed_shrink(text) == allowed
 
 
 @pytest.mark.parametrize("text", ["yes", "combined", "combined=", "combined=-1", "all=9", "120"])
-def test_anything_else_is_no_allowance(text):
+def test_anything_else_is_refused(text):
     with pytest.raises(SettingsError, match="combined=120"):
-        parse_allowance(text)
+        parse_allowed_shrink(text)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +83,26 @@ def test_anything_else_is_no_allowance(text):
         (100, 0.20, True),
     ],
 )
-def test_the_roster_must_know_enough_students(matched, before, ok):
-    now = Counted({}, students=100, matched=matched)
-    assert roster_fits(now, before, floor=0.5, drop=0.1).ok is ok
+def test_enough_students_must_be_on_the_roster(matched, before, ok):
+    now = RowCounts({}, students=100, matched=matched)
+    assert check_roster_match_rate(now, before, floor=0.5, drop=0.1).ok is ok
 
 
-@pytest.mark.parametrize("now", [Counted({}), Counted({}, students=0, matched=0)])
-def test_without_a_roster_or_without_students_there_is_nothing_to_compare(now):
-    assert roster_fits(now, 0.9, floor=0.5, drop=0.1).ok
+@pytest.mark.parametrize("now", [RowCounts({}), RowCounts({}, students=0, matched=0)])
+def test_without_a_roster_or_students_there_is_nothing_to_compare(now):
+    assert check_roster_match_rate(now, 0.9, floor=0.5, drop=0.1).ok
+
+
+def test_a_failure_says_what_is_wrong_and_what_is_kept():
+    passed = check({"7": 1}, {"7": 1})
+    lost = check({"7": 10}, {"7": 3})
+    counts = RowCounts({}, students=100, matched=2)
+    roster = check_roster_match_rate(counts, None, floor=0.5, drop=0.1)
+    raise_on_failure([passed])
+    with pytest.raises(CheckError) as error:
+        raise_on_failure([passed, lost, roster])
+    message = str(error.value)
+    assert "check failed: combined lost 7 rows (assessment 7 had 10, has 3)" in message
+    assert "check failed: the roster does not match this year: 2 of 100 students" in message
+    assert "all shards are kept" in message
+    assert message.count("check failed") == 2

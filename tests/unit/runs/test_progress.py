@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from pipeline.runs.progress import Steps
+from pipeline.runs.progress import ProgressReporter
 
 
 class Terminal(io.StringIO):
@@ -28,7 +28,9 @@ def lines(monkeypatch, caplog):
 
 
 def go(told, steps, failed=0):
-    with Steps("overall", steps, lambda percentage, text: told.append((percentage, text))) as shown:
+    with ProgressReporter(
+        "overall", steps, lambda percentage, text: told.append((percentage, text))
+    ) as shown:
         for number in range(steps):
             shown.step(failed=number < failed)
 
@@ -53,7 +55,9 @@ def test_luigi_is_told_of_the_end(lines, told):
 
 
 def test_an_early_end_is_told_as_it_is(lines, told):
-    with Steps("overall", 4, lambda percentage, text: told.append((percentage, text))) as shown:
+    with ProgressReporter(
+        "overall", 4, lambda percentage, text: told.append((percentage, text))
+    ) as shown:
         shown.step(failed=False)
     assert told[-1][0] == 25
     assert "overall: 1 of 4" in lines.messages[-1]

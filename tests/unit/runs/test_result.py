@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.runs.result import About, Trouble, compose, message
+from pipeline.runs.build import Failure
+from pipeline.runs.result import RunFacts, compose, message
 
-ABOUT = About("run-1", "https://x.example.org/live", False, 12.34, False)
+ABOUT = RunFacts("run-1", "https://x.example.org/live", False, 12.34, False)
 PATH = Path("/data/runs/run-1-23-24.json")
 
 
@@ -29,8 +30,8 @@ def record(outcome: str = "published", year: str = "23-24", **facts: Any) -> dic
     }
 
 
-def told(*records: dict[str, Any], about: About = ABOUT, troubles: Any = ()) -> dict[str, Any]:
-    return compose(about, [(each, PATH) for each in records], troubles)
+def told(*records: dict[str, Any], about: RunFacts = ABOUT, failures: Any = ()) -> dict[str, Any]:
+    return compose(about, [(each, PATH) for each in records], failures)
 
 
 def test_what_was_published_and_counted() -> None:
@@ -51,6 +52,7 @@ def test_what_was_published_and_counted() -> None:
     ("outcomes", "of_all", "published"),
     [
         (["up to date"], "up to date", []),
+        (["done"], "done", []),
         (["up to date", "published"], "published", ["1"]),
         (["published", "failed", "not finished"], "failed", ["0"]),
         (["published", "not finished"], "not finished", ["0"]),
@@ -63,20 +65,20 @@ def test_the_worst_outcome_is_that_of_the_run(
 ) -> None:
     result = told(*(record(outcome, str(n)) for n, outcome in enumerate(outcomes)))
     assert result["outcome"] == of_all
-    assert result["succeeded"] is (of_all in {"up to date", "published"})
+    assert result["succeeded"] is (of_all in {"done", "up to date", "published"})
     assert result["published"] == published
 
 
 def test_a_report_that_failed_leaves_the_tables_published() -> None:
-    trouble = Trouble("23-24", "Report", "a sentence.")
-    result = told(record("not reported"), troubles=[trouble])
+    failure = Failure("23-24", "Report", "a sentence.")
+    result = told(record("not reported"), failures=[failure])
     assert (result["outcome"], result["succeeded"]) == ("not reported", False)
     assert result["published"] == ["23-24"]
     assert result["tables"][0]["rows"]["combined"] == 1234
 
 
 def test_a_failure_that_no_record_has_is_a_failure_of_the_run() -> None:
-    result = told(record(), troubles=[Trouble("", "Start", "a sentence.")])
+    result = told(record(), failures=[Failure("", "Start", "a sentence.")])
     assert result["outcome"] == "failed"
     assert result["failures"] == [{"label": "", "step": "Start", "reason": "a sentence."}]
 
@@ -97,11 +99,11 @@ def test_a_record_that_could_not_be_written_is_not_named() -> None:
 
 
 def test_a_message_says_it_all_in_a_few_lines() -> None:
-    troubles = [Trouble("22-23", "FetchMetadata", "set <district> & try again.")]
-    text = message(told(record(), record("failed", "22-23"), troubles=troubles))
+    failures = [Failure("22-23", "FetchMetadata", "set <district> & try again.")]
+    text = message(told(record(), record("failed", "22-23"), failures=failures))
     assert text == (
-        "*Illuminate pipeline, x.example.org/live: failed.* Something failed; what this run did "
-        "not publish is as it was before.\n"
+        "*Illuminate pipeline, x.example.org/live: failed.* Something failed; whatever this run "
+        "did not publish is unchanged.\n"
         "School year 23-24 as of 2024-06-30: published. 1,234 rows combined; 5 rows group; "
         "1,234 rows view; 999 rows latest; 3 checks passed; 9 requests, 2 of them retries\n"
         "School year 22-23 as of 2024-06-30: failed. 9 requests, 2 of them retries\n"
@@ -115,11 +117,11 @@ def test_made_up_students_are_not_taken_for_real_ones() -> None:
 
 
 def test_all_years_have_no_day() -> None:
-    years = record("up to date", "all", UniteResults={"by_this_run": False, "rows": 9})
+    years = record("up to date", "all", ConcatResults={"by_this_run": False, "rows": 9})
     del years["as_of"]
     years["years"] = ["22-23", "23-24"]
     years["steps"] |= {
-        step: {"by_this_run": False, "rows": 1} for step in ("UniteGroup", "UniteView")
+        step: {"by_this_run": False, "rows": 1} for step in ("ConcatGroup", "ConcatView")
     }
     result = told(years)
     assert result["tables"][0]["years"] == ["22-23", "23-24"]
@@ -128,6 +130,6 @@ def test_all_years_have_no_day() -> None:
 
 
 def test_a_long_message_is_cut() -> None:
-    text = message(told(troubles=[Trouble("23-24", "FetchScores", "x" * 9000)]))
+    text = message(told(failures=[Failure("23-24", "FetchScores", "x" * 9000)]))
     assert len(text) < 3100
     assert text.endswith("(the rest is in the record of the run)")

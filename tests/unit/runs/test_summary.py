@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runs.summary import summary
+from pipeline.runs.summary import summarize
 from pipeline.storage.paths import Folders, Snapshot
 from tests.helpers import YEAR
 
@@ -13,7 +13,7 @@ RECORD = Path("data/runs/run.json")
 
 
 def snapshot(as_of=dt.date(2024, 6, 30)) -> Snapshot:
-    chosen = Folders.choose("data", "", "", demo=False)
+    chosen = Folders.from_settings("data", "", "", demo=False)
     return Snapshot(chosen, YEAR, YEAR.window(as_of), "")
 
 
@@ -21,26 +21,29 @@ def step(*, now=True, **facts):
     return {"by_this_run": now, **facts}
 
 
-def fetched(now=True, requests=0, retries=0, fetched=0, kept=0, failed=0):
+def fetched(now=True, requests=0, retries=0, fetched=0, reused=0, failed=0):
     return step(
-        now=now, requests=requests, retries=retries, fetched=fetched, kept=kept, failed=failed
+        now=now, requests=requests, retries=retries, fetched=fetched, reused=reused, failed=failed
     )
 
 
 def steps() -> dict[str, dict]:
     return {
-        "ReadInputs": step(students=400),
+        "ReadRoster": step(students=400),
         "FetchMetadata": step(requests=3, retries=1, assessments=900),
-        "FetchScores overall": fetched(requests=1000, retries=4, fetched=900, kept=100),
-        "FetchScores standard": fetched(requests=500, fetched=400, kept=600),
+        "FetchScores overall": fetched(requests=1000, retries=4, fetched=900, reused=100),
+        "FetchScores standard": fetched(requests=500, fetched=400, reused=600),
         "FetchScores group": fetched(now=False, requests=7000, retries=70, fetched=1000),
         "ListAssessments": step(rows=900),
         "LabelAssessments": step(rows=1200, unmapped=34),
         "CombineResults": step(
             rows=20_000,
-            values={"points": {"null": 10, "odd": 1}, "date_taken": {"null": 0, "odd": 2}},
+            values={
+                "points": {"null": 10, "unparseable": 1},
+                "date_taken": {"null": 0, "unparseable": 2},
+            },
         ),
-        "CombineGroup": step(rows=5_000, values={"points": {"null": 5, "odd": 4}}),
+        "CombineGroup": step(rows=5_000, values={"points": {"null": 5, "unparseable": 4}}),
         "BuildViews": step(
             **{"rows": 20_000, "students": 410, "students on the roster": 395, "latest": 19_000}
         ),
@@ -56,7 +59,7 @@ def record(outcome="published", **changes):
         "is_made_up": False,
         "seconds": 12.5,
         "included_ids": [],
-        "let_pass": "",
+        "allowed_shrink": "",
         "excluded_ids": [],
         "failures": [],
         "steps": steps(),
@@ -66,7 +69,7 @@ def record(outcome="published", **changes):
 
 def lines(of: dict, at: Snapshot | None = None) -> dict[str, str]:
     """The lines of a summary by their first word."""
-    text = summary(of, at or snapshot(), RECORD)
+    text = summarize(of, at or snapshot(), RECORD)
     found = [line.strip().split(maxsplit=1) for line in text.strip().splitlines()]
     return {line[0]: line[-1] for line in found}
 
@@ -80,18 +83,19 @@ def lines(of: dict, at: Snapshot | None = None) -> dict[str, str]:
         ("published", "23-24 as of 2024-06-30: published."),
         ("up to date", "everything is up to date; no table was changed."),
         ("failed", "FAILED; what was published before is unchanged."),
-        ("stopped", "stopped; finished shards are kept, run again to go on."),
+        ("done", "done."),
+        ("stopped", "stopped; finished shards are kept; run the same command to continue."),
     ],
 )
 def test_the_first_line_says_what_became_of_the_run(outcome, words):
-    first = summary(record(outcome), snapshot(), RECORD).strip().splitlines()[0]
+    first = summarize(record(outcome), snapshot(), RECORD).strip().splitlines()[0]
     assert first.startswith("School year 23-24 as of 2024-06-30")
     assert words in first
 
 
 def test_only_a_run_that_failed_says_failed():
     for outcome in ("published", "up to date", "stopped"):
-        assert "FAILED" not in summary(record(outcome), snapshot(), RECORD)
+        assert "FAILED" not in summarize(record(outcome), snapshot(), RECORD)
 
 
 def test_each_failure_is_told_with_its_step_and_reason():
@@ -99,27 +103,27 @@ def test_each_failure_is_told_with_its_step_and_reason():
         {"step": "FetchScores", "reason": "1 of 9 shards could not be fetched"},
         {"step": "CombineResults", "reason": "OSError"},
     ]
-    text = summary(record("failed", failures=failures), snapshot(), RECORD)
+    text = summarize(record("failed", failures=failures), snapshot(), RECORD)
     assert "FetchScores: 1 of 9 shards could not be fetched\n" in text
     assert "CombineResults: OSError\n" in text
 
 
 def test_a_run_that_failed_early_is_told_with_what_there_is():
-    text = summary(record("failed", steps={}), snapshot(), RECORD)
+    text = summarize(record("failed", steps={}), snapshot(), RECORD)
     assert "FAILED" in text
     assert "0, 0 of them retries" in text
     assert str(RECORD) in text
 
 
 def test_made_up_students_are_called_so():
-    assert "nobody in it is real" in summary(record(is_made_up=True), snapshot(), RECORD)
-    assert "nobody in it is real" not in summary(record(), snapshot(), RECORD)
+    assert "nobody in it is real" in summarize(record(is_made_up=True), snapshot(), RECORD)
+    assert "nobody in it is real" not in summarize(record(), snapshot(), RECORD)
 
 
 def test_a_year_that_has_not_begun_is_told_to_have_no_results():
-    text = summary(record(), snapshot(dt.date(2023, 6, 1)), RECORD)
+    text = summarize(record(), snapshot(dt.date(2023, 6, 1)), RECORD)
     assert "begins on 2023-07-01" in text
-    assert "begins on" not in summary(record(), snapshot(), RECORD)
+    assert "begins on" not in summarize(record(), snapshot(), RECORD)
 
 
 # Sums.
@@ -130,20 +134,20 @@ def test_requests_and_retries_of_this_run_are_added_up_and_of_runs_before_are_no
 
 
 def test_fetched_and_kept_shards_add_up_to_all_there_are():
-    assert lines(record())["shards"] == "1,300 fetched, 1,700 kept"
+    assert lines(record())["shards"] == "1,300 fetched, 1,700 reused"
 
 
 def test_a_run_with_nothing_to_do_asked_nothing_and_kept_everything():
     before = {name: {**facts, "by_this_run": False} for name, facts in steps().items()}
     told = lines(record("up to date", steps=before))
     assert told["requests"] == "0, 0 of them retries"
-    assert told["shards"] == "0 fetched, 3,000 kept"
+    assert told["shards"] == "0 fetched, 3,000 reused"
 
 
 def test_failed_shards_are_counted_apart():
-    some = steps() | {"FetchScores overall": fetched(fetched=900, kept=100, failed=2)}
+    some = steps() | {"FetchScores overall": fetched(fetched=900, reused=100, failed=2)}
     told = lines(record("failed", steps=some))
-    assert told["shards"] == "1,300 fetched, 1,700 kept, 2 FAILED"
+    assert told["shards"] == "1,300 fetched, 1,700 reused, 2 FAILED"
 
 
 def test_rows_are_told_by_table():
@@ -159,7 +163,7 @@ def test_views_of_ones_own_are_counted():
 
 def test_null_and_odd_values_of_both_tables_are_added_up():
     assert lines(record())["values"] == (
-        "15 numbers and dates null as sent, 7 unreadable and made null"
+        "15 numbers and dates empty at source, 7 unreadable (set to null)"
     )
 
 
@@ -179,15 +183,15 @@ def test_the_match_of_the_roster_is_told():
 
 
 def test_that_no_roster_is_configured_is_told():
-    without = steps() | {"ReadInputs": step(students=0)}
+    without = steps() | {"ReadRoster": step(students=0)}
     assert lines(record(steps=without))["roster"] == "none: grades are null"
 
 
 def test_assessments_left_out_are_named_with_the_setting():
-    told = lines(record(excluded_ids=["115538", "7"]))["left"]
+    told = lines(record(excluded_ids=["115538", "7"]))["excluded"]
     assert "115538, 7" in told
     assert "exclude_ids" in told
-    assert "left" not in lines(record())
+    assert "excluded" not in lines(record())
 
 
 def test_files_record_and_time_are_told():

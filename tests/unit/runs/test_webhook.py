@@ -95,7 +95,7 @@ def fails(send: Callable[[], None]) -> str:
     with pytest.raises(WebhookError) as failure:
         send()
     sentence = str(failure.value)
-    assert sentence.startswith("THE WEBHOOK WAS NOT TOLD how this run ended: ")
+    assert sentence.startswith("Webhook delivery failed: ")
     assert canaries.found(SECRET.split("/"), repr(failure.value) + sentence) == set()
     assert failure.value.__cause__ is None
     return sentence

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import StorageError
 from pipeline.storage import files
-from pipeline.storage.files import Fingerprint
+from pipeline.storage.files import FileStamp
 
 ONE_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -29,7 +29,7 @@ def names(folder):
 
 def write_half(path, error):
     """Be interrupted while new content is written."""
-    with files.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         temporary.write_text("half of the ne")
         raise error
 
@@ -54,7 +54,7 @@ def open_umask():
 
 
 def test_new_content_takes_the_place_of_the_old(path):
-    with files.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -79,14 +79,14 @@ def test_a_file_that_cannot_be_replaced_leaves_no_temporary_file(tmp_path):
     (tmp_path / "taken").mkdir()
     with (
         pytest.raises(StorageError, match="taken"),
-        files.replacing(tmp_path / "taken") as temporary,
+        files.atomic_write(tmp_path / "taken") as temporary,
     ):
         temporary.write_text("new")
     assert names(tmp_path) == ["taken"]
 
 
 def write_beside(path, text):
-    with files.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         temporary.write_text(text)
 
 
@@ -133,7 +133,7 @@ def test_content_is_on_disk_before_it_has_a_name_and_the_name_before_it_counts(
 
 
 def test_the_temporary_file_is_hidden_and_beside_and_no_two_are_alike(path):
-    with files.replacing(path) as one, files.replacing(path) as other:
+    with files.atomic_write(path) as one, files.atomic_write(path) as other:
         assert one.parent == other.parent == path.parent
         assert one.name.startswith(".")
         assert other.name.startswith(".")
@@ -143,7 +143,7 @@ def test_the_temporary_file_is_hidden_and_beside_and_no_two_are_alike(path):
 @pytest.mark.usefixtures("open_umask")
 def test_only_the_owner_can_read_what_is_written(tmp_path):
     path = tmp_path / "a" / "b" / "table.csv"
-    with files.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         assert mode(temporary) == 0o600
         temporary.write_text("rows")
     files.write_text(tmp_path / "a" / "text.txt", "text")
@@ -158,7 +158,7 @@ def open_files():
 
 
 @pytest.mark.parametrize("write", [files.write_text, files.write_json])
-def test_a_file_that_cannot_be_closed_to_others_is_given_up_whole(path, write, monkeypatch):
+def test_a_file_whose_mode_cannot_be_restricted_is_not_written(path, write, monkeypatch):
     def refuse(handle, mode):
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
@@ -192,7 +192,7 @@ def test_no_thread_writes_in_a_folder_before_its_name_is_safe(tmp_path, monkeypa
         flushing.set()
         assert synced.wait(20)
 
-    monkeypatch.setattr(files, "flush", slow_flush)
+    monkeypatch.setattr(files, "fsync", slow_flush)
     with ThreadPoolExecutor(2) as pool:
         maker = pool.submit(files.make_folder, tmp_path / "shards")
         assert flushing.wait(20)
@@ -258,68 +258,81 @@ def test_json_that_is_missing_or_a_folder_is_none(tmp_path):
     assert files.read_json(tmp_path, Note) is None
 
 
-# Fingerprints.
+# Stamps.
 
 
-def test_a_fingerprint_fits_the_file_that_it_was_taken_of(path):
-    assert Fingerprint.of(path).fits(path)
-    assert Fingerprint.of(path).sha256 == files.sha256(path)
+def test_a_stamp_matches_the_file_that_it_was_taken_of(path):
+    assert FileStamp.of(path).matches(path)
+    assert FileStamp.of(path).sha256 == files.sha256(path)
 
 
-def test_a_fingerprint_fits_a_file_that_was_touched_only(path):
-    fingerprint = Fingerprint.of(path)
+def test_a_stamp_matches_a_file_that_was_only_touched(path):
+    stamp = FileStamp.of(path)
     os.utime(path, ns=(1, 1))
-    assert fingerprint.fits(path)
+    assert stamp.matches(path)
 
 
 @pytest.mark.parametrize("content", ["", "ol", "olD", "old ", "new", "older"])
-def test_a_fingerprint_notices_another_content(path, content):
-    fingerprint = Fingerprint.of(path)
+def test_a_stamp_notices_another_content(path, content):
+    stamp = FileStamp.of(path)
     changed = path.stat().st_mtime_ns
     path.write_text(content)
     os.utime(path, ns=(changed + 1, changed + 1))
-    assert not fingerprint.fits(path)
+    assert not stamp.matches(path)
 
 
-def test_a_fingerprint_notices_another_size_whatever_the_time_says(path):
-    fingerprint = Fingerprint.of(path)
+def test_a_stamp_notices_another_size_whatever_the_time_says(path):
+    stamp = FileStamp.of(path)
     changed = path.stat().st_mtime_ns
     path.write_text("older")
     os.utime(path, ns=(changed, changed))
-    assert not fingerprint.fits(path)
+    assert not stamp.matches(path)
 
 
-def test_a_fingerprint_does_not_fit_what_is_not_there(path, tmp_path):
-    fingerprint = Fingerprint.of(path)
-    assert not fingerprint.fits(tmp_path / "gone.csv")
-    assert not fingerprint.fits(tmp_path)
+def test_a_stamp_does_not_match_a_missing_file(path, tmp_path):
+    stamp = FileStamp.of(path)
+    assert not stamp.matches(tmp_path / "gone.csv")
+    assert not stamp.matches(tmp_path)
 
 
-# Sweeping.
+def test_a_known_file_is_not_hashed_again(path, monkeypatch):
+    known = FileStamp.of(path)
+    monkeypatch.setattr(files, "sha256", lambda _: pytest.fail("it was read"))
+    assert FileStamp.of(path, known) == known
 
 
-def test_only_what_a_killed_run_left_is_swept(tmp_path):
+def test_another_state_of_a_known_file_is_hashed(path):
+    known = FileStamp.of(path)
+    path.write_text("OLD")
+    os.utime(path, ns=(1, 1))
+    assert FileStamp.of(path, known) == FileStamp.of(path) != known
+
+
+# Temporary files.
+
+
+def test_only_what_a_killed_run_left_is_removed(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("whole")
     for _ in range(3):
-        files.temporary_beside(path).write_text("half")
+        files.temp_path(path).write_text("half")
     others = [".hidden", "notes.partial", ".partial", "table.csv.partial.txt", ".table.csv.bak"]
     for name in others:
         (tmp_path / name).write_text("not ours")
     (tmp_path / "folder").mkdir()
-    files.temporary_beside(tmp_path / "folder" / "x").write_text("half, but elsewhere")
-    assert files.sweep(tmp_path) == 3
+    files.temp_path(tmp_path / "folder" / "x").write_text("half, but elsewhere")
+    assert files.remove_temp_files(tmp_path) == 3
     assert names(tmp_path) == sorted([*others, "folder", "table.csv"])
     assert len(names(tmp_path / "folder")) == 1
-    assert files.sweep(tmp_path) == 0
+    assert files.remove_temp_files(tmp_path) == 0
 
 
-def test_a_folder_is_never_swept(tmp_path):
-    folder = files.temporary_beside(tmp_path / "table.csv")
+def test_a_folder_is_never_removed(tmp_path):
+    folder = files.temp_path(tmp_path / "table.csv")
     folder.mkdir()
-    assert files.sweep(tmp_path) == 0
+    assert files.remove_temp_files(tmp_path) == 0
     assert folder.is_dir()
 
 
-def test_there_is_nothing_to_sweep_where_no_folder_is(tmp_path):
-    assert files.sweep(tmp_path / "none") == 0
+def test_there_is_nothing_to_remove_where_no_folder_is(tmp_path):
+    assert files.remove_temp_files(tmp_path / "none") == 0

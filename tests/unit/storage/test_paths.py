@@ -1,4 +1,4 @@
-"""Where files live: names people can rely on, and no two years or districts in one place."""
+"""Where files are: names people can rely on, and no two years or districts in one place."""
 
 import datetime as dt
 from pathlib import Path
@@ -15,7 +15,7 @@ CURRENT = SchoolYear.parse("24-25")
 
 
 def folders(data="data", save="", views="", *, demo=False) -> Folders:
-    return Folders.choose(data, save, views, demo=demo)
+    return Folders.from_settings(data, save, views, demo=demo)
 
 
 def snapshot(year="23-24", as_of=dt.date(2025, 3, 1), chosen=None) -> Snapshot:
@@ -24,12 +24,20 @@ def snapshot(year="23-24", as_of=dt.date(2025, 3, 1), chosen=None) -> Snapshot:
 
 
 def published(of: Snapshot) -> set[str]:
-    return {str(path) for table in TABLES for path in of.published(table)}
+    return {str(path) for table in TABLES for path in of.published_paths(table)}
 
 
 def every_path(of: Snapshot) -> set[Path]:
-    ours = {of.metadata, of.marker, of.manifest("overall"), of.shards("group"), of.receipt("Step")}
-    return ours | {path for table in TABLES for path in (*of.built(table), *of.published(table))}
+    ours = {
+        of.catalogue,
+        of.publication,
+        of.manifest("overall"),
+        of.shards("group"),
+        of.receipt("Step"),
+    }
+    return ours | {
+        path for table in TABLES for path in (*of.staging_paths(table), *of.published_paths(table))
+    }
 
 
 HISTORICAL = {
@@ -56,11 +64,11 @@ def test_the_current_year_is_published_under_plain_names():
     assert published(snapshot("24-25")) == plain
 
 
-def test_work_lies_in_a_folder_of_the_year_and_the_last_day_asked_for():
+def test_work_is_in_a_folder_of_the_year_and_the_last_day_asked_for():
     running = snapshot("24-25", dt.date(2025, 3, 1))
-    assert running.metadata == Path("data/work/24-25/2025-03-01/metadata.json")
+    assert running.catalogue == Path("data/work/24-25/2025-03-01/metadata.json")
     assert running.shards("overall") == Path("data/work/24-25/2025-03-01/shards/overall")
-    assert running.manifest("group") == Path("data/work/24-25/2025-03-01/scores-group.json")
+    assert running.manifest("group") == Path("data/work/24-25/2025-03-01/scores-group.jsonl")
     assert running.results == Path("data/work/24-25/2025-03-01/results")
 
 
@@ -76,34 +84,36 @@ def test_a_running_year_has_a_work_folder_for_each_day():
 def test_a_table_is_published_under_the_name_it_was_built_with():
     for table in TABLES:
         of = snapshot()
-        assert [p.name for p in of.published(table)] == [p.name for p in of.built(table)]
+        assert [p.name for p in of.published_paths(table)] == [
+            p.name for p in of.staging_paths(table)
+        ]
 
 
 def test_all_years_are_published_beside_the_years_under_names_of_their_own():
     together = AllYears(folders(views="out/{year}"), (SchoolYear(2022), SchoolYear(2023)))
-    assert [path.as_posix() for path in together.published(VIEW)] == [
+    assert [path.as_posix() for path in together.published_paths(VIEW)] == [
         "out/all/illuminate_assessment_results_all_years.csv",
         "out/all/illuminate_assessment_results_all_years.parquet",
     ]
-    assert together.marker == Path("data/illuminate/all/published.json")
-    assert together.prior in together.written
-    of_years = {path for year in ("22-23", "23-24") for path in snapshot(year).written}
-    assert not of_years & set(together.written)
+    assert together.publication == Path("data/illuminate/all/published.json")
+    assert together.prior in together.output_dirs
+    of_years = {path for year in ("22-23", "23-24") for path in snapshot(year).output_dirs}
+    assert not of_years & set(together.output_dirs)
 
 
 def test_no_table_overwrites_another():
-    paths = [path for table in TABLES for path in snapshot().built(table)]
+    paths = [path for table in TABLES for path in snapshot().staging_paths(table)]
     assert len(set(paths)) == len(paths) == 11
 
 
-PLACES = ["", "out", "out/{year}", "{year}/out", "out-{year}/{year}"]
+FOLDERS = ["", "out", "out/{year}", "{year}/out", "out-{year}/{year}"]
 
 
 @given(
     st.integers(2010, 2040),
     st.integers(1, 20),
-    st.sampled_from(PLACES),
-    st.sampled_from(PLACES),
+    st.sampled_from(FOLDERS),
+    st.sampled_from(FOLDERS),
     st.booleans(),
 )
 def test_no_two_years_share_a_file(start, apart, save, views, demo):
@@ -112,7 +122,7 @@ def test_no_two_years_share_a_file(start, apart, save, views, demo):
     assert not every_path(one) & every_path(other)
 
 
-# Places that a user chooses.
+# Folders that a user chooses.
 
 
 @pytest.mark.parametrize(
@@ -134,12 +144,12 @@ def test_the_year_is_filled_into_save_path_and_view_path_or_appended(path, folde
     assert viewed.published_folder("illuminate") == Path("data/illuminate/23-24")
 
 
-def test_the_marker_stands_with_the_tables():
+def test_the_publication_is_beside_the_tables():
     chosen = folders(save="/exports/{year}")
-    assert snapshot(chosen=chosen).marker.parent == Path("/exports/23-24")
+    assert snapshot(chosen=chosen).publication.parent == Path("/exports/23-24")
 
 
-def test_everything_else_lives_in_the_data_folder():
+def test_everything_else_is_in_the_data_folder():
     chosen = folders("/srv/data")
     assert {chosen.runs, chosen.lock.parent / "runs"} == {Path("/srv/data/runs")}
     assert snapshot(chosen=chosen).work.is_relative_to("/srv/data/work")
@@ -148,7 +158,7 @@ def test_everything_else_lives_in_the_data_folder():
 # The demo district.
 
 
-@given(st.sampled_from(PLACES), st.sampled_from(PLACES))
+@given(st.sampled_from(FOLDERS), st.sampled_from(FOLDERS))
 def test_made_up_students_are_never_in_a_folder_of_real_ones(save, views):
     real = snapshot(chosen=folders("data", save, views))
     made_up = snapshot(chosen=folders("data", save, views, demo=True))

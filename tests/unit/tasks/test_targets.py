@@ -7,27 +7,29 @@ import msgspec
 import pytest
 
 from pipeline.extract import shards
+from pipeline.extract.manifest import Manifest
 from pipeline.storage import files
-from pipeline.tasks.targets import BuiltTarget, Manifest, Receipt, Recipe, ShardsTarget
-from tests.helpers import origin, write_shard
+from pipeline.storage.receipts import BuildKey, Receipt
+from pipeline.tasks.targets import FilesBuild, FilesTarget, ShardsTarget
+from tests.helpers import request, write_shard
 
-RECIPE = Recipe("Step", 1, {"year": "23-24", "fields": ["a", "b"]}, {"Upstream": "abc"})
+KEY = BuildKey("Step", 1, {"year": "23-24", "fields": ["a", "b"]}, {"Upstream": "abc"})
 
 
 class Built:
-    """Two files of a step, built and signed, and a recipe that tests may change."""
+    """Two files of a step, built, with a receipt, and a key that tests may change."""
 
     def __init__(self, folder):
-        self.recipe = RECIPE
+        self.key = KEY
         self.receipt = folder / "receipts" / "Step.json"
         self.paths = [folder / "t.csv", folder / "t.parquet"]
         for path in self.paths:
             path.write_text(f"content of {path.name}")
-        self.target.sign(self.recipe, {"rows": 3}, "a run")
+        self.target.write_receipt(self.key, FilesBuild({"rows": 3}), "a run")
 
     @property
     def target(self):
-        return BuiltTarget(self.receipt, self.paths, lambda: self.recipe)
+        return FilesTarget(self.receipt, self.paths, lambda: self.key)
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def built(tmp_path):
 # A step's files.
 
 
-def test_files_that_were_just_signed_are_complete(built):
+def test_files_that_were_just_built_are_complete(built):
     assert built.target.exists()
 
 
@@ -91,13 +93,13 @@ def test_a_damaged_receipt_is_stale(built, content):
     ],
     ids=str,
 )
-def test_files_made_by_another_recipe_are_stale(built, change):
-    built.recipe = msgspec.structs.replace(RECIPE, **change)
+def test_files_built_with_another_key_are_stale(built, change):
+    built.key = msgspec.structs.replace(KEY, **change)
     assert not built.target.exists()
 
 
 def test_files_are_stale_while_an_input_is_missing(built):
-    built.recipe = None
+    built.key = None
     assert not built.target.exists()
 
 
@@ -112,30 +114,30 @@ def test_a_step_that_makes_one_file_less_is_stale(built):
     assert not built.target.exists()
 
 
-def test_files_are_complete_again_once_they_are_signed_again(built):
+def test_files_are_complete_again_with_a_new_receipt(built):
     built.paths[0].write_text("something else")
-    built.recipe = msgspec.structs.replace(RECIPE, version=2)
-    built.target.sign(built.recipe, {}, "a run")
+    built.key = msgspec.structs.replace(KEY, version=2)
+    built.target.write_receipt(built.key, FilesBuild({}), "a run")
     assert built.target.exists()
 
 
-def test_a_receipt_tells_what_was_made_counted_and_by_which_run(built):
+def test_a_receipt_has_the_files_the_counts_and_the_run(built):
     receipt = Receipt.read(built.receipt)
-    assert receipt.recipe == RECIPE
-    assert (receipt.facts, receipt.run) == ({"rows": 3}, "a run")
-    assert receipt.made["t.csv"] == files.Fingerprint.of(built.paths[0])
+    assert receipt.key == KEY
+    assert (receipt.stats, receipt.run) == ({"rows": 3}, "a run")
+    assert receipt.outputs["t.csv"] == files.FileStamp.of(built.paths[0])
 
 
-def test_a_step_cannot_be_signed_before_its_inputs_are_there(built):
-    built.recipe = None
-    with pytest.raises(RuntimeError, match="inputs"):
-        built.target.sign(built.recipe, {}, "a run")
+def test_a_step_has_no_receipt_before_its_inputs_are_there(built):
+    built.key = None
+    with pytest.raises(RuntimeError, match="requires"), built.target.build():
+        pass
 
 
-def test_a_step_cannot_be_signed_before_its_files_are_there(built):
+def test_a_step_has_no_receipt_before_its_files_are_there(built):
     built.paths[1].unlink()
     with pytest.raises(FileNotFoundError):
-        built.target.sign(built.recipe, {}, "a run")
+        built.target.write_receipt(built.key, FilesBuild({}), "a run")
 
 
 # Digests.
@@ -144,17 +146,17 @@ def test_a_step_cannot_be_signed_before_its_files_are_there(built):
 def test_a_receipts_digest_follows_from_the_content_of_its_files_alone(built):
     first = Receipt.read(built.receipt).digest
     os.utime(built.paths[0], ns=(1, 1))
-    built.recipe = msgspec.structs.replace(RECIPE, version=2)
-    built.target.sign(built.recipe, {"rows": 4}, "another run")
+    built.key = msgspec.structs.replace(KEY, version=2)
+    built.target.write_receipt(built.key, FilesBuild({"rows": 4}), "another run")
     assert Receipt.read(built.receipt).digest == first
     built.paths[0].write_text("something else")
-    built.target.sign(built.recipe, {"rows": 3}, "a run")
+    built.target.write_receipt(built.key, FilesBuild({"rows": 3}), "a run")
     assert Receipt.read(built.receipt).digest != first
 
 
-def test_a_recipes_digest_changes_with_each_part_of_it_and_not_with_their_order():
+def test_a_keys_digest_changes_with_each_part_of_it_and_not_with_their_order():
     others = [
-        msgspec.structs.replace(RECIPE, **change)
+        msgspec.structs.replace(KEY, **change)
         for change in (
             {"step": "s"},
             {"version": 2},
@@ -162,9 +164,9 @@ def test_a_recipes_digest_changes_with_each_part_of_it_and_not_with_their_order(
             {"inputs": {"Upstream": "abd"}},
         )
     ]
-    assert len({recipe.digest for recipe in (RECIPE, *others)}) == 5
+    assert len({key.digest for key in (KEY, *others)}) == 5
     turned = {"fields": ["a", "b"], "year": "23-24"}
-    assert msgspec.structs.replace(RECIPE, parameters=turned).digest == RECIPE.digest
+    assert msgspec.structs.replace(KEY, parameters=turned).digest == KEY.digest
 
 
 # An endpoint's shards.
@@ -175,23 +177,23 @@ class Fetched:
 
     def __init__(self, folder):
         self.folder = folder / "shards"
-        self.manifest = folder / "scores-overall.json"
-        self.origin = origin()
+        self.manifest = folder / "scores-overall.jsonl"
+        self.request = request()
         self.expected = ["1", "2"]
-        self.entries = {i: self.write(i) for i in self.expected}
-        self.sign()
+        self.entries = {i: self.write_shard(i) for i in self.expected}
+        self.write()
 
-    def write(self, assessment_id, title="T"):
+    def write_shard(self, assessment_id, title="T"):
         return write_shard(
             self.folder, assessment_id, [{"assessment_id": assessment_id, "title": title}]
         )
 
-    def sign(self):
-        files.write_json(self.manifest, Manifest(self.origin, self.entries, {}, "a run"))
+    def write(self):
+        Manifest(self.request, self.entries, {}, "a run").write(self.manifest)
 
     @property
     def target(self):
-        return ShardsTarget(self.manifest, self.folder, self.origin, lambda: self.expected)
+        return ShardsTarget(self.manifest, self.folder, self.request, lambda: self.expected)
 
     @property
     def digest(self):
@@ -218,9 +220,13 @@ def test_shards_are_stale_when_an_assessment_is_added(fetched):
     assert not fetched.target.exists()
 
 
-def test_shards_are_stale_when_an_assessment_is_left_out(fetched):
+def test_an_excluded_assessment_is_no_part_of_the_shards_and_is_not_lost(fetched):
+    before = fetched.target.manifest.digest
     fetched.expected = ["1"]
-    assert not fetched.target.exists()
+    assert fetched.target.exists()
+    assert list(fetched.target.manifest.shards) == ["1"]
+    assert fetched.target.manifest.digest != before
+    assert list(fetched.target.intact()) == ["1", "2"]
 
 
 def test_a_deleted_shard_is_stale_and_the_others_are_intact(fetched):
@@ -236,18 +242,20 @@ def test_a_damaged_shard_is_stale_and_the_others_are_intact(fetched):
     assert list(fetched.target.intact()) == ["2"]
 
 
-def test_a_damaged_shard_is_stale_also_when_nobody_expects_it(fetched):
+def test_a_damaged_shard_matters_only_when_it_is_expected(fetched):
     (fetched.folder / shards.file_name("2")).unlink()
-    fetched.expected = ["1"]
     assert not fetched.target.exists()
+    assert list(fetched.target.intact()) == ["1"]
+    fetched.expected = ["1"]
+    assert fetched.target.exists()
 
 
 @pytest.mark.parametrize(
     "change", [{"source": "another district"}, {"endpoint": "standard"}, {"window": None}], ids=str
 )
-def test_shards_of_another_origin_are_stale(fetched, change):
-    window = replace(fetched.origin.window, end=fetched.origin.window.start)
-    fetched.origin = replace(fetched.origin, **{k: v or window for k, v in change.items()})
+def test_shards_of_another_request_are_stale(fetched, change):
+    window = replace(fetched.request.window, end=fetched.request.window.start)
+    fetched.request = replace(fetched.request, **{k: v or window for k, v in change.items()})
     assert not fetched.target.exists()
     assert fetched.target.intact() == {}
 
@@ -263,23 +271,24 @@ def test_shards_without_a_manifest_are_stale(fetched, content):
 
 def test_no_shards_are_complete_when_none_are_expected_and_a_manifest_says_so(fetched):
     fetched.expected, fetched.entries = [], {}
+    fetched.target.path.unlink()
     assert not fetched.target.exists()
-    fetched.sign()
+    fetched.write()
     assert fetched.target.exists()
 
 
 def test_a_manifests_digest_follows_from_the_content_of_the_shards_alone(fetched):
     first = fetched.digest
-    fetched.entries["1"] = fetched.write("1")
-    fetched.sign()
+    fetched.entries["1"] = fetched.write_shard("1")
+    fetched.write()
     assert fetched.digest == first
-    fetched.entries["1"] = fetched.write("1", title="U")
-    fetched.sign()
+    fetched.entries["1"] = fetched.write_shard("1", title="U")
+    fetched.write()
     assert fetched.digest != first
 
 
 def test_a_manifests_digest_changes_with_the_shards_it_names(fetched):
     first = fetched.digest
     del fetched.entries["2"]
-    fetched.sign()
+    fetched.write()
     assert fetched.digest != first

@@ -5,7 +5,7 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from pipeline.publish.checks import years_conserved
+from pipeline.publish.checks import check_year_row_counts
 from pipeline.schema import GROUP, VIEW
 from pipeline.transform import all_years
 from tests.helpers import write_csv, write_parquet
@@ -22,14 +22,14 @@ def of_year(tmp_path):
         csv, parquet = tmp_path / f"{name}.csv", tmp_path / f"{name}.parquet"
         write_csv(frame, csv)
         write_parquet(frame, parquet)
-        return all_years.of_year(csv, parquet)
+        return all_years.scan_year(csv, parquet)
 
     return make
 
 
 def test_columns_of_some_years_follow_by_name_and_are_null_in_the_others(of_year):
     parts = [of_year("a", year="22-23", zeta="z"), of_year("b", year="23-24", alpha="007")]
-    for frame in all_years.united(parts, GROUP):
+    for frame in all_years.concat_years(parts, GROUP):
         rows = frame.collect()
         assert rows.columns == [*GROUP.names, "alpha", "zeta"]
         assert rows.select("year", "alpha", "zeta").rows() == [
@@ -39,7 +39,7 @@ def test_columns_of_some_years_follow_by_name_and_are_null_in_the_others(of_year
 
 
 def test_an_empty_text_is_not_made_null(of_year):
-    text, _ = all_years.united([of_year("a", year="22-23", title="")], GROUP)
+    text, _ = all_years.concat_years([of_year("a", year="22-23", title="")], GROUP)
     assert text.collect()["title"].to_list() == [""]
 
 
@@ -78,16 +78,16 @@ def test_a_prior_value_is_kept_in_its_digits_or_made_null_and_counted(
     prior, name, sent, text, value
 ):
     path = prior(year="19-20", **{name: sent})
-    part = all_years.of_prior(path, VIEW)
-    assert part.text.collect()[name].to_list() == [text]
-    assert part.values.collect()[name].to_list() == [value]
-    counted = all_years.odd_values(path, VIEW)
-    assert sum(counts["odd"] for counts in counted.values()) == (text is None)
+    part = all_years.scan_prior(path, VIEW)
+    assert part.csv.collect()[name].to_list() == [text]
+    assert part.parquet.collect()[name].to_list() == [value]
+    counted = all_years.count_unparseable(path, VIEW)
+    assert sum(counts["unparseable"] for counts in counted.values()) == (text is None)
 
 
 def test_the_types_of_a_prior_file_are_those_of_the_table(prior):
     kinds = {"text": pl.String, "integer": pl.Int64, "number": pl.Float64, "date": pl.Date}
-    schema = all_years.of_prior(prior(year="19-20"), VIEW).values.collect_schema()
+    schema = all_years.scan_prior(prior(year="19-20"), VIEW).parquet.collect_schema()
     assert dict(schema) == {column.name: kinds[column.kind] for column in VIEW.columns}
 
 
@@ -102,7 +102,7 @@ def test_the_types_of_a_prior_file_are_those_of_the_table(prior):
 )
 def test_a_row_of_another_year_makes_up_for_none(there, ok):
     expected = {"22-23": 2, "23-24": 3, "21-22": 0}
-    check = years_conserved(
+    check = check_year_row_counts(
         "combined", expected, {"CSV": {"22-23": 2, "23-24": 3}, "Parquet": there}
     )
     assert check.ok is ok

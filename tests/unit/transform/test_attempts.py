@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pipeline.illuminate import endpoints
 from pipeline.schema import LATEST, VIEW
-from pipeline.transform import attempts, build, scan
+from pipeline.transform import attempts, combine, scan, values, views
+from pipeline.transform.output import write_files
 from tests.functional import oracle
 from tests.helpers import Row, read_csv, source_of
 
@@ -31,7 +32,7 @@ def counted(*rows: dict) -> list[int | None]:
     return attempts.count_attempts(frame.with_columns(pl.col("date_taken").str.to_date())).to_list()
 
 
-def test_the_last_by_date_is_the_latest_wherever_it_stands():
+def test_the_last_by_date_is_the_latest_wherever_it_is():
     assert counted(row(day=JUNE), row(day=MAY)) == [2, None]
 
 
@@ -64,19 +65,21 @@ def test_attempts_at_other_things_are_not_counted_together(other: Row):
 
 @pytest.mark.parametrize("name", ["local_student_id", "standard_code"])
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_a_row_that_cannot_be_told_apart_stands_by_itself(name: str, nothing: str | None):
+def test_a_row_with_no_student_or_no_standard_is_an_attempt_of_its_own(
+    name: str, nothing: str | None
+):
     assert counted({**row(), name: nothing}, {**row(), name: nothing}) == [1, 1]
 
 
-def test_nothing_is_counted_of_no_rows():
+def test_without_rows_nothing_is_counted():
     assert counted() == []
 
 
-def test_rows_of_an_assessment_that_lie_apart_are_not_counted(tmp_path: Path):
+def test_rows_of_an_assessment_that_are_not_adjacent_are_refused(tmp_path: Path):
     rows = [row(), row(assessment_id="8"), row()]
     pl.DataFrame(rows).write_parquet(tmp_path / "view.parquet")
-    with pytest.raises(ValueError, match="do not lie together"):
-        attempts.count_keys(tmp_path / "view.parquet")
+    with pytest.raises(ValueError, match="are not adjacent"):
+        attempts.count_latest_attempts(tmp_path / "view.parquet")
 
 
 def sent(endpoint: endpoints.Endpoint, **fields: str | None) -> dict:
@@ -114,7 +117,7 @@ STANDARD = st.builds(
 
 
 def build_both(folder: Path, overall: Rows, standard: Rows) -> tuple[Path, Path, dict[str, int]]:
-    """Both views of one pass, as CSV beside their twins, and what was counted meanwhile."""
+    """Both views of one pass, as CSV and Parquet, and what was counted meanwhile."""
     sources = source_of(folder, overall), source_of(folder, standard, "standard")
     ids = sorted({each["assessment_id"] for each in (*overall, *standard)})
     names = ("title", "test_type", "curriculum", "unit", "unit_labels")
@@ -125,16 +128,16 @@ def build_both(folder: Path, overall: Rows, standard: Rows) -> tuple[Path, Path,
     none_by_grade = labels.clear().with_columns(grade=pl.lit(None, pl.Int64))
     roster = pl.LazyFrame({"local_student_id": ["1", "2"], "grade": [4, 5]})
     known = labels, none_by_grade, roster
-    counted = map(attempts.CountedAttempts.of, sources, ("overall", "standard"))
-    rows = build.labelled(build.combined(*counted, "23-24"), *known).cache()
+    counted = map(attempts.AttemptDataset.of, sources, ("overall", "standard"))
+    rows = views.label_rows(combine.combine_results(*counted, "23-24"), *known).cache()
     made = folder / "view.csv", folder / "latest.csv"
-    sinks = []
-    for part, table, csv in zip((build.view, build.latest), (VIEW, LATEST), made, strict=True):
-        sinks += [
-            build.csv_sink(build.as_text(part(rows), table), csv),
-            build.parquet_sink(build.as_values(part(rows), table), csv.with_suffix(".parquet")),
-        ]
-    return *made, build.stream(sinks, folder, build.count_latest(rows))
+    frames = {}
+    for part, table, csv in zip(
+        (views.select_all, views.select_latest), (VIEW, LATEST), made, strict=True
+    ):
+        frames[csv] = values.as_text(part(rows), table)
+        frames[csv.with_suffix(".parquet")] = values.as_values(part(rows), table)
+    return *made, write_files(frames, views.count_latest(rows))[1]
 
 
 @settings(max_examples=60, deadline=None)
@@ -143,7 +146,7 @@ def build_both(folder: Path, overall: Rows, standard: Rows) -> tuple[Path, Path,
     standard=st.lists(STANDARD, max_size=30),
     batch=st.integers(1, 9),
 )
-def test_it_is_what_plain_python_says_however_it_is_cut(
+def test_it_equals_the_plain_python_result_whatever_the_batches(
     tmp_path_factory: pytest.TempPathFactory,
     overall: Rows,
     standard: Rows,
@@ -155,35 +158,35 @@ def test_it_is_what_plain_python_says_however_it_is_cut(
         patch.setattr(attempts, "_BATCH", batch)
         patch.setattr(scan, "_BATCH", batch)
         view, latest, counts = build_both(folder, overall, standard)
-        keys = attempts.count_keys(view.with_suffix(".parquet"))
-        twin = latest.with_suffix(".parquet")
-        assert attempts.count_keys(twin) == keys
+        keys = attempts.count_latest_attempts(view.with_suffix(".parquet"))
+        parquet = latest.with_suffix(".parquet")
+        assert attempts.count_latest_attempts(parquet) == keys
     _, records = read_csv(view)
     wanted = oracle.latest([dict(zip(VIEW.names, each, strict=True)) for each in records])
     header, records = read_csv(latest)
     assert header == list(LATEST.names)
     assert [dict(zip(header, record, strict=True)) for record in records] == wanted
-    values = pl.read_parquet(twin)
-    assert values.columns == header
-    assert values.select("assessment_id", "attempt", "attempts").rows() == [
+    parquet_rows = pl.read_parquet(parquet)
+    assert parquet_rows.columns == header
+    assert parquet_rows.select("assessment_id", "attempt", "attempts").rows() == [
         (each["assessment_id"], int(each["attempt"]), int(each["attempts"])) for each in wanted
     ]
     days = [dt.date.fromisoformat(day) if (day := each["date_taken"]) else None for each in wanted]
-    assert values["date_taken"].to_list() == days
+    assert parquet_rows["date_taken"].to_list() == days
     assert keys == len(wanted)
     height = pl.read_parquet(view.with_suffix(".parquet")).height
-    assert attempts.add_up(twin) == height
+    assert attempts.sum_attempts(parquet) == height
     assert counts == {"latest": len(wanted), "attempts": height}
 
 
-def test_what_is_asked_of_counted_attempts_is_not_asked_before(tmp_path: Path):
+def test_filters_and_limits_apply_after_attempts_are_counted(tmp_path: Path):
     """A filter must not make another attempt the latest, nor must a limit."""
     rows = [
         sent(endpoints.OVERALL, assessment_id="7", local_student_id=student, date_taken=day)
         for student, day in (("1", MAY), ("1", JUNE), ("2", MAY))
     ]
-    scan = attempts.CountedAttempts.of(source_of(tmp_path, rows), "overall").scan()
-    counted = scan.select("local_student_id", "date_taken", build.ATTEMPTS)
+    scan = attempts.AttemptDataset.of(source_of(tmp_path, rows), "overall").scan()
+    counted = scan.select("local_student_id", "date_taken", attempts.ATTEMPTS)
     every = counted.collect().rows()
     assert set(every) == {("1", JUNE, 2), ("1", MAY, None), ("2", MAY, 1)}
     in_may = counted.filter(pl.col("date_taken") == MAY).collect().rows()

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.config.settings import DEFAULT_RULES
 from pipeline.errors import InputFileError
 from pipeline.inputs.rules import (
     TitleRules,
-    no_overrides,
+    empty_overrides,
     normalise_title,
     read_overrides,
     read_rules,
 )
-from pipeline.storage.paths import DEFAULT_RULES
-from pipeline.transform.labels import label_assessments, label_by_grade, unmapped
+from pipeline.transform.labels import label_assessments, label_by_grade, list_unmapped
 
 RULES = read_rules(DEFAULT_RULES)
 COLUMNS = ["assessment_id", "title", "test_type", "curriculum", "unit", "unit_labels", "matched_by"]
@@ -57,7 +57,7 @@ def plain(frame: pd.DataFrame) -> list[dict]:
 
 
 def label(title: str | None, rules: TitleRules = RULES, overrides: pd.DataFrame | None = None):
-    changes = no_overrides() if overrides is None else overrides
+    changes = empty_overrides() if overrides is None else overrides
     return plain(label_assessments(frame(title), rules, changes))[0]
 
 
@@ -271,7 +271,7 @@ def test_default_rules_know_the_unit_and_how_it_sorts(title, units):
 
 def test_every_default_rule_is_the_first_match_of_some_title():
     titles = frame(*KINDS, *CURRICULA, *UNITS)
-    matched_by = label_assessments(titles, RULES, no_overrides())["matched_by"].dropna()
+    matched_by = label_assessments(titles, RULES, empty_overrides())["matched_by"].dropna()
     used = {int(line) for line in re.findall(r"line (\d+)", " ".join(matched_by))}
     assert used == {rule.line for rules in RULES.by_column.values() for rule in rules}
 
@@ -279,7 +279,9 @@ def test_every_default_rule_is_the_first_match_of_some_title():
 @pytest.mark.parametrize("word", ["Unit", "Module", "Topic", "Chapter", "Interim", "Lesson"])
 def test_unit_labels_sort_as_the_numbers_of_their_units_do(word):
     titles = frame(*(f"{word} {number}" for number in range(1, 100)))
-    assert label_assessments(titles, RULES, no_overrides())["unit_labels"].is_monotonic_increasing
+    assert label_assessments(titles, RULES, empty_overrides())[
+        "unit_labels"
+    ].is_monotonic_increasing
 
 
 @given(st.integers(1, 99), st.integers(1, 99))
@@ -310,7 +312,7 @@ def test_normalising_changes_nothing_but_white_space(words, gap):
 @given(st.lists(st.none() | st.text(), max_size=5))
 def test_any_titles_give_one_row_each_in_their_order(titles):
     given_ = frame(*titles)
-    labels = label_assessments(given_, RULES, no_overrides())
+    labels = label_assessments(given_, RULES, empty_overrides())
     assert list(labels.columns) == COLUMNS
     assert (labels.dtypes == "string").all()
     assert labels["assessment_id"].tolist() == given_["assessment_id"].tolist()
@@ -409,9 +411,9 @@ def test_blank_lines_and_comments_of_a_spreadsheet_are_no_rules(rules_file):
 
 
 BAD_RULES = {
-    "units,a,b": '"units" is no column that rules can fill',
-    "unit,(,b": '"(" is no regular expression (missing ), unterminated subpattern)',
-    '"unit","a{99999999999999999999}",b': "is no regular expression",
+    "units,a,b": '"units" is not a column that rules can fill',
+    "unit,(,b": '"(" is not a regular expression (missing ), unterminated subpattern)',
+    '"unit","a{99999999999999999999}",b': "is not a regular expression",
     r"unit,a,\1": r'the value "\1" does not fit its pattern (invalid group reference 1',
     r"unit,(?P<a>b),\g<c>": "does not fit its pattern (unknown group name 'c')",
     "unit,a,b\\": "does not fit its pattern",
@@ -419,7 +421,7 @@ BAD_RULES = {
     "unit,a, ": "the value is empty",
     "unit,a": "it has 2 cells where the header has 3",
     "unit,a{1,2},b": "it has 4 cells where the header has 3",
-    'unit,"a,b': "it is no line of CSV",
+    'unit,"a,b': "it is not valid CSV",
 }
 
 
@@ -427,7 +429,7 @@ BAD_RULES = {
 def test_a_bad_rule_is_refused_with_its_line_and_fault(rules_file, line, fault):
     path = rules_file("# comment", "unit,good,one", "", line, "unit,good,two")
     with pytest.raises(
-        InputFileError, match=r"^title_rules\.csv, line 5: .*run again\.$"
+        InputFileError, match=r"^title_rules\.csv, line 5: .* the same command again\.$"
     ) as refusal:
         read_rules(path)
     assert fault in str(refusal.value)
@@ -437,8 +439,9 @@ def test_the_sentence_about_a_bad_rule_is_plain(rules_file):
     with pytest.raises(InputFileError) as refusal:
         read_rules(rules_file("unit,(,b"))
     assert str(refusal.value) == (
-        'title_rules.csv, line 2: "(" is no regular expression (missing ), unterminated '
-        "subpattern); mend the line and run again."
+        'title_rules.csv, line 2: "(" is not a regular expression (missing ), unterminated '
+        "subpattern). What was published before is unchanged. Fix the line, then run the same "
+        "command again."
     )
 
 
@@ -463,7 +466,7 @@ def test_a_file_that_is_not_utf_8_is_refused_with_the_line(tmp_path, read):
 
 @READERS
 def test_a_file_that_is_not_there_is_refused(tmp_path, read):
-    with pytest.raises(InputFileError, match=r"absent\.csv cannot be read \(No such file"):
+    with pytest.raises(InputFileError, match=r"absent\.csv: it cannot be read \(No such file"):
         read(tmp_path / "absent.csv")
 
 
@@ -490,21 +493,21 @@ def test_overrides_are_text_but_for_the_grade_and_empty_cells_are_null(overrides
     ]
 
 
-def test_no_overrides_has_the_shape_of_a_file_without_lines(overrides_file):
-    pd.testing.assert_frame_equal(no_overrides(), read_overrides(overrides_file()))
+def test_empty_overrides_have_the_shape_of_a_file_without_lines(overrides_file):
+    pd.testing.assert_frame_equal(empty_overrides(), read_overrides(overrides_file()))
 
 
 BAD_OVERRIDES = {
     " ,,,Math,,,": "the assessment_id is empty",
-    "2,13th,,Math,,,": '"13th" is no grade',
-    "2,15,,Math,,,": '"15" is no grade',
-    "2,-3,,Math,,,": '"-3" is no grade',
-    "2,3.0,,Math,,,": '"3.0" is no grade',
+    "2,13th,,Math,,,": '"13th" is not a grade',
+    "2,15,,Math,,,": '"15" is not a grade',
+    "2,-3,,Math,,,": '"-3" is not a grade',
+    "2,3.0,,Math,,,": '"3.0" is not a grade',
     "2,3,,,,,only a reason": "it changes nothing",
-    "1,,,Science,,,": "it has the assessment and the grade of line 2",
-    "1,09,,Science,,,": "it has the assessment and the grade of line 3",
+    "1,,,Science,,,": "it repeats the assessment and grade of line 2",
+    "1,09,,Science,,,": "it repeats the assessment and grade of line 3",
     "2,3,,Math": "it has 4 cells where the header has 7",
-    '2,3,,"Math,,,': "it is no line of CSV",
+    '2,3,,"Math,,,': "it is not valid CSV",
 }
 
 
@@ -512,7 +515,7 @@ BAD_OVERRIDES = {
 def test_a_bad_override_is_refused_with_its_line_and_fault(overrides_file, line, fault):
     path = overrides_file("1,,,Math,,,", "1,9,,Math,,,", line)
     with pytest.raises(
-        InputFileError, match=r"^manual_changes\.csv, line 4: .*run again\.$"
+        InputFileError, match=r"^manual_changes\.csv, line 4: .* the same command again\.$"
     ) as refusal:
         read_overrides(path)
     assert fault in str(refusal.value)
@@ -534,7 +537,7 @@ def test_the_header_of_a_wrong_file_is_not_repeated(overrides_file):
 
 def overrides_of(*changes: dict) -> pd.DataFrame:
     return pd.DataFrame(list(changes), columns=OVERRIDE_HEADER.split(",")).astype(
-        no_overrides().dtypes
+        empty_overrides().dtypes
     )
 
 
@@ -604,8 +607,8 @@ def test_labels_by_grade_are_whole_rows_over_the_labels_for_all_grades():
 
 
 def test_labels_by_grade_keep_their_columns_when_there_are_none():
-    labels = label_assessments(frame("Math"), RULES, no_overrides())
-    by_grade = label_by_grade(labels, RULES, no_overrides())
+    labels = label_assessments(frame("Math"), RULES, empty_overrides())
+    by_grade = label_by_grade(labels, RULES, empty_overrides())
     assert by_grade.dtypes.astype(str).to_dict() == {
         "assessment_id": "string", "grade": "Int64", "title": "string", "test_type": "string",
         "curriculum": "string", "unit": "string", "unit_labels": "string",
@@ -615,10 +618,10 @@ def test_labels_by_grade_keep_their_columns_when_there_are_none():
 # What is left to map.
 
 
-def test_unmapped_are_those_without_curriculum_or_unit_by_falling_rows_then_id():
+def test_unmapped_are_those_without_curriculum_or_unit_by_descending_rows_then_id():
     titles = frame("Math Unit 1", "Math", "Unit 1", "Nothing", "Science")
-    labels = label_assessments(titles, RULES, no_overrides())
-    left = unmapped(labels.iloc[::-1], {"100": 9, "101": 4, "103": 7, "104": 4})
+    labels = label_assessments(titles, RULES, empty_overrides())
+    left = list_unmapped(labels.iloc[::-1], {"100": 9, "101": 4, "103": 7, "104": 4})
     assert list(left.columns) == [
         "assessment_id",
         "title",
@@ -634,5 +637,5 @@ def test_unmapped_are_those_without_curriculum_or_unit_by_falling_rows_then_id()
 
 
 def test_nothing_is_unmapped_where_there_is_nothing():
-    labels = label_assessments(frame(), RULES, no_overrides())
-    assert unmapped(labels, {}).empty
+    labels = label_assessments(frame(), RULES, empty_overrides())
+    assert list_unmapped(labels, {}).empty

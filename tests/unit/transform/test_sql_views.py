@@ -1,4 +1,4 @@
-"""SQL of one's own: what it sees, what it may not do, and what becomes of what it selects."""
+"""The analysts' SQL: what it sees, what it must not do, and how its rows are written."""
 
 import datetime as dt
 import shutil
@@ -34,10 +34,10 @@ def sql(folder: Path, text: str, name: str = "own") -> Path:
 
 
 def write_tables(folder: Path, rows: dict[str, list[dict]]) -> dict[str, Path]:
-    """A file for each table that SQL sees."""
+    """Write a file for each table that SQL sees."""
     folder.mkdir(exist_ok=True)
     made = {}
-    for name, table in sql_views.SEEN.items():
+    for name, table in sql_views.VISIBLE_TABLES.items():
         schema = {column.name: TYPES[column.kind] for column in table.columns}
         frame = pl.DataFrame(rows.get(name, []), schema=schema)
         made[name] = folder / f"{name}.{'csv' if name in {'labels', 'roster'} else 'parquet'}"
@@ -54,19 +54,19 @@ def tables(tmp_path_factory) -> dict[str, Path]:
 
 
 def run(folder: Path, text: str, tables: dict[str, Path]) -> tuple[list[list[str]], pl.DataFrame]:
-    """The rows of both files that an SQL text makes; its header is the first row of the CSV."""
-    csv, parquet, room = folder / "own.csv", folder / "own.parquet", folder / "room"
-    sql_views.run(sql(folder, text), tables, csv, parquet, room)
-    assert not room.exists()
+    """Return the rows of the CSV, with its header, and the Parquet file that an SQL text gives."""
+    csv, parquet, spill = folder / "own.csv", folder / "own.parquet", folder / "spill"
+    sql_views.run(sql(folder, text), tables, csv, parquet, spill)
+    assert not spill.exists()
     header, records = read_csv(csv)
-    twin = pl.scan_parquet(parquet, glob=False).collect()
-    assert twin.columns == header
-    assert twin.height == len(records)
-    return [header, *records], twin
+    in_parquet = pl.scan_parquet(parquet, glob=False).collect()
+    assert in_parquet.columns == header
+    assert in_parquet.height == len(records)
+    return [header, *records], in_parquet
 
 
 def refused(folder: Path, text: str, name: str = "own") -> str:
-    """Why an SQL text is refused before it is run."""
+    """Return why an SQL text is refused before it is run."""
     path = sql(folder, text, name)
     with pytest.raises(InputFileError) as caught:
         sql_views.check(folder, [path])
@@ -74,11 +74,11 @@ def refused(folder: Path, text: str, name: str = "own") -> str:
     return str(caught.value).removeprefix(str(path))
 
 
-# What is refused before anything is run.
+# What is refused before the SQL is run.
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("SELECT\n  scor\nFROM results", ', line 2: Referenced column "scor" not found'),
         ("SELECT 1\nFROM nothing", ", line 2: Table with name nothing does not exist"),
@@ -97,56 +97,62 @@ def refused(folder: Path, text: str, name: str = "own") -> str:
         ("SET threads = 4", ": it must be one SELECT"),
         ("PRAGMA enable_external_access", ": it must be one SELECT"),
         ("DELETE FROM results", ": it must be one SELECT"),
-        ("SELECT 1\nFROM read_csv('/etc/passwd')", ", line 2: read_csv reads something else"),
-        ("SELECT * FROM read_text('/etc/passwd')", ", line 1: read_text reads something else"),
+        ("SELECT 1\nFROM read_csv('/etc/passwd')", ", line 2: read_csv reads something other"),
+        ("SELECT * FROM read_text('/etc/passwd')", ", line 1: read_text reads something other"),
         ("SELECT * FROM '/etc/passwd'", ", line 1: Table with name"),
         ("SELECT * FROM 'other.parquet'", ': Cannot access file "other.parquet"'),
-        ("SELECT * FROM glob('/*')", ", line 1: glob reads something else"),
-        ("SELECT * FROM query('SELECT random()')", ", line 1: query reads something else"),
-        ("SELECT *\nFROM (SELECT 1) WHERE random() > 0", ", line 2: random is not the same each"),
-        ("SELECT '\u00e9\u00e9', now() AS x", ", line 1: now is not the same each time"),
-        ("SELECT\n\ncurrent_date AS x", ", line 3: current_date is not the same each time"),
-        ("SELECT Current_Date AS x", ", line 1: current_date is not the same each time"),
-        ("SELECT RANDOM() AS x", ", line 1: random is not the same each time"),
-        ("SELECT current_localtime() AS x", ", line 1: current_localtime is not the same each"),
-        ("SELECT * FROM results USING SAMPLE 2", ", line 1: a sample without REPEATABLE is"),
-        ("SELECT [1] AS x", ": column x is of type INTEGER[]; make it"),
-        ("SELECT 'a'::BLOB AS x", ": column x is of type BLOB; make it"),
+        ("SELECT * FROM glob('/*')", ", line 1: glob reads something other"),
+        ("SELECT * FROM query('SELECT random()')", ", line 1: query reads something other"),
+        ("SELECT *\nFROM (SELECT 1) WHERE random() > 0", ", line 2: random may change between"),
+        ("SELECT '\u00e9\u00e9', now() AS x", ", line 1: now may change between runs"),
+        ("SELECT\n\ncurrent_date AS x", ", line 3: current_date may change between runs"),
+        ("SELECT Current_Date AS x", ", line 1: current_date may change between runs"),
+        ("SELECT RANDOM() AS x", ", line 1: random may change between runs"),
+        ("SELECT current_localtime() AS x", ", line 1: current_localtime may change between"),
+        ("SELECT ago(INTERVAL 1 DAY) AS x", ", line 1: ago may change between"),
+        ("SELECT * FROM results USING SAMPLE 2", ", line 1: a sample without REPEATABLE may"),
+        ("SELECT [1] AS x", ": column x is of type INTEGER[]; cast it"),
+        ("SELECT 'a'::BLOB AS x", ": column x is of type BLOB; cast it"),
     ],
 )
-def test_what_cannot_be_run_is_told_with_its_line(tmp_path, text, told):
-    assert refused(tmp_path, text).startswith(told)
+def test_invalid_sql_is_refused_with_its_line(tmp_path, text, message):
+    assert refused(tmp_path, text).startswith(message)
 
 
-def test_the_value_of_a_wrong_word_is_not_told(tmp_path):
+def test_a_value_in_a_syntax_error_is_not_shown(tmp_path):
     assert TITLE not in refused(tmp_path, f"SELECT 1\n'{TITLE}' 'x'")
     assert TITLE not in refused(tmp_path, f'SELECT "{TITLE}" FROM results')
 
 
 @pytest.mark.parametrize("name", ["Own", "1st", "own-view", "\u00fcber", "a" * 61, "", "own view"])
-def test_a_name_that_is_no_name_of_a_table(tmp_path, name):
+def test_a_file_name_that_cannot_name_a_table_is_refused(tmp_path, name):
     path = tmp_path / f"{name}.sql"
-    with pytest.raises(InputFileError, match="cannot name a table"):
+    with pytest.raises(InputFileError, match="its name cannot be a table's"):
         sql_views.check(tmp_path, [path])
 
 
 @pytest.mark.parametrize(
     "name",
-    [*sql_views.SEEN, "assessment_labels", "illuminate_latest_results", "labels_by_grade"],
+    [
+        *sql_views.VISIBLE_TABLES,
+        "assessment_labels",
+        "illuminate_latest_results",
+        "labels_by_grade",
+    ],
 )
-def test_a_name_that_is_taken(tmp_path, name):
-    assert "has the name of a table that there is already" in refused(tmp_path, "SELECT 1", name)
+def test_the_name_of_an_existing_table_is_refused(tmp_path, name):
+    assert "a table has this name already" in refused(tmp_path, "SELECT 1", name)
 
 
-def test_a_file_that_is_not_text(tmp_path):
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path):
     path = tmp_path / "own.sql"
     path.write_bytes(b"SELECT '\xff'")
-    with pytest.raises(InputFileError, match="it is not in UTF-8"):
+    with pytest.raises(InputFileError, match="it is not UTF-8"):
         sql_views.check(tmp_path, [path])
 
 
-def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(InputFileError, match="is not there; no request was made"):
+def test_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(InputFileError, match="the folder does not exist"):
         sql_views.check(tmp_path / "views", [])
 
 
@@ -161,7 +167,7 @@ def test_a_folder_that_is_not_there(tmp_path):
         "SELECT NULL AS x, TRUE AS y, DATE '2024-05-02' AS z, 1.5::DECIMAL(4, 2) AS d",
     ],
 )
-def test_what_can_be_run_is_not_refused(tmp_path, tables, text):
+def test_valid_sql_is_accepted(tmp_path, tables, text):
     sql_views.check(tmp_path, [sql(tmp_path, text)])
     run(tmp_path, text, tables)
 
@@ -169,26 +175,26 @@ def test_what_can_be_run_is_not_refused(tmp_path, tables, text):
 # What SQL sees.
 
 
-@pytest.mark.parametrize("name", sql_views.SEEN)
+@pytest.mark.parametrize("name", sql_views.VISIBLE_TABLES)
 def test_every_table_has_the_columns_of_the_dictionary(tmp_path, tables, name):
     (header, *_), _ = run(tmp_path, f'SELECT * FROM "{name}"', tables)
-    assert header == list(sql_views.SEEN[name].names)
+    assert header == list(sql_views.VISIBLE_TABLES[name].names)
 
 
-def test_a_field_that_the_api_added_is_left_out(tmp_path, tables):
-    """So that a view stays as it is whatever the API sends."""
+def test_an_unknown_field_of_the_api_is_not_visible(tmp_path, tables):
+    """A view stays the same whatever the API sends."""
     more = tmp_path / "more.parquet"
     pl.read_parquet(tables["combined"]).with_columns(pl.lit("x").alias("new")).write_parquet(more)
     (header, *_), _ = run(tmp_path, "SELECT * FROM combined", tables | {"combined": more})
     assert "new" not in header
 
 
-def test_the_roster_and_the_labels_are_read_as_they_are(tmp_path, tables):
-    (_, *records), twin = run(tmp_path, "SELECT local_student_id, grade FROM roster", tables)
+def test_the_roster_and_the_labels_are_read_unchanged(tmp_path, tables):
+    (_, *records), in_parquet = run(tmp_path, "SELECT local_student_id, grade FROM roster", tables)
     assert records == [["02", "8"], ["1", "0"]]
-    assert twin.schema == {"local_student_id": pl.String, "grade": pl.Int64}
-    _, twin = run(tmp_path, "SELECT title, unit, curriculum FROM labels", tables)
-    assert twin.rows() == [('Unit "1",\nagain', "Unit 1", None)]
+    assert in_parquet.schema == {"local_student_id": pl.String, "grade": pl.Int64}
+    _, in_parquet = run(tmp_path, "SELECT title, unit, curriculum FROM labels", tables)
+    assert in_parquet.rows() == [('Unit "1",\nagain', "Unit 1", None)]
 
 
 def test_folders_of_any_name(tmp_path):
@@ -199,9 +205,9 @@ def test_folders_of_any_name(tmp_path):
     assert (header, records) == (["n"], [["6"]])
 
 
-def test_no_other_file_is_opened_even_past_the_first_look(tmp_path, tables, monkeypatch):
-    """The database itself is closed; reading the SQL beforehand only tells it in better words."""
-    monkeypatch.setattr(sql_views, "_look_over", lambda *_: False)
+def test_no_other_file_is_opened_even_without_the_check(tmp_path, tables, monkeypatch):
+    """The database itself is closed; checking the SQL first only gives a better message."""
+    monkeypatch.setattr(sql_views, "_has_order", lambda *_: False)
     other = tmp_path / "other.csv"
     other.write_text(f"name\n{TITLE}\n", encoding="utf-8")
     for reader in ("read_csv", "read_text", "read_blob"):
@@ -210,88 +216,90 @@ def test_no_other_file_is_opened_even_past_the_first_look(tmp_path, tables, monk
             run(tmp_path, f"SELECT * FROM {reader}('{other}')", tables)
 
 
-def test_no_setting_can_be_changed_and_nothing_loaded(tmp_path):
-    with sql_views._connected([]) as database:
+def test_no_setting_can_be_changed_and_no_extension_loaded(tmp_path):
+    with sql_views._connect([]) as database:
         for order in ("SET enable_external_access = true", "SET threads = 4", "INSTALL httpfs"):
             with pytest.raises(duckdb.Error):
                 database.execute(order)
 
 
-# What becomes of it.
+# What is written.
 
 
-def test_text_is_safe_in_the_csv_and_as_it_is_in_the_parquet(tmp_path, tables):
-    (_, *records), twin = run(tmp_path, "SELECT title FROM results ORDER BY title", tables)
+def test_formulas_are_escaped_in_the_csv_only(tmp_path, tables):
+    (_, *records), in_parquet = run(tmp_path, "SELECT title FROM results ORDER BY title", tables)
     assert [row[0] for row in records] == ['\'=a, "b"\nc', TITLE, ""]
-    assert twin["title"].to_list() == ['=a, "b"\nc', TITLE, None]
+    assert in_parquet["title"].to_list() == ['=a, "b"\nc', TITLE, None]
 
 
-def test_whole_numbers_stay_whole_and_what_is_no_number_is_null(tmp_path, tables):
+def test_whole_numbers_stay_whole_and_nan_and_infinity_are_null(tmp_path, tables):
     text = "SELECT sum(score) AS total, 'nan'::DOUBLE AS a, '-inf'::FLOAT AS b FROM results"
-    (_, record), twin = run(tmp_path, text, tables)
+    (_, record), in_parquet = run(tmp_path, text, tables)
     assert record == ["120", "", ""]
-    assert twin.rows() == [(120, None, None)]
-    assert twin.schema["total"] == pl.Int64
+    assert in_parquet.rows() == [(120, None, None)]
+    assert in_parquet.schema["total"] == pl.Int64
 
 
 def test_rows_without_an_order_are_ordered_by_every_column(tmp_path, tables):
-    (_, *records), twin = run(tmp_path, "SELECT local_student_id, score FROM results", tables)
-    assert [row[0] for row in records] == twin["local_student_id"].to_list() == ["1", "2", "3"]
+    (_, *records), in_parquet = run(tmp_path, "SELECT local_student_id, score FROM results", tables)
+    assert (
+        [row[0] for row in records] == in_parquet["local_student_id"].to_list() == ["1", "2", "3"]
+    )
 
 
 def test_an_order_is_kept(tmp_path, tables):
     text = "SELECT local_student_id AS id FROM results ORDER BY score DESC NULLS FIRST"
-    (_, *records), twin = run(tmp_path, text, tables)
-    assert [row[0] for row in records] == twin["id"].to_list() == ["3", "1", "2"]
+    (_, *records), in_parquet = run(tmp_path, text, tables)
+    assert [row[0] for row in records] == in_parquet["id"].to_list() == ["3", "1", "2"]
 
 
-def test_an_order_inside_is_not_the_order_of_the_rows(tmp_path, tables):
+def test_the_order_of_a_subquery_is_not_the_order_of_the_rows(tmp_path, tables):
     text = "SELECT * FROM (SELECT local_student_id FROM results ORDER BY score NULLS FIRST)"
     (_, *records), _ = run(tmp_path, text, tables)
     assert records == [["1"], ["2"], ["3"]]
 
 
 def test_a_null_alone_in_its_row_is_a_record(tmp_path, tables):
-    """An empty line would be skipped by who reads it."""
-    (_, *records), twin = run(tmp_path, "SELECT score FROM results", tables)
+    """Many readers skip an empty line."""
+    (_, *records), in_parquet = run(tmp_path, "SELECT score FROM results", tables)
     assert records == [["50"], ["70"], [""]]
-    assert twin["score"].to_list() == [50, 70, None]
+    assert in_parquet["score"].to_list() == [50, 70, None]
     assert (tmp_path / "own.csv").read_bytes() == b'score\n50\n70\n""\n'
 
 
-def test_no_rows_are_a_header(tmp_path, tables):
-    rows, twin = run(tmp_path, "SELECT score FROM results WHERE false", tables)
-    assert (rows, twin.schema) == ([["score"]], {"score": pl.Int64})
+def test_without_rows_there_is_a_header(tmp_path, tables):
+    rows, in_parquet = run(tmp_path, "SELECT score FROM results WHERE false", tables)
+    assert (rows, in_parquet.schema) == ([["score"]], {"score": pl.Int64})
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("SELECT title::INTEGER AS x FROM results", "TRY_CAST makes it null"),
         ("SELECT CAST(title AS DATE) AS x FROM results", "TRY_CAST makes it null"),
         ("SELECT (score * 100)::TINYINT AS x FROM results", "a value cannot be cast"),
-        ("SELECT error(title) AS x FROM results", "DuckDB calls it InvalidInput"),
+        ("SELECT error(title) AS x FROM results", "DuckDB reports InvalidInput"),
         ("SELECT score * 1000000000000000000 AS x FROM results", "beyond the range of its type"),
     ],
 )
-def test_an_error_over_rows_tells_no_value(tmp_path, tables, text, told):
+def test_an_error_over_rows_shows_no_value(tmp_path, tables, text, message):
     path = sql(tmp_path, text)
     sql_views.check(tmp_path, [path])
     with pytest.raises(InputFileError) as caught:
         run(tmp_path, text, tables)
     assert str(caught.value).startswith(f"{path}: it failed over the rows of this year: ")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert TITLE not in str(caught.value)
     assert caught.value.__suppress_context__
-    assert not (tmp_path / "room").exists()
+    assert not (tmp_path / "spill").exists()
 
 
-def test_what_does_not_fit_into_memory_goes_to_the_disk(tmp_path, tables, monkeypatch):
+def test_a_view_larger_than_memory_spills_to_disk(tmp_path, tables, monkeypatch):
     """A sort of some 150 MB in 64 MiB."""
     monkeypatch.setattr(sql_views, "MEMORY", "64MiB")
     text = "SELECT md5(i::VARCHAR) AS x, i FROM range(2000000) AS t(i)"
     csv, parquet = tmp_path / "own.csv", tmp_path / "own.parquet"
-    sql_views.run(sql(tmp_path, text), tables, csv, parquet, tmp_path / "room")
+    sql_views.run(sql(tmp_path, text), tables, csv, parquet, tmp_path / "spill")
     made = pl.read_parquet(parquet)["x"]
     assert made.is_sorted()
     assert made.len() == 2_000_000
@@ -299,7 +307,7 @@ def test_what_does_not_fit_into_memory_goes_to_the_disk(tmp_path, tables, monkey
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 100), st.sampled_from("abc")), min_size=1, max_size=60))
-def test_the_same_rows_make_the_same_bytes(tmp_path_factory, pairs):
+def test_the_same_rows_give_the_same_bytes(tmp_path_factory, pairs):
     folder = tmp_path_factory.mktemp("same")
     rows = [{"score": None, "points": points, "unit": unit} for points, unit in pairs]
     tables = write_tables(folder, {"results": rows})

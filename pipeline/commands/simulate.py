@@ -1,0 +1,26 @@
+"""Serve the made-up district until interrupted."""
+
+import argparse
+import sys
+
+from pipeline.simulator import Credentials, District, Protocol, Server, demo, serve_forever
+
+
+def main(options: argparse.Namespace) -> int:
+    """Serve it on the port; 1 if the port cannot be used."""
+    credentials = Credentials()
+    if options.inputs:
+        demo.ensure_inputs(options.inputs, options.seed)
+
+    def ready(base_url: str) -> None:
+        write = demo.print_address if options.for_parent else demo.print_instructions
+        write(base_url, credentials.client_id, credentials.client_secret)
+
+    try:
+        protocol = Protocol(latency_seconds=options.latency)
+        server = Server(District.make(options.seed), protocol, credentials, options.port)
+        serve_forever(server, ready, until_stdin_closes=options.for_parent)
+    except OSError as error:
+        print(f"Port {options.port} cannot be used: {error.strerror}.", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,153 @@
+"""Find tables from before the pipeline, and copy each as clean CSV.
+
+The files are personal data: an error names file, line and column, never a value.
+"""
+
+import csv
+import glob
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from pipeline.errors import InputFileError, YearError
+from pipeline.inputs import encodings
+from pipeline.schema import COMBINED, GROUP, VIEW, Table
+from pipeline.years import SchoolYear
+
+_TABLES = (COMBINED, GROUP, VIEW)
+_ENCODING_NAMES = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252": encodings.WINDOWS}
+
+
+class PriorFile(NamedTuple):
+    """The encoding of a file from before the pipeline, and its number of rows by school year."""
+
+    encoding: str
+    rows: dict[str, int]
+
+
+def find_files(location: str) -> dict[Path, Table]:
+    """Return the files from before the pipeline, in order of their names, and the table of each.
+
+    Args:
+        location: A folder, whose CSV files are taken, or a pattern like `/old/*/*.csv`.
+
+    Raises:
+        InputFileError: There is none, or a name does not begin with that of a table.
+    """
+    is_folder = Path(location).is_dir()
+    pattern = str(Path(glob.escape(location)) / "*.[cC][sS][vV]") if is_folder else location
+    paths = sorted(Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
+    if not paths:
+        raise InputFileError.at(location, "there is no CSV file", "Fix [paths] prior_years")
+    return {path: _table_of(path) for path in paths}
+
+
+def copy_clean(path: Path, table: Table, copy: Path, *, built: Collection[str]) -> PriorFile:
+    """Copy a file as UTF-8, with all columns of its table in order and years like 22-23.
+
+    Args:
+        path: The file, in UTF-8, UTF-16 with a byte order mark, or Windows-1252.
+        table: The table it holds.
+        copy: Where the copy is written.
+        built: School years that the run builds, which must not be in the file.
+
+    Raises:
+        InputFileError: A byte, a line or a column is invalid, or a year is one of `built`.
+    """
+    with _opened(path) as (encoding, file), copy.open("w", encoding="utf-8", newline="") as clean:
+        writer = csv.writer(clean)  # its line end, CR LF, makes it quote CR and LF in cells
+        writer.writerow(table.names)
+        rows: dict[str, int] = {}
+        parsed: dict[str, str] = {}
+        records = _records(path, file)
+        _, header = next(records, (1, []))
+        columns = _columns(path, table, header)
+        year_at = header.index("year")
+        for number, cells in records:
+            text = cells[year_at]
+            if text not in parsed:
+                parsed[text] = _year(path, number, text, built)
+            year = cells[year_at] = parsed[text]
+            writer.writerow(["" if column is None else cells[column] for column in columns])
+            rows[year] = rows.get(year, 0) + 1
+    return PriorFile(_ENCODING_NAMES[encoding], dict(sorted(rows.items())))
+
+
+def _table_of(path: Path) -> Table:
+    for table in _TABLES:
+        if path.name.startswith(table.stem):
+            return table
+    names = ", ".join(table.stem for table in _TABLES)
+    fix = f"Rename the file so that its name begins with one of {names}"
+    raise InputFileError.at(path, "its name matches no table", fix)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[str, TextIO]]:
+    """Open a file as text; yield its encoding and the file."""
+    try:
+        encoding = _encoding(path)
+        file = path.open(encoding=encoding, newline="")
+    except OSError as exc:
+        raise InputFileError.unreadable(path, exc) from exc
+    with file:
+        yield encoding, file
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        if found := encodings.detect(file):
+            return found
+        if encodings.guess(file) == encodings.WINDOWS and encodings.is_valid(file, "cp1252"):
+            return "cp1252"
+    fault = "it is neither UTF-8, nor UTF-16 with a byte order mark, nor Windows-1252"
+    raise InputFileError.at(path, fault, "Save it as UTF-8")
+
+
+def _records(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """Yield the header and each record that is not blank, with the number of its last line."""
+    reader = csv.reader(file, strict=True)
+    width = 0
+    try:
+        for cells in filter(None, reader):
+            width = width or len(cells)
+            if len(cells) != width:
+                fault = f"it has {len(cells)} fields where the header has {width}"
+                raise _error(path, reader.line_num, fault)
+            yield reader.line_num, cells
+    except csv.Error as exc:
+        raise _error(path, reader.line_num, f"it is not valid CSV ({exc})") from exc
+
+
+def _columns(path: Path, table: Table, header: Sequence[str]) -> list[int | None]:
+    """Return the position of each column of the table in the header; None if it is not there.
+
+    A line that lacks a key column may be data, so words of the header are only shown after that.
+    """
+    missing = [name for name in dict.fromkeys(("year", *table.key)) if name not in header]
+    if missing:
+        raise _error(path, 1, f"the header lacks {', '.join(missing)}")
+    unknown = sorted(set(header) - set(table.names))
+    if unknown:
+        named = ", ".join(name or "one without a name" for name in unknown)
+        raise _error(path, 1, f"the table {table.stem} has no column {named}")
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise _error(path, 1, f"the header has {', '.join(repeated)} more than once")
+    return [header.index(name) if name in header else None for name in table.names]
+
+
+def _year(path: Path, number: int, text: str, built: Collection[str]) -> str:
+    try:
+        year = str(SchoolYear.parse(text))
+    except YearError:
+        raise _error(path, number, "column year must hold a school year like 22-23") from None
+    if year in built:
+        fault = f"rows of {year} would be duplicates, as the run builds that year"
+        raise _error(path, number, fault)
+    return year
+
+
+def _error(path: Path, number: int, fault: str) -> InputFileError:
+    return InputFileError.at(f"{path}, line {number}", fault)

@@ -1,0 +1,334 @@
+"""One run: it begins with the first step that Luigi runs, and ends when Luigi's build ends.
+
+context.current()   the run under way; Luigi's events and the steps find it here
+run.begin()         lock, signal handlers, settings: once, when something really runs
+run.end()           record, summary, webhook; releases all that the run holds
+"""
+
+import atexit
+import contextlib
+import datetime as dt
+import logging
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import luigi
+from luigi.cmdline_parser import CmdlineParser
+from luigi.interface import PidLockAlreadyTakenExit
+from luigi.rpc import RPCError
+from luigi.worker import Worker
+
+from pipeline.config import sections, settings
+from pipeline.errors import (
+    FolderInUseError,
+    PipelineError,
+    SettingsError,
+    StoppedError,
+    StorageError,
+)
+from pipeline.runs import record
+from pipeline.runs.build import (
+    Build,
+    Failure,
+    Step,
+    current_worker,
+    held_elsewhere,
+    unreachable,
+    when_build_ends,
+)
+from pipeline.runs.lock import Lock
+from pipeline.runs.messages import print_lines
+from pipeline.runs.notify import find_webhook
+from pipeline.runs.signals import StopSignals
+from pipeline.storage import files
+from pipeline.storage.paths import Folders, TableSetPaths
+
+if TYPE_CHECKING:
+    from pipeline.runs.webhook import Webhook
+
+log = logging.getLogger("pipeline")
+
+T = TypeVar("T")
+
+_ALREADY_RUNNING, _TASK_FAILED, _SCHEDULING_ERROR = 10, 30, 35
+_OWN_FILES = 64
+_WORKERS = (
+    "--workers must be 1: each of Luigi's workers is a process, and they cannot share one limit of "
+    "requests. Use --illuminate-threads and --build-threads for more at the same time, then run "
+    "the same command again. Nothing was requested and nothing was changed."
+)
+
+_current: "RunContext | None" = None
+_ended: ContextVar["list[RunContext] | None"] = ContextVar("ended", default=None)
+
+
+class RunContext:
+    """The run of this process that is under way."""
+
+    def __init__(self, worker: Worker | None) -> None:
+        self.id = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S.%f}Z-{os.getpid()}"
+        self.build = Build()
+        self.fresh: set[Any] = set()
+        """Tasks that Luigi found up to date; they count as such until the build ends."""
+        self.notes: dict[str, str] = {}
+        """What steps say when they are done, by partition."""
+        self.stop = threading.Event()
+        self.verified: set[tuple[Path, str]] = set()
+        """What this run found to be as it was written, and need not read again."""
+        self.folders: Folders | None = None
+        """Where its data are; None while the settings that say so cannot be read."""
+        self.is_demo = False
+        self.allowed_shrink = ""
+        self.included_ids: list[str] = []
+        self.excluded_ids: list[str] = []
+        self.webhook: Webhook | None = None
+        self.outcome = ""
+        """How it ended; empty while it is under way."""
+        self._worker = worker
+        self._started = time.monotonic()
+        self.has_begun = False
+        self._refusal: PipelineError | None = None
+        self._registered: list[TableSetPaths] = []
+        self._signals = StopSignals(self.stop)
+        self._lock: Lock | None = None
+        self._shared: dict[object, Any] = {}
+        self._held = contextlib.ExitStack()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self._started
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether the run could not begin."""
+        return self._refusal is not None
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Why the run could not begin, then every step that failed."""
+        if self._refusal is not None:
+            return [Failure("", "Start", str(self._refusal))]
+        return self.build.failures
+
+    def freeze_settings(self) -> None:
+        """Read each section of settings once until the run ends."""
+        self._held.enter_context(settings.frozen())
+
+    def begin(self) -> None:
+        """Take the data folder, read the settings and handle signals; only the first call does.
+
+        Raises:
+            FolderInUseError: another run holds the data folder.
+            SettingsError, StorageError: the run cannot begin. Every later call says the same.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+        if self.has_begun:
+            return
+        self.has_begun = True
+        try:
+            self._prepare()
+        except PipelineError as error:
+            self._refusal = error
+            raise
+
+    def begin_step(self, paths: TableSetPaths) -> None:
+        """Get ready for a step that writes into these paths.
+
+        Raises:
+            PipelineError: the run cannot begin.
+            StoppedError: the run was asked to stop.
+        """
+        self.begin()
+        self.raise_if_stopped()
+        self.register_outputs(paths)
+        # Polars takes SIGINT for itself when it is imported, so our handlers are put back.
+        import polars  # noqa: F401
+
+        self._signals.handle()
+
+    def raise_if_stopped(self) -> None:
+        """Start nothing new once the run was asked to stop.
+
+        Raises:
+            StoppedError: it was.
+        """
+        if self.stop.is_set():
+            raise StoppedError("The run was asked to stop.")
+
+    def share(self, open_resource: "Callable[[RunContext], AbstractContextManager[T]]") -> T:
+        """Return what `open_resource` opens; opened once, and closed when the run ends."""
+        if open_resource not in self._shared:
+            self._shared[open_resource] = self._held.enter_context(open_resource(self))
+        shared: T = self._shared[open_resource]
+        return shared
+
+    def register_outputs(self, paths: TableSetPaths) -> None:
+        """Note a table set that this run works on, and remove what a killed run left there."""
+        if paths in self._registered or self._lock is None:
+            return
+        self._registered.append(paths)
+        for folder in paths.output_dirs:
+            files.remove_temp_files(folder)
+        self._lock.note(folder for each in self._registered for folder in each.output_dirs)
+
+    def end(self) -> None:
+        """Write the record, report the result and release everything that the run holds.
+
+        Raises:
+            SystemExit: on Luigi's command line, where the run could not begin or be scheduled.
+            PipelineError: in other programs, where the run could not begin.
+        """
+        global _current  # noqa: PLW0603  a process has one run at a time
+        is_unreachable = self._note_scheduler()
+        try:
+            with contextlib.suppress(PipelineError):  # which is then among the failures
+                self.begin()
+            if isinstance(self._refusal, FolderInUseError):  # nothing was done, nothing is recorded
+                print(self._refusal, file=sys.stderr)
+            else:
+                self.outcome = record.finish(self)
+        finally:
+            _current = None
+            self._held.close()
+        if (ended := _ended.get()) is not None:
+            ended.append(self)
+        self._signals.reraise(is_command=_is_command_line())
+        if is_unreachable and _is_command_line():
+            raise SystemExit(_SCHEDULING_ERROR)
+        if self._refusal is not None:
+            self._refuse(self._refusal)
+
+    def _refuse(self, refusal: PipelineError) -> None:
+        if not _is_command_line():
+            raise refusal
+        if isinstance(refusal, FolderInUseError):
+            raise PidLockAlreadyTakenExit(_ALREADY_RUNNING)
+        raise SystemExit(_TASK_FAILED)
+
+    def _note_scheduler(self) -> bool:
+        """Note in words what a central scheduler kept from running; True if none was reached."""
+        # The error that ends the build, if any, is being handled while the build ends.
+        if isinstance(sys.exc_info()[1], RPCError):
+            self.build.blocked = unreachable(self._worker)
+            return True
+        if self._worker is not None and not self.build.failures:
+            self.build.blocked = held_elsewhere(self._worker, self.build)
+        return False
+
+    def _prepare(self) -> None:
+        self._held.enter_context(print_lines())
+        try:
+            self.webhook = find_webhook()  # first: it is told of whatever goes wrong next
+        finally:
+            self._acquire_lock()
+        if self._worker is not None and self._worker.worker_processes > 1:
+            raise SettingsError(_WORKERS)
+        self._read_settings()
+        self._held.callback(self._signals.restore)
+        self._signals.handle()
+        if self.is_demo and self.folders:
+            log.info("Demo district: every student and result is made up (no base URL is set).")
+            if not self.folders.inputs.exists():
+                from pipeline.simulator.demo import ensure_inputs
+
+                ensure_inputs(self.folders.inputs)
+
+    def _acquire_lock(self) -> None:
+        self.is_demo = settings.is_demo()
+        folders = settings.folders()
+        lock = Lock(folders.lock)
+        if settings.is_group_readable():
+            files.allow_group_read()
+        for folder in (folders.runs, *lock.unfinished):
+            files.remove_temp_files(folder)
+        lock.note([])
+        # Closing it forgets what killed runs left, so that was removed first.
+        self._lock = self._held.enter_context(lock)
+        self.folders = folders
+
+    def _read_settings(self) -> None:
+        # Luigi forgets the command line before the run ends.
+        self.included_ids = settings.ids_to_include()
+        self.excluded_ids = settings.ids_to_exclude()
+        self.allowed_shrink = settings.allowed_shrink()
+        settings.smallest_group()  # refused before any request
+        if count := settings.read(sections.build).threads:
+            os.environ["POLARS_MAX_THREADS"] = str(count)  # read when polars is imported
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        needed = _OWN_FILES + 4 * settings.threads()
+        if limit != resource.RLIM_INFINITY and limit < needed:
+            raise StorageError(
+                f"This process may open {limit} files and needs {needed}. Raise the limit "
+                "(ulimit -n), then run the same command again. Nothing was changed."
+            )
+
+
+def current() -> RunContext:
+    """Return the run under way; one is made for the Luigi build that calls this."""
+    global _current  # noqa: PLW0603  a process has one run at a time
+    if _current is None:
+        worker = current_worker()
+        _current = RunContext(worker)
+        _current.freeze_settings()
+        if worker is None:  # a step that is run by itself, without Luigi's scheduler
+            atexit.register(_end_at_exit, _current)
+        else:
+            when_build_ends(worker, _current.end)
+            if worker.worker_processes > 1:
+                with contextlib.suppress(PipelineError):  # refused before any process is forked
+                    _current.begin()
+    return _current
+
+
+@contextlib.contextmanager
+def watch() -> Iterator[list[RunContext]]:
+    """Collect the runs that end in the block."""
+    ended: list[RunContext] = []
+    token = _ended.set(ended)
+    try:
+        yield ended
+    finally:
+        _ended.reset(token)
+
+
+def under_way() -> RunContext | None:
+    """Return the run of the build that is under way, begun or not; None if there is no build."""
+    return _current
+
+
+def _end_at_exit(run: RunContext) -> None:
+    if _current is run:
+        run.end()
+
+
+def _is_command_line() -> bool:
+    """Return True where Luigi's own command line runs, and its exit code is the answer."""
+    return CmdlineParser.get_instance() is not None
+
+
+@Step.event_handler(luigi.Event.DEPENDENCY_DISCOVERED)
+def _require(task: Step, requirement: Step) -> None:
+    current().build.require(task, requirement)
+
+
+@Step.event_handler(luigi.Event.DEPENDENCY_PRESENT)
+@Step.event_handler(luigi.Event.SUCCESS)
+def _complete(task: Step) -> None:
+    current().build.complete(task)
+
+
+@Step.event_handler(luigi.Event.BROKEN_TASK)
+@Step.event_handler(luigi.Event.FAILURE)
+def _fail(task: Step, error: BaseException) -> None:
+    if not isinstance(error, RPCError):  # which ends the build, and is described then
+        current().build.fail(task, error)

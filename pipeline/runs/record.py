@@ -1,0 +1,199 @@
+"""What a run leaves when it ends: a record per table set, a summary, `latest.json`, a webhook post.
+
+All of it is counts and names; no value of a student.
+"""
+
+import contextlib
+import datetime as dt
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.config import sections, settings
+from pipeline.errors import PipelineError, SettingsError, StorageError
+from pipeline.runs import acknowledged, result
+from pipeline.runs.build import Step, StepReceipt
+from pipeline.runs.notify import notify
+from pipeline.runs.summary import summarize, summarize_all_years
+from pipeline.storage import files
+from pipeline.storage.paths import Snapshot, TableSetPaths
+
+if TYPE_CHECKING:
+    from pipeline.runs.context import RunContext
+
+
+@dataclass(frozen=True)
+class TableSet:
+    """A table set that a run works on, and the steps that do, in the order of the flow."""
+
+    paths: TableSetPaths
+    steps: Sequence[Step]
+    done: Collection[str]
+    """The ids of the tasks that are complete."""
+
+    @property
+    def partition(self) -> str:
+        """The school year that it is about, like `23-24`, or `all`."""
+        return self.steps[-1].partition
+
+    @property
+    def publishing(self) -> Step | None:
+        """The step that publishes it; None if that was not requested."""
+        return next((step for step in self.steps if step.publishes), None)
+
+
+def finish(run: "RunContext") -> str:
+    """Write a record and print a summary of each table set; report how the run ended.
+
+    Returns:
+        The outcome of the whole run, one of those in `pipeline.runs.result`.
+    """
+    sets = table_sets(run)
+    partitions = {each.partition for each in sets}
+    for failure in run.failures:
+        if failure.partition not in partitions:
+            print(failure.reason, file=sys.stderr)
+    records: list[tuple[dict[str, Any], Path | None]] = []
+    for each in sets:
+        run.register_outputs(each.paths)
+        record = compose(run, each)
+        path = each.paths.folders.runs / f"{run.id}-{each.partition}.json"
+        records.append((record, path if _write(path, record) else None))
+        note = run.notes.get(each.partition, "")
+        print(note or _summarize(record, each, path), flush=True)
+    of_all = _result(run, records)
+    if run.folders is not None:
+        _write(run.folders.latest, of_all)
+        if of_all["succeeded"]:
+            _acknowledge(run.folders.acknowledged, sets)
+    notify(run.webhook, of_all, was_stopped=run.stop.is_set())
+    return str(of_all["outcome"])
+
+
+def table_sets(run: "RunContext") -> list[TableSet]:
+    """Return the table sets that a run works on; all years come last."""
+    steps: dict[str, list[Step]] = {}
+    for step in [] if run.was_refused else run.build.steps():
+        if step.partition:
+            steps.setdefault(step.partition, []).append(step)
+    sets, done = [], run.build.done()
+    for partition in sorted(steps):
+        with contextlib.suppress(PipelineError):  # its step failed with the same sentence
+            sets.append(TableSet(steps[partition][0].paths, steps[partition], done))
+    return sets
+
+
+def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
+    """Return everything that a run did to a table set, as its record says it."""
+    paths = tables.paths
+    publishing = tables.publishing
+    publication = publishing.publication() if publishing else None
+    receipts = {step.name: _receipt(step) for step in tables.steps}
+    return {
+        "run": run.id,
+        "outcome": outcome(run, tables),
+        **paths.metadata,
+        "is_made_up": run.is_demo,
+        "finished_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "seconds": round(run.seconds, 1),
+        "included_ids": run.included_ids,
+        "excluded_ids": run.excluded_ids,
+        "allowed_shrink": run.allowed_shrink,
+        "steps": {
+            name: {"by_this_run": receipt.run == run.id, **receipt.stats}
+            for name, receipt in receipts.items()
+            if receipt is not None
+        },
+        "failures": [
+            {"step": failure.step, "reason": failure.reason}
+            for failure in run.failures
+            if failure.partition == tables.partition
+        ],
+        "published_by": publication.run if publication else None,
+        "report": _report(paths),
+    }
+
+
+def _report(paths: TableSetPaths) -> str | None:
+    is_wanted = settings.read(sections.report).enabled
+    if is_wanted and isinstance(paths, Snapshot) and paths.report.exists():
+        return str(paths.report)
+    return None
+
+
+def _receipt(step: Step) -> StepReceipt | None:
+    try:
+        return step.receipt
+    except PipelineError:  # for which it failed
+        return None
+
+
+def outcome(run: "RunContext", tables: TableSet) -> str:
+    """Return how a table set stands: one of the outcomes in `pipeline.runs.result`."""
+    if run.stop.is_set():
+        return "stopped"
+    publishing = tables.publishing
+    is_published = publishing is not None and publishing.task_id in tables.done
+    is_new = is_published and not _is_acknowledged(tables)
+    failed = {f.step for f in run.failures if f.partition == tables.partition}
+    if failed:
+        return "not reported" if is_new and failed == {result.REPORT} else "failed"
+    if publishing is not None:
+        return ("published" if is_new else "up to date") if is_published else "not finished"
+    return "done" if all(step.task_id in tables.done for step in tables.steps) else "not finished"
+
+
+def latest(folder: Path, partition: str) -> dict[str, Any] | None:
+    """Return the newest record of a table set in the folder of records; None if there is none."""
+    paths = sorted(folder.glob(f"*-{partition}.json"))
+    return files.read_json(paths[-1], dict) if paths else None
+
+
+def _is_acknowledged(tables: TableSet) -> bool:
+    publication = tables.publishing.publication() if tables.publishing else None
+    known = acknowledged.read(tables.paths.folders.acknowledged)
+    return publication is not None and known.get(tables.partition) == acknowledged.Published(
+        str(tables.paths.publication.resolve()), publication.content_digest()
+    )
+
+
+def _acknowledge(path: Path, sets: Sequence[TableSet]) -> None:
+    """Write down what is published, now that the run has told everybody who asked."""
+    known = acknowledged.read(path)
+    for tables in sets:
+        publication = tables.publishing.publication() if tables.publishing else None
+        if publication is not None:
+            known[tables.partition] = acknowledged.Published(
+                str(tables.paths.publication.resolve()), publication.content_digest()
+            )
+    _write(path, known)
+
+
+def _result(
+    run: "RunContext", records: Sequence[tuple[dict[str, Any], Path | None]]
+) -> dict[str, Any]:
+    source = ""
+    with contextlib.suppress(SettingsError):  # which is then among the failures
+        source = settings.source_name()
+    about = result.RunFacts(run.id, source, run.is_demo, run.seconds, run.stop.is_set())
+    return result.compose(about, records, run.failures)
+
+
+def _write(path: Path, value: Any) -> bool:  # noqa: ANN401  whatever JSON can hold
+    try:
+        files.write_json(path, value)
+    except StorageError as error:
+        print(error, file=sys.stderr)
+        return False
+    return True
+
+
+def _summarize(record: dict[str, Any], tables: TableSet, path: Path) -> str:
+    own = tables.steps[-1].summary() if record["outcome"] == "done" else ""
+    if own:
+        return own
+    if isinstance(tables.paths, Snapshot):
+        return summarize(record, tables.paths, path)
+    return summarize_all_years(record, tables.paths, path)

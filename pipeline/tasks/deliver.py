@@ -1,0 +1,178 @@
+"""The tasks that deliver what is published: into a database, and to other places.
+
+They are complete when the destination holds what is published now, and fetch or build nothing.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.config import sections, settings
+from pipeline.errors import LoadError, SettingsError
+from pipeline.publish.commit import Publication
+from pipeline.runs import context
+from pipeline.tasks.base import YearTask, incremental
+from pipeline.tasks.targets import DestinationTarget, PublicationTarget
+
+if TYPE_CHECKING:
+    from pipeline.publish.database.base import Database
+
+
+class PublishedYear(YearTask):
+    """What is published of a school year, as of whatever day; RunAll publishes it."""
+
+    @property
+    def partition(self) -> str:
+        """None: it builds nothing that a run would record."""
+        return ""
+
+    def publication(self) -> Publication | None:
+        """Return the manifest of what is published now."""
+        return Publication.read(self.paths.publication)
+
+    def output(self) -> PublicationTarget:
+        """Return the publication, complete while all its files are there."""
+        build = publication.build if (publication := self.publication()) else None
+        return PublicationTarget(self.paths.publication, build)
+
+    def run(self) -> None:
+        """Say why there is nothing to deliver.
+
+        Raises:
+            LoadError: always.
+        """
+        folder, year = self.paths.publication.parent, self.year
+        what = (
+            f"A published file of {year} in {folder} was changed or removed"
+            if self.publication()
+            else f"Nothing of {year} is published in {folder}"
+        )
+        todo = f"Run `make run YEAR={year}`, then run the same command again."
+        raise LoadError(f"{what}; nothing was delivered. {todo}")
+
+
+class DeliverTask(YearTask):
+    """A task that brings what is published to a destination."""
+
+    @property
+    def partition(self) -> str:
+        """The school year and the task: it has run records of its own."""
+        return f"{self.year}-{self.name}"
+
+    def requires(self) -> PublishedYear:
+        return self.other(PublishedYear)
+
+    def summary(self) -> str:
+        """Return that it was there already; what a run delivers is among its notes."""
+        publication = self.requires().publication()
+        of_run = f" of run {publication.run}" if publication else ""
+        return f"{self.year}{of_run} is already in {self.output().path}; nothing was changed."
+
+
+class LoadYear(DeliverTask):
+    """Load the published tables of a school year into a database."""
+
+    def output(self) -> DestinationTarget:
+        """Return the year in the database, complete while it is what is published."""
+        database = _database()
+        return DestinationTarget(database.name, functools.partial(self._is_loaded, database))
+
+    def _is_loaded(self, place: "_DatabasePlace") -> bool:
+        from pipeline.publish.database import load
+
+        publication = self.requires().publication()
+        if publication is None:
+            return False
+        with place.open_read_only() as database:
+            return load.is_loaded(database, publication)
+
+    @incremental
+    def run(self) -> None:
+        """Replace the year in the database, in one transaction.
+
+        Raises:
+            LoadError: the database cannot take it, and is unchanged.
+        """
+        from pipeline.publish.database import load
+        from pipeline.publish.database.published_set import read_published_set
+
+        place = _database()
+        found = read_published_set(self.paths.publication, self.year)
+        with place.open_writable() as database:
+            loaded = load.load(database, found)
+        head = f"Loaded {self.year}, run {found.publication.run}, into {place.name}:"
+        lines = [
+            f"  {table:<32}{now:>12,} rows, {before:,} before" for table, before, now in loaded
+        ]
+        context.current().notes[self.partition] = "\n".join([head, *lines])
+
+
+class CopyYear(DeliverTask):
+    """Copy the published files of a school year to [paths] copy_to."""
+
+    def output(self) -> DestinationTarget:
+        """Return the copy, complete while it is what is published."""
+        from pipeline.publish import copies
+
+        url, folder = self._place()
+        return DestinationTarget(
+            f"{url}/{folder}",
+            functools.partial(copies.is_copied, self.paths.publication, url, folder),
+        )
+
+    @incremental
+    def run(self) -> None:
+        """Upload what is not there yet.
+
+        Raises:
+            CopyError: it could not be copied; the copy that readers see is unchanged.
+        """
+        from pipeline.publish import copies
+
+        copied = copies.copy(self.paths.publication, *self._place())
+        text = f"{copied.place}: {copied.uploaded} files uploaded, {copied.reused} reused"
+        context.current().notes[self.partition] = text
+
+    def _place(self) -> tuple[str, str]:
+        """Return the URL and the folder there.
+
+        Raises:
+            SettingsError: no place is configured.
+        """
+        url = settings.read(sections.paths).copy_to
+        if not url:
+            raise SettingsError(
+                "No place for copies is configured. Set PIPELINE_COPY_TO or [paths] copy_to to "
+                "s3://bucket/folder, gs://bucket/folder or a folder, then run the same command "
+                "again."
+            )
+        return url, f"demo/{self.year}" if settings.is_demo() else str(self.year)
+
+
+class _DatabasePlace(NamedTuple):
+    """The configured database: its name for people, and how to open it."""
+
+    name: str
+    open_writable: Callable[[], AbstractContextManager["Database"]]
+    open_read_only: Callable[[], AbstractContextManager["Database"]]
+
+
+def _database() -> _DatabasePlace:
+    from pipeline.config.credentials import find_secret
+    from pipeline.publish.database import duckdb_file, postgresql
+
+    url = find_secret(postgresql.VARIABLE, os.environ)
+    if url:
+        return _DatabasePlace(
+            f"the database of {postgresql.VARIABLE}",
+            functools.partial(postgresql.open_writable, url),
+            functools.partial(postgresql.open_read_only, url),
+        )
+    path = settings.folders().database
+    return _DatabasePlace(
+        str(path),
+        functools.partial(duckdb_file.open_writable, path),
+        functools.partial(duckdb_file.open_read_only, path),
+    )

@@ -1,0 +1,270 @@
+"""The tasks that fetch from the API: the catalogue, then the shards of each endpoint."""
+
+import datetime as dt
+import logging
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import luigi
+
+from pipeline.config import settings
+from pipeline.errors import FetchError, IlluminateError
+from pipeline.extract import shards
+from pipeline.extract.catalogue import SCHEMA, Catalogue
+from pipeline.extract.fetch import Outcome, failure, fetch_shards
+from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
+from pipeline.extract.pool import Pool
+from pipeline.extract.request_plan import largest_first, select_assessments
+from pipeline.extract.shards import ShardData
+from pipeline.illuminate.endpoints import OVERALL, STANDARD, Endpoint, group
+from pipeline.publish.guards import CATALOGUE, raise_on_failure
+from pipeline.runs import connection, context
+from pipeline.runs.context import RunContext
+from pipeline.runs.progress import ProgressReporter
+from pipeline.schema import ENDPOINTS
+from pipeline.storage import files
+from pipeline.tasks.base import IncrementalTask, YearTask, incremental
+from pipeline.tasks.inputs import CheckInputs
+from pipeline.tasks.shrink_guard import compare_with_published, published_counts
+from pipeline.tasks.targets import FilesTarget, ShardsTarget
+
+if TYPE_CHECKING:
+    from pipeline.illuminate.client import Client
+    from pipeline.illuminate.pages import Result
+
+log = logging.getLogger(__name__)
+
+
+def open_pool(_: RunContext) -> Pool:
+    """Return the threads of a run that request."""
+    return Pool(settings.threads())
+
+
+def open_client(run: RunContext) -> "AbstractContextManager[Client]":
+    """Return the client of a run."""
+    return connection.open_client(run.stop, run.share(open_pool).map)
+
+
+class FetchMetadata(YearTask, IncrementalTask):
+    """Download the catalogue of assessments."""
+
+    def requires(self) -> CheckInputs:
+        return self.other(CheckInputs)
+
+    def output(self) -> FilesTarget:
+        """Return `metadata.json`, the catalogue as it was delivered."""
+        return self.target(self.paths.catalogue)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the source and the window of dates."""
+        window = self.paths.window
+        return {
+            "schema": SCHEMA,
+            "source": settings.source_name(),
+            "window": [window.start.isoformat(), window.end.isoformat()],
+        }
+
+    @incremental
+    def run(self) -> None:
+        """Request the catalogue, and keep it unless it shrank.
+
+        Raises:
+            FetchError: it could not be read.
+            CheckError: it shrank; the next run requests it again.
+        """
+        run = context.current()
+        client, pool = run.share(open_client), run.share(open_pool)
+        before = client.counts.snapshot()
+        try:
+            result = pool.submit(client.catalogue).result()
+        except IlluminateError as error:
+            raise FetchError(
+                f"The catalogue could not be read: {error}. What was fetched before is kept and "
+                "nothing was published. Run the same command again."
+            ) from None
+        rows = result.rows.to_dicts()
+        now = {row["assessment_id"] or "": 1 for row in rows}
+        raise_on_failure([compare_with_published(self, CATALOGUE, now)])
+        catalogue = Catalogue(
+            source=settings.source_name(),
+            window=self.paths.window,
+            fetched_at=dt.datetime.now(dt.UTC).replace(microsecond=0),
+            server_total=result.declared,
+            duplicates=result.duplicates,
+            pages=result.pages,
+            assessments=sorted(rows, key=lambda row: row["assessment_id"] or ""),
+        )
+        with self.output().build() as build:
+            files.write_json(self.paths.catalogue, catalogue)
+            build.stats |= {
+                "assessments": len(rows),
+                "duplicates": result.duplicates,
+                **client.counts.since(before),
+            }
+        log.info("%s catalogue: %s assessments", self.year, f"{len(rows):,}")
+
+    def catalogue(self) -> Catalogue | None:
+        """Return the catalogue; None if there is none of this source and window."""
+        return Catalogue.read(self.paths.catalogue, settings.source_name(), self.paths.window)
+
+
+class FetchScores(YearTask):
+    """Fetch the missing shards of one endpoint over a thread pool.
+
+    A shard that fails does not stop the others; the task fails when all were tried.
+    """
+
+    endpoint = luigi.ChoiceParameter(choices=ENDPOINTS, description="overall, standard or group")
+
+    @property
+    def priority(self) -> int:  # type: ignore[override]
+        """Overall first: it tells the most, should the run end early."""
+        return {"overall": 13, "standard": 12, "group": 11}[self.endpoint]  # above what needs them
+
+    @property
+    def name(self) -> str:
+        """The step's name, with its endpoint."""
+        return f"FetchScores {self.endpoint}"
+
+    def requires(self) -> list[YearTask]:
+        before: list[YearTask] = [self.other(CheckInputs), self.other(FetchMetadata)]
+        return before if self.endpoint == "overall" else [*before, self._overall()]
+
+    def output(self) -> ShardsTarget:
+        """Return the shards, complete when the manifest has all that are expected, intact."""
+        request = ShardRequest(
+            settings.source_name(),
+            self.endpoint,
+            self.paths.window,
+            tuple(self._api_endpoint().renames),
+        )
+        return ShardsTarget(
+            self.paths.manifest(self.endpoint),
+            self.paths.shards(self.endpoint),
+            request,
+            self.expected,
+        )
+
+    @incremental
+    def run(self) -> None:
+        """Fetch what is missing, and write the manifest.
+
+        Raises:
+            FetchError: some shards could not be fetched; names each of them.
+        """
+        run, target = context.current(), self.output()
+        expected, intact = self.expected() or [], target.intact()
+        missing = [assessment for assessment in expected if assessment not in intact]
+        # From here on the manifest has this request, and no entry of a shard that is fetched.
+        Manifest(target.request, intact, {}, "").write(target.path)
+        outcomes, counts = self._fetch(run, target, missing) if missing else ([], {})
+        fetched = {o.assessment_id: o.entry for o in outcomes if o.entry is not None}
+        stats = {
+            "fetched": len(fetched),
+            "reused": len(expected) - len(missing),
+            "failed": sum(outcome.failed for outcome in outcomes),
+            "skipped": len(self._assessments() or []) - len(expected),
+            **counts,
+        }
+        Manifest(target.request, intact | fetched, stats, run.id).write(target.path)
+        if len(fetched) < len(missing):
+            raise failure(self.endpoint, outcomes)
+
+    def expected(self) -> list[str] | None:
+        """Return the assessments whose shards are needed; None while that cannot be known.
+
+        Standard and group results exist only where overall results do, except for a sample of the
+        others, which is fetched as a check.
+        """
+        assessments = self._assessments()
+        if assessments is None or self.endpoint == "overall" or settings.fetches_all():
+            return assessments
+        overall = self._overall().receipt
+        if overall is None or not overall.shards.keys() >= set(assessments):
+            return None
+        seed = f"{self.endpoint} {self.paths.window.end}"
+        with_results = [i for i, entry in overall.shards.items() if entry.rows]
+        return select_assessments(assessments, with_results, settings.sample(), seed)
+
+    @property
+    def receipt(self) -> Manifest | None:
+        """The manifest of the shards; None while there is none of this request."""
+        return self.output().manifest
+
+    def digest(self) -> str | None:
+        """Return a digest of all the shards."""
+        return manifest.digest if (manifest := self.receipt) else None
+
+    def _fetch(
+        self, run: RunContext, target: ShardsTarget, missing: list[str]
+    ) -> tuple[list[Outcome], dict[str, int]]:
+        client, endpoint, window = run.share(open_client), self._api_endpoint(), self.paths.window
+        before = client.counts.snapshot()
+
+        def fetch(assessment_id: str) -> ShardData:
+            return _shard_data(client.results(endpoint, assessment_id, window), endpoint)
+
+        def save(assessment_id: str, data: ShardData) -> ManifestEntry:
+            entry = shards.write(target.folder, self.endpoint, assessment_id, data)
+            manifest.add(assessment_id, entry)
+            if entry.file:
+                path = target.folder / shards.file_name(assessment_id)
+                run.verified.add((path, entry.file.sha256))  # hashed while it was written
+            return entry
+
+        with (
+            ManifestLog(target.path, target.folder) as manifest,
+            ProgressReporter(f"{self.year} {self.endpoint}", len(missing), self._report) as steps,
+        ):
+            outcomes = fetch_shards(
+                largest_first(missing, self._sizes()),
+                fetch,
+                save,
+                pool=run.share(open_pool),
+                stop=run.stop,
+                on_done=lambda outcome: steps.step(failed=outcome.failed),
+            )
+        return outcomes, client.counts.since(before)
+
+    def _assessments(self) -> list[str] | None:
+        """Return every assessment that could be fetched; None while the catalogue is missing."""
+        catalogue = self.other(FetchMetadata).catalogue()
+        if catalogue is None:
+            return None
+        if self.paths.window.is_empty:
+            return []
+        return catalogue.select_ids(settings.ids_to_include(), settings.ids_to_exclude())
+
+    def _sizes(self) -> dict[str, int]:
+        """Return the rows of assessments as far as known: overall now, or as last published."""
+        if self.endpoint != "overall" and (overall := self._overall().receipt):
+            return {assessment_id: entry.rows for assessment_id, entry in overall.shards.items()}
+        before = published_counts(self)
+        return before.rows.get("combined", {}) if before else {}
+
+    def _overall(self) -> "FetchScores":
+        return self.other(FetchScores, endpoint="overall")
+
+    def _api_endpoint(self) -> Endpoint:
+        if self.endpoint == "group":
+            return group(*settings.reporting_group_fields())
+        return OVERALL if self.endpoint == "overall" else STANDARD
+
+    def _report(self, percentage: int, text: str) -> None:
+        # Luigi puts these two in place while the task runs.
+        self.set_progress_percentage(percentage)  # type: ignore[misc]
+        self.set_status_message(text)  # type: ignore[misc]
+
+
+class FetchAllScores(YearTask, luigi.WrapperTask):
+    """Fetch the shards of all endpoints."""
+
+    def requires(self) -> list[FetchScores]:
+        return [self.other(FetchScores, endpoint=endpoint) for endpoint in ENDPOINTS]
+
+
+def _shard_data(result: "Result", endpoint: Endpoint) -> ShardData:
+    rows, names = result.rows, endpoint.rename(result.rows.columns)
+    if list(names) != rows.columns:  # polars takes as long for a renaming as for an empty page
+        rows = rows.rename(dict(zip(rows.columns, names, strict=True)))
+    return ShardData(rows, result.declared, result.pages, result.duplicates)

@@ -1,0 +1,174 @@
+"""The tasks that make tables visible to readers."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import sections, settings
+from pipeline.errors import CheckError
+from pipeline.extract.manifest import ManifestEntry
+from pipeline.publish.commit import Publication, publish, published_name
+from pipeline.publish.guards import (
+    CATALOGUE,
+    GUARDED,
+    RowCounts,
+    check_roster_match_rate,
+    raise_on_failure,
+)
+from pipeline.runs import context
+from pipeline.schema import TABLES, Table, custom_view
+from pipeline.storage.files import FileStamp
+from pipeline.storage.receipts import BuildKey
+from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
+from pipeline.tasks.check_tables import CheckTables, score_tasks, table_tasks
+from pipeline.tasks.extract import FetchMetadata
+from pipeline.tasks.inputs import ReadRoster
+from pipeline.tasks.shrink_guard import compare_with_published, published_counts
+from pipeline.tasks.targets import PublicationTarget
+from pipeline.tasks.transform import entries
+from pipeline.tasks.views import BuildViews
+
+
+class PublishTask(PipelineTask):
+    """A task that makes all tables of a set visible together."""
+
+    publishes = True
+
+    def output(self) -> PublicationTarget:
+        """Return what readers see, complete when its manifest names this build."""
+        return PublicationTarget(self.paths.publication, self.digest())
+
+    def digest(self) -> str | None:
+        """Return a digest of what is to be published; None while a table is missing."""
+        inputs = {task.name: task.digest() for task in self.table_tasks()}
+        known = {name: digest for name, digest in inputs.items() if digest is not None}
+        if len(known) < len(inputs):
+            return None
+        names = [published_name(path, self.paths.publication) for path in self.files().values()]
+        return BuildKey(self.name, 1, {"files": names}, known).digest
+
+    def publication(self) -> Publication | None:
+        """Return the manifest of what is published now."""
+        return Publication.read(self.paths.publication)
+
+    def table_tasks(self) -> Sequence[IncrementalTask]:
+        """Return the tasks that build the tables."""
+        raise NotImplementedError
+
+    def tables(self) -> Sequence[Table]:
+        """Return what is published."""
+        raise NotImplementedError
+
+    def files(self) -> dict[Path, Path]:
+        """Return where each built file is published."""
+        return {
+            built: published
+            for table in self.tables()
+            for built, published in zip(
+                self.paths.staging_paths(table), self.paths.published_paths(table), strict=True
+            )
+        }
+
+    def stamps(self) -> dict[Path, FileStamp]:
+        """Return the stamps of the built files, from their receipts."""
+        return {
+            path: receipt.outputs[path.name]
+            for task in self.table_tasks()
+            if (receipt := task.receipt)
+            for path in task.output().paths
+            if path.name in receipt.outputs
+        }
+
+    def commit(self, metadata: Mapping[str, Any], row_counts: RowCounts | None = None) -> None:
+        """Rename everything into place; the publication manifest comes last.
+
+        Args:
+            metadata: what the manifest says of the set.
+            row_counts: what the guards of the next run compare with.
+
+        Raises:
+            CheckError: a table is missing.
+        """
+        build, run = self.digest(), context.current()
+        if build is None:
+            raise CheckError("A table is missing. Run the same command again to build it.")
+        source = {"source": settings.source_name(), "is_made_up": settings.is_demo()}
+        publish(
+            self.files(),
+            self.paths.publication,
+            build=build,
+            run=run.id,
+            metadata={**metadata, **source, "allowed_shrink": run.allowed_shrink},
+            row_counts=row_counts,
+            known=self.stamps(),
+        )
+
+
+class Publish(YearTask, PublishTask):
+    """Make all tables of a school year visible together."""
+
+    # Before any report, so that each report finds all the years before its own. Luigi gives what a
+    # task requires its priority, so that a lower one of the report would be lost.
+    priority = 5
+
+    def requires(self) -> list[PipelineTask]:
+        guarded = [self.other(ReadRoster), self.other(FetchMetadata)]
+        checked = [self.other(CheckTables), *self.table_tasks()]
+        return [*checked, *guarded, *score_tasks(self).values()]
+
+    def table_tasks(self) -> list[IncrementalTask]:
+        """Return the tasks of the pipeline's own tables, then those of the SQL files."""
+        return table_tasks(self)
+
+    def tables(self) -> list[Table]:
+        """Return the pipeline's own tables, then those of the SQL files."""
+        return [*TABLES, *map(custom_view, settings.sql_views())]
+
+    @incremental
+    def run(self) -> None:
+        """Publish, unless a guard stops it.
+
+        Raises:
+            CheckError: a guard found that rows would be lost, or that the roster is another's.
+        """
+        row_counts = self._count()
+        self._guard(row_counts)
+        self.commit(self.paths.metadata, row_counts)
+
+    def _count(self) -> RowCounts:
+        fetched = {kind: entries(task) for kind, task in score_tasks(self).items()}
+        catalogue = self.other(FetchMetadata).catalogue()
+        assessments = catalogue.assessments if catalogue else []
+        rows = {
+            "combined": _add_up(fetched["overall"], fetched["standard"]),
+            "group": _add_up(fetched["group"]),
+            CATALOGUE: {str(row["assessment_id"]): 1 for row in assessments},
+        }
+        roster, view = self.other(ReadRoster).receipt, self.other(BuildViews).receipt
+        if not (roster and view and roster.stats["students"]):
+            return RowCounts(rows)
+        return RowCounts(rows, view.stats["students"], view.stats["students on the roster"])
+
+    def _guard(self, now: RowCounts) -> None:
+        """Compare with what is published.
+
+        Raises:
+            CheckError: a guard stops the run.
+        """
+        chosen, before = settings.read(sections.checks), published_counts(self)
+        found = [compare_with_published(self, table, now.rows[table]) for table in GUARDED]
+        rate = before.match_rate if before else None
+        found.append(
+            check_roster_match_rate(now, rate, floor=chosen.roster_floor, drop=chosen.roster_drop)
+        )
+        raise_on_failure(found)
+
+
+def _add_up(*parts: Mapping[str, ManifestEntry]) -> dict[str, int]:
+    """Return the rows per assessment over several endpoints, of those that have any."""
+    rows: dict[str, int] = {}
+    for part in parts:
+        for assessment_id, entry in part.items():
+            if entry.rows:
+                rows[assessment_id] = rows.get(assessment_id, 0) + entry.rows
+    return rows

@@ -1,0 +1,106 @@
+"""The tasks at the end of a year: the page about what is published, and everything together."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import luigi
+
+from pipeline.config import sections, settings
+from pipeline.publish.commit import Publication
+from pipeline.runs import context, record
+from pipeline.schema import VIEW
+from pipeline.storage import files
+from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
+from pipeline.tasks.inputs import ReadRoster
+from pipeline.tasks.publish import Publish
+from pipeline.tasks.targets import FilesTarget
+from pipeline.years import SchoolYear
+
+_YEARS_BEFORE = 5
+_RECORDS = 14
+
+
+class Report(YearTask, IncrementalTask):
+    """Draw one page of charts and tables about the published tables; counts only."""
+
+    version = 5
+
+    def requires(self) -> list[PipelineTask]:
+        return [self.other(Publish), self.other(ReadRoster)]
+
+    def output(self) -> FilesTarget:
+        """Return the page."""
+        return self.target(self.paths.report)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return how small a group may be, and whether the page says that nobody in it is real."""
+        return {"smallest group": settings.smallest_group(), "made up": settings.is_demo()}
+
+    def source_files(self) -> dict[str, str]:
+        """Return what is published of the years before.
+
+        Run records are not part of it: the page has those that there were when it was drawn.
+        """
+        return {f"Publish {year}": build for year, (build, _) in self._before().items()}
+
+    @incremental
+    def run(self) -> None:
+        run = context.current()
+        (own,) = (t for t in record.table_sets(run) if t.partition == self.partition)
+        with self.output().build() as build:
+            build.stats |= self.draw([*self.records(without=run.id), record.compose(run, own)])
+
+    def records(self, without: str = "") -> list[dict[str, Any]]:
+        """Return the newest records of the year, the newest last, that can be read."""
+        paths = sorted(self.paths.folders.runs.glob(f"*-{self.year}.json"))[-_RECORDS:]
+        found = (files.read_json(path, dict) for path in paths)
+        # Records of earlier versions have other keys.
+        known = (each for each in found if each and "allowed_shrink" in each)
+        return [each for each in known if each["run"] != without]
+
+    def draw(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Write the page, and return what is counted of it."""
+        from pipeline.report import findings, page, run_history
+        from pipeline.report.disclosure import Rule
+
+        publication = Publication.read(self.paths.publication)
+        if publication is None:
+            raise RuntimeError("there is no report before something is published")
+        rule = Rule(settings.smallest_group())
+        _, view = self.paths.published_paths(VIEW)
+        earlier = {year: path for year, (_, path) in self._before().items()}
+        found = findings.disclose(str(self.year), view, self.paths.roster, earlier, rule)
+        about = page.About(
+            year=str(self.year),
+            as_of=publication.metadata["as_of"],
+            run=publication.run,
+            made_at=f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}",
+            is_made_up=publication.metadata["is_made_up"],
+        )
+        files.write_text(self.paths.report, page.render(about, found, run_history.read(records)))
+        years = sorted({point.year for point in found.years})
+        return {"years": years, "groups": len(found.cells)}
+
+    def _before(self) -> dict[str, tuple[str, Path]]:
+        """Return the build and the view of each earlier year that is published."""
+        return dict(self._published_before())
+
+    def _published_before(self) -> Iterator[tuple[str, tuple[str, Path]]]:
+        for start in range(self.year.start - _YEARS_BEFORE, self.year.start):
+            year = SchoolYear(start)
+            path = self.paths.folders.publication(str(year))
+            publication = Publication.read(path)
+            for name, stamp in publication.files.items() if publication else ():
+                file = path.parent / name
+                is_view = file.name.startswith(VIEW.stem) and file.suffix == ".parquet"
+                if publication and is_view and stamp.matches(file):
+                    yield str(year), (publication.build, file)
+
+
+class RunAll(YearTask, luigi.WrapperTask):
+    """Everything: from the API to published tables and their report, for one school year."""
+
+    def requires(self) -> PipelineTask:
+        return self.other(Report if settings.read(sections.report).enabled else Publish)

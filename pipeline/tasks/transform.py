@@ -1,0 +1,223 @@
+"""The tasks that build tables from shards, and labels from titles; none of them makes a request.
+
+Heavy libraries are imported where they are used, so that a rerun with nothing to do is quick.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.extract import shards
+from pipeline.extract.manifest import ManifestEntry
+from pipeline.runs import context
+from pipeline.schema import CATALOGUE, COMBINED, GROUP, LABELS, UNMAPPED
+from pipeline.storage import files
+from pipeline.tasks.base import IncrementalTask, YearTask, incremental
+from pipeline.tasks.extract import FetchMetadata, FetchScores
+from pipeline.tasks.inputs import ReadOverrides, ReadTitleRules
+from pipeline.tasks.targets import FilesBuild, FilesTarget
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from pipeline.transform.output import Written
+    from pipeline.transform.scan import ShardDataset
+    from pipeline.transform.values import TableOutputs
+
+
+class ListAssessments(YearTask, IncrementalTask):
+    """List the catalogue as a table."""
+
+    def requires(self) -> FetchMetadata:
+        return self.other(FetchMetadata)
+
+    def output(self) -> FilesTarget:
+        """Return `assessments_metadata.csv`: known columns first, then others by name."""
+        return self.tables_target(CATALOGUE)
+
+    @incremental
+    def run(self) -> None:
+        import polars as pl
+
+        catalogue = self.requires().catalogue()
+        rows = catalogue.assessments if catalogue else []
+        extra = sorted({name for row in rows for name in row} - set(CATALOGUE.names))
+        schema = dict.fromkeys((*CATALOGUE.names, *extra), pl.String)
+        (path,) = self.output().paths
+        with self.output().build() as build, files.atomic_write(path) as temporary:
+            pl.DataFrame(rows, schema=schema).write_csv(temporary)
+            build.stats |= {"rows": len(rows)}
+
+
+class CombineResults(YearTask, IncrementalTask):
+    """Combine overall and standard results into one table."""
+
+    version = 3
+
+    def requires(self) -> list[FetchScores]:
+        return [self.other(FetchScores, endpoint=kind) for kind in ("overall", "standard")]
+
+    def output(self) -> FilesTarget:
+        """Return the combined table: CSV and Parquet."""
+        return self.tables_target(COMBINED)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the year, which is in each row."""
+        return {"year": str(self.year)}
+
+    @incremental
+    def run(self) -> None:
+        from pipeline.transform import combine
+        from pipeline.transform.values import outputs
+
+        overall, standard = map(dataset, self.requires())
+        rows = combine.combine_results(overall, standard, str(self.year)).cache()
+        with self.output().build() as build:
+            counts = combine.count_unparseable(rows, COMBINED, overall, standard)
+            counted = write_tables(build, self.output(), [outputs(rows, COMBINED)], counts)
+            build.stats |= {"values": counted}
+
+
+class CombineGroup(YearTask, IncrementalTask):
+    """Combine results by reporting group into one table."""
+
+    version = 3
+
+    def requires(self) -> FetchScores:
+        return self.other(FetchScores, endpoint="group")
+
+    def output(self) -> FilesTarget:
+        """Return the group table: CSV and Parquet."""
+        return self.tables_target(GROUP)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the year, which is in each row."""
+        return {"year": str(self.year)}
+
+    @incremental
+    def run(self) -> None:
+        from pipeline.transform import combine
+        from pipeline.transform.values import outputs
+
+        groups = dataset(self.requires())
+        rows = combine.combine_group(groups, str(self.year)).cache()
+        with self.output().build() as build:
+            counts = combine.count_unparseable(rows, GROUP, groups)
+            counted = write_tables(build, self.output(), [outputs(rows, GROUP)], counts)
+            build.stats |= {"values": counted}
+
+
+class LabelAssessments(YearTask, IncrementalTask):
+    """Read curriculum, unit and test type of every assessment with results from its title."""
+
+    def requires(self) -> dict[str, YearTask]:
+        return {
+            "rules": self.other(ReadTitleRules),
+            "overrides": self.other(ReadOverrides),
+            "catalogue": self.other(FetchMetadata),
+            "results": self.other(CombineResults),
+            "group": self.other(CombineGroup),
+            "overall": self.other(FetchScores, endpoint="overall"),
+            "standard": self.other(FetchScores, endpoint="standard"),
+        }
+
+    def output(self) -> FilesTarget:
+        """Return the labels, the titles without some, and the labels of one grade only."""
+        tables = [path for table in (LABELS, UNMAPPED) for path in self.paths.staging_paths(table)]
+        return self.target(*tables, self.paths.labels_by_grade)
+
+    @incremental
+    def run(self) -> None:
+        from pipeline.inputs import rules
+        from pipeline.transform import labels
+
+        title_rules = rules.read_rules(self.paths.title_rules)
+        overrides = rules.read_overrides(self.paths.overrides)
+        labelled = labels.label_assessments(self._titles(), title_rules, overrides)
+        unmapped = labels.list_unmapped(labelled, self._row_counts())
+        by_grade = labels.label_by_grade(labelled, title_rules, overrides)
+        with self.output().build() as build:
+            frames = (labelled, unmapped, by_grade)
+            for frame, path in zip(frames, self.output().paths, strict=True):
+                with files.atomic_write(path) as temporary:
+                    frame.to_csv(temporary, index=False, lineterminator="\n")
+            build.stats |= {"rows": len(labelled), "unmapped": len(unmapped)}
+
+    def _titles(self) -> "pd.DataFrame":
+        """Return every assessment with results; the catalogue's title where rows have none."""
+        import pandas as pd
+
+        from pipeline.transform import combine
+
+        tables = [self.other(CombineResults).output(), self.other(CombineGroup).output()]
+        found = combine.read_titles([target.verified(target.paths[1]) for target in tables])
+        titles = dict(found.iter_rows())
+        catalogue = self.other(FetchMetadata).catalogue()
+        known = {
+            row["assessment_id"]: row.get("title")
+            for row in (catalogue.assessments if catalogue else [])
+        }
+        rows = [(i, known.get(i) if title is None else title) for i, title in titles.items()]
+        return pd.DataFrame(rows, columns=["assessment_id", "title"], dtype="string")
+
+    def _row_counts(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for kind in ("overall", "standard"):
+            for assessment_id, entry in entries(self.other(FetchScores, endpoint=kind)).items():
+                counts[assessment_id] = counts.get(assessment_id, 0) + entry.rows
+        return counts
+
+
+def entries(fetched: FetchScores) -> dict[str, ManifestEntry]:
+    """Return the manifest entries of an endpoint, in the order of assessment ids."""
+    manifest = fetched.receipt
+    return manifest.shards if manifest else {}
+
+
+def dataset(fetched: FetchScores) -> "ShardDataset":
+    """Return the shards of an endpoint that have rows, for the builders.
+
+    Raises:
+        ShardError: one of them is damaged.
+    """
+    from pipeline.transform.scan import ShardDataset
+
+    target = fetched.output()
+    with_rows = {i: entry for i, entry in entries(fetched).items() if entry.rows}
+    target.verify(with_rows, context.current().verified)
+    columns = dict.fromkeys(name for entry in with_rows.values() for name in entry.columns)
+    paths = [target.folder / shards.file_name(assessment_id) for assessment_id in with_rows]
+    return ShardDataset(paths, list(columns), [entry.rows for entry in with_rows.values()])
+
+
+def write_tables(
+    build: FilesBuild,
+    target: FilesTarget,
+    tables: "Sequence[TableOutputs]",
+    counts: "pl.LazyFrame",
+) -> dict[str, Any]:
+    """Write each table to its CSV and Parquet file of a target, all in one pass.
+
+    Returns:
+        The only row of `counts`, which is counted in the same pass.
+    """
+    from pipeline.transform.output import write_files
+
+    frames = [frame for outputs in tables for frame in outputs]
+    written, counted = write_files(dict(zip(target.paths, frames, strict=True)), counts)
+    note_written(build, written)
+    return counted
+
+
+def note_written(build: FilesBuild, written: "Mapping[Path, Written]") -> None:
+    """Keep the stamps of tables that were written, and how many rows they have.
+
+    The stats get `rows`, those of the first table, and `records`, those of each CSV by its name.
+    """
+    from pipeline.publish.checks import count_parquet
+
+    _, parquet, *_ = written
+    build.stamps |= {path.name: file.stamp for path, file in written.items()}
+    records = {path.name: file.rows for path, file in written.items() if file.rows is not None}
+    build.stats |= {"rows": count_parquet(parquet), "records": records}

@@ -1,0 +1,96 @@
+"""The combined and the group table: datasets of shards in, one lazy frame of rows out.
+
+Shards are distinct and in canonical order, so reading them in order is all the sorting and
+de-duplicating there is, and memory stays flat however many there are.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.schema import COMBINED, GROUP, Table
+from pipeline.transform.scan import ShardDataset
+from pipeline.transform.values import pair_columns, parse_columns, text_of, value_of
+
+CONSTANT_COLUMNS = {
+    "overall": {"response_type": "overall", "standard_code": "percent"},
+    "standard": {"response_type": "standard"},
+    "group": {"response_type": "group"},
+}
+"""By endpoint: columns that hold one text in all rows, whatever the API sends there."""
+
+
+def combine_results(overall: ShardDataset, standard: ShardDataset, year: str) -> pl.LazyFrame:
+    """Return all overall rows, then all standard rows.
+
+    Columns are COMBINED's, numbers and dates as pairs, then the fields of either dataset that
+    COMBINED does not have, by name.
+    """
+    extra = _unknown_fields(COMBINED, overall, standard)
+    return pl.concat(
+        [
+            _table_rows(dataset, COMBINED, extra, {"year": year, **CONSTANT_COLUMNS[endpoint]})
+            for endpoint, dataset in (("overall", overall), ("standard", standard))
+        ]
+    )
+
+
+def combine_group(dataset: ShardDataset, year: str) -> pl.LazyFrame:
+    """Return all rows by reporting group.
+
+    Columns are GROUP's, numbers and dates as pairs, then the dataset's other fields by name.
+    """
+    extra = _unknown_fields(GROUP, dataset)
+    return _table_rows(dataset, GROUP, extra, {"year": year, **CONSTANT_COLUMNS["group"]})
+
+
+def count_unparseable(rows: pl.LazyFrame, table: Table, *datasets: ShardDataset) -> pl.LazyFrame:
+    """Count the nulls and the unparseable texts of each number and date that a dataset has.
+
+    Args:
+        rows: `combine_results` or `combine_group` of these datasets.
+        table: The table they make.
+        datasets: What the rows are read from.
+
+    Returns:
+        One row, with a struct for each column: `null` counts what was sent as null, and
+        `unparseable` the texts that are not a number, or not a date, which the table has as null.
+    """
+    fields = {field for dataset in datasets for field in dataset.columns}
+    present = [name for name in pair_columns(table) if name in fields]
+    nulls = {name: text_of(name).null_count() for name in present}
+    return rows.select(
+        pl.struct(null=null, unparseable=value_of(name).null_count() - null).alias(name)
+        for name, null in nulls.items()
+    )
+
+
+def read_titles(tables: Sequence[Path]) -> pl.DataFrame:
+    """Return the title of each assessment that has rows: `assessment_id`, `title` (text).
+
+    Where its rows disagree, the first in the alphabet is taken.
+
+    Args:
+        tables: Parquet files with both columns; together they have all rows.
+    """
+    rows = [pl.scan_parquet(path, glob=False).select("assessment_id", "title") for path in tables]
+    grouped = pl.concat(rows).group_by("assessment_id").agg(pl.col("title").min())
+    return grouped.sort("assessment_id").collect(engine="streaming")
+
+
+def _unknown_fields(table: Table, *datasets: ShardDataset) -> list[str]:
+    return sorted({name for dataset in datasets for name in dataset.schema} - set(table.names))
+
+
+def _table_rows(
+    dataset: ShardDataset, table: Table, extra: Sequence[str], constants: Mapping[str, str]
+) -> pl.LazyFrame:
+    """Return rows with all of the table's columns and the extra ones, null where absent."""
+    names = (*table.names, *extra)
+    absent = [name for name in names if name not in dataset.schema and name not in constants]
+    rows = dataset.scan().with_columns(
+        *(pl.lit(None, pl.String).alias(name) for name in absent),
+        **{name: pl.lit(text) for name, text in constants.items()},
+    )
+    return parse_columns(rows, table).select(names)

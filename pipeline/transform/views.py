@@ -1,0 +1,125 @@
+"""The views: combined rows with labels, grades and attempts, all of them or the latest."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+from polars._typing import PolarsDataType
+
+from pipeline.schema import COMBINED, LATEST, VIEW
+from pipeline.transform.attempts import ATTEMPTS
+from pipeline.transform.values import FORMULA, round_half_up, value_of
+
+_LABELS = ("title", "test_type", "curriculum", "unit", "unit_labels")
+# Filled in by the pipeline, with text that no spreadsheet runs.
+_FILLED_IN = {"data_source", "year", "response_type"}
+
+
+def label_rows(
+    combined: pl.LazyFrame,
+    labels: pl.LazyFrame,
+    labels_by_grade: pl.LazyFrame,
+    roster: pl.LazyFrame,
+) -> pl.LazyFrame:
+    """Return the combined rows in their order, with labels and grades.
+
+    Columns are VIEW's, numbers and dates as pairs, then ATTEMPTS.
+
+    Args:
+        combined: `combine_results` of datasets that count attempts.
+        labels: `assessment_id` (distinct), `title`, `test_type`, `curriculum`, `unit`,
+            `unit_labels`.
+        labels_by_grade: The same columns and `grade`; distinct by assessment and grade. Where a
+            row's student is of that grade, it replaces the labels of the assessment.
+        roster: `local_student_id` (distinct), `grade` (Int64).
+    """
+    level, label = pl.col("performance_band_level"), pl.col("performance_band_label")
+    needed = {*VIEW.names} & {*COMBINED.names} - {"title"} | {"percent_correct"}
+    known, with_grade_overrides = _merge_labels(labels, labels_by_grade, roster)
+    has_overrides = pl.col("assessment_id").is_in(with_grade_overrides)
+    return (
+        combined.select(*sorted(needed), ATTEMPTS)
+        .join(roster, on="local_student_id", how="left", maintain_order="left")
+        .with_columns(by_grade=pl.when(has_overrides).then("grade"))
+        .join(
+            known,
+            on=["assessment_id", "by_grade"],
+            how="left",
+            nulls_equal=True,
+            maintain_order="left",
+        )
+        .with_columns(
+            data_source=pl.lit("illuminate"),
+            score=round_half_up(value_of("percent_correct")),
+            proficiency=level + " " + label,
+        )
+        .select(*VIEW.names, ATTEMPTS)
+    )
+
+
+def select_all(labelled: pl.LazyFrame) -> pl.LazyFrame:
+    """Return all of `label_rows`, with VIEW's columns."""
+    return labelled.select(VIEW.names)
+
+
+def select_latest(labelled: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the latest attempts among `label_rows`, with LATEST's columns.
+
+    The latest of so many attempts is the one with that number.
+    """
+    count = pl.col(ATTEMPTS)
+    return labelled.filter(count.is_not_null()).with_columns(attempt=count).select(LATEST.names)
+
+
+def _merge_labels(
+    labels: pl.LazyFrame, labels_by_grade: pl.LazyFrame, roster: pl.LazyFrame
+) -> tuple[pl.LazyFrame, list[str]]:
+    """Return all labels in one frame, so that rows are joined once, and the ids with overrides.
+
+    An assessment with overrides for some grades has a line per grade of the roster, and one where
+    `by_grade` is null for students without a grade. All others have only that one.
+    """
+    columns = ("assessment_id", "by_grade", *_LABELS)
+    usual = labels.with_columns(by_grade=pl.lit(None, pl.Int64)).select(columns)
+    special = labels_by_grade.rename({"grade": "by_grade"}).select(columns)
+    overridden = special.select("assessment_id").unique().collect()["assessment_id"]
+    grades = roster.select(by_grade=pl.col("grade").drop_nulls().unique())
+    of_other_grades = (
+        usual.drop("by_grade")
+        .filter(pl.col("assessment_id").is_in(overridden.implode()))
+        .join(grades, how="cross")
+        .join(special, on=["assessment_id", "by_grade"], how="anti")
+    )
+    known = pl.concat([usual, special, of_other_grades.select(columns)])
+    return known.collect().lazy(), overridden.to_list()
+
+
+def formula_free_columns(*labels: pl.LazyFrame) -> set[str]:
+    """Return the columns of the view that need no search for formulas, row by row.
+
+    They are those that the pipeline fills in, and those in which none of these small frames of
+    labels has a formula.
+    """
+    found = pl.concat([frame.select(_LABELS) for frame in labels])
+    formulas = found.select(pl.all().str.contains(FORMULA).any()).collect().row(0, named=True)
+    return _FILLED_IN | {name for name, has_formula in formulas.items() if not has_formula}
+
+
+def count_roster_match(labelled: pl.LazyFrame) -> pl.LazyFrame:
+    """Count the students of the view, and how many of them are on the roster: one row."""
+    students = labelled.select("local_student_id", "grade").drop_nulls("local_student_id").unique()
+    return students.select(
+        pl.len().alias("students"), pl.col("grade").count().alias("students on the roster")
+    )
+
+
+def count_latest(labelled: pl.LazyFrame) -> pl.LazyFrame:
+    """Count the latest attempts among `label_rows`, and all attempts: one row."""
+    count = pl.col(ATTEMPTS)
+    return labelled.select(count.count().alias("latest"), count.sum().alias("attempts"))
+
+
+def read_small_table(path: Path, columns: Mapping[str, PolarsDataType]) -> pl.LazyFrame:
+    """Read these columns of a small CSV file with a header; an empty field is null."""
+    rows = pl.scan_csv(path, schema_overrides=columns, infer_schema=False, glob=False)
+    return rows.select(columns.keys())

@@ -1,0 +1,269 @@
+"""A load puts everything published of a year into the database, or nothing."""
+
+import polars as pl
+import pytest
+
+from pipeline.errors import LoadError
+from pipeline.publish.database.published_set import read_published_set
+from pipeline.schema import TABLES
+from pipeline.years import SchoolYear
+from tests.databases.conftest import SOURCE, Desk, frames
+
+STEMS = [table.stem for table in TABLES]
+
+
+def expected(content: pl.DataFrame, year: str = "23-24") -> list[tuple[object, ...]]:
+    """The rows that a table has in the database."""
+    whole = content if "year" in content.columns else content.select(pl.lit(year), pl.all())
+    return sorted(whole.rows(), key=repr)
+
+
+def test_every_table_is_there_with_every_value(desk: Desk) -> None:
+    content = frames("23-24", 20)
+    desk.publish(content, "first")
+    done = desk.load()
+    assert done.returncode == 0, done.stderr
+    for stem, made in content.items():
+        assert desk.content(stem) == expected(made), stem
+        assert f"{made.height} rows, 0 before" in done.stdout
+
+
+def test_columns_have_their_types_and_comments(desk: Desk) -> None:
+    desk.publish(frames("23-24", 2), "first")
+    assert desk.load().returncode == 0
+    types = {"text": "text varchar", "integer": "bigint", "date": "date"}
+    types["number"] = "double precision"
+    comments = {
+        "duckdb": "SELECT table_name, column_name, comment FROM duckdb_columns()",
+        "postgres": "SELECT attrelid::regclass::text, attname, col_description(attrelid, attnum) "
+        "FROM pg_attribute WHERE attnum > 0 AND attrelid::regclass::text ~ '^[a-z]+_'",
+    }
+    comments_found = {
+        (table, column): text for table, column, text in desk.query(comments[desk.database])
+    }
+    for table in TABLES:
+        found = dict(
+            desk.query(
+                "SELECT column_name, data_type FROM information_schema.columns "
+                f"WHERE table_name = '{table.stem}'"
+            )
+        )
+        assert found.keys() == {"year", *table.names}
+        for column in table.columns:
+            assert found[column.name].lower() in types[column.kind], column
+            assert comments_found[table.stem, column.name] == column.meaning
+    of_tables = {
+        "duckdb": "SELECT table_name, comment FROM duckdb_tables()",
+        "postgres": "SELECT relname, obj_description(oid) FROM pg_class WHERE relkind = 'r'",
+    }
+    of_table = dict(desk.query(of_tables[desk.database]))
+    assert of_table["assessment_labels"] == "One row per assessment with results"
+
+
+def test_a_year_is_replaced_and_no_other(desk: Desk) -> None:
+    desk.publish(frames("22-23", 5), "before", "22-23")
+    desk.publish(frames("23-24", 20), "first")
+    assert desk.load("22-23").returncode == 0
+    assert desk.load().returncode == 0
+    content = frames("23-24", 9)
+    desk.publish(content, "second")
+    assert desk.load().returncode == 0
+    for stem, made in content.items():
+        assert desk.content(stem) == expected(made), stem
+        assert desk.content(stem, "22-23") == expected(frames("22-23", 5)[stem], "22-23"), stem
+
+
+def test_every_load_is_recorded_and_the_same_build_is_not_loaded_twice(desk: Desk) -> None:
+    desk.publish(frames("23-24", 3), "first")
+    assert desk.load().returncode == 0
+    before = desk.everything()
+    done = desk.load()
+    assert done.returncode == 0
+    assert "already" in done.stdout
+    assert desk.everything() == before
+    desk.publish(frames("23-24", 4), "second")
+    assert desk.load().returncode == 0
+    columns = "load, year, as_of, run, build, source, rows_before, rows_loaded"
+    runs = desk.query(
+        f"SELECT {columns} FROM pipeline_runs WHERE table_name = '{STEMS[1]}' ORDER BY load"
+    )
+    assert runs == [
+        (1, "23-24", "2024-06-30", "run of first", "first", SOURCE, 0, 4),
+        (2, "23-24", "2024-06-30", "run of second", "second", SOURCE, 4, 5),
+    ]
+    assert len(before["pipeline_runs"]) == len(TABLES)
+
+
+def test_columns_of_one_year_only_are_null_in_the_others(desk: Desk) -> None:
+    combined = STEMS[0]
+    content = frames("23-24", 3)
+    content[combined] = content[combined].with_columns(pl.lit("new").alias('odd "field" 50%'))
+    desk.publish(frames("22-23", 2), "before", "22-23")
+    desk.publish(content, "first")
+    assert desk.load("22-23").returncode == 0
+    done = desk.load()
+    assert done.returncode == 0, done.stderr
+    sql = f'SELECT "odd ""field"" 50%" FROM {combined} ORDER BY year'
+    assert desk.query(sql) == [(None,), (None,), ("new",), ("new",), ("new",)]
+    desk.publish(frames("23-24", 2), "second")  # and it disappears again
+    assert desk.load().returncode == 0
+    assert desk.query(sql) == [(None,)] * 4
+
+
+def view(year: str = "23-24", **columns: object) -> pl.DataFrame:
+    return pl.DataFrame({"year": [year, year], **columns})
+
+
+def test_a_view_of_the_districts_own_has_the_types_of_its_file(desk: Desk) -> None:
+    own = pl.DataFrame({"n": [1, 2], "share": [0.5, None], "is_new": [True, False]})
+    own = own.with_columns(pl.lit("2024-01-02T03:04:05").str.to_datetime().alias("seen"))
+    desk.publish({**frames("23-24", 1), "growth_view": own}, "first")
+    done = desk.load()
+    assert done.returncode == 0, done.stderr
+    assert desk.content("growth_view") == expected(own)
+    desk.publish(frames("23-24", 1), "second")  # the view is gone, and so are its rows
+    assert desk.load().returncode == 0
+    assert desk.content("growth_view") == []
+    gone = "SELECT rows_before, rows_loaded FROM pipeline_runs WHERE table_name = 'growth_view'"
+    assert desk.query(f"{gone} ORDER BY load") == [(0, 2), (2, 0)]
+
+
+REFUSED = {
+    "another type": (view(n=["a", "b"]), "Column n of growth_view is "),
+    "a list": (view(n=[[1], [2]]), "List(Int64)"),
+    "rows of another year": (view("19-20", n=[1, 2]), "growth_view would have 0 rows of 23-24"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_view_that_does_not_fit_stops_the_load(desk: Desk, case: str) -> None:
+    """Everything is rolled back, including tables that were already replaced."""
+    desk.publish({**frames("23-24", 2), "growth_view": view(n=[1, 2])}, "first")
+    assert desk.load().returncode == 0
+    before = desk.everything()
+    own, sentence = REFUSED[case]
+    desk.publish({**frames("23-24", 7), "growth_view": own}, "second")
+    done = desk.load()
+    assert done.returncode == 30
+    assert sentence in done.stdout + done.stderr
+    assert desk.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "sentence"),
+    [
+        ("growth_view", view(n=[1, 2], N=[1, 2]), "differ only in case"),
+        ("growth_view", view(**{"é" * 32: [1, 2]}), "longer than the 63 bytes"),
+        ("growth_view", pl.DataFrame({"year": [2023]}), "is not a school year"),
+        ("pipeline_runs", view(n=[1, 2]), "choose another name in the view"),
+    ],
+)
+def test_a_table_that_no_database_accepts_is_refused(
+    duck: Desk, name: str, own: pl.DataFrame, sentence: str
+) -> None:
+    manifest = duck.publish({name: own}, "first")
+    with pytest.raises(LoadError, match=sentence):
+        read_published_set(manifest, SchoolYear(2023))
+
+
+def test_a_value_of_another_type_is_reported_without_the_value(desk: Desk) -> None:
+    content = frames("23-24", 3)
+    rows = content["unmapped_titles"].with_columns(pl.lit("Nemo42").alias("rows"))
+    desk.publish(content, "first")
+    assert desk.load().returncode == 0
+    before = desk.everything()
+    desk.publish({**frames("23-24", 8), "unmapped_titles": rows}, "second")
+    done = desk.load()
+    assert done.returncode == 30
+    assert (
+        "A value in unmapped_titles.csv does not have its column's type"
+        in done.stdout + done.stderr
+    )
+    assert "Nemo42" not in done.stdout + done.stderr
+    assert desk.everything() == before
+
+
+def test_loading_before_publishing_is_refused(desk: Desk) -> None:
+    done = desk.load()
+    assert done.returncode == 30
+    assert "make run YEAR=23-24" in done.stdout + done.stderr
+
+
+def test_a_file_that_was_changed_is_not_loaded(desk: Desk) -> None:
+    """Even if its size and modification time are unchanged."""
+    import os
+
+    manifest = desk.publish(frames("23-24", 3), "first")
+    victim = manifest.parent / "assessment_labels.csv"
+    data, status = victim.read_bytes(), victim.stat()
+    victim.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+    os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
+    done = desk.load()
+    assert done.returncode == 30
+    assert "was changed after it was published" in done.stdout + done.stderr
+
+
+def test_two_districts_never_share_a_table(desk: Desk) -> None:
+    desk.publish(frames("22-23", 2), "before", "22-23", source="the demo district")
+    desk.publish(frames("23-24", 2), "first")
+    assert desk.load("22-23").returncode == 0
+    before = desk.everything()
+    done = desk.load()
+    assert done.returncode == 30
+    assert (
+        f"holds tables of the demo district, and these are of {SOURCE}" in done.stdout + done.stderr
+    )
+    assert desk.everything() == before
+
+
+# In the middle of a load.
+
+PAUSING = """
+import sys
+from pipeline.publish.database import load
+real = load._replace
+def replace(*arguments):
+    loaded = real(*arguments)
+    print("replaced", flush=True)
+    sys.stdin.readline()
+    return loaded
+load._replace = replace
+from pipeline.__main__ import main
+sys.exit(main(["load", "--year", "23-24"]))
+"""
+
+
+def test_a_kill_in_the_middle_leaves_the_old_rows(desk: Desk) -> None:
+    desk.publish(frames("23-24", 2000), "first")
+    assert desk.load().returncode == 0
+    before = desk.everything()
+    desk.publish(frames("23-24", 3000), "second")
+    process = desk.start("-c", PAUSING)
+    with process:
+        for _ in STEMS:
+            assert process.stdout
+            assert process.stdin
+            assert process.stdout.readline() == "replaced\n"
+            if _ != STEMS[-1]:
+                process.stdin.write("\n")
+                process.stdin.flush()
+        process.kill()
+    assert desk.everything() == before
+    assert desk.load().returncode == 0
+    assert len(desk.content(STEMS[0])) == 3000
+
+
+def test_a_publication_during_the_load_is_noticed(desk: Desk) -> None:
+    desk.publish(frames("23-24", 5), "first")
+    assert desk.load().returncode == 0
+    before = desk.everything()
+    desk.publish(frames("23-24", 6), "second")
+    process = desk.start("-c", PAUSING)
+    with process:
+        assert process.stdout
+        assert process.stdout.readline() == "replaced\n"
+        desk.publish(frames("23-24", 6), "third")
+        out, err = process.communicate("\n" * len(STEMS), timeout=60)
+    assert process.returncode == 30
+    assert "Other tables of 23-24 were published while these were loaded" in out + err
+    assert desk.everything() == before

@@ -1,0 +1,8 @@
+"""What the tests of the tables share."""
+
+import pytest
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path

@@ -60,6 +60,9 @@ T = TypeVar("T")
 
 _ALREADY_RUNNING, _TASK_FAILED, _SCHEDULING_ERROR = 10, 30, 35
 _OWN_FILES = 64
+# How polars' allocator, jemalloc, keeps freed memory; read when polars is imported. Without it, the
+# tables of a district of 4 million rows take 13 % more memory.
+_ALLOCATOR = ("_RJEM_MALLOC_CONF", "narenas:1,dirty_decay_ms:1000,muzzy_decay_ms:0")
 _WORKERS = (
     "--workers must be 1: each of Luigi's workers is a process, and they cannot share one limit of "
     "requests. Use --illuminate-threads and --build-threads for more at the same time, then run "
@@ -264,6 +267,7 @@ class RunContext:
         settings.smallest_group()  # refused before any request
         if count := settings.read(sections.build).threads:
             os.environ["POLARS_MAX_THREADS"] = str(count)  # read when polars is imported
+        os.environ.setdefault(*_ALLOCATOR)
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         needed = _OWN_FILES + 4 * settings.threads()
         if limit != resource.RLIM_INFINITY and limit < needed:

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -13,7 +15,6 @@ from hypothesis import strategies as st
 from pipeline.errors import StorageError
 from pipeline.publish import checks
 from pipeline.storage.files import FileStamp
-from pipeline.storage.hashing import HashingFile
 from pipeline.transform import output
 from tests.helpers import read_csv, write_csv
 from tests.unit.transform.rows import texts
@@ -38,21 +39,62 @@ def test_stamps_rows_and_counts_are_those_of_the_files(paths):
     assert written == {path: output.read_back(path) for path in paths}
 
 
+FULL, BROKEN = (os.strerror(number) for number in (errno.ENOSPC, errno.EIO))
+
+
+def test_what_is_said_of_a_large_file_is_true(paths):
+    """It is read while it grows."""
+    frame = pl.LazyFrame({"a": ["x", 'say "hi"', "two\nlines"] * 300_000})
+    written, _ = output.write_files(dict.fromkeys(paths, frame))
+    assert {path: file.stamp for path, file in written.items()} == {
+        path: FileStamp.of(path) for path in paths
+    }
+    assert written[paths[0]].rows == 900_000
+
+
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_a_full_disk_is_reported_and_nothing_is_left(paths, monkeypatch, ending):
+@pytest.mark.parametrize(
+    ("error", "free", "reason"),
+    [
+        (OSError(errno.ENOSPC, FULL), 1 << 30, "the disk is full"),
+        (OSError(f"{FULL} (os error {errno.ENOSPC})"), 1 << 30, "the disk is full"),
+        (pl.exceptions.ComputeError("parquet: transport error"), 1 << 10, "the disk is full"),
+        (pl.exceptions.ComputeError("os error 5"), 1 << 30, BROKEN),
+    ],
+)
+def test_a_failed_write_is_reported_and_nothing_is_left(
+    paths, monkeypatch, ending, error, free, reason
+):
     """Also where polars calls it something else."""
     path = next(path for path in paths if path.suffix == ending)
     path.write_text("old")
 
-    def fail(file, block):
-        file.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        raise file.error
+    def fail(*_, **__):
+        raise error
 
-    monkeypatch.setattr(HashingFile, "write", fail)
-    with pytest.raises(StorageError, match="the disk is full"):
+    monkeypatch.setattr(pl, "collect_all", fail)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    with pytest.raises(StorageError, match=reason):
         output.write_files({path: FRAME})
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_polars_put_in_the_place_of_ours_is_refused(paths, monkeypatch):
+    """Its bytes were not all read."""
+    collect_all = pl.collect_all
+
+    def replace(*args, **options):
+        frames = collect_all(*args, **options)
+        (temporary,) = paths[0].parent.iterdir()
+        temporary.unlink()
+        temporary.write_text("a\nb\n")
+        return frames
+
+    monkeypatch.setattr(pl, "collect_all", replace)
+    with pytest.raises(StorageError, match="cannot be written"):
+        output.write_files({paths[0]: FRAME})
+    assert list(paths[0].parent.iterdir()) == []
 
 
 def test_another_error_of_polars_stays_what_it_is(paths):

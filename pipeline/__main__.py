@@ -77,7 +77,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _day(text: str) -> dt.date:
-    return dt.date.fromisoformat(text)
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        problem = f"{text!r} is not a day; write it like 2024-01-31"
+        raise argparse.ArgumentTypeError(problem) from None
 
 
 def _add_simulate_options(parser: argparse.ArgumentParser) -> None:

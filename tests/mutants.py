@@ -257,9 +257,9 @@ MUTANTS = (
     Mutant(
         "allow several workers",
         "runs/context.py",
-        "        if self._worker is not None and self._worker.worker_processes > 1:\n",
+        "        if self._worker is not None and forks(self._worker):\n",
         "        if False:\n",
-        "tests/functional/test_graph.py -k several_workers",
+        "tests/functional/test_graph.py -k steps_in_processes",
     ),
     Mutant(
         "read the clock in each step",

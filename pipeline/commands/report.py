@@ -28,8 +28,7 @@ def main(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
-    if settings.is_group_readable():
-        files.allow_group_read()
+    files.set_group_read(allowed=settings.is_group_readable())
     task = Report(year=year, as_of=dt.date.fromisoformat(publication.metadata["as_of"]))
     with Lock(folders.lock):
         key, stats = task.build_key(), task.draw(task.records())

@@ -73,8 +73,9 @@ def apply_luigi_defaults(arguments: Sequence[str] = tuple(sys.argv)) -> None:
         if not config.has_option(section, name):
             config.set(section, name, value)
     is_named = any(config.has_option("core", name) for name in _SCHEDULER)
-    is_named |= any(word.startswith(("--scheduler-host", "--scheduler-url")) for word in arguments)
-    for name, value in _CENTRAL.items() if is_named else ():
+    options = ("--scheduler-host", "--scheduler-port", "--scheduler-url")
+    is_named |= any(word.startswith(options) for word in arguments)
+    for name, value in _CENTRAL.items():
         if not config.has_option("core", name):
             config.set("core", name, value)
             # Luigi reads these three, and still takes them for misspelled.

@@ -189,6 +189,12 @@ def unreachable(worker: Worker | None) -> Failure:
     )
 
 
+def forks(worker: Worker) -> bool:
+    """Return True if a Luigi worker runs each task in a process of its own."""
+    config = worker._config  # noqa: SLF001  Luigi does the same where it decides
+    return worker.worker_processes > 1 or bool(config.force_multiprocessing or config.timeout)
+
+
 def held_elsewhere(worker: Worker, build: Build) -> Failure | None:
     """Say which requested task did not run because of another worker; None if all did."""
     waiting = [task for task in build.requested if task.task_id not in build.done()]

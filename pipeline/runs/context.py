@@ -40,6 +40,7 @@ from pipeline.runs.build import (
     Failure,
     Step,
     current_worker,
+    forks,
     held_elsewhere,
     unreachable,
     when_build_ends,
@@ -64,9 +65,10 @@ _OWN_FILES = 64
 # tables of a district of 4 million rows take 13 % more memory.
 _ALLOCATOR = ("_RJEM_MALLOC_CONF", "narenas:1,dirty_decay_ms:1000,muzzy_decay_ms:0")
 _WORKERS = (
-    "--workers must be 1: each of Luigi's workers is a process, and they cannot share one limit of "
-    "requests. Use --illuminate-threads and --build-threads for more at the same time, then run "
-    "the same command again. Nothing was requested and nothing was changed."
+    "--workers must be 1, and Luigi's [worker] settings timeout and force_multiprocessing unset: "
+    "otherwise each step is a process, and processes cannot share one limit of requests. Use "
+    "--illuminate-threads and --build-threads for more at the same time, then run the same command "
+    "again. Nothing was requested and nothing was changed."
 )
 
 _current: "RunContext | None" = None
@@ -234,7 +236,7 @@ class RunContext:
             self.webhook = find_webhook()  # first: it is told of whatever goes wrong next
         finally:
             self._acquire_lock()
-        if self._worker is not None and self._worker.worker_processes > 1:
+        if self._worker is not None and forks(self._worker):
             raise SettingsError(_WORKERS)
         self._read_settings()
         self._held.callback(self._signals.restore)
@@ -250,8 +252,7 @@ class RunContext:
         self.is_demo = settings.is_demo()
         folders = settings.folders()
         lock = Lock(folders.lock)
-        if settings.is_group_readable():
-            files.allow_group_read()
+        files.set_group_read(allowed=settings.is_group_readable())
         for folder in (folders.runs, *lock.unfinished):
             files.remove_temp_files(folder)
         lock.note([])
@@ -288,7 +289,7 @@ def current() -> RunContext:
             atexit.register(_end_at_exit, _current)
         else:
             when_build_ends(worker, _current.end)
-            if worker.worker_processes > 1:
+            if forks(worker):
                 with contextlib.suppress(PipelineError):  # refused before any process is forked
                     _current.begin()
     return _current

@@ -66,9 +66,10 @@ def finish(run: "RunContext") -> str:
     of_all = _result(run, records)
     if run.folders is not None:
         _write(run.folders.latest, of_all)
-        if of_all["succeeded"]:
-            _acknowledge(run.folders.acknowledged, sets)
     notify(run.webhook, of_all, was_stopped=run.stop.is_set())
+    # Last: a run that was killed or stopped while it notified leaves what it published new.
+    if run.folders is not None and of_all["succeeded"] and not run.stop.is_set():
+        _acknowledge(run.folders.acknowledged, sets)
     return str(of_all["outcome"])
 
 

@@ -68,9 +68,9 @@ class _Modes:
 _modes = _Modes()
 
 
-def allow_group_read() -> None:
-    """Make files and folders written from now on readable for their group."""
-    _modes.file, _modes.folder = 0o640, 0o750
+def set_group_read(*, allowed: bool) -> None:
+    """Make files and folders written from now on readable for their group, or not."""
+    _modes.file, _modes.folder = (0o640, 0o750) if allowed else (0o600, 0o700)
 
 
 def make_folder(folder: Path) -> Path:

@@ -44,6 +44,14 @@ class PipelineTask(Step):
         other: Task = self.clone(task, **parameters)
         return other
 
+    def process_resources(self) -> Any:  # noqa: ANN401  as Luigi's
+        """Return what Luigi's does; it asks where it schedules a step, and so a run is known.
+
+        Luigi has no event for a requested task that requires nothing.
+        """
+        context.current()
+        return super().process_resources()
+
     @redact_unexpected()
     def complete(self) -> bool:
         """Return True if all outputs are current; reads, and changes nothing."""

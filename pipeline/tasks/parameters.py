@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+from collections.abc import Iterable
 
 import luigi
 
@@ -48,12 +49,13 @@ class SchoolYearsParameter(luigi.Parameter[tuple[SchoolYear, ...]]):
         """Return them as text that `parse` reads."""
         return ",".join(map(str, years))
 
-    def normalize(self, years: tuple[SchoolYear, ...]) -> tuple[SchoolYear, ...]:
+    def normalize(self, years: str | Iterable[str | SchoolYear]) -> tuple[SchoolYear, ...]:
         """Return them in order.
 
         Raises:
-            YearError: there are none.
+            YearError: there are none, or one is no school year.
         """
+        years = self.parse(years if isinstance(years, str) else ",".join(map(str, years)))
         if not years:
             raise YearError("Which school years? Write them like --years 22-23,23-24.")
         return tuple(sorted(set(years)))

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import requests
 
 from pipeline.simulator import District, Fault, Server, serving
 from tests.crash.helpers import tree_digest
@@ -148,8 +149,12 @@ def test_no_step_asks_the_clock_again(place: Workplace) -> None:
 # Workers, retries, single tasks.
 
 
-def test_several_workers_are_refused_in_one_sentence(place: Workplace, server: Server) -> None:
-    done = place.run("--workers", "2")
+@pytest.mark.parametrize("step", ["RunAll", "ReadRoster"])
+@pytest.mark.parametrize("option", [("--workers", "2"), ("--worker-timeout", "600")])
+def test_steps_in_processes_are_refused_in_one_sentence(
+    place: Workplace, server: Server, option: tuple[str, str], step: str
+) -> None:
+    done = place.finish(place.start(LUIGI, "--module", "pipeline", step, "--year", YEAR, *option))
     assert done.returncode == 30
     assert (done.stdout + done.stderr).count("--workers must be 1") == 1
     assert "Traceback" not in done.stdout + done.stderr
@@ -199,6 +204,24 @@ def test_what_a_killed_run_published_is_still_new(place: Workplace) -> None:
     assert published.exists()
     done = run_for_scheduler(place)
     assert done.returncode == 0, done.stdout
+    assert latest(place)["published"] == [YEAR]
+    assert run_for_scheduler(place).returncode == 99
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_what_a_run_published_that_ended_while_it_notified_is_still_new(
+    place: Workplace, end: signal.Signals
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as webhook:  # which never answers
+        place.environment["PIPELINE_WEBHOOK_URL"] = f"http://127.0.0.1:{webhook.getsockname()[1]}"
+        process = place.start(sys.executable, "-m", "pipeline", "run", "RunAll", "--year", YEAR)
+        connection, _ = webhook.accept()
+        process.send_signal(end)
+        place.finish(process)
+        connection.close()
+    assert process.returncode not in {0, 99}
+    del place.environment["PIPELINE_WEBHOOK_URL"]
+    assert run_for_scheduler(place).returncode == 0
     assert latest(place)["published"] == [YEAR]
     assert run_for_scheduler(place).returncode == 99
 
@@ -253,16 +276,26 @@ def is_open(port: int) -> bool:
     return True
 
 
+def workers_known_to(port: int) -> list[object]:
+    reply = requests.get(
+        f"http://127.0.0.1:{port}/api/worker_list", params={"data": "{}"}, timeout=9
+    )
+    workers: list[object] = reply.json()["response"]
+    return workers
+
+
 def central(port: int) -> tuple[str, ...]:
     return ("--scheduler-host", "127.0.0.1", "--scheduler-port", str(port))
 
 
+@pytest.mark.parametrize("step", ["RunAll", "ReadRoster"])
 def test_an_unreachable_scheduler_is_one_sentence_within_seconds(
-    place: Workplace, server: Server
+    place: Workplace, server: Server, step: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    done = place.run(*central(port))
+    command = (LUIGI, "--module", "pipeline", step, "--year", YEAR, *central(port))
+    done = place.finish(place.start(*command))
     assert done.returncode == 35
     shown = done.stdout + done.stderr
     assert shown.count("central scheduler") == 1
@@ -302,5 +335,6 @@ def test_what_another_worker_holds_is_said(place: Workplace, server: Server, lui
     holder.kill()
     place.finish(holder)
     server.faults.clear()
-    wait_until(lambda: other.run(*central(luigid)).returncode == 0)
+    wait_until(lambda: not workers_known_to(luigid))  # which forgets a killed one after a while
+    assert other.run(*central(luigid)).returncode == 0
     assert latest(other)["published"] == [YEAR]

@@ -149,12 +149,18 @@ def test_luigi_gets_the_settings_of_our_luigi_cfg_also_without_it():
     }
     ours = {section.__name__ for section in SECTIONS}
     named = {place: text for place, text in shipped().items() if place[0] not in ours}
-    assert applied == named | {("core", "local_scheduler"): "true"}
+    added = {"local_scheduler": "true"} | settings._CENTRAL
+    assert applied == named | {("core", name): text for name, text in added.items()}
 
 
 @pytest.mark.parametrize(
     ("host", "arguments"),
-    [("luigi.example.org", []), ("", ["--scheduler-host", "x"]), ("", ["--scheduler-host=x"])],
+    [
+        ("luigi.example.org", []),
+        ("", ["--scheduler-host", "x"]),
+        ("", ["--scheduler-port=9"]),
+        ("", ["--scheduler-host=x"]),
+    ],
 )
 def test_one_setting_or_one_flag_selects_the_central_scheduler(host, arguments):
     if host:
@@ -168,6 +174,7 @@ def test_what_a_luigi_cfg_says_of_luigi_is_left_as_it_is():
     put("core", "local_scheduler", "false")
     settings.apply_luigi_defaults()
     assert get_config().get("core", "local_scheduler") == "false"
+    assert float(get_config().get("core", "rpc_retry_wait")) < 5
     assert get_config().get("retcode", "task_failed") == "30"
 
 

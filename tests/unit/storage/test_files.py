@@ -178,6 +178,16 @@ def test_a_file_that_others_could_read_is_replaced_by_one_that_they_cannot(path)
     assert mode(path) == 0o600
 
 
+def test_the_group_can_read_what_is_written_only_while_it_is_allowed(tmp_path):
+    modes = []
+    for number, allowed in enumerate([True, False]):
+        files.set_group_read(allowed=allowed)
+        files.write_text(tmp_path / str(number) / "t", "text")
+        paths = (tmp_path / str(number), tmp_path / str(number) / "t")
+        modes.append([stat.S_IMODE(path.stat().st_mode) for path in paths])
+    assert modes == [[0o750, 0o640], [0o700, 0o600]]
+
+
 def test_folders_that_are_there_stay_as_they_are(tmp_path):
     tmp_path.chmod(0o750)
     assert files.make_folder(tmp_path / "new") == tmp_path / "new"

@@ -100,7 +100,7 @@ PIPELINE = Fetcher(
 )
 PIPELINE_ASKING_ALL = Fetcher(
     "pipeline, asking for all",
-    "told by [illuminate] fetch_all to spare no request, so that it asks as much as the others",
+    "with [illuminate] fetch_all it skips no request, so it makes as many as the others",
     lambda job: Place(job.room, job.work).run(job.base_url, job.threads, "--illuminate-fetch-all"),
     _published,
 )
@@ -112,7 +112,7 @@ DRAIN = Fetcher(
 )
 OWN_DRAIN = Fetcher(
     "drain, same requests",
-    "throws away what the pipeline asked for; is told beforehand what that was",
+    "discards the responses; gets the list of the pipeline's requests beforehand",
     lambda job: job.program("drain", "--targets", job.targets),
     _promised,
 )

@@ -35,7 +35,7 @@ class Place:
 
     @property
     def published(self) -> dict[str, Path]:
-        """Its large tables as CSV; Parquet twins stand beside them."""
+        """Its large tables as CSV; the Parquet files are beside them."""
         tables = self.data / "illuminate" / str(YEAR)
         views = self.data / "views" / str(YEAR)
         return {

@@ -37,7 +37,7 @@ def measure(bench: Bench) -> Section:
     rows_of_work = sum(finished.place.work.rows.values())
     title = f"Reruns over {size.assessments:,} assessments, {rows_of_work:,} rows"
     notes = [
-        "Nobody answers at the address that these runs are given: nothing is asked.",
+        "No server listens at the address that these runs are given, so no request can be made.",
         "The changed rule gives all assessments another test type: labels and view are rebuilt.",
         "seed's way and dlt have no reruns: they fetch everything again.",
     ]

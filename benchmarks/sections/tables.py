@@ -33,8 +33,8 @@ class Builder:
 
 PIPELINE = Builder(
     "pipeline",
-    "a whole run from Luigi's start to the published set, with the digest of each shard, odd "
-    "values, labels, guards, checks, digests of files and flushes to the disk",
+    "a whole run from Luigi's start to the published set, with the digest of each shard, "
+    "unparseable values, labels, guards, checks, digests of files and flushes to the disk",
 )
 POLARS = Builder(
     "polars alone",
@@ -46,15 +46,15 @@ BUILDERS = (
     POLARS,
     Builder(
         "DuckDB",
-        "odd values stay, Parquet has no types; each file is rewritten; latest attempts in any "
-        "order, rows without a student as one; no checks, no digests, no flush",
+        "unparseable values stay, Parquet has no types; each file is rewritten; latest attempts in "
+        "any order, rows without a student as one; no checks, no digests, no flush",
         "tables_duckdb",
         ("duckdb",),
     ),
     Builder(
         "pandas",
-        "CSV only; odd numbers stop it; rows without a student as one; no checks, no digests, no "
-        "flush",
+        "CSV only; unparseable numbers stop it; rows without a student as one; no checks, no "
+        "digests, no flush",
         "tables_pandas",
         ("pyarrow",),
         ("csv",),

@@ -103,7 +103,7 @@ def _prior_years() -> str:
 
 
 def _webhook() -> str:
-    return "told of every run" if find_webhook() else "none is configured"
+    return "notified of every run" if find_webhook() else "none is configured"
 
 
 def _sql_views() -> str:

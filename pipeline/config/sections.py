@@ -193,7 +193,7 @@ class report(Settings):  # noqa: N801
 
 
 class publish(Settings):  # noqa: N801
-    """What is let pass once; only on the command line."""
+    """What may shrink once; only on the command line."""
 
     allow_shrink = luigi.Parameter(
         default="", description="rows that may be gone this once: combined=120,group=3"
@@ -207,4 +207,4 @@ class build(Settings):  # noqa: N801
 
 
 SECTIONS: tuple[type[Settings], ...] = (illuminate, paths, years, checks, build, report)
-"""All that may stand in luigi.cfg."""
+"""All sections that luigi.cfg may have."""

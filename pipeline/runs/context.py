@@ -233,7 +233,7 @@ class RunContext:
     def _prepare(self) -> None:
         self._held.enter_context(print_lines())
         try:
-            self.webhook = find_webhook()  # first: it is told of whatever goes wrong next
+            self.webhook = find_webhook()  # first: it is notified of whatever goes wrong next
         finally:
             self._acquire_lock()
         if self._worker is not None and forks(self._worker):

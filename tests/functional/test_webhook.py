@@ -135,8 +135,8 @@ def test_no_student_and_no_secret_is_told(
 
 def test_doctor_says_that_there_is_one(place: Workplace, receiver: Receiver) -> None:
     done = place.look("doctor")
-    assert "ok      webhook: told of every run" in done.stdout
+    assert "ok      webhook: notified of every run" in done.stdout
     assert canaries.found(SECRET.split("/"), done.stdout + done.stderr) == set()
     assert told(receiver) == []
     place.environment["PIPELINE_WEBHOOK_URL"] = "nothing"
-    assert "FAILED  webhook: PIPELINE_WEBHOOK_URL is no address" in place.look("doctor").stdout
+    assert "FAILED  webhook: PIPELINE_WEBHOOK_URL is not a valid URL" in place.look("doctor").stdout

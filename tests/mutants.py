@@ -243,8 +243,8 @@ MUTANTS = (
     Mutant(
         "acknowledge what a failed run published",
         "runs/record.py",
-        '        if of_all["succeeded"]:\n',
-        "        if True:\n",
+        'and of_all["succeeded"] ',
+        "",
         "tests/functional/test_graph.py -k failed_report",
     ),
     Mutant(

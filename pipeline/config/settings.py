@@ -66,7 +66,7 @@ def apply_luigi_defaults(arguments: Sequence[str] = tuple(sys.argv)) -> None:
     """Give Luigi the settings of our luigi.cfg where the one it found, if any, is silent.
 
     Without them a failed task exits 0, and an unreachable scheduler costs a minute. The scheduler
-    is local unless luigi.cfg or the command line names the host of a central one.
+    is local unless luigi.cfg or the command line names a central one.
     """
     config = get_config()
     for (section, name), value in _LUIGI.items():
@@ -75,7 +75,8 @@ def apply_luigi_defaults(arguments: Sequence[str] = tuple(sys.argv)) -> None:
     is_named = any(config.has_option("core", name) for name in _SCHEDULER)
     options = ("--scheduler-host", "--scheduler-port", "--scheduler-url")
     is_named |= any(word.startswith(options) for word in arguments)
-    for name, value in _CENTRAL.items():
+    is_named |= config.get("core", "local_scheduler", "true").lower() == "false"
+    for name, value in _CENTRAL.items() if is_named else ():
         if not config.has_option("core", name):
             config.set("core", name, value)
             # Luigi reads these three, and still takes them for misspelled.

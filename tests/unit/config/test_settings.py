@@ -149,8 +149,7 @@ def test_luigi_gets_the_settings_of_our_luigi_cfg_also_without_it():
     }
     ours = {section.__name__ for section in SECTIONS}
     named = {place: text for place, text in shipped().items() if place[0] not in ours}
-    added = {"local_scheduler": "true"} | settings._CENTRAL
-    assert applied == named | {("core", name): text for name, text in added.items()}
+    assert applied == named | {("core", "local_scheduler"): "true"}
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {version}")
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
     parsers = {
-        name: commands.add_parser(name, help=text, description=text)
+        # `run --help` is Luigi's, which knows the options of each task.
+        name: commands.add_parser(name, help=text, description=text, add_help=name != "run")
         for name, text in _COMMANDS.items()
     }
     for name in _OF_A_YEAR:

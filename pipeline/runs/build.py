@@ -43,6 +43,9 @@ class Step(luigi.Task):
     publishes: ClassVar[bool] = False
     """Whether it makes a table set visible."""
 
+    delivers: ClassVar[bool] = False
+    """Whether it only brings what is published to a destination."""
+
     @property
     def name(self) -> str:
         """The step's name in receipts and messages."""

@@ -16,7 +16,7 @@ from pipeline.errors import PipelineError, SettingsError, StorageError
 from pipeline.runs import acknowledged, result
 from pipeline.runs.build import Step, StepReceipt
 from pipeline.runs.notify import notify
-from pipeline.runs.summary import summarize, summarize_all_years
+from pipeline.runs.summary import summarize, summarize_all_years, summarize_delivery
 from pipeline.storage import files
 from pipeline.storage.paths import Snapshot, TableSetPaths
 
@@ -37,6 +37,11 @@ class TableSet:
     def partition(self) -> str:
         """The school year that it is about, like `23-24`, or `all`."""
         return self.steps[-1].partition
+
+    @property
+    def delivers(self) -> bool:
+        """Whether it is a delivery of what is published, which changes no table."""
+        return self.steps[-1].delivers
 
     @property
     def publishing(self) -> Step | None:
@@ -64,7 +69,8 @@ def finish(run: "RunContext") -> str:
         note = run.notes.get(each.partition, "")
         print(note or _summarize(record, each, path), flush=True)
     of_all = _result(run, records)
-    if run.folders is not None:
+    # What a delivery did is no news of the tables, of which other programs read here.
+    if run.folders is not None and not (sets and all(each.delivers for each in sets)):
         _write(run.folders.latest, of_all)
     notify(run.webhook, of_all, was_stopped=run.stop.is_set())
     # Last: a run that was killed or stopped while it notified leaves what it published new.
@@ -132,7 +138,7 @@ def _receipt(step: Step) -> StepReceipt | None:
 
 
 def outcome(run: "RunContext", tables: TableSet) -> str:
-    """Return how a table set stands: one of the outcomes in `pipeline.runs.result`."""
+    """Return how the work on a table set ended: an outcome of `pipeline.runs.result`."""
     if run.stop.is_set():
         return "stopped"
     publishing = tables.publishing
@@ -161,7 +167,7 @@ def _is_acknowledged(tables: TableSet) -> bool:
 
 
 def _acknowledge(path: Path, sets: Sequence[TableSet]) -> None:
-    """Write down what is published, now that the run has told everybody who asked."""
+    """Write down what is published, now that everybody has been notified of it."""
     known = acknowledged.read(path)
     for tables in sets:
         publication = tables.publishing.publication() if tables.publishing else None
@@ -195,6 +201,8 @@ def _summarize(record: dict[str, Any], tables: TableSet, path: Path) -> str:
     own = tables.steps[-1].summary() if record["outcome"] == "done" else ""
     if own:
         return own
+    if tables.delivers:
+        return summarize_delivery(record, tables.steps[-1].name, path)
     if isinstance(tables.paths, Snapshot):
         return summarize(record, tables.paths, path)
     return summarize_all_years(record, tables.paths, path)

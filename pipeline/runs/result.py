@@ -15,7 +15,7 @@ _NEW = ("published", "not reported")
 """Outcomes after which something is published that no successful run has reported yet."""
 
 _MEANINGS = {
-    "done": "The requested steps are done; publishing was not requested.",
+    "done": "The requested steps are done; publishing was not one of them.",
     "up to date": "Everything requested was published before; no table was changed.",
     "published": "Everything requested is published; something is new since the last success.",
     "not finished": "Not everything requested is published; nothing failed.",

@@ -42,25 +42,37 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
         lines += [
             f"  The year begins on {snapshot.window.start}, so there were no results to fetch."
         ]
-    lines += [f"  {failure['step']}: {failure['reason']}" for failure in record["failures"]]
+    lines += _failures(record)
     lines += [f"  {name:<11} {text}" for name, text in _requested(record)]
     if record["outcome"] in {"published", "not reported", "up to date"}:
         lines += [f"  {name:<11} {text}" for name, text in _published(record, snapshot)]
     if record.get("report"):
         lines += [f"  {'report':<11} {record['report']}"]
-    lines += [f"  {'record':<11} {path}", f"  {'time':<11} {record['seconds']:g} s"]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_record(record, path)])
+
+
+def summarize_delivery(record: dict[str, Any], step: str, path: Path) -> str:
+    """Return how a delivery ended that did not succeed; `path` is where its record is."""
+    lines = [f"\nSchool year {record['year']}, {step}: {_HEADLINES[record['outcome']]}"]
+    return "\n".join([*lines, *_failures(record), *_record(record, path)])
 
 
 def summarize_all_years(record: dict[str, Any], paths: TableSetPaths, path: Path) -> str:
     """Return what a run did to all years together; `path` is where its record is."""
     made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
     lines = [f"\nAll years, {', '.join(record['years'])}{made_up}: {_HEADLINES[record['outcome']]}"]
-    lines += [f"  {failure['step']}: {failure['reason']}" for failure in record["failures"]]
+    lines += _failures(record)
     if record["outcome"] in {"published", "up to date"}:
         lines += [f"  {name:<11} {text}" for name, text in _all_years(record, paths)]
-    lines += [f"  {'record':<11} {path}", f"  {'time':<11} {record['seconds']:g} s"]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_record(record, path)])
+
+
+def _failures(record: dict[str, Any]) -> list[str]:
+    return [f"  {failure['step']}: {failure['reason']}" for failure in record["failures"]]
+
+
+def _record(record: dict[str, Any], path: Path) -> list[str]:
+    return [f"  {'record':<11} {path}", f"  {'time':<11} {record['seconds']:g} s"]
 
 
 def _all_years(record: dict[str, Any], paths: TableSetPaths) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
+import luigi
+
 from pipeline.config import sections, settings
 from pipeline.errors import LoadError, SettingsError
 from pipeline.publish.commit import Publication
@@ -20,13 +22,26 @@ if TYPE_CHECKING:
     from pipeline.publish.database.base import Database
 
 
-class PublishedYear(YearTask):
-    """What is published of a school year, as of whatever day; RunAll publishes it."""
+class DeliveryTask(YearTask):
+    """A task that belongs to a delivery, which has run records of its own."""
+
+    delivers = True
 
     @property
     def partition(self) -> str:
-        """None: it builds nothing that a run would record."""
-        return ""
+        """The school year and the task that delivers it."""
+        return f"{self.year}-{self.name}"
+
+
+class PublishedYear(DeliveryTask):
+    """What is published of a school year, as of whatever day; RunAll publishes it."""
+
+    delivery = luigi.Parameter(description="the task that delivers it")
+
+    @property
+    def partition(self) -> str:
+        """The school year and the task that delivers it."""
+        return f"{self.year}-{self.delivery}"
 
     def publication(self) -> Publication | None:
         """Return the manifest of what is published now."""
@@ -53,16 +68,11 @@ class PublishedYear(YearTask):
         raise LoadError(f"{what}; nothing was delivered. {todo}")
 
 
-class DeliverTask(YearTask):
+class DeliverYear(DeliveryTask):
     """A task that brings what is published to a destination."""
 
-    @property
-    def partition(self) -> str:
-        """The school year and the task: it has run records of its own."""
-        return f"{self.year}-{self.name}"
-
     def requires(self) -> PublishedYear:
-        return self.other(PublishedYear)
+        return self.other(PublishedYear, delivery=self.name)
 
     def summary(self) -> str:
         """Return that it was there already; what a run delivers is among its notes."""
@@ -71,7 +81,7 @@ class DeliverTask(YearTask):
         return f"{self.year}{of_run} is already in {self.output().path}; nothing was changed."
 
 
-class LoadYear(DeliverTask):
+class LoadYear(DeliverYear):
     """Load the published tables of a school year into a database."""
 
     def output(self) -> DestinationTarget:
@@ -109,7 +119,7 @@ class LoadYear(DeliverTask):
         context.current().notes[self.partition] = "\n".join([head, *lines])
 
 
-class CopyYear(DeliverTask):
+class CopyYear(DeliverYear):
     """Copy the published files of a school year to [paths] copy_to."""
 
     def output(self) -> DestinationTarget:

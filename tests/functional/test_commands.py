@@ -9,7 +9,7 @@ from pipeline.simulator import Fault, Server
 from tests import canaries
 from tests.functional import oracle
 from tests.functional.conftest import Workplace
-from tests.functional.test_reruns import newest_record
+from tests.functional.test_reruns import asked_for, newest_record
 
 YEAR = ("--year", "23-24")
 
@@ -45,6 +45,30 @@ def test_status_after_a_failure(place: Workplace, server: Server) -> None:
     assert done.returncode == 1
     assert "1 failed last time" in done.stdout
     assert f"group of assessment {victim}" in done.stdout
+
+
+def test_refresh_fetches_everything_again(place: Workplace, server: Server) -> None:
+    """It ends well also where the tables turn out the same."""
+    assert place.run().returncode == 0
+    everything = asked_for(server)
+    server.clear_log()
+    done = place.look("refresh", *YEAR)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert asked_for(server) == everything
+    assert "no table was changed" in done.stdout
+
+
+def test_the_help_of_run_is_the_tasks_own(place: Workplace) -> None:
+    done = place.look("run", "RunAll", "--help")
+    assert done.returncode == 0
+    for option in ("--year", "--as-of", "--help-all"):
+        assert option in done.stdout
+
+
+def test_a_day_that_is_none_is_refused_in_words(place: Workplace) -> None:
+    done = place.look("status", *YEAR, "--as-of", "2024-13-01")
+    assert done.returncode == 2
+    assert "'2024-13-01' is not a day; write it like 2024-01-31" in done.stderr
 
 
 def test_verify_finds_all_whole(place: Workplace, server: Server) -> None:

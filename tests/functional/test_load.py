@@ -1,13 +1,38 @@
 """From the API into a database, with the commands that people type."""
 
 import duckdb
+import msgspec
 import polars as pl
 import psycopg
 import pytest
 
 from pipeline.publish.commit import Publication
+from pipeline.simulator import Server
 from tests.functional.conftest import YEAR, Workplace
 from tests.postgres import Postgres
+
+
+@pytest.mark.parametrize("command", ["load", "copy"])
+def test_what_is_not_published_is_not_delivered(
+    place: Workplace, server: Server, command: str
+) -> None:
+    """It says so once, says nothing of requests, and leaves the result of the last run alone."""
+    assert place.run().returncode == 0
+    server.clear_log()
+    place.environment["PIPELINE_COPY_TO"] = str(place.folder / "copies")
+    before = (place.data / "runs" / "latest.json").read_bytes()
+    done = place.look(command, "--year", "21-22")
+    assert done.returncode == 30
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stdout.count("Nothing of 21-22 is published") == 1
+    assert "Run `make run YEAR=21-22`" in done.stdout
+    assert "requests" not in done.stdout
+    assert (place.data / "runs" / "latest.json").read_bytes() == before
+    (record,) = (place.data / "runs").glob(f"*-21-22-{command.capitalize()}Year.json")
+    assert msgspec.json.decode(record.read_bytes())["outcome"] == "failed"
+    assert place.look(command, "--year", YEAR).returncode == 0
+    assert (place.data / "runs" / "latest.json").read_bytes() == before
+    assert server.log == []
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])

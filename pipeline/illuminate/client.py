@@ -82,7 +82,7 @@ class Client:
         )
 
     def close(self) -> None:
-        """End the thread that watches deadlines."""
+        """End every open request, and the thread that watches deadlines."""
         self._watcher.close()
 
     def count_assessments(self) -> int:

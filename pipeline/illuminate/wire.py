@@ -83,9 +83,10 @@ class DeadlineWatcher:
         return watched
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching; what is still open, after an interrupt, ends."""
         self._closed.set()
         for watched in self._sockets:
+            watched.cut()
             watched.close()
 
     def _watch(self) -> None:

@@ -5,7 +5,6 @@ run.begin()         lock, signal handlers, settings: once, when something really
 run.end()           record, summary, webhook; releases all that the run holds
 """
 
-import atexit
 import contextlib
 import datetime as dt
 import logging
@@ -102,7 +101,7 @@ class RunContext:
         self.has_begun = False
         self._refusal: PipelineError | None = None
         self._registered: list[TableSetPaths] = []
-        self._signals = StopSignals(self.stop)
+        self._signals = StopSignals(self.stop, is_command=_is_command_line())
         self._lock: Lock | None = None
         self._shared: dict[object, Any] = {}
         self._held = contextlib.ExitStack()
@@ -207,7 +206,7 @@ class RunContext:
             self._held.close()
         if (ended := _ended.get()) is not None:
             ended.append(self)
-        self._signals.reraise(is_command=_is_command_line())
+        self._signals.reraise()
         if is_unreachable and _is_command_line():
             raise SystemExit(_SCHEDULING_ERROR)
         if self._refusal is not None:
@@ -252,10 +251,14 @@ class RunContext:
         self.is_demo = settings.is_demo()
         folders = settings.folders()
         lock = Lock(folders.lock)
-        files.set_group_read(allowed=settings.is_group_readable())
-        for folder in (folders.runs, *lock.unfinished):
-            files.remove_temp_files(folder)
-        lock.note([])
+        try:
+            files.set_group_read(allowed=settings.is_group_readable())
+            for folder in (folders.runs, *lock.unfinished):
+                files.remove_temp_files(folder)
+            lock.note([])
+        except BaseException:
+            lock.release()
+            raise
         # Closing it forgets what killed runs left, so that was removed first.
         self._lock = self._held.enter_context(lock)
         self.folders = folders
@@ -285,14 +288,39 @@ def current() -> RunContext:
         worker = current_worker()
         _current = RunContext(worker)
         _current.freeze_settings()
-        if worker is None:  # a step that is run by itself, without Luigi's scheduler
-            atexit.register(_end_at_exit, _current)
-        else:
+        if worker is not None:
             when_build_ends(worker, _current.end)
             if forks(worker):
                 with contextlib.suppress(PipelineError):  # refused before any process is forked
                     _current.begin()
     return _current
+
+
+@contextlib.contextmanager
+def of_step(step: Step) -> Iterator[RunContext]:
+    """Yield the run of a step, begun; where the step is run without Luigi, a run of its own.
+
+    Raises:
+        PipelineError: the run cannot begin.
+        StoppedError: the run was asked to stop.
+    """
+    is_own = _current is None and current_worker() is None
+    run = current()
+    try:
+        run.begin_step(step.paths)
+        if is_own:
+            run.build.see(step)
+        yield run
+    except BaseException as error:
+        if is_own:
+            run.build.fail(step, error)
+        raise
+    else:
+        if is_own:
+            run.build.complete(step)
+    finally:
+        if is_own:
+            run.end()
 
 
 @contextlib.contextmanager
@@ -309,11 +337,6 @@ def watch() -> Iterator[list[RunContext]]:
 def under_way() -> RunContext | None:
     """Return the run of the build that is under way, begun or not; None if there is no build."""
     return _current
-
-
-def _end_at_exit(run: RunContext) -> None:
-    if _current is run:
-        run.end()
 
 
 def _is_command_line() -> bool:

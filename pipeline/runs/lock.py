@@ -56,6 +56,10 @@ class Lock:
         """Release the data folder, in which nothing is unfinished."""
         with contextlib.suppress(OSError):  # a write that fails now was reported before
             self._file.truncate(0)
+        self.release()
+
+    def release(self) -> None:
+        """Release the data folder; what was unfinished in it stays noted."""
         with contextlib.suppress(OSError):
             self._file.close()
 

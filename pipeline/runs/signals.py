@@ -13,10 +13,16 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """Sets `stop` when a signal arrives, between `handle` and `restore`."""
+    """Sets `stop` when a signal arrives, between `handle` and `restore`.
 
-    def __init__(self, stop: threading.Event) -> None:
+    Args:
+        stop: set by the first signal.
+        is_command: a second signal ends this process; else the handlers from before decide.
+    """
+
+    def __init__(self, stop: threading.Event, *, is_command: bool) -> None:
         self._stop = stop
+        self._is_command = is_command
         self._received: int | None = None
         self._before = {number: signal.getsignal(number) for number in _NUMBERS}
 
@@ -27,27 +33,26 @@ class StopSignals:
                 signal.signal(number, self._on_signal)
 
     def restore(self) -> None:
-        """Give the signals back to whom they belonged."""
+        """Put back the handlers from before."""
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._before.items():
                 signal.signal(number, handler)
 
-    def reraise(self, *, is_command: bool) -> None:
-        """Let the signal that arrived, if any, have its usual effect.
-
-        Args:
-            is_command: end this process by it; else its own handlers decide.
-        """
-        if self._received is None:
+    def reraise(self) -> None:
+        """Let the signal that arrived, if any, have its usual effect."""
+        number, self._received = self._received, None
+        if number is None:
             return
-        if is_command:
-            _die_of(self._received)
-        os.kill(os.getpid(), self._received)
+        if self._is_command:
+            _die_of(number)
+        self.restore()
+        os.kill(os.getpid(), number)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        if self._stop.is_set():
-            _die_of(number)
         self._received = number
+        if self._stop.is_set():
+            self.reraise()
+            return
         self._stop.set()
         log.warning("Stopping: finished shards are kept; run the same command to continue.")
 

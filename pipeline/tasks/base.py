@@ -94,8 +94,7 @@ def incremental(run: Callable[[Any], None]) -> Callable[[Any], None]:
 
     @functools.wraps(run)
     def run_if_stale(self: "PipelineTask") -> None:
-        context.current().begin_step(self.paths)
-        with files.wrap_os_errors(self.paths.work):
+        with context.of_step(self), files.wrap_os_errors(self.paths.work):
             if not self.has_output():
                 run(self)
 

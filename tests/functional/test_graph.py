@@ -117,6 +117,87 @@ def test_after_a_build_the_folder_is_free_and_signals_are_as_before(place: Workp
     assert "KeyboardInterrupt" in place.finish(host).stderr
 
 
+def test_a_step_called_by_hand_is_a_run_of_its_own(place: Workplace) -> None:
+    """Which ends with it, so that the host, a build and another process can go on."""
+    done = script(
+        place,
+        "before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]\n"
+        f"ReadRoster(year='{YEAR}').run()\n"
+        "assert before == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]\n"
+        "assert len(list(Path('data/runs').glob('2*.json'))) == 1\n"
+        f"assert luigi.build([RunAll(year='{YEAR}')], local_scheduler=True, log_level='WARNING')\n"
+        "assert len(list(Path('data/runs').glob('2*.json'))) == 2\n"
+        f"page = Path('data/reports/{YEAR}.html')\n"
+        "page.unlink()\n"
+        f"Report(year='{YEAR}').run()\n"
+        "assert page.exists()\n",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = latest(place)
+    assert (result["outcome"], result["succeeded"]) == ("up to date", True)
+
+
+def test_a_step_called_by_hand_that_fails_says_so(place: Workplace) -> None:
+    done = script(
+        place,
+        "from pipeline.errors import InputFileError\n"
+        "luigi.configuration.get_config().set('paths', 'rosters', 'missing.csv')\n"
+        "try:\n"
+        f"    ReadRoster(year='{YEAR}').run()\n"
+        "except InputFileError:\n"
+        "    print('refused')\n",
+    )
+    assert (done.returncode, "refused" in done.stdout) == (0, True), done.stdout + done.stderr
+    result = latest(place)
+    assert (result["outcome"], result["failures"][0]["step"]) == ("failed", "ReadRoster")
+
+
+def test_a_folder_that_could_not_be_taken_is_free_again(place: Workplace) -> None:
+    """Also while the host keeps the error."""
+    done = script(
+        place,
+        "from pipeline.errors import StorageError\n"
+        "from pipeline.runs.lock import Lock\n"
+        f"task, note = RunAll(year='{YEAR}'), Lock.note\n"
+        "def fail(*_):\n"
+        "    raise StorageError('the disk is full')\n"
+        "Lock.note = fail\n"
+        "try:\n"
+        "    luigi.build([task], local_scheduler=True, log_level='WARNING')\n"
+        "except StorageError as error:\n"
+        "    kept = error\n"
+        "Lock.note = note\n"
+        "assert luigi.build([task], local_scheduler=True, log_level='WARNING')\n"
+        "print(kept)\n",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the disk is full" in done.stdout
+
+
+def test_a_second_interrupt_is_the_hosts_own(place: Workplace, server: Server) -> None:
+    server.faults.add(Fault("silence", endpoint="catalogue", times=1, value=600))
+    host = place.start(
+        sys.executable,
+        "-c",
+        "import luigi, os, signal\nfrom pipeline import RunAll\n"
+        "from pipeline.runs.signals import StopSignals\n"
+        "first = StopSignals._on_signal\n"
+        "def twice(self, *signal_):\n"
+        "    first(self, *signal_)\n"
+        "    first(self, *signal_)\n"
+        "StopSignals._on_signal = twice\n"
+        "try:\n"
+        f"    luigi.build([RunAll(year='{YEAR}')], local_scheduler=True, log_level='WARNING')\n"
+        "except KeyboardInterrupt:\n"
+        "    print('the host goes on')\n",
+    )
+    wait_until(lambda: asked(server)["catalogue"] >= 1)
+    host.send_signal(signal.SIGINT)
+    done = place.finish(host)
+    assert (done.returncode, "the host goes on" in done.stdout) == (0, True), done.stderr
+    assert latest(place)["outcome"] == "stopped"
+
+
 def test_a_host_that_runs_past_midnight_builds_the_new_day(place: Workplace) -> None:
     """Yesterday does not count as up to date for ever."""
     done = script(
@@ -319,6 +400,11 @@ def test_two_districts_share_a_scheduler(
             assert latest(each)["published"] == [YEAR]
             assert each.run(*central(luigid)).returncode == 0
             assert latest(each)["outcome"] == "up to date"
+        grep = (LUIGI.with_name("luigi-grep"), *central(luigid), "--prefix", "RunAll")
+        found = place.finish(place.start(*grep)).stdout
+        ended = [line for line in found.splitlines() if line.startswith("RunAll")]
+        assert len(ended) == 2, found
+        assert all(": DONE" in line for line in ended), found
 
 
 def test_what_another_worker_holds_is_said(place: Workplace, server: Server, luigid: int) -> None:

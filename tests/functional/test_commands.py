@@ -1,6 +1,7 @@
 """status, verify and doctor tell the truth and change nothing."""
 
 import sys
+from importlib import metadata
 
 import msgspec
 
@@ -34,6 +35,25 @@ def test_status_after_a_run(place: Workplace, server: Server) -> None:
     assert "published at" in done.stdout
     assert server.log == []
     assert oracle.content(place.data) == before
+
+
+def test_status_for_other_programs(place: Workplace) -> None:
+    before = place.look("status", *YEAR, "--json")
+    assert (before.returncode, msgspec.json.decode(before.stdout)["up_to_date"]) == (1, False)
+    assert place.run().returncode == 0
+    after = place.look("status", *YEAR, "--json")
+    state = msgspec.json.decode(after.stdout)
+    assert (after.returncode, state["year"], state["up_to_date"]) == (0, "23-24", True)
+    assert state["last_run"]["outcome"] == "published"
+    assert "11 files as of 2024-06-30" in state["steps"]["Publish"]
+
+
+def test_the_version_is_that_of_the_package(place: Workplace) -> None:
+    done = place.look("--version")
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"illuminate-pipeline {metadata.version('illuminate-pipeline')}\n",
+    )
 
 
 def test_status_after_a_failure(place: Workplace, server: Server) -> None:

@@ -108,6 +108,16 @@ def test_architecture_lists_every_folder() -> None:
     } == folders
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/scheduling.md"])
+def test_the_modules_that_a_page_names_exist(page: str) -> None:
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.py)`", text)
+    assert named
+    for name in named:
+        folder = REPOSITORY if "/" in name else REPOSITORY / "pipeline" / "simulator" / "faults"
+        assert (folder / name).exists(), name
+
+
 def test_every_make_target_is_explained() -> None:
     """`make help` lists the targets' help texts, and none is missing."""
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")

@@ -23,7 +23,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def status(publish: Publish) -> dict[str, Any]:
-    """Return how a year stands: the state of each step, what is published, the last run."""
+    """Return the state of each step of a year, what is published, and the last run."""
     paths = publish.paths
     root = publish.other(Report) if settings.read(sections.report).enabled else publish
     last = record.latest(paths.folders.runs, publish.partition)

@@ -5,7 +5,7 @@ Four rules, and everything on the page follows them:
 1. A group of fewer than `smallest` students is suppressed: its size and all of its results.
 2. Other sizes are rounded to multiples of `smallest`, so that no difference between two sizes
    reveals a suppressed one.
-3. Shares are rounded to steps that stand for at least 2.5 students of the smallest group with that
+3. Shares are rounded to steps of at least 2.5 students of the smallest group with that
    rounded size. So "under" stands for zero, one, two or more students, and "over" likewise.
 4. Only groups that are shown are counted anywhere. Nor does a suppressed group decide whether
    something else is shown, because that would reveal it as well.
@@ -64,7 +64,7 @@ class Rule:
         if exact > 100 - bound:
             return Share(f"over {100 - bound} %", 100 - bound / 2)
         value = int(exact / step + Fraction(1, 2)) * step
-        # The values next to the bounds stand for a whole step too, not for the half beside it.
+        # The values next to the bounds cover a whole step too, not for the half beside it.
         lowest = math.ceil((bound + Fraction(step, 2)) / step) * step
         value = min(max(value, lowest), 100 - lowest)
         return Share(f"{value} %", value)

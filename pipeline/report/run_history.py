@@ -65,7 +65,7 @@ class RunHistory:
 
 
 def read(records: Sequence[Mapping[str, Any]]) -> RunHistory:
-    """Return the history that run records tell, given oldest first."""
+    """Return the history in run records, given oldest first."""
     steps = records[-1]["steps"] if records else {}
     checks = steps.get("CheckTables", {}).get("checks", [])
     return RunHistory(

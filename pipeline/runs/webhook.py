@@ -18,7 +18,7 @@ _NAME = "PIPELINE_WEBHOOK_URL"
 _SUCCESS, _REDIRECT = 2, 3
 
 
-class _MayPassError(WebhookError):
+class _TemporaryError(WebhookError):
     """The same request may succeed a moment later."""
 
 
@@ -50,7 +50,7 @@ class Webhook:
             WebhookError: it was not taken; says why in plain words, without the address.
         """
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_MayPassError),
+            retry=tenacity.retry_if_exception_type(_TemporaryError),
             stop=tenacity.stop_after_attempt(tries),
             wait=tenacity.wait_exponential(multiplier=0.5, max=5),
             reraise=True,
@@ -60,7 +60,7 @@ class Webhook:
 
     def _post(self, payload: dict[str, Any], seconds: float) -> None:
         with new_session(self._socket) as session, self._socket.within(seconds):
-            session.trust_env = not self._is_loopback  # no proxy stands before this machine
+            session.trust_env = not self._is_loopback  # no proxy for this machine
             try:
                 with session.post(
                     self._url,
@@ -74,7 +74,7 @@ class Webhook:
                 is_late = self._socket.was_cut or isinstance(error, requests.Timeout)
                 late = f"it did not answer within {seconds:g} s"
                 reason = late if is_late else f"the connection failed ({type(error).__name__})"
-                raise _MayPassError(_untold(reason)) from None
+                raise _TemporaryError(_message(reason)) from None
         _judge(status)
 
 
@@ -86,13 +86,15 @@ def _judge(status: int) -> None:
     """
     if status // 100 == _SUCCESS:
         return
-    may_pass = status >= requests.codes.server_error or status == requests.codes.too_many_requests
-    kind = _MayPassError if may_pass else WebhookError
+    is_temporary = (
+        status >= requests.codes.server_error or status == requests.codes.too_many_requests
+    )
+    kind = _TemporaryError if is_temporary else WebhookError
     more = ", which sends elsewhere and is not followed" if status // 100 == _REDIRECT else ""
-    raise kind(_untold(f"it answered {status}{more}"))
+    raise kind(_message(f"it answered {status}{more}"))
 
 
-def _untold(reason: str) -> str:
+def _message(reason: str) -> str:
     return (
         f"Webhook delivery failed: {reason}. The run itself ended as its summary says. Check "
         f"{_NAME}."

@@ -100,7 +100,7 @@ class Bench:
         return "left out of the short mode" if self.short and peer == "dlt" else ""
 
     def say(self, text: str) -> None:
-        """Tell whoever waits what is going on."""
+        """Print what is going on."""
         self.console.print(text, style="dim", highlight=False, soft_wrap=True)
 
 
@@ -108,7 +108,7 @@ def check_rows(peer: str, brought: Mapping[str, int], wanted: Mapping[str, int])
     """See that somebody brought all rows, and none twice.
 
     Raises:
-        RowsError: it is not so; nothing is worth comparing then.
+        RowsError: rows are missing or duplicated; nothing is worth comparing then.
     """
     found = {table: brought.get(table, 0) for table in wanted}
     if found != dict(wanted):

@@ -11,7 +11,7 @@ def count(path: Path) -> int:
         return _lines(path) - 1
     import polars as pl
 
-    # The schema comes first: the count of a file without columns is not asked for.
+    # The schema comes first: a file without columns is not counted.
     if not pl.read_parquet_schema(path):
         return 0
     return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())

@@ -98,15 +98,15 @@ PIPELINE = Fetcher(
     lambda job: Place(job.room, job.work).run(job.base_url, job.threads),
     _published,
 )
-PIPELINE_ASKING_ALL = Fetcher(
-    "pipeline, asking for all",
+PIPELINE_FETCHING_ALL = Fetcher(
+    "pipeline, fetching all",
     "with [illuminate] fetch_all it skips no request, so it makes as many as the others",
     lambda job: Place(job.room, job.work).run(job.base_url, job.threads, "--illuminate-fetch-all"),
     _published,
 )
 DRAIN = Fetcher(
     "drain",
-    "asks for everything and throws it away; no parsing, no file, no check: what nobody can beat",
+    "fetches everything and discards it; no parsing, no file, no check: what nobody can beat",
     lambda job: job.program("drain"),
     _promised,
 )
@@ -118,7 +118,7 @@ OWN_DRAIN = Fetcher(
 )
 FETCHERS = (
     PIPELINE,
-    PIPELINE_ASKING_ALL,
+    PIPELINE_FETCHING_ALL,
     DRAIN,
     OWN_DRAIN,
     Fetcher(

@@ -1,8 +1,8 @@
 """The server of the benchmark: sends ready-made answers, from a process of its own.
 
-It is no simulator: whoever asks is answered, whatever the token and the dates. One thread and one
+It is no simulator: every request is answered, whatever the token and the dates. One thread and one
 `select` carry all connections; a page is sent from the mapped file as it lies there, and nothing
-is rendered. It ends when standard input does, and then says on one line what it was asked.
+is rendered. It ends when standard input does, and then reports on one line what was requested.
 
     python -m benchmarks.server FOLDER [--port 0] [--latency 0.02] [--log FILE]
 """
@@ -48,7 +48,7 @@ _LOGIN = whole(LOGIN_PAGE)
 
 
 class Answers:
-    """Every answer there is, found by what is asked."""
+    """Every answer there is, found by the request."""
 
     def __init__(self, folder: Path) -> None:
         self._index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
@@ -66,12 +66,12 @@ class Answers:
         named = _API.fullmatch(path)
         if named is None or named[1] not in METHODS:
             return _LOGIN
-        asked = dict(parse_qsl(query))
-        if asked.get("limit") != _LIMIT:
+        params = dict(parse_qsl(query))
+        if params.get("limit") != _LIMIT:
             return _OTHER_LIMIT
-        endpoint, page = METHODS[named[1]], asked.get("page", "")
+        endpoint, page = METHODS[named[1]], params.get("page", "")
         number = int(page) if page.isdecimal() else 1
-        assessment_id = "" if endpoint == CATALOGUE else asked.get("assessment_id", "")
+        assessment_id = "" if endpoint == CATALOGUE else params.get("assessment_id", "")
         slices = self._index[endpoint].get(assessment_id, ())
         if not 1 <= number <= len(slices):
             return _empty(number)
@@ -85,7 +85,7 @@ def _empty(page: int) -> bytes:
 
 @dataclass
 class Report:
-    """What a server was asked: times are those of `time.monotonic`."""
+    """What was requested from a server: times are those of `time.monotonic`."""
 
     requests: int = 0
     tokens: int = 0
@@ -159,9 +159,9 @@ class Server:
             return
         connection.received += received
         while (request := _take(connection.received)) is not None:
-            self._ask(connection, *request)
+            self._answer(connection, *request)
 
-    def _ask(self, connection: _Connection, method: str, target: str) -> None:
+    def _answer(self, connection: _Connection, method: str, target: str) -> None:
         now, report = time.monotonic(), self.report
         report.first = report.first or now
         if method == "GET":
@@ -188,7 +188,7 @@ class Server:
             sent = connection.socket.send(sending)
         except BlockingIOError:
             sent = 0
-        except OSError:  # whoever asked is gone
+        except OSError:  # the client is gone
             self._close(connection)
             return
         self.report.bytes += sent
@@ -228,7 +228,7 @@ def _take(received: bytearray) -> tuple[str, str] | None:
 
 
 def main() -> None:
-    """Serve; the first line says where, the last one what was asked."""
+    """Serve; the first line says where, the last one what was requested."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--port", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Starts the benchmark's server, and asks it at the end what it was asked."""
+"""Starts the benchmark's server, and reads its report at the end."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ class Serving:
     report: Report = field(default_factory=Report)
 
     @property
-    def asking(self) -> float:
+    def fetching(self) -> float:
         """Seconds from the first request to the last byte of the last answer."""
         return self.report.last - self.report.first
 

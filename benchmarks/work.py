@@ -61,7 +61,7 @@ class Work:
 
     Attributes:
         rows: by endpoint.
-        requests: how many it takes to ask everything: each page of every assessment's results.
+        requests: how many it takes to fetch everything: each page of every assessment's results.
         bytes: of all bodies.
     """
 
@@ -133,7 +133,7 @@ def make_students(size: Size) -> list[Student]:
 
 
 def plan(size: Size, students: list[Student]) -> list[Assessment]:
-    """The assessments, and who sits them; those that nobody sits stand between the others."""
+    """The assessments, and who sits them; those that nobody sits are between the others."""
     draw = seeded(SEED, size.name)
     sat = {
         i: draw.choice(_WEIGHTS) for i in draw.sample(range(size.assessments), size.with_results)
@@ -173,10 +173,10 @@ def _administration(
         for s in standards
     ]
     groups = choose_groups(SEED, assessment_id, subject, draw.randrange(4))
-    takers = round(rows / (1 + len(standards) + len(groups)))
-    takers = min(max(1, takers), len(students))
+    tested = round(rows / (1 + len(standards) + len(groups)))
+    tested = min(max(1, tested), len(students))
     return Administration(
-        YEAR, tuple(draw.sample(students, takers)), tuple(standards), tuple(groups)
+        YEAR, tuple(draw.sample(students, tested)), tuple(standards), tuple(groups)
     )
 
 

@@ -1,4 +1,4 @@
-"""Asks with aiohttp, and throws away: what its machinery costs before anything is done.
+"""Fetches with aiohttp, and discards: what its machinery costs before anything is done.
 
 python -m benchmarks.peers.aiohttp_client --base-url URL --threads 16
 """
@@ -22,7 +22,7 @@ class Client:
         self.rows = dict.fromkeys(METHODS, 0)
 
     async def everything(self) -> None:
-        """Ask for the catalogue, then for each assessment's results at each endpoint."""
+        """Fetch the catalogue, then each assessment's results at each endpoint."""
         pages = [await self._get("Assessments", 1)]
         pages += [
             await self._get("Assessments", n) for n in range(2, self._numbers(pages[0])[0] + 1)
@@ -32,13 +32,13 @@ class Client:
             await asyncio.gather(*(self._results(kind, assessment_id) for assessment_id in ids))
 
     async def _results(self, kind: str, assessment_id: str) -> None:
-        asked = f"&{WINDOW}&assessment_id={assessment_id}"
-        pages, rows = self._numbers(await self._get(METHODS[kind], 1, asked))
+        query = f"&{WINDOW}&assessment_id={assessment_id}"
+        pages, rows = self._numbers(await self._get(METHODS[kind], 1, query))
         self.rows[kind] += rows
-        await asyncio.gather(*(self._get(METHODS[kind], n, asked) for n in range(2, pages + 1)))
+        await asyncio.gather(*(self._get(METHODS[kind], n, query) for n in range(2, pages + 1)))
 
-    async def _get(self, method: str, page: int, asked: str = "") -> bytes:
-        url = f"{self._api}/{method}/?page={page}&limit=1000{asked}"
+    async def _get(self, method: str, page: int, query: str = "") -> bytes:
+        url = f"{self._api}/{method}/?page={page}&limit=1000{query}"
         async with self._free, self._session.get(url) as answer:
             return bytes(await answer.read())
 
@@ -49,7 +49,7 @@ class Client:
 
 
 async def run(base_url: str, threads: int) -> dict[str, int]:
-    """Ask for everything; how many rows went by."""
+    """Fetch everything; how many rows went by."""
     headers = {"Authorization": "Bearer a"}
     connector = aiohttp.TCPConnector(limit=threads)
     async with aiohttp.ClientSession(headers=headers, connector=connector) as session:
@@ -59,7 +59,7 @@ async def run(base_url: str, threads: int) -> dict[str, int]:
 
 
 def main() -> None:
-    """Ask for everything, and say how many rows went by."""
+    """Fetch everything, and say how many rows went by."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--base-url", required=True)
     parser.add_argument("--threads", type=int, required=True)

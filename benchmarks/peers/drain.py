@@ -1,8 +1,8 @@
-"""Asks and throws away: reads every byte of every answer, and does nothing else.
+"""Fetches and discards: reads every byte of every answer, and does nothing else.
 
 What no client can beat. The answers' heads are read for their length and pages for the number of
-their rows; nothing is parsed, kept or checked. With `--targets` it asks precisely what the file
-lists, which is what another client was seen to ask.
+their rows; nothing is parsed, kept or checked. With `--targets` it requests precisely what the
+file lists, which is what another client was seen to request.
 
     python -m benchmarks.peers.drain --base-url URL --threads 16 [--targets FILE]
 """
@@ -42,7 +42,7 @@ class Connection(asyncio.BufferedProtocol):
         self._answer: asyncio.Future[bytes] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to ask."""
+        """Remember where to send requests."""
         self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -68,8 +68,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._received >= self._length and self._answer:
             self._answer.set_result(bytes(self._beginning))
 
-    async def ask(self, request: bytes) -> bytes:
-        """Ask, and wait until the whole answer was received."""
+    async def fetch(self, request: bytes) -> bytes:
+        """Send a request, and wait until the whole answer was received."""
         self._beginning.clear()
         self._received = self._length = 0
         self._answer = asyncio.get_running_loop().create_future()
@@ -90,14 +90,14 @@ class Drain:
         self.rows = dict.fromkeys(METHODS, 0)
 
     async def everything(self) -> None:
-        """Ask for the catalogue, then for each assessment's results at each endpoint."""
+        """Fetch the catalogue, then each assessment's results at each endpoint."""
         ids = await self._catalogue()
         for method in METHODS.values():
             self._queue += (self.target(method, 1, assessment_id) for assessment_id in ids)
         await self._work_off(more=True)
 
     async def only(self, targets: Iterable[str]) -> None:
-        """Ask for precisely these."""
+        """Fetch precisely these."""
         self._queue += targets
         await self._work_off(more=False)
 
@@ -111,7 +111,7 @@ class Drain:
         ids: dict[str, None] = {}
         page = last = 1
         while page <= last:
-            answer = await connection.ask(_request(self.target("Assessments", page)))
+            answer = await connection.fetch(_request(self.target("Assessments", page)))
             numbers = NUMBERS.search(answer)
             last = int(numbers[2]) if numbers else 0
             ids |= dict.fromkeys(ids_in(answer))
@@ -125,12 +125,12 @@ class Drain:
     async def _worker(self, connection: Connection, more: bool) -> None:
         while self._queue:
             target = self._queue.popleft()
-            answer = await connection.ask(_request(target))
+            answer = await connection.fetch(_request(target))
             if (numbers := NUMBERS.search(answer)) and numbers[1] == b"1":
                 self._note(target, int(numbers[2]) if more else 0, int(numbers[3]))
 
     def _note(self, target: str, pages: int, rows: int) -> None:
-        """Count the rows that a first page promises, and ask for the pages behind it."""
+        """Count the rows that a first page promises, and request the pages after it."""
         for kind, method in METHODS.items():
             if f"/{method}/" in target:
                 self.rows[kind] += rows

@@ -58,20 +58,20 @@ def get_token(base_url: str) -> str:
     return str(reply.json()["access_token"])
 
 
-def get_page(api: str, headers: dict[str, str], method: str, **asked: str | int) -> Any:  # noqa: ANN401
+def get_page(api: str, headers: dict[str, str], method: str, **params: str | int) -> Any:  # noqa: ANN401
     """One page."""
     reply = requests.get(
-        f"{api}/{method}/", params={"limit": 1000, **asked}, headers=headers, timeout=_SECONDS
+        f"{api}/{method}/", params={"limit": 1000, **params}, headers=headers, timeout=_SECONDS
     )
     return reply.json()
 
 
-def get_all(get: Any, method: str, **asked: str) -> pd.DataFrame:  # noqa: ANN401
-    """All pages of one question."""
-    first = get(method, page=1, **asked)
+def get_all(get: Any, method: str, **params: str) -> pd.DataFrame:  # noqa: ANN401
+    """All pages of one query."""
+    first = get(method, page=1, **params)
     results = first["results"]
     for page in range(2, first["num_pages"] + 1):
-        results += get(method, page=page, **asked)["results"]
+        results += get(method, page=page, **params)["results"]
     return pd.DataFrame(results).drop(columns="__count", errors="ignore")
 
 

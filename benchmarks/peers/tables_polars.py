@@ -1,7 +1,7 @@
 """Tables with polars alone: the rows of the shards streamed into the files, nothing derived.
 
 What the files cost before anybody does anything to the rows: a column that the shards lack is
-null. All files are asked for at once, so that polars may share what it reads between them.
+null. All files are collected at once, so that polars may share what it reads between them.
 
     python -m benchmarks.peers.tables_polars JOB.json FOLDER
 """

@@ -21,7 +21,7 @@ _ENOUGH = 3
 """The server must serve so many times what the fastest client takes."""
 
 _DRAINS, _CONNECTIONS = 2, 8
-"""Who asks for as much as the server can give."""
+"""How many drains load the server with as much as it can give, and the connections of each."""
 
 
 class Setting(NamedTuple):
@@ -47,7 +47,7 @@ class Fetched:
     long its requests take at least.
     """
 
-    asking: float
+    fetching: float
     bound: float
     meanwhile: Cost
     whole: Cost
@@ -88,8 +88,8 @@ def _rounds(bench: Bench, setting: Setting, work: Work) -> Found:
         for peer, trials in found.items():
             trials.append(_fetch(bench, setting, work, peer, targets))
             bench.say(
-                f"fetch {setting}, round {number + 1}, {peer.name}: asking "
-                f"{trials[-1].asking:.1f} s, whole {trials[-1].whole.wall:.1f} s"
+                f"fetch {setting}, round {number + 1}, {peer.name}: fetching "
+                f"{trials[-1].fetching:.1f} s, whole {trials[-1].whole.wall:.1f} s"
             )
     return found
 
@@ -103,33 +103,33 @@ def _fetch(bench: Bench, setting: Setting, work: Work, peer: Fetcher, targets: P
         check_rows(peer.name, peer.rows(job, trial), work.wanted)
     bound = math.ceil(server.report.requests / setting.threads) * setting.latency
     meanwhile = trial.until(server.report.last)
-    return Fetched(server.asking, bound, meanwhile, trial.whole, server.report)
+    return Fetched(server.fetching, bound, meanwhile, trial.whole, server.report)
 
 
 def _table(setting: Setting, work: Work, found: Found) -> Table:
     columns = [
-        *("", "requests", "connections", "asking s", "x bound", "x drain", "asking cpu s"),
-        *("asking MB", "whole s", "whole cpu s", "whole MB"),
+        *("", "requests", "connections", "fetching s", "x bound", "x drain", "fetching cpu s"),
+        *("fetching MB", "whole s", "whole cpu s", "whole MB"),
     ]
     title = f"Fetching {setting} ({sum(work.rows.values()):,} rows, {work.bytes / 1e6:,.0f} MB)"
-    drained = _middle(found[DRAIN], lambda trial: trial.asking)
+    drained = _middle(found[DRAIN], lambda trial: trial.fetching)
     rows = [(peer.name, *_figures(trials, drained)) for peer, trials in found.items()]
-    asking, same = (_middle(found[peer], lambda t: t.asking) for peer in (PIPELINE, OWN_DRAIN))
+    fetching, same = (_middle(found[peer], lambda t: t.fetching) for peer in (PIPELINE, OWN_DRAIN))
     notes = [
-        f"The pipeline took {times(asking, same)} times the drain of its own requests.",
+        f"The pipeline took {times(fetching, same)} times the drain of its own requests.",
         *(f"{peer.name}: skipped." for peer in FETCHERS if peer not in found),
     ]
     return Table(title, columns, rows, notes)
 
 
 def _figures(trials: Sequence[Fetched], drained: float) -> list[str]:
-    asking = _middle(trials, lambda trial: trial.asking)
+    fetching = _middle(trials, lambda trial: trial.fetching)
     return [
         whole(_middle(trials, lambda trial: trial.server.requests)),
         whole(_middle(trials, lambda trial: trial.server.connections)),
-        seconds(asking),
-        times(asking, _middle(trials, lambda trial: trial.bound)),
-        times(asking, drained),
+        seconds(fetching),
+        times(fetching, _middle(trials, lambda trial: trial.bound)),
+        times(fetching, drained),
         seconds(_middle(trials, lambda trial: trial.meanwhile.processor)),
         whole(_middle(trials, lambda trial: trial.meanwhile.peak)),
         seconds(_middle(trials, lambda trial: trial.whole.wall)),
@@ -143,20 +143,20 @@ def _middle(trials: Sequence[Fetched], figure: Callable[[Fetched], float]) -> fl
 
 
 def _headroom(setting: Setting, work: Work, found: Found) -> list[str]:
-    """What the server gives to who asks for as much as it can, against what clients took."""
+    """What the server can give at most, against what clients took."""
     trials = [(trial, peer) for peer, trials in found.items() for trial in trials]
-    fastest, peer = max(trials, key=lambda each: each[0].server.bytes / each[0].asking)
-    asked = max(trial.server.requests / trial.asking for trial, _ in trials)
-    taken = fastest.server.bytes / fastest.asking
+    fastest, peer = max(trials, key=lambda each: each[0].server.bytes / each[0].fetching)
+    rate = max(trial.server.requests / trial.fetching for trial, _ in trials)
+    taken = fastest.server.bytes / fastest.fetching
     alone = _alone(work)
     busy = alone.last - alone.first
-    least = min(alone.requests / busy / asked, alone.bytes / busy / taken)
+    least = min(alone.requests / busy / rate, alone.bytes / busy / taken)
     return [
         str(setting),
         peer.name,
-        whole(asked),
+        whole(rate),
         whole(taken / 1e6),
-        f"{fastest.server.processor / fastest.asking:.0%}",
+        f"{fastest.server.processor / fastest.fetching:.0%}",
         whole(alone.requests / busy),
         whole(alone.bytes / busy / 1e6),
         f"{least:.1f} {'' if least >= _ENOUGH else '(TOO LITTLE)'}".strip(),
@@ -169,8 +169,8 @@ def _headrooms(rows: Sequence[Sequence[str]]) -> Table:
         *("server alone: requests/s", "MB/s", f"times (at least {_ENOUGH})"),
     ]
     note = (
-        f"Alone: no latency, asked by {_DRAINS} drains with {_CONNECTIONS} connections each, on "
-        "the same cores. Busy: processor time of the server while the fastest client asked."
+        f"Alone: no latency, loaded by {_DRAINS} drains with {_CONNECTIONS} connections each, on "
+        "the same cores. Busy: processor time of the server during the fastest client's requests."
     )
     return Table("The server is not what is measured", columns, rows, [note])
 

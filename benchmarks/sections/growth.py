@@ -11,7 +11,7 @@ def measure(bench: Bench) -> Section:
     for size in TINY_GROWTH if bench.short else GROWTH:
         finished = bench.finished(size)
         report, first = finished.server.report, finished.trial
-        asking, again = first.until(report.last), finished.again().whole
+        fetching, again = first.until(report.last), finished.again().whole
         rows.append(
             (
                 whole(size.assessments),
@@ -20,7 +20,7 @@ def measure(bench: Bench) -> Section:
                 seconds(first.whole.wall),
                 seconds(1000 * first.whole.wall / size.assessments),
                 seconds(first.whole.processor),
-                whole(asking.peak),
+                whole(fetching.peak),
                 whole(first.whole.peak),
                 seconds(again.wall),
                 seconds(again.processor),
@@ -31,12 +31,12 @@ def measure(bench: Bench) -> Section:
             {
                 "size": size.name,
                 "whole": first.whole._asdict(),
-                "asking": asking._asdict(),
+                "fetching": fetching._asdict(),
                 "again": again._asdict(),
             }
         )
     columns = [
-        *("assessments", "rows", "requests", "whole s", "s per 1,000", "cpu s", "asking MB"),
+        *("assessments", "rows", "requests", "whole s", "s per 1,000", "cpu s", "fetching MB"),
         *("whole MB", "again s", "again cpu s", "again MB"),
     ]
     notes = ["No latency, 16 threads; one trial each. Again: a rerun with nothing to do."]

@@ -10,20 +10,22 @@ def measure(bench: Bench) -> Section:
     rows, trials = [], []
     for size in TINY_GROWTH if bench.short else MEMORY:
         finished = bench.finished(size)
-        asking = finished.trial.until(finished.server.report.last)
+        fetching = finished.trial.until(finished.server.report.last)
         finished.place.forget_tables()
         built = finished.again().whole
         rows.append(
             (
                 whole(sum(finished.place.work.rows.values())),
-                whole(asking.peak),
+                whole(fetching.peak),
                 seconds(built.wall),
                 seconds(built.processor),
                 whole(built.peak),
             )
         )
-        trials.append({"size": size.name, "asking": asking._asdict(), "tables": built._asdict()})
-    columns = ("rows", "asking MB", "tables s", "tables cpu s", "tables MB")
+        trials.append(
+            {"size": size.name, "fetching": fetching._asdict(), "tables": built._asdict()}
+        )
+    columns = ("rows", "fetching MB", "tables s", "tables cpu s", "tables MB")
     notes = ["One trial each. Tables: a whole run in which only they are missing."]
     table = Table("Memory with the number of rows", columns, rows, notes)
     table.show(bench.console)

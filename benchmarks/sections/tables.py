@@ -97,7 +97,7 @@ def _job(finished: Finished) -> Job:
 
 
 def _pipeline(finished: Finished) -> Cost:
-    """A run in which only tables are missing; nobody answers, so nothing can be asked."""
+    """A run in which only tables are missing; nobody answers, so nothing can be fetched."""
     finished.place.forget_tables()
     trial = finished.again()
     check_rows(PIPELINE.name, finished.place.rows(), _wanted(finished))
@@ -154,11 +154,11 @@ def _table(
 
 
 def _shares(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the pipeline's own record tells of the time that its steps took, if it does."""
+    """What the pipeline's own record says of the time that its steps took, if it does."""
     steps = {
         name: middle([record["steps"][name].get("seconds", 0.0) for record in records])
         for name, facts in records[-1]["steps"].items()
         if facts["by_this_run"] and "seconds" in facts
     }
-    told = ", ".join(f"{name} {value:.1f} s" for name, value in steps.items())
-    return [f"Of the pipeline's time, by its record: {told}."] if told else []
+    listed = ", ".join(f"{name} {value:.1f} s" for name, value in steps.items())
+    return [f"Of the pipeline's time, by its record: {listed}."] if listed else []

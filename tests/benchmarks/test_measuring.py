@@ -60,7 +60,7 @@ def test_waiting_costs_no_processor_time_and_costs_grow_with_time():
 
 
 @linux
-def test_who_fails_is_told_with_its_last_words():
+def test_a_failed_program_is_reported_with_its_last_words():
     with pytest.raises(TrialError, match=r"ended with 3:\nlast words"):
         python("import sys\nprint('last words')\nsys.exit(3)")
 
@@ -71,7 +71,7 @@ def test_who_takes_too_long_is_ended():
         trial.run([sys.executable, "-c", "import time; time.sleep(60)"], longest=0.2)
 
 
-def test_what_the_host_takes_for_others_is_told(monkeypatch):
+def test_what_the_host_takes_for_others_is_reported(monkeypatch):
     ticks = "cpu  100 10 50 {idle} 5 1 4 {steal} 7 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n"
     texts = [ticks.format(idle=830, steal=0), ticks.format(idle=880, steal=150)]
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: texts.pop(0))

@@ -38,8 +38,8 @@ def target(endpoint: str, assessment_id: str = "", page: int = 1) -> str:
     return f"{API}/{METHOD_OF[endpoint]}/?page={page}&limit=1000&assessment_id={assessment_id}"
 
 
-def body(answers: Answers, asked: str, method: str = "GET") -> bytes:
-    return bytes(answers.find(method, asked)).partition(b"\r\n\r\n")[2]
+def body(answers: Answers, requested: str, method: str = "GET") -> bytes:
+    return bytes(answers.find(method, requested)).partition(b"\r\n\r\n")[2]
 
 
 def test_the_same_size_makes_the_same_bytes(tiny, tmp_path):
@@ -81,7 +81,7 @@ def test_pages_are_those_of_the_simulator(tiny, index):
     assert listed["num_results"] == TINY.assessments == len(listed["results"])
 
 
-def test_whatever_is_asked_is_answered(tiny):
+def test_every_request_is_answered(tiny):
     answers = Answers(tiny.folder)
     nothing = {"page": 1, "num_pages": 0, "num_results": 0, "results": []}
     assert json.loads(body(answers, target("overall", "1"))) == nothing
@@ -92,7 +92,7 @@ def test_whatever_is_asked_is_answered(tiny):
     assert bytes(other_limit).startswith(b"HTTP/1.1 400")
 
 
-def test_a_connection_is_kept_and_the_server_says_what_it_was_asked(tiny, index, tmp_path):
+def test_a_connection_is_kept_and_the_server_says_what_was_requested(tiny, index, tmp_path):
     log = tmp_path / "targets.txt"
     assessment_id = next(iter(index["overall"]))
     with serving(tiny, 0.05, log) as server, requests.Session() as session:
@@ -107,7 +107,7 @@ def test_a_connection_is_kept_and_the_server_says_what_it_was_asked(tiny, index,
     report = server.report
     assert (report.tokens, report.requests, report.connections) == (1, 2, 1)
     assert report.bytes > 2 * len(reply.content)
-    assert server.asking >= 0.15
+    assert server.fetching >= 0.15
     assert log.read_text(encoding="utf-8").splitlines() == 2 * [target("overall", assessment_id)]
 
 

@@ -36,7 +36,7 @@ def test_everybody_brings_the_same_rows_and_every_table_is_printed(tmp_path):
     assert list(results["sections"]) == ["fetch", "tables", "rerun", "growth", "memory"]
     fetched = {trial["peer"]: trial for trial in results["sections"]["fetch"]["trials"]}
     assert {"pipeline", "drain", "drain, same requests", "seed's way"} <= set(fetched)
-    # Rows are compared while it runs; here, that each of them really asked.
+    # Rows are compared while it runs; here, that each of them really sent requests.
     assert all(trial["server"]["requests"] > 1 for trial in fetched.values())
     built = {trial["peer"] for trial in results["sections"]["tables"]["trials"]}
     assert {"pipeline", "polars alone"} <= built

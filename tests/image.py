@@ -41,8 +41,8 @@ print([name for name in ('pip', 'flit_core') if importlib.util.find_spec(name)])
 """
 _TASKS = """
 import json, urllib.parse, urllib.request
-asked = urllib.parse.quote(json.dumps({'status': 'DONE', 'upstream_status': ''}))
-page = 'http://127.0.0.1:8082/api/task_list?data=' + asked
+query = urllib.parse.quote(json.dumps({'status': 'DONE', 'upstream_status': ''}))
+page = 'http://127.0.0.1:8082/api/task_list?data=' + query
 print(*sorted(name.split('_')[0] for name in json.load(urllib.request.urlopen(page))['response']))
 """
 
@@ -100,7 +100,7 @@ class Container:
         """Send SIGTERM to its process 1."""
         self.engine.terminate(self.name)
 
-    def ask(self, code: str) -> str:
+    def run_python(self, code: str) -> str:
         """Run Python code in it and return what it prints."""
         command = (self.engine.tool, "exec", self.name, "python", "-c", code)
         return run(*command, stderr=subprocess.DEVNULL)
@@ -114,7 +114,7 @@ class Container:
         """Wait as the health checks of docker-compose.yml do."""
         for _ in range(60):
             with contextlib.suppress(subprocess.CalledProcessError):
-                self.ask(_LISTENING.format(port))
+                self.run_python(_LISTENING.format(port))
                 return
             time.sleep(1)
         raise WrongError(f"nothing listens on port {port} after a minute: {self.name}")
@@ -333,8 +333,8 @@ def services() -> dict[str, Any]:
 
 def reaching(container: Container) -> dict[str, str]:
     """Return the variables with the district's address and credentials."""
-    told = services()["pipeline"]["environment"].items()
-    return {name: value for name, value in told if name.startswith("ILLUMINATE_")}
+    variables = services()["pipeline"]["environment"].items()
+    return {name: value for name, value in variables if name.startswith("ILLUMINATE_")}
 
 
 def serves_the_mounts(engine: Engine, folder: Path) -> str:
@@ -390,21 +390,23 @@ def stops(engine: Engine, folder: Path) -> str:
 
 def shows_itself(engine: Engine, folder: Path) -> str:
     """Start the services of docker-compose.yml; the run's tasks are on the scheduler's page."""
-    told = services()
+    composed = services()
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(district(engine, folder / "district"))
         # In one network here: there is no bridge between two without an engine.
         wish = Wish(
-            told["scheduler"]["command"], told["scheduler"]["environment"], network_of=server
+            composed["scheduler"]["command"],
+            composed["scheduler"]["environment"],
+            network_of=server,
         )
         page = stack.enter_context(engine.running(wish))
         page.wait_until_it_listens(8082)
-        command = [*told["pipeline"]["command"], "--scheduler-host", "127.0.0.1"]
+        command = [*composed["pipeline"]["command"], "--scheduler-host", "127.0.0.1"]
         mounts = {DATA: folder / "district"}
-        wish = Wish(command, told["pipeline"]["environment"], mounts, server)
+        wish = Wish(command, composed["pipeline"]["environment"], mounts, server)
         code, said = stack.enter_context(engine.running(wish)).end()
         need(code == 0, f"the run exited {code}: {said}")
-        tasks = page.ask(_TASKS).split()
+        tasks = page.run_python(_TASKS).split()
         need({"RunAll", "FetchScores", "Publish"} <= set(tasks), f"the page shows only {tasks}")
         page.terminate()
         need(page.end(10)[0] in {0, 143}, "luigid did not end by SIGTERM")

@@ -136,7 +136,7 @@ MUTANTS = (
         "tests/unit/illuminate/test_client.py tests/unit/illuminate/test_pages.py",
     ),
     Mutant(
-        "tell the text of an unforeseen error",
+        "show the text of an unexpected error",
         "errors.py",
         "UnexpectedError(type(error).__name__)",
         "UnexpectedError(str(error))",
@@ -196,7 +196,7 @@ MUTANTS = (
         "tasks/publish.py",
         "        checked = [self.other(CheckTables), *self.table_tasks()]\n",
         "        checked = [*self.table_tasks()]\n",
-        "tests/functional/test_failures.py -k record_tells",
+        "tests/functional/test_failures.py -k record_reports",
     ),
     Mutant(
         "let a failed check pass",
@@ -227,7 +227,7 @@ MUTANTS = (
         "tests/unit/publish/test_guards.py",
     ),
     Mutant(
-        "begin a run when a task is asked whether it is complete",
+        "begin a run when a task is checked for completeness",
         "tasks/base.py",
         "        run = context.under_way()\n        known",
         "        context.current().begin()\n        run = context.under_way()\n        known",
@@ -364,7 +364,7 @@ MUTANTS = (
         "publish/checks.py",
         "    wrong = [assessment for assessment in sampled if shards[assessment].rows]\n",
         "    wrong: list[str] = []\n",
-        "tests/functional/test_asking.py -k stops_the_run",
+        "tests/functional/test_request_plan.py -k stops_the_run",
     ),
     Mutant(
         "ignore unknown fields",
@@ -397,7 +397,7 @@ MUTANTS = (
         "tests/unit/transform/test_attempts.py",
     ),
     Mutant(
-        "tell attempts apart by what the tables do not have",
+        "distinguish attempts by what the tables do not have",
         "transform/attempts.py",
         "if name not in CONSTANT_COLUMNS[endpoint]]",
         "if name in dataset.columns]",
@@ -418,7 +418,7 @@ MUTANTS = (
         "tests/unit/transform/test_sql_views.py -k no_other_file",
     ),
     Mutant(
-        "tell the value that cannot be cast",
+        "show the value that cannot be cast",
         "transform/sql_views.py",
         "reason = _EXPLANATIONS.get(\n",
         "reason = str(error) or (\n",

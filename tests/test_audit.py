@@ -84,16 +84,16 @@ def test_no_lock_has_the_known_vulnerable_package() -> None:
 
 def test_every_lock_is_audited(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that conflicts with the others separately: a report cannot hold two versions."""
-    asked: list[Path] = []
+    audited: list[Path] = []
 
     def answer(locks: Sequence[Path]) -> str:
-        asked.extend(locks)
+        audited.extend(locks)
         return "none"
 
     monkeypatch.setattr(audit, "look_up", answer)
     assert audit.vulnerabilities()
     locks = [REPOSITORY / "requirements.txt", *REPOSITORY.glob("requirements/*")]
-    assert sorted(asked) == sorted(locks)
+    assert sorted(audited) == sorted(locks)
 
 
 def test_every_reviewed_secret_is_in_a_file_that_exists() -> None:
@@ -294,7 +294,7 @@ def test_one_failed_part_fails_the_audit(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in ("vulnerabilities", "licences", "secrets", "bill_of_materials"):
         monkeypatch.setattr(audit, name, good)
     assert audit.main() == 0
-    monkeypatch.setattr(audit, "licences", odd)
+    monkeypatch.setattr(audit, "licences", crash)
     assert audit.main() == 1
 
 
@@ -302,6 +302,6 @@ def good() -> str:
     return "clean"
 
 
-def odd() -> str:
+def crash() -> str:
     """Fail like a part that reads a report of an unknown shape."""
     return {"packages": "some"}["dependencies"]

@@ -166,7 +166,7 @@ def test_every_lock_is_installed_as_it_is_and_then_checked() -> None:
         assert re.search(r"&&.*\bpip check", line), line
 
 
-def test_git_ignores_what_the_docs_ask_people_to_create(tmp_path: Path) -> None:
+def test_git_ignores_what_the_docs_let_people_create(tmp_path: Path) -> None:
     """At the top only: pipeline/illuminate and examples/views are code."""
     shutil.copy(REPOSITORY / ".gitignore", tmp_path)
     run = functools.partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True)

@@ -213,8 +213,8 @@ def test_a_failed_upload_leaves_the_old_copy_and_is_resumed(
     own = Publication.read(place.publication)
     assert own
     broken = list(own.files)[3].rpartition("/")[2]
-    store.before = lambda asked: (
-        status if asked.startswith("PUT") and asked.endswith(broken) else None
+    store.before = lambda request: (
+        status if request.startswith("PUT") and request.endswith(broken) else None
     )
     done = run(tmp_path, store)
     assert done.returncode == 30
@@ -236,8 +236,8 @@ def test_an_unreachable_server(store: Store, tmp_path: Path) -> None:
 
 def test_an_object_of_another_size_is_uploaded_again(store: Store, tmp_path: Path) -> None:
     published.make(tmp_path, "b1", 3)
-    store.before = lambda asked: (
-        403 if asked.startswith("PUT") and asked.endswith("published.json") else None
+    store.before = lambda request: (
+        403 if request.startswith("PUT") and request.endswith("published.json") else None
     )
     run(tmp_path, store)
     store.before = lambda _: None
@@ -285,8 +285,8 @@ def test_a_publication_during_the_copy_is_noticed(store: Store, tmp_path: Path) 
     run(tmp_path, store)
     published.make(tmp_path, "b2", 4)
 
-    def publish_at_the_last_file(asked: str) -> None:
-        if asked.startswith("PUT") and len(store.writes) == FILES + 1 + FILES:
+    def publish_at_the_last_file(request: str) -> None:
+        if request.startswith("PUT") and len(store.writes) == FILES + 1 + FILES:
             published.make(tmp_path, "b3", 5)
 
     store.before = publish_at_the_last_file
@@ -306,7 +306,9 @@ def test_a_failure_to_remove_older_sets_leaves_a_complete_copy(
         published.make(tmp_path, build, 1 + int(build[1]))
         assert run(tmp_path, store).returncode == 0
     published.make(tmp_path, "b3", 4)
-    store.before = lambda asked: 403 if asked.startswith(("DELETE", f"POST /{BUCKET}")) else None
+    store.before = lambda request: (
+        403 if request.startswith(("DELETE", f"POST /{BUCKET}")) else None
+    )
     done = run(tmp_path, store)
     assert done.returncode == 30
     assert (
@@ -382,7 +384,7 @@ def test_the_error_says_what_to_install(
 # Whether a copy is there.
 
 
-def ask(data: Path, store: Store, url: str = f"s3://{BUCKET}/copies") -> str:
+def check_copied(data: Path, store: Store, url: str = f"s3://{BUCKET}/copies") -> str:
     """Return what `is_copied` says, in a process of its own; it must not write."""
     writes = list(store.writes)
     manifest = published.snapshot(data).publication
@@ -392,18 +394,18 @@ def ask(data: Path, store: Store, url: str = f"s3://{BUCKET}/copies") -> str:
 
 
 def test_a_set_is_copied_only_after_it_was_copied_completely(store: Store, tmp_path: Path) -> None:
-    assert ask(tmp_path, store) == "False"
+    assert check_copied(tmp_path, store) == "False"
     published.make(tmp_path, "b1", 3)
-    assert ask(tmp_path, store) == "False"
+    assert check_copied(tmp_path, store) == "False"
     run(tmp_path, store)
-    assert ask(tmp_path, store) == "True"
+    assert check_copied(tmp_path, store) == "True"
     key = next(key for key in store.names() if key.endswith(".parquet"))
     store.client.delete_object(Bucket=BUCKET, Key=key)
-    assert ask(tmp_path, store) == "False"
+    assert check_copied(tmp_path, store) == "False"
     run(tmp_path, store)
-    assert ask(tmp_path, store) == "True"
+    assert check_copied(tmp_path, store) == "True"
     published.make(tmp_path, "b2", 3)
-    assert ask(tmp_path, store) == "False"
+    assert check_copied(tmp_path, store) == "False"
 
 
 def test_whether_a_set_is_copied_cannot_be_said_without_the_server(
@@ -411,7 +413,9 @@ def test_whether_a_set_is_copied_cannot_be_said_without_the_server(
 ) -> None:
     published.make(tmp_path, "b1", 3)
     store.before = lambda _: 403
-    assert ask(tmp_path, store).startswith("CopyError: The copy of 23-24 could not be checked")
+    assert check_copied(tmp_path, store).startswith(
+        "CopyError: The copy of 23-24 could not be checked"
+    )
 
 
 def test_a_damaged_copy_in_a_folder_is_not_complete(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.crash.helpers import (
 from tests.crash.launch import limited, tiny_disk, tool, without_root_file_access
 from tests.functional.conftest import Workplace
 from tests.functional.oracle import content
-from tests.functional.test_reruns import asked_for
+from tests.functional.test_reruns import requested_shards
 
 
 def run_behind(place: Workplace, before: tuple[str, ...], *options: str) -> "CompletedProcess[str]":
@@ -66,7 +66,7 @@ def check_rerun(
     server.clear_log()
     done = rerun()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert asked_for(server) == all_shards(server) - there
+    assert requested_shards(server) == all_shards(server) - there
     assert place.published() == undisturbed
     assert place.leftovers() == []
 
@@ -239,7 +239,7 @@ def test_a_full_disk_at_the_published_tables(
         disk.grow()
         server.clear_log()
         assert run_behind(place, disk.on_it()).returncode == 0
-        assert asked_for(server) == set()
+        assert requested_shards(server) == set()
         for name, data in content(disk.from_outside / "illuminate").items():
             assert data == undisturbed.get(name, data), name
 

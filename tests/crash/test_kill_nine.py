@@ -23,7 +23,7 @@ from tests.crash.helpers import (
 )
 from tests.functional.conftest import Workplace
 from tests.functional.test_failures import wait_until
-from tests.functional.test_reruns import asked_for
+from tests.functional.test_reruns import requested_shards
 
 KILLS = number_from_environment("KILLS", 12)
 _LATENCY = 0.005
@@ -81,7 +81,7 @@ def check_what_is_left(place: Workplace, server: Server, undisturbed: dict[str, 
 
 def check_requests(server: Server, there: set[Shard]) -> None:
     """Check that what was finished before the run was not requested."""
-    assert asked_for(server).isdisjoint(there)
+    assert requested_shards(server).isdisjoint(there)
 
 
 def test_kill_nine_at_random_moments(
@@ -118,6 +118,6 @@ def finish(place: Workplace, server: Server, undisturbed: dict[str, bytes]) -> N
     server.clear_log()
     done = place.run()
     assert done.returncode == 0, done.stdout
-    assert asked_for(server) == all_shards(server) - there
+    assert requested_shards(server) == all_shards(server) - there
     assert place.published() == undisturbed
     assert place.leftovers() == []

@@ -31,7 +31,7 @@ from tests.crash.helpers import (
     valid_shards,
 )
 from tests.functional.conftest import Workplace
-from tests.functional.test_reruns import asked_for
+from tests.functional.test_reruns import requested_shards
 
 ROUNDS = number_from_environment("CRASH_ROUNDS", 1)
 """The number of random losses at each operation, in addition to the harsh ones."""
@@ -256,7 +256,7 @@ def resume(history: History, place: Workplace) -> None:
     there = valid_shards(place, history.server)
     history.server.clear_log()
     assert forked.run(place) == 0, forked.output(place)
-    assert asked_for(history.server) == all_shards(history.server) - there
+    assert requested_shards(history.server) == all_shards(history.server) - there
     assert place.published() == history.published[-1]
 
 

@@ -15,7 +15,7 @@ from tests.crash.helpers import YEAR, all_shards, command, tiny_district, tree_d
 from tests.crash.launch import tool
 from tests.functional.conftest import Workplace
 from tests.functional.test_failures import wait_until
-from tests.functional.test_reruns import asked, asked_for
+from tests.functional.test_reruns import request_counts, requested_shards
 
 THREADS = 16
 _SECONDS = 10
@@ -63,7 +63,7 @@ def check_rerun(place: Workplace, server: Server) -> None:
     server.clear_log()
     done = place.run()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert asked_for(server) == all_shards(server) - there
+    assert requested_shards(server) == all_shards(server) - there
     assert place.leftovers() == []
 
 
@@ -80,7 +80,7 @@ def test_stop_while_every_thread_waits_for_a_response(
 ) -> None:
     server.faults.add(fault)
     process = start(place)
-    wait_until(lambda: asked(server)["overall"] >= THREADS)
+    wait_until(lambda: request_counts(server)["overall"] >= THREADS)
     process.terminate()
     code, said = end_in_time(process)
     assert code == -signal.SIGTERM
@@ -98,7 +98,7 @@ def test_stop_while_all_threads_wait_for_the_token(place: Workplace, server: Ser
     server.clear_log()
     server.faults.add(Fault("silence", endpoint="token"))
     process = start(place)
-    wait_until(lambda: asked(server)["token"] >= 1 and threads_of(process) > THREADS)
+    wait_until(lambda: request_counts(server)["token"] >= 1 and threads_of(process) > THREADS)
     process.terminate()
     code, said = end_in_time(process)
     assert code == -signal.SIGTERM
@@ -195,7 +195,7 @@ def test_stop_as_process_1_of_a_container(place: Workplace, server: Server) -> N
         pytest.skip("this machine lets us make no namespace of processes")
     server.faults.add(WAITS["silence"])
     process = start(place, *alone)
-    wait_until(lambda: asked(server)["overall"] >= THREADS)
+    wait_until(lambda: request_counts(server)["overall"] >= THREADS)
     os.kill(child_of(process), signal.SIGTERM)
     code, said = end_in_time(process)
     assert code == 128 + signal.SIGTERM
@@ -224,7 +224,7 @@ def busy(place: Workplace, server: Server) -> Iterator["subprocess.Popen[str]"]:
     """Start a run in the folder that gets no response."""
     server.faults.add(WAITS["silence"])
     process = start(place)
-    wait_until(lambda: asked(server)["overall"] >= THREADS)
+    wait_until(lambda: request_counts(server)["overall"] >= THREADS)
     yield process
     process.kill()
     place.finish(process)

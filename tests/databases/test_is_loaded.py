@@ -1,4 +1,4 @@
-"""Asking whether exactly this publication is in the database, which changes nothing."""
+"""Whether exactly this publication is in the database; checking that changes nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ def read_only(desk: Desk) -> Iterator[Database]:
         yield database
 
 
-def ask(desk: Desk, year: str = "23-24") -> bool:
+def has_loaded(desk: Desk, year: str = "23-24") -> bool:
     publication = Publication.read(desk.manifest(year))
     assert publication
     with read_only(desk) as database:
@@ -50,25 +50,25 @@ def change(desk: Desk, sql: str) -> None:
 def test_a_publication_is_loaded_after_its_load_and_until_the_next(desk: Desk) -> None:
     desk.publish(frames("22-23", 2), "before", "22-23")
     desk.publish(frames("23-24", 3), "first")
-    assert not ask(desk)
+    assert not has_loaded(desk)
     assert desk.load().returncode == 0
-    assert ask(desk)
-    assert not ask(desk, "22-23")
+    assert has_loaded(desk)
+    assert not has_loaded(desk, "22-23")
     assert desk.load("22-23").returncode == 0
-    assert ask(desk)
-    assert ask(desk, "22-23")
+    assert has_loaded(desk)
+    assert has_loaded(desk, "22-23")
     desk.publish(frames("23-24", 3), "second")
-    assert not ask(desk)
-    assert ask(desk, "22-23")
+    assert not has_loaded(desk)
+    assert has_loaded(desk, "22-23")
     assert desk.load().returncode == 0
-    assert ask(desk)
+    assert has_loaded(desk)
 
 
 def test_the_same_build_of_another_district_is_not_loaded(desk: Desk) -> None:
     desk.publish(frames("23-24", 3), "first")
     assert desk.load().returncode == 0
     desk.publish(frames("23-24", 3), "first", source="the demo district")
-    assert not ask(desk)
+    assert not has_loaded(desk)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_a_table_that_somebody_changed_is_loaded_again(desk: Desk, sql: str) -> 
     assert desk.load().returncode == 0
     loaded = desk.content(LABELS)
     change(desk, sql)
-    assert not ask(desk)
+    assert not has_loaded(desk)
     done = desk.load()
     assert done.returncode == 0, done.stderr
     assert "Loaded 23-24" in done.stdout
     assert desk.content(LABELS) == loaded
-    assert ask(desk)
+    assert has_loaded(desk)
 
 
 def test_a_table_that_reuses_the_name_of_a_removed_view_is_left_alone(desk: Desk) -> None:
@@ -100,7 +100,7 @@ def test_a_table_that_reuses_the_name_of_a_removed_view_is_left_alone(desk: Desk
     desk.publish(frames("23-24", 2), "second")
     assert desk.load().returncode == 0
     change(desk, "INSERT INTO growth_view (year, n) VALUES ('23-24', 7)")
-    assert ask(desk)
+    assert has_loaded(desk)
     desk.publish(frames("23-24", 3), "third")
     assert desk.load().returncode == 0
     assert desk.content("growth_view") == [("23-24", 7)]
@@ -112,18 +112,18 @@ def test_a_failed_load_is_not_loaded(desk: Desk) -> None:
     other_year = pl.DataFrame({"year": ["19-20"]})
     desk.publish({**frames("23-24", 2), "growth_view": other_year}, "second")
     assert desk.load().returncode == 30
-    assert not ask(desk)
+    assert not has_loaded(desk)
 
 
-def test_asking_changes_nothing(desk: Desk) -> None:
+def test_checking_changes_nothing(desk: Desk) -> None:
     desk.publish(frames("23-24", 2), "first")
-    assert not ask(desk)
+    assert not has_loaded(desk)
     assert not desk.file.exists()
     assert desk.load().returncode == 0
     before = desk.everything()
     assert len(before) == len(TABLES) + 1
     status = desk.file.stat() if desk.database == "duckdb" else None
-    assert ask(desk)
+    assert has_loaded(desk)
     with pytest.raises(LoadError), read_only(desk) as database:
         database.execute(f"DELETE FROM {LABELS}")
     assert desk.everything() == before
@@ -133,16 +133,16 @@ def test_asking_changes_nothing(desk: Desk) -> None:
         assert beside == {desk.file.name, ".lock"}
 
 
-def test_asking_does_not_wait_for_a_load(pg: Desk) -> None:
+def test_checking_does_not_wait_for_a_load(pg: Desk) -> None:
     """A load holds a lock of its own, and its rows are not visible before it ends."""
     pg.publish(frames("23-24", 2), "first")
     with postgresql.open_writable(pg.environment["PIPELINE_DATABASE_URL"]):
-        assert not ask(pg)
+        assert not has_loaded(pg)
 
 
-def test_a_file_that_is_not_a_database_cannot_be_asked(duck: Desk) -> None:
+def test_a_file_that_is_not_a_database_cannot_be_checked(duck: Desk) -> None:
     duck.publish(frames("23-24", 2), "first")
     assert duck.load().returncode == 0
     duck.file.write_text("somebody's own notes", encoding="utf-8")
     with pytest.raises(LoadError, match="not a database that this version of DuckDB can read"):
-        ask(duck)
+        has_loaded(duck)

@@ -102,7 +102,7 @@ def ran(place: Workplace, server: Server) -> Iterator[Workplace]:
 
 
 @pytest.mark.parametrize("table", OF_ALL)
-def test_every_row_of_every_year_stands_once_in_the_order_of_the_years(kept, table) -> None:
+def test_every_row_of_every_year_appears_once_in_the_order_of_the_years(kept, table) -> None:
     """The CSV's rows are those of the years, digit by digit."""
     data, _ = kept
     place = Workplace(data.parent)
@@ -141,9 +141,9 @@ def test_the_summary_and_the_record_count_each_year(kept) -> None:
     }
     assert facts["outcome"] == "published"
     assert facts["years"] == list(YEARS)
-    told = done.stdout[done.stdout.index("All years, 22-23, 23-24, 24-25: published.") :]
+    summary = done.stdout[done.stdout.index("All years, 22-23, 23-24, 24-25: published.") :]
     for year, count in rows.items():
-        assert f"{year}       combined {count:,}," in told
+        assert f"{year}       combined {count:,}," in summary
 
 
 def test_the_marker_names_the_published_set_of_every_year(kept) -> None:
@@ -215,7 +215,9 @@ def test_a_year_that_fails_leaves_all_years_as_they_were(
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_a_damaged_file_of_all_years_is_mended(ran: Workplace, server: Server, ending: str) -> None:
+def test_a_damaged_file_of_all_years_is_restored(
+    ran: Workplace, server: Server, ending: str
+) -> None:
     before = of_all(ran)
     victim = ran.data / f"{VIEW_OF_ALL}.{ending}"
     data = victim.read_bytes()
@@ -343,7 +345,7 @@ def test_a_prior_file_that_cannot_be_used_stops_all_years(
 
 
 def test_a_bad_prior_file_keeps_no_year_from_being_published(place: Workplace) -> None:
-    """It is read first, and all years together wait until it is mended."""
+    """It is read first, and all years together wait until it is fixed."""
     write_csv(place.folder / "old" / "results.csv", before_the_pipeline("19-20"))
     done = run_years(place, "--paths-prior-years", str(place.folder / "old"), years="23-24")
     assert done.returncode == 30

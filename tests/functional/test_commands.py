@@ -10,7 +10,7 @@ from pipeline.simulator import Fault, Server
 from tests import canaries
 from tests.functional import oracle
 from tests.functional.conftest import Workplace
-from tests.functional.test_reruns import asked_for, newest_record
+from tests.functional.test_reruns import newest_record, requested_shards
 
 YEAR = ("--year", "23-24")
 
@@ -70,11 +70,11 @@ def test_status_after_a_failure(place: Workplace, server: Server) -> None:
 def test_refresh_fetches_everything_again(place: Workplace, server: Server) -> None:
     """It ends well also where the tables turn out the same."""
     assert place.run().returncode == 0
-    everything = asked_for(server)
+    everything = requested_shards(server)
     server.clear_log()
     done = place.look("refresh", *YEAR)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert asked_for(server) == everything
+    assert requested_shards(server) == everything
     assert "no table was changed" in done.stdout
 
 
@@ -119,7 +119,7 @@ def test_verify_finds_every_kind_of_harm(place: Workplace) -> None:
         assert done.returncode == 1, victim
         is_shard = victim.suffix == ".parquet"
         assert (f"assessment {victim.stem} is" if is_shard else victim.name) in done.stdout
-    assert place.run().returncode == 0  # what verify found, the next run mends
+    assert place.run().returncode == 0  # what verify found, the next run restores
     assert place.look("verify", *YEAR).returncode == 0
 
 

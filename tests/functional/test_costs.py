@@ -95,7 +95,7 @@ def test_a_rerun_with_nothing_to_do_reads_no_shard_and_no_table(ran: Workplace) 
 
 
 def test_settings_are_read_once_a_run(ran: Workplace) -> None:
-    """Once to ask what is complete, and once by the run; the source is part of a task's name.
+    """Once to check what is complete, and once by the run; the source is part of a task's name.
 
     Luigi computes the parameters of a task twice.
     """
@@ -103,7 +103,7 @@ def test_settings_are_read_once_a_run(ran: Workplace) -> None:
     assert max(read.values()) <= 2 + 2 * (max(read, key=read.__getitem__) == "illuminate")
 
 
-def test_each_shard_is_proven_once_and_no_table_is_read_only_for_its_digest(
+def test_each_shard_is_verified_once_and_no_table_is_read_only_for_its_digest(
     ran: Workplace,
 ) -> None:
     for path in (*(ran.work / "receipts").glob("Combine*"), *ran.work.glob("results/*.csv")):

@@ -64,7 +64,7 @@ def test_tables_elsewhere_are_still_kept_apart(demo: Workplace, tmp_path: Path) 
 
 
 def test_the_district_alone_brings_its_roster(tmp_path: Path) -> None:
-    """For a run that is told its address, as in docker-compose.yml."""
+    """For a run that is given its address, as in docker-compose.yml."""
     inputs = tmp_path / "inputs"
     served = Workplace(tmp_path).start(
         *(sys.executable, "-m", "pipeline", "simulate", "--port", "0"),

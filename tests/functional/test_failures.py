@@ -13,7 +13,7 @@ from pipeline.simulator import District, Fault, Protocol, Server, serving
 from pipeline.years import SchoolYear
 from tests import canaries
 from tests.functional.conftest import LUIGI, YEAR, Workplace
-from tests.functional.test_reruns import asked, asked_for
+from tests.functional.test_reruns import request_counts, requested_shards
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_failed_shards_do_not_stop_the_others(
     undisturbed: dict[str, bytes],
     endpoints: tuple[str, ...],
 ) -> None:
-    """Each is named with endpoint and reason; all others are kept; the rerun asks for them only."""
+    """Each is named with endpoint and reason; all others are kept; the rerun fetches them only."""
     failing = list(zip(endpoints, victims, (500, 403, 503), strict=True))
     for endpoint, assessment_id, status in failing:
         server.faults.add(
@@ -45,21 +45,21 @@ def test_failed_shards_do_not_stop_the_others(
     assert place.published() == {}
     missing = {(endpoint, assessment_id) for endpoint, assessment_id, _ in failing}
     kept = place.kept_shards()
-    assert kept == asked_for(server) - missing
+    assert kept == requested_shards(server) - missing
 
     server.faults.clear()
     server.clear_log()
     assert place.run().returncode == 0
     begun = {endpoint for endpoint, _ in kept}
-    assert {each for each in asked_for(server) if each[0] in begun} == missing
-    assert asked(server)["catalogue"] == 0
+    assert {each for each in requested_shards(server) if each[0] in begun} == missing
+    assert request_counts(server)["catalogue"] == 0
     assert place.published() == undisturbed
 
 
 def test_passing_faults_are_retried(
     place: Workplace, server: Server, undisturbed: dict[str, bytes]
 ) -> None:
-    """A run through trouble that passes gives the bytes of an undisturbed one."""
+    """A run with temporary faults gives the bytes of an undisturbed one."""
     for fault in (
         Fault("status", value=502, every=9, times=3),
         Fault("reset_before", every=13, times=2),
@@ -83,7 +83,7 @@ def test_tokens_that_end_early_lose_nothing(
         place.point_at(server)
         done = place.run("--illuminate-threads", "16")
         good = sum(request.status == 200 and request.endpoint != "token" for request in server.log)
-        tokens = asked(server)["token"]
+        tokens = request_counts(server)["token"]
     assert done.returncode == 0, done.stdout
     assert place.published() == undisturbed
     assert tokens <= good // 20 + 1
@@ -96,7 +96,7 @@ def test_wrong_credentials(place: Workplace, server: Server) -> None:
     assert done.returncode == 30
     assert "check ILLUMINATE_CLIENT_ID and ILLUMINATE_CLIENT_SECRET" in done.stdout
     assert canaries.found([wrong], done.stdout + done.stderr) == set()
-    assert asked(server) == {"token": 1}
+    assert request_counts(server) == {"token": 1}
 
 
 def test_oauth_1(place: Workplace, server: Server, undisturbed: dict[str, bytes]) -> None:
@@ -124,7 +124,7 @@ def test_a_secret_from_a_file(place: Workplace, server: Server) -> None:
 
 
 def test_a_web_page_in_place_of_data(place: Workplace, server: Server) -> None:
-    """A wrong base URL is told from a fault, by the first answer."""
+    """The first answer distinguishes a wrong base URL from a fault."""
     place.environment["ILLUMINATE_BASE_URL"] = server.base_url.replace("/live", "/live/api/v2")
     done = place.run()
     assert done.returncode == 30
@@ -140,12 +140,12 @@ def test_nobody_answers(place: Workplace) -> None:
     assert "the connection failed" in done.stdout or "the token request failed" in done.stdout
 
 
-def spoil_rules(inputs: dict[str, Path]) -> str:
+def corrupt_rules(inputs: dict[str, Path]) -> str:
     inputs["TITLE_RULES"].write_text("column,pattern,value\nunit,(,x\n", encoding="utf-8")
     return "title_rules.csv, line 2"
 
 
-def spoil_overrides(inputs: dict[str, Path]) -> str:
+def corrupt_overrides(inputs: dict[str, Path]) -> str:
     head = "assessment_id,grade,test_type,curriculum,unit,title,reason\n"
     inputs["MANUAL_CHANGES"].write_text(f"{head}1,twelve,,ELA,,,\n", encoding="utf-8")
     return "overrides.csv, line 2"
@@ -154,7 +154,7 @@ def spoil_overrides(inputs: dict[str, Path]) -> str:
 STUDENT = "770016384290"
 
 
-def spoil_roster(inputs: dict[str, Path]) -> str:
+def corrupt_roster(inputs: dict[str, Path]) -> str:
     inputs["STUDENT_ROSTERS"].write_text(
         f"STUDENTS.Student_Number\tSTUDENTS.Grade_Level\n{STUDENT}\t4\n77002\t5\n{STUDENT}\t5\n",
         encoding="utf-8",
@@ -167,14 +167,16 @@ def remove_roster(inputs: dict[str, Path]) -> str:
     return "roster"
 
 
-@pytest.mark.parametrize("spoil", [spoil_rules, spoil_overrides, spoil_roster, remove_roster])
+@pytest.mark.parametrize(
+    "corrupt", [corrupt_rules, corrupt_overrides, corrupt_roster, remove_roster]
+)
 def test_bad_input_files_stop_before_any_request(
     place: Workplace,
     server: Server,
     inputs: Path,
-    spoil: Callable[[dict[str, Path]], str],
+    corrupt: Callable[[dict[str, Path]], str],
 ) -> None:
-    """A bad line is named by file and line, and nothing was asked; no student is named."""
+    """A bad line is named by file and line, and nothing was requested; no student is named."""
     own = {
         "STUDENT_ROSTERS": place.folder / "roster.txt",
         "TITLE_RULES": place.folder / "title_rules.csv",
@@ -184,7 +186,7 @@ def test_bad_input_files_stop_before_any_request(
         source = Path(place.environment[variable].replace("{year}", "23-24"))
         path.write_bytes(source.read_bytes())
         place.environment[variable] = str(path)
-    expected = spoil(own)
+    expected = corrupt(own)
     done = place.run()
     assert done.returncode == 30
     assert expected in done.stdout
@@ -195,7 +197,7 @@ def test_bad_input_files_stop_before_any_request(
 def test_a_bad_rule_stops_before_requests_also_when_resuming(
     place: Workplace, server: Server
 ) -> None:
-    """With the catalogue there and shards missing, nothing is asked either."""
+    """With the catalogue there and shards missing, nothing is requested either."""
     assert place.run().returncode == 0
     next(place.shards("overall").glob("*.parquet")).unlink()
     server.clear_log()
@@ -212,7 +214,7 @@ def test_stopping_while_every_thread_waits(
     """The run ends by the signal, says so, keeps finished shards, and a rerun goes on."""
     server.faults.add(Fault("silence", endpoint="standard"))
     process = place.start_run("--year", "23-24", "--illuminate-threads", "4")
-    wait_until(lambda: asked(server)["standard"] >= 4)
+    wait_until(lambda: request_counts(server)["standard"] >= 4)
     kept = place.kept_shards()
     process.send_signal(number)
     done = place.finish(process)
@@ -223,7 +225,7 @@ def test_stopping_while_every_thread_waits(
     server.faults.clear()
     server.clear_log()
     assert place.run().returncode == 0
-    assert asked_for(server).isdisjoint(kept)
+    assert requested_shards(server).isdisjoint(kept)
     assert place.published() == undisturbed
 
 
@@ -241,7 +243,7 @@ def test_a_second_run_in_the_same_folder(place: Workplace, server: Server) -> No
     """It exits 10 and changes nothing, whatever its arguments; the first goes on."""
     server.faults.add(Fault("silence", endpoint="catalogue", times=1, value=60))
     first = place.start_run("--year", "23-24")
-    wait_until(lambda: asked(server)["catalogue"] >= 1)
+    wait_until(lambda: request_counts(server)["catalogue"] >= 1)
     second = place.finish(place.start_run("--year", "22-23"))
     assert second.returncode == 10
     assert "is at work in" in second.stderr
@@ -251,7 +253,7 @@ def test_a_second_run_in_the_same_folder(place: Workplace, server: Server) -> No
     assert place.run().returncode == 0  # the lock died with its owner
 
 
-def test_the_record_tells_programs_the_same(place: Workplace, server: Server) -> None:
+def test_the_record_reports_the_same_to_programs(place: Workplace, server: Server) -> None:
     """The JSON record has outcome, counts per step, checks and failures, and no student."""
     assert place.run().returncode == 0
     (path,) = (place.data / "runs").glob("*-*.json")
@@ -275,7 +277,7 @@ def test_one_step_alone_is_done_and_publishes_nothing(place: Workplace, server: 
     assert f"School year {YEAR} as of 2024-06-30: done." in done.stdout
     assert "published" not in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
-    assert set(asked(server)) == {"token", "catalogue"}
+    assert set(request_counts(server)) == {"token", "catalogue"}
 
 
 def test_a_roster_that_cannot_be_read_is_a_sentence(place: Workplace, server: Server) -> None:

@@ -1,18 +1,18 @@
-"""kill -9 at many points: nothing torn, nothing finished asked again, the same bytes at the end."""
+"""kill -9 at many points: nothing torn, nothing fetched twice, the same bytes at the end."""
 
 import pytest
 
 from pipeline.simulator import District, Protocol, Server, serving
 from tests.functional.conftest import Workplace
 from tests.functional.test_failures import wait_until
-from tests.functional.test_reruns import asked_for
+from tests.functional.test_reruns import requested_shards
 
 
 @pytest.mark.parametrize("requests", [1, 2, 3, 10, 35, 60, 85, 95, 105])
 def test_killed_after_so_many_requests(
     place: Workplace, district: District, undisturbed: dict[str, bytes], requests: int
 ) -> None:
-    """Resuming asks for what is missing only, and ends with the bytes of an undisturbed run."""
+    """Resuming requests what is missing only, and ends with the bytes of an undisturbed run."""
     with serving(district, Protocol(latency_seconds=0.01)) as server:
         place.point_at(server)
         process = place.start_run("--year", "23-24", "--illuminate-threads", "4")
@@ -23,7 +23,7 @@ def test_killed_after_so_many_requests(
         server.clear_log()
         done = place.run()
         assert done.returncode == 0, done.stdout
-        assert asked_for(server).isdisjoint(there)
+        assert requested_shards(server).isdisjoint(there)
     assert place.published() == undisturbed
     assert place.leftovers() == []
 
@@ -31,17 +31,17 @@ def test_killed_after_so_many_requests(
 def test_killed_again_and_again(
     place: Workplace, district: District, undisturbed: dict[str, bytes]
 ) -> None:
-    """Each run gets a little further; no shard is ever asked for twice once it is finished."""
+    """Each run gets a little further; no shard is requested again once it is finished."""
     with serving(district, Protocol(latency_seconds=0.005)) as server:
         place.point_at(server)
         for _ in range(6):
             there = place.kept_shards()
             server.clear_log()
             process = place.start_run("--year", "23-24", "--illuminate-threads", "4")
-            wait_until(lambda: len(asked_for(server)) >= 15)
+            wait_until(lambda: len(requested_shards(server)) >= 15)
             process.kill()
             place.finish(process)
-            assert asked_for(server).isdisjoint(there)
+            assert requested_shards(server).isdisjoint(there)
         assert place.run().returncode == 0
     assert place.published() == undisturbed
 
@@ -64,6 +64,6 @@ def test_killed_while_tables_are_made(
     there = place.kept_shards()
     server.clear_log()
     assert place.run().returncode == 0
-    assert asked_for(server).isdisjoint(there)
+    assert requested_shards(server).isdisjoint(there)
     assert place.published() == undisturbed
     assert place.leftovers() == []

@@ -1,4 +1,4 @@
-"""runs/latest.json always tells how the last run ended."""
+"""runs/latest.json always says how the last run ended."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.simulator import Fault, Server
 from tests.functional.conftest import LUIGI, Workplace
 from tests.functional.test_failures import wait_until
-from tests.functional.test_reruns import asked
+from tests.functional.test_reruns import request_counts
 
 
 def latest(place: Workplace) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_a_year_that_fails_beside_one_that_does_not(place: Workplace) -> None:
 
 
 def test_a_setting_that_cannot_be_used(place: Workplace) -> None:
-    """What was told before does not stay as if it were still so."""
+    """The result of the run before is replaced."""
     assert place.run().returncode == 0
     done = place.run("--illuminate-threads", "0")
     assert done.returncode == 30
@@ -101,13 +101,13 @@ def test_a_year_to_come(place: Workplace) -> None:
 
 
 def test_a_run_that_was_refused_has_not_run(place: Workplace, server: Server) -> None:
-    """Neither what stands there nor what the working run will write is touched by it."""
+    """It changes neither the last result nor the one that the active run will write."""
     assert place.run().returncode == 0
     before = path(place).read_bytes()
     server.faults.add(Fault("silence", endpoint="catalogue", times=1, value=60))
     server.clear_log()
     working = place.start_run("--year", "22-23")
-    wait_until(lambda: asked(server)["catalogue"] >= 1)
+    wait_until(lambda: request_counts(server)["catalogue"] >= 1)
     for options in ((), ("--illuminate-threads", "0")):
         assert place.run(*options).returncode == 10
     assert path(place).read_bytes() == before
@@ -120,7 +120,7 @@ def test_a_setting_keeps_what_a_killed_run_left_to_sweep(place: Workplace, serve
     """A run that cannot start sweeps like any other, before it forgets where to."""
     server.faults.add(Fault("silence", endpoint="catalogue", times=1, value=60))
     working = place.start_run("--year", "23-24")
-    wait_until(lambda: asked(server)["catalogue"] >= 1)
+    wait_until(lambda: request_counts(server)["catalogue"] >= 1)
     working.kill()
     place.finish(working)
     left = place.work / ".metadata.json.1-1.partial"

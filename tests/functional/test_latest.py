@@ -32,16 +32,16 @@ luigi_run(sys.argv[2:])
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "check"),
     [
         ("loses_a_student", "each latest attempt appears exactly once"),
         ("counts_one_too_many", "the attempts add up to the view"),
         ("keeps_every_attempt", "each latest attempt appears exactly once"),
     ],
 )
-def test_a_wrong_count_stops_before_publishing(place: Workplace, fault: str, told: str) -> None:
+def test_a_wrong_count_stops_before_publishing(place: Workplace, fault: str, check: str) -> None:
     command = ("--module", "pipeline", "RunAll", "--year", YEAR)
     done = place.finish(place.start(sys.executable, "-c", BROKEN, fault, *command))
     assert done.returncode == 30, done.stdout
-    assert f"A check failed before publishing ({told}: " in done.stdout
+    assert f"A check failed before publishing ({check}: " in done.stdout
     assert place.published() == {}

@@ -189,8 +189,8 @@ def test_a_cast_that_fails_over_rows_publishes_nothing_and_shows_no_value(views:
             place.data / VIEWS / "illuminate_assessment_results_historical.csv"
         )
     }
-    told = done.stdout + done.stderr + newest_record(place)
-    assert not [title for title in titles if title in told]
+    printed = done.stdout + done.stderr + newest_record(place)
+    assert not [title for title in titles if title in printed]
     after = oracle.content(place.data / "views") | oracle.content(place.data / "illuminate")
     assert after == before
     assert not list(place.work.glob("sql*"))

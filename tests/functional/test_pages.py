@@ -96,7 +96,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_what_pages_show_is_what_commands_print(checkout: Path) -> None:
-    """One tour through all pages, because what a page does stands on those before."""
+    """One tour through all pages, because each page depends on those before it."""
     for page in pages():
         printed = run(page, checkout)
         for (box, shown), text in zip(commands(page), printed, strict=True):

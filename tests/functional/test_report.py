@@ -242,12 +242,12 @@ def test_a_browser_draws_everything_and_loads_nothing_else(
         assert chart["drawn"] >= 2, chart
         assert chart["rows"] >= 1, chart
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = {
+    requested = {
         event["params"]["request"]["url"]
         for event in events
         if event["method"] == "Network.requestWillBeSent"
     }
-    asked = {url for url in asked if not url.startswith(("data:", "about:", "chrome:"))}
-    assert asked == {page.as_uri()}
+    requested = {url for url in requested if not url.startswith(("data:", "about:", "chrome:"))}
+    assert requested == {page.as_uri()}
     # Anything that the page's own policy blocked would be logged here.
     assert browser.get_log("browser") == []

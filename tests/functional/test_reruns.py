@@ -15,13 +15,16 @@ from tests.functional.conftest import Workplace
 VIEW = "views/23-24/illuminate_assessment_results_historical"
 
 
-def asked(server: Server) -> Counter[str]:
+def request_counts(server: Server) -> Counter[str]:
     """How many requests of each kind the server saw."""
     return Counter(request.endpoint for request in server.log)
 
 
-def asked_for(server: Server) -> set[tuple[str, str | None]]:
-    """Which shards the server was asked for."""
+asked = request_counts  # the former name, which tests/functional/test_graph.py still uses
+
+
+def requested_shards(server: Server) -> set[tuple[str, str | None]]:
+    """Which shards were requested from the server."""
     wanted = {"overall", "standard", "group"}
     return {(r.endpoint, r.assessment_id) for r in server.log if r.endpoint in wanted}
 
@@ -55,12 +58,16 @@ def ran(place: Workplace, server: Server) -> Workplace:
 def test_one_request_per_page_and_one_token(
     place: Workplace, server: Server, district: District
 ) -> None:
-    """A first run asks for each page once: as few requests as the protocol allows."""
+    """A first run requests each page once: as few requests as the protocol allows."""
     assert place.run().returncode == 0
     pages = Counter((r.endpoint, r.assessment_id, r.page) for r in server.log)
     assert set(pages.values()) == {1}
-    assert {endpoint for endpoint, _ in asked_for(server)} == {"overall", "standard", "group"}
-    assert asked(server)["token"] == 1
+    assert {endpoint for endpoint, _ in requested_shards(server)} == {
+        "overall",
+        "standard",
+        "group",
+    }
+    assert request_counts(server)["token"] == 1
     in_turn = list(dict.fromkeys(r.endpoint for r in server.log))
     assert in_turn == ["token", "catalogue", "overall", "standard", "group"]
 
@@ -82,8 +89,8 @@ def test_one_shard_deleted(ran: Workplace, server: Server, endpoint: str) -> Non
     victim = sorted(ran.shards(endpoint).glob("*.parquet"))[5]
     victim.unlink()
     assert ran.run().returncode == 0
-    assert asked_for(server) == {(endpoint, victim.stem)}
-    assert asked(server)["catalogue"] == 0
+    assert requested_shards(server) == {(endpoint, victim.stem)}
+    assert request_counts(server)["catalogue"] == 0
     assert victim.exists()
     assert ran.published() == before
 
@@ -96,7 +103,7 @@ def test_one_shard_damaged(ran: Workplace, server: Server) -> None:
     data[len(data) // 3] ^= 1
     victim.write_bytes(data)
     assert ran.run().returncode == 0
-    assert asked_for(server) == {("standard", victim.stem)}
+    assert requested_shards(server) == {("standard", victim.stem)}
     assert ran.published() == before
 
 
@@ -113,7 +120,7 @@ def test_damage_that_left_no_trace_stops_the_table_that_would_be_built(
     assert f"standard shard of assessment {victim.stem} was damaged on disk" in done.stdout
     assert ran.published() == before
     assert ran.run().returncode == 0
-    assert asked_for(server) == {("standard", victim.stem)}
+    assert requested_shards(server) == {("standard", victim.stem)}
     assert ran.published() == before
 
 
@@ -145,8 +152,8 @@ def test_a_manifest_lost(ran: Workplace, server: Server, harm: str) -> None:
     else:
         lost.write_bytes(ran.manifest("group").read_bytes())
     assert ran.run().returncode == 0
-    assert asked_for(server) == {shard for shard in kept if shard[0] == "standard"}
-    assert asked(server)["catalogue"] == 0
+    assert requested_shards(server) == {shard for shard in kept if shard[0] == "standard"}
+    assert request_counts(server)["catalogue"] == 0
     assert ran.published() == before
     assert ran.kept_shards() == kept
 
@@ -159,14 +166,14 @@ def test_an_entry_damaged(ran: Workplace, server: Server) -> None:
     content[-9] ^= 1
     lost.write_bytes(content)
     assert ran.run().returncode == 0
-    (fetched,) = asked_for(server)
+    (fetched,) = requested_shards(server)
     assert fetched[0] == "overall"
     assert ran.published() == before
     assert ran.kept_shards() == kept
 
 
 def test_one_assessment_added(place: Workplace, inputs: Path) -> None:
-    """Once the catalogue is asked for again, only the new assessment is fetched."""
+    """Once the catalogue is fetched again, only the new assessment is fetched."""
     district = District.make(size=SMALL)
     with serving(district) as server:
         place.point_at(server)
@@ -177,7 +184,7 @@ def test_one_assessment_added(place: Workplace, inputs: Path) -> None:
         (place.work / "metadata.json").unlink()
         server.clear_log()
         assert place.run().returncode == 0
-        assert asked_for(server) == {(e, added) for e in ("overall", "standard", "group")}
+        assert requested_shards(server) == {(e, added) for e in ("overall", "standard", "group")}
     rows = oracle.read_csv(
         place.data / "illuminate/23-24/assessment_results_combined_historical.csv"
     )
@@ -244,7 +251,7 @@ def test_a_roster_edited(ran: Workplace, server: Server, inputs: Path) -> None:
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 @pytest.mark.parametrize("harm", ["deleted", "truncated", "one byte"])
 def test_a_published_file_damaged(ran: Workplace, server: Server, ending: str, harm: str) -> None:
-    """It is mended with no request."""
+    """It is restored with no request."""
     before = ran.published()
     victim = ran.data / f"{VIEW}.{ending}"
     data = victim.read_bytes()
@@ -289,7 +296,7 @@ def test_files_touched_but_not_changed(ran: Workplace, server: Server) -> None:
 def test_work_on_another_server_is_not_mixed_in(
     ran: Workplace, undisturbed: dict[str, bytes]
 ) -> None:
-    """Another source is asked for everything."""
+    """Everything is requested from another source."""
     other = District.make(2, SMALL)
     write_inputs(other, ran.folder / "other")
     rosters = f"{ran.folder}/other/Student_Rosters_{{year}}.txt"
@@ -297,7 +304,7 @@ def test_work_on_another_server_is_not_mixed_in(
         ran.point_at(server)
         assert ran.run(STUDENT_ROSTERS=rosters).returncode == 0
         ids = set(oracle.catalogue_ids(other))
-        assert {i for endpoint, i in asked_for(server) if endpoint == "overall"} == ids
+        assert {i for endpoint, i in requested_shards(server) if endpoint == "overall"} == ids
     rows = oracle.read_csv(ran.data / "illuminate/23-24/assessment_results_combined_historical.csv")
     assert rows == oracle.combined(other, oracle.catalogue_ids(other))
 
@@ -312,7 +319,7 @@ def test_include_and_exclude(ran: Workplace, server: Server, district: District)
         *("--illuminate-exclude-ids", f'["{shunned}"]'),
     )
     assert done.returncode == 0, done.stdout
-    assert asked_for(server) == {(e, hidden) for e in ("overall", "standard", "group")}
+    assert requested_shards(server) == {(e, hidden) for e in ("overall", "standard", "group")}
     rows = oracle.read_csv(ran.data / "illuminate/23-24/assessment_results_combined_historical.csv")
     ids = sorted({*oracle.catalogue_ids(district), hidden} - {shunned})
     assert rows == oracle.combined(district, ids)
@@ -331,7 +338,7 @@ def test_forget_fetches_again_and_keeps_what_is_published(ran: Workplace, server
     assert not ran.work.exists()
     assert ran.published() == before
     assert ran.run().returncode == 0
-    assert asked(server)["catalogue"] == 1
+    assert request_counts(server)["catalogue"] == 1
     assert ran.published() == before
 
 

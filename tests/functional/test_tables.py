@@ -145,7 +145,7 @@ def test_group_fields_that_are_other_fields_are_refused(place: Workplace) -> Non
     assert "must name two fields of their own" in done.stdout
 
 
-def test_a_proxy_is_not_asked_for_this_machine(place: Workplace) -> None:
+def test_no_proxy_is_used_for_this_machine(place: Workplace) -> None:
     assert place.run(http_proxy="http://127.0.0.1:9", no_proxy="").returncode == 0
 
 

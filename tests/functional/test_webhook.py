@@ -1,4 +1,4 @@
-"""At the end of every run, failed or not, a webhook is told; the run is the same without it."""
+"""At the end of every run, failed or not, a webhook is notified; the run is the same without it."""
 
 import re
 import signal
@@ -13,7 +13,7 @@ from tests import canaries
 from tests.functional.conftest import Workplace
 from tests.functional.test_failures import wait_until
 from tests.functional.test_last_run import latest
-from tests.functional.test_reruns import asked
+from tests.functional.test_reruns import request_counts
 from tests.receiver import SECRET, Receiver, receiving
 
 
@@ -24,16 +24,16 @@ def receiver(place: Workplace) -> Iterator[Receiver]:
         yield server
 
 
-def told(receiver: Receiver) -> list[dict[str, Any]]:
+def delivered(receiver: Receiver) -> list[dict[str, Any]]:
     return [payload for _, payload in receiver.got]
 
 
-def test_every_run_is_told_once(place: Workplace, receiver: Receiver) -> None:
+def test_every_run_is_delivered_once(place: Workplace, receiver: Receiver) -> None:
     """What was published, then that no table was changed: what latest.json says, and a text."""
     for outcome in ("published", "up to date"):
         receiver.got.clear()
         assert place.run().returncode == 0
-        (payload,) = told(receiver)
+        (payload,) = delivered(receiver)
         text = payload.pop("text")
         assert payload == latest(place)
         assert payload["outcome"] == outcome
@@ -42,36 +42,38 @@ def test_every_run_is_told_once(place: Workplace, receiver: Receiver) -> None:
         assert "15 checks passed" in text
 
 
-def test_a_failure_is_told(place: Workplace, server: Server, receiver: Receiver) -> None:
+def test_a_failure_is_delivered(place: Workplace, server: Server, receiver: Receiver) -> None:
     victim = sorted(str(row["assessment_id"]) for row in server.district.catalogue)[3]
     server.faults.add(Fault("status", endpoint="overall", assessment_id=victim, value=403))
     assert place.run().returncode == 30
-    (payload,) = told(receiver)
+    (payload,) = delivered(receiver)
     assert payload["outcome"] == "failed"
     assert f"overall of assessment {victim}: the server answered 403" in payload["text"]
 
 
 @pytest.mark.parametrize("threads", ["0", "many"])
-def test_a_setting_that_cannot_be_used_is_told(
+def test_a_setting_that_cannot_be_used_is_delivered(
     place: Workplace, receiver: Receiver, threads: str
 ) -> None:
     """Also one that hides where the data are, so that nothing can be written."""
     assert place.run("--illuminate-threads", threads).returncode == 30
-    (payload,) = told(receiver)
+    (payload,) = delivered(receiver)
     assert payload["outcome"] == "failed"
     assert "[illuminate] threads " in payload["text"]
 
 
-def test_a_refused_run_tells_nothing(place: Workplace, server: Server, receiver: Receiver) -> None:
-    """It has not run; the run at work is told of when it ends, also when it is stopped."""
+def test_a_refused_run_delivers_nothing(
+    place: Workplace, server: Server, receiver: Receiver
+) -> None:
+    """It has not run; the active run is reported when it ends, also when it is stopped."""
     server.faults.add(Fault("silence", endpoint="catalogue", times=1, value=60))
     working = place.start_run("--year", "22-23")
-    wait_until(lambda: asked(server)["catalogue"] >= 1)
+    wait_until(lambda: request_counts(server)["catalogue"] >= 1)
     assert place.run().returncode == 10
-    assert told(receiver) == []
+    assert delivered(receiver) == []
     working.send_signal(signal.SIGTERM)
     assert place.finish(working).returncode == -signal.SIGTERM
-    (payload,) = told(receiver)
+    (payload,) = delivered(receiver)
     assert payload["outcome"] == "stopped"
 
 
@@ -91,16 +93,16 @@ def test_a_stopped_run_does_not_wait_for_a_silent_webhook(
     receiver.is_silent = True
     server.faults.add(Fault("silence", endpoint="catalogue", times=1, value=60))
     working = place.start_run("--year", "23-24")
-    wait_until(lambda: asked(server)["catalogue"] >= 1)
+    wait_until(lambda: request_counts(server)["catalogue"] >= 1)
     working.send_signal(signal.SIGTERM)
     done = place.finish(working)
     assert done.returncode == -signal.SIGTERM
     assert "it did not answer within 3 s" in done.stderr
-    assert len(told(receiver)) == 1
+    assert len(delivered(receiver)) == 1
 
 
 def test_an_address_that_cannot_be_used_stops_the_run(place: Workplace, server: Server) -> None:
-    """Before any request, and without the address; the data folder is told of it all the same."""
+    """Before any request, and without the address; the data folder records it all the same."""
     done = place.run(PIPELINE_WEBHOOK_URL=f"http://hooks.example.org/{SECRET}")
     assert done.returncode == 30
     assert "PIPELINE_WEBHOOK_URL must begin with https" in done.stderr
@@ -109,7 +111,7 @@ def test_an_address_that_cannot_be_used_stops_the_run(place: Workplace, server: 
     assert canaries.found(SECRET.split("/"), done.stdout + done.stderr) == set()
 
 
-def test_no_student_and_no_secret_is_told(
+def test_no_student_and_no_secret_is_delivered(
     place: Workplace, server: Server, receiver: Receiver
 ) -> None:
     """Neither when all is well nor when half of it fails; nor does any file hold the address."""
@@ -119,8 +121,8 @@ def test_no_student_and_no_secret_is_told(
     assert place.run().returncode == 0
     wrong = "a-wrongsecret42"
     assert place.run("--as-of", "2024-03-01", ILLUMINATE_CLIENT_SECRET=wrong).returncode == 30
-    assert len(told(receiver)) == 3
-    said = "\n".join(str(payload) for payload in told(receiver))
+    assert len(delivered(receiver)) == 3
+    said = "\n".join(str(payload) for payload in delivered(receiver))
 
     students = {student for student, _ in server.district.roster(SchoolYear(2023))}
     tables = b"".join(place.published().values()).decode(errors="replace")
@@ -137,6 +139,6 @@ def test_doctor_says_that_there_is_one(place: Workplace, receiver: Receiver) -> 
     done = place.look("doctor")
     assert "ok      webhook: notified of every run" in done.stdout
     assert canaries.found(SECRET.split("/"), done.stdout + done.stderr) == set()
-    assert told(receiver) == []
+    assert delivered(receiver) == []
     place.environment["PIPELINE_WEBHOOK_URL"] = "nothing"
     assert "FAILED  webhook: PIPELINE_WEBHOOK_URL is not a valid URL" in place.look("doctor").stdout

@@ -61,14 +61,14 @@ def test_years_never_overwrite_each_other(
     assert {k: v for k, v in place.published().items() if k.startswith("23-24")} == undisturbed
 
 
-def test_a_finished_year_is_asked_for_up_to_its_last_day(place: Workplace, server: Server) -> None:
+def test_a_finished_year_is_fetched_up_to_its_last_day(place: Workplace, server: Server) -> None:
     assert place.run("--as-of", "2026-11-22").returncode == 0
-    asked = {
+    windows = {
         (r.params["date_taken_start"], r.params["date_taken_end"])
         for r in server.log
         if r.endpoint in {"overall", "standard", "group"}
     }
-    assert asked == {("2023-07-01", "2024-06-30")}
+    assert windows == {("2023-07-01", "2024-06-30")}
 
 
 def test_a_day_that_is_still_to_come_is_refused(place: Workplace, server: Server) -> None:
@@ -80,15 +80,15 @@ def test_a_day_that_is_still_to_come_is_refused(place: Workplace, server: Server
 
 
 def test_a_running_year_has_a_snapshot_for_each_day(place: Workplace, server: Server) -> None:
-    """Within a day a rerun asks nothing; on another day everything is asked up to that day."""
+    """Within a day a rerun requests nothing; on another day everything is fetched up to it."""
     assert place.run("--as-of", "2023-12-31").returncode == 0
     first = len(server.log)
     assert place.run("--as-of", "2023-12-31").returncode == 0
     assert len(server.log) == first
     server.clear_log()
     assert place.run("--as-of", "2024-01-31").returncode == 0
-    asked = {r.params.get("date_taken_end") for r in server.log if r.endpoint == "overall"}
-    assert asked == {"2024-01-31"}
+    last_days = {r.params.get("date_taken_end") for r in server.log if r.endpoint == "overall"}
+    assert last_days == {"2024-01-31"}
     path = place.data / "illuminate/23-24/assessment_results_combined_historical.csv"
     dates = {row["date_taken"] for row in oracle.read_csv(path)}
     assert max(dates) <= "2024-01-31"

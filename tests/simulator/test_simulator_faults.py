@@ -30,11 +30,11 @@ def pages(client, params):
 def faulty(client, params):
     """Return a function that injects a fault and requests a page again."""
 
-    def ask(fault, page=1):
+    def call(fault, page=1):
         client.server.faults.add(fault)
         return client.call(STANDARD, page=page, **params)
 
-    return ask
+    return call
 
 
 TRIED_HERE = set()

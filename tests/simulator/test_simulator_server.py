@@ -91,7 +91,7 @@ def test_many_threads_get_their_own_responses(client, small, year, window):
     token = client.headers["Authorization"]
     failures = []
 
-    def ask(assessment_id):
+    def fetch(assessment_id):
         rows = small.results("overall", assessment_id, year.first_day, year.last_day)
         with requests.Session() as session:
             session.headers["Authorization"] = token
@@ -103,7 +103,7 @@ def test_many_threads_get_their_own_responses(client, small, year, window):
         if page["num_results"] != len(rows):
             failures.append(assessment_id)
 
-    threads = [threading.Thread(target=ask, args=(i,)) for i in small.ids_with_results(year)]
+    threads = [threading.Thread(target=fetch, args=(i,)) for i in small.ids_with_results(year)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -61,10 +61,10 @@ def test_any_text_is_a_year_or_a_refusal_that_names_it(text):
     try:
         year = SchoolYear.parse(text)
     except SettingsError as error:
-        told = str(error)
+        named = str(error)
     else:
-        told = text if text.endswith(f"{(year.start + 1) % 100:02}") else ""
-    assert text in told
+        named = text if text.endswith(f"{(year.start + 1) % 100:02}") else ""
+    assert text in named
 
 
 # Dates.

@@ -27,7 +27,7 @@ class Expected(enum.Enum):
 RECOVERS, REFUSED, ENDS, NULLS = Expected
 
 
-# A wrong address and a server that asks not to be called concern the server as a whole.
+# A wrong address and a server that rejects all requests for a while concern the server as a whole.
 _TOKEN_WORDS = ("token", "credentials", "ILLUMINATE_BASE_URL", "the server asked to wait")
 
 

@@ -20,7 +20,7 @@ from tests.functional.faults import district
 from tests.functional.faults.sandbox import Sandbox
 from tests.functional.faults.test_leaks import fail_with_secrets
 from tests.functional.test_failures import wait_until
-from tests.functional.test_reruns import asked
+from tests.functional.test_reruns import request_counts
 
 THREADS = 4
 
@@ -48,7 +48,7 @@ def test_the_arguments_of_a_run(tmp_path: Path) -> None:
         place.point_at(server)
         server.faults.add(Fault("silence", endpoint="overall"))
         process = place.start_run("--year", "23-24", "--illuminate-threads", str(THREADS))
-        wait_until(lambda: asked(server)["overall"] >= THREADS)
+        wait_until(lambda: request_counts(server)["overall"] >= THREADS)
         shown = arguments_of(process.pid)
         process.kill()
         place.finish(process)
@@ -99,19 +99,19 @@ class Luigid:
     url: str
     process: "subprocess.Popen[str]"
 
-    def ask(self, method: str, **what: str) -> str:
+    def call(self, method: str, **what: str) -> str:
         reply = requests.get(f"{self.url}/api/{method}", {"data": json.dumps(what)}, timeout=10)
         assert reply.status_code == 200, method
         return reply.text
 
     def page(self) -> str:
         """Return everything that it shows about all tasks and workers."""
-        lists = [self.ask(each) for each in ("task_list", "graph", "worker_list", "resource_list")]
-        found = self.ask("task_search", task_str="_")
+        lists = [self.call(each) for each in ("task_list", "graph", "worker_list", "resource_list")]
+        found = self.call("task_search", task_str="_")
         tasks = json.loads(lists[0])["response"]
         about = ("fetch_error", "get_task_status_message", "dep_graph", "inverse_dep_graph")
         return "\n".join(
-            [*lists, found, *(self.ask(each, task_id=task) for each in about for task in tasks)]
+            [*lists, found, *(self.call(each, task_id=task) for each in about for task in tasks)]
         )
 
     def left(self) -> str:

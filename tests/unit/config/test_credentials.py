@@ -1,4 +1,4 @@
-"""Secrets: found where they may stand, refused where they are open to all, and never told."""
+"""Secrets: found wherever they may be set, refused where anybody can read them, and never shown."""
 
 import pytest
 from hypothesis import given
@@ -47,7 +47,7 @@ def test_a_secret_file_that_everybody_can_open_is_refused(tmp_path):
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 @pytest.mark.parametrize("scheme", [OAUTH2, OAUTH1], ids=["OAuth 2", "OAuth 1"])
-def test_each_secret_may_stand_in_a_file_and_the_end_of_its_line_is_no_part_of_it(
+def test_each_secret_may_be_in_a_file_and_the_end_of_its_line_is_no_part_of_it(
     tmp_path, scheme, end
 ):
     environ = {}
@@ -70,39 +70,39 @@ def test_an_incomplete_set_names_the_variables_that_are_missing_and_no_value(sch
     missing = scheme.keys() - given_names
     if not missing:
         return
-    told = refusal({name: scheme[name] for name in given_names})
-    said = {word for word in told.replace(",", " ").split() if word.startswith("ILLUMINATE")}
+    message = refusal({name: scheme[name] for name in given_names})
+    said = {word for word in message.replace(",", " ").split() if word.startswith("ILLUMINATE")}
     assert said == missing
-    assert not [name for name in given_names if scheme[name] in told.replace("_", " ").split()]
-    assert "_FILE" in told
+    assert not [name for name in given_names if scheme[name] in message.replace("_", " ").split()]
+    assert "_FILE" in message
 
 
 def test_no_credentials_at_all_names_what_to_set():
-    told = refusal({})
-    assert "ILLUMINATE_CLIENT_ID and ILLUMINATE_CLIENT_SECRET" in told
-    assert "demo" in told
+    message = refusal({})
+    assert "ILLUMINATE_CLIENT_ID and ILLUMINATE_CLIENT_SECRET" in message
+    assert "demo" in message
 
 
 @pytest.mark.parametrize("content", [b"hush\nhush", b"", b" ", b"\n", b"\xff\xfe"])
 def test_a_file_that_holds_no_secret_is_refused_by_the_name_of_its_variable(tmp_path, content):
     file = tmp_path / "secret"
     file.write_bytes(content)
-    told = refusal(
+    message = refusal(
         OAUTH2 | {"ILLUMINATE_CLIENT_SECRET": "", "ILLUMINATE_CLIENT_SECRET_FILE": f"{file}"}
     )
-    assert told.startswith("ILLUMINATE_CLIENT_SECRET")
-    assert "hush" not in told
+    assert message.startswith("ILLUMINATE_CLIENT_SECRET")
+    assert "hush" not in message
 
 
 def test_a_missing_file_is_refused_by_the_name_of_its_variable(tmp_path):
-    told = refusal({"ILLUMINATE_CLIENT_ID_FILE": str(tmp_path / "nothing")})
-    assert told == "ILLUMINATE_CLIENT_ID_FILE names a file that cannot be read."
+    message = refusal({"ILLUMINATE_CLIENT_ID_FILE": str(tmp_path / "nothing")})
+    assert message == "ILLUMINATE_CLIENT_ID_FILE names a file that cannot be read."
 
 
 @pytest.mark.parametrize("value", [" ", "\t", "hush\nhush"])
-def test_a_blank_or_broken_value_is_refused_and_not_told(value):
-    told = refusal(OAUTH2 | {"ILLUMINATE_CLIENT_SECRET": value})
-    assert told == "ILLUMINATE_CLIENT_SECRET is blank or has several lines."
+def test_a_blank_or_broken_value_is_refused_and_not_shown(value):
+    message = refusal(OAUTH2 | {"ILLUMINATE_CLIENT_SECRET": value})
+    assert message == "ILLUMINATE_CLIENT_SECRET is blank or has several lines."
 
 
 def test_credentials_do_not_show_their_values():

@@ -1,4 +1,4 @@
-"""Settings: which one wins, what is refused and how, and that no secret is ever told."""
+"""Settings: which one wins, what is refused and how, and that no secret is ever shown."""
 
 import configparser
 import datetime as dt
@@ -89,7 +89,7 @@ def test_the_command_line_wins_over_environment_luigi_cfg_and_default(tmp_path, 
 
 
 @pytest.mark.parametrize(("variable", "place"), sections.ENVIRONMENT.items())
-def test_each_variable_stands_above_its_setting(variable, place, environment):
+def test_each_variable_wins_over_its_setting(variable, place, environment):
     section, name = place
     put(section, name, "from luigi.cfg")
     environment({variable: "from the environment"})
@@ -182,15 +182,15 @@ def test_every_setting_is_described():
         assert all(parameter.description for _, parameter in section.current_params())
 
 
-# Whom to ask, and how.
+# The source, and how it is fetched.
 
 
-def test_without_an_address_the_demo_district_is_asked():
+def test_without_an_address_the_demo_district_is_used():
     assert settings.is_demo()
     assert "demo" in settings.folders().data.parts
 
 
-def test_with_an_address_the_district_is_asked_and_nothing_is_called_demo(environment):
+def test_with_an_address_the_district_is_used_and_nothing_is_called_demo(environment):
     environment({"ILLUMINATE_BASE_URL": "https://example.illuminateed.com/live"})
     assert not settings.is_demo()
     assert settings.folders().data == Path("data")
@@ -218,7 +218,7 @@ def test_the_current_year_decides_what_is_historical(current, suffix):
     assert settings.snapshot(SchoolYear(2023), SchoolYear(2023).last_day, TODAY).suffix == suffix
 
 
-def test_the_client_asks_within_the_limits_configured():
+def test_the_client_keeps_the_limits_configured():
     assert settings.limits() == Limits()
     put("illuminate", "page_limit", 50)
     put("illuminate", "tries", 2)
@@ -277,7 +277,7 @@ def test_ids_can_be_written_down_and_read_again(ids):
         ("paths", "group_readable", "perhaps"),
     ],
 )
-def test_a_setting_of_the_wrong_kind_is_told_by_name_and_meaning(section, name, value):
+def test_a_setting_of_the_wrong_kind_is_reported_by_name_and_meaning(section, name, value):
     put(section, name, value)
     with pytest.raises(SettingsError) as error:
         getattr(sections, section)()
@@ -292,14 +292,14 @@ def test_settings_can_be_given_on_any_command_line():
         assert settings.current_year() == SchoolYear(2025)
 
 
-def test_every_setting_is_told_with_its_value_and_where_it_is_from(environment):
+def test_every_setting_is_described_with_its_value_and_where_it_is_from(environment):
     put("illuminate", "threads", 16)
     environment({"SAVE_PATH": "/exports"})
-    told = {(section, name): found for section, name, *found in settings.describe()}
-    assert told["illuminate", "threads"] == [16, "luigi.cfg"]
-    assert told["paths", "save_path"] == ["/exports", "SAVE_PATH"]
-    assert told["years", "current"] == ["24-25", "default"]
-    assert len(told) == sum(len(section.current_params()) for section in SECTIONS)
+    described = {(section, name): found for section, name, *found in settings.describe()}
+    assert described["illuminate", "threads"] == [16, "luigi.cfg"]
+    assert described["paths", "save_path"] == ["/exports", "SAVE_PATH"]
+    assert described["years", "current"] == ["24-25", "default"]
+    assert len(described) == sum(len(section.current_params()) for section in SECTIONS)
 
 
 # Input files.

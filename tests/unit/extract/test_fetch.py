@@ -1,4 +1,4 @@
-"""Fetching over threads: every shard has an outcome, and a lost cause ends the asking."""
+"""Fetching over threads: every shard has an outcome; an error of all of them ends the fetching."""
 
 import threading
 
@@ -31,12 +31,12 @@ def put_away(assessment_id, reply):
     return reply
 
 
-def fetch(ask, ids=IDS, threads=4, stop=None, on_done=None, keep=put_away):
+def fetch(fetch_one, ids=IDS, threads=4, stop=None, on_done=None, write=put_away):
     with Pool(threads) as pool:
         return fetch_shards(
             ids,
-            ask,
-            keep,
+            fetch_one,
+            write,
             pool=pool,
             stop=stop or threading.Event(),
             on_done=on_done or [].append,
@@ -44,16 +44,16 @@ def fetch(ask, ids=IDS, threads=4, stop=None, on_done=None, keep=put_away):
 
 
 def failing(bad, error):
-    """Fetches every shard but one, which fails with `error`; remembers what was asked."""
-    asked = []
+    """Fetches every shard but one, which fails with `error`; remembers what was requested."""
+    requested = []
 
     def fetch_one(assessment_id):
-        asked.append(assessment_id)
+        requested.append(assessment_id)
         if assessment_id == bad:
             raise error
         return entry(assessment_id)
 
-    return fetch_one, asked
+    return fetch_one, requested
 
 
 @pytest.mark.parametrize("threads", [1, 4, 16])
@@ -89,9 +89,9 @@ def test_so_many_shards_are_fetched_at_once_and_no_more():
     ids=lambda error: type(error).__name__,
 )
 def test_one_failed_shard_does_not_stop_the_others(error):
-    fetch_one, asked = failing("7", error)
+    fetch_one, requested = failing("7", error)
     outcomes = {outcome.assessment_id: outcome for outcome in fetch(fetch_one)}
-    assert sorted(asked) == sorted(IDS)
+    assert sorted(requested) == sorted(IDS)
     assert outcomes.pop("7") == Outcome("7", None, "x")
     assert all(outcome.entry for outcome in outcomes.values())
 
@@ -100,32 +100,32 @@ def test_one_failed_shard_does_not_stop_the_others(error):
     "error", [AuthError("no entry"), OutageError("no entry"), StoppedError("no entry")],
     ids=lambda error: type(error).__name__,
 )  # fmt: skip
-def test_a_lost_cause_ends_the_asking_and_every_shard_still_has_an_outcome(error):
-    fetch_one, asked = failing("3", error)
+def test_an_error_of_every_shard_ends_the_fetching_and_each_still_has_an_outcome(error):
+    fetch_one, requested = failing("3", error)
     outcomes = fetch(fetch_one, threads=1)
-    assert asked == ["0", "1", "2", "3"]
+    assert requested == ["0", "1", "2", "3"]
     by_id = {outcome.assessment_id: outcome for outcome in outcomes}
     assert sorted(by_id) == sorted(IDS)
-    asked_in_vain = not isinstance(error, StoppedError)
-    assert by_id["3"] == Outcome("3", None, "no entry", attempted=asked_in_vain)
+    was_attempted = not isinstance(error, StoppedError)
+    assert by_id["3"] == Outcome("3", None, "no entry", attempted=was_attempted)
     assert by_id["2"].entry
     rest = [by_id[assessment_id] for assessment_id in IDS[4:]]
     assert {(outcome.entry, outcome.reason) for outcome in rest} == {(None, "no entry")}
     assert not any(outcome.attempted for outcome in rest)
 
 
-def test_stop_leaves_the_rest_unasked_and_keeps_what_is_done():
+def test_stop_skips_the_rest_and_keeps_what_is_done():
     stop = threading.Event()
-    asked = []
+    requested = []
 
     def fetch_one(assessment_id):
-        asked.append(assessment_id)
+        requested.append(assessment_id)
         if assessment_id == "5":
             stop.set()
         return entry(assessment_id)
 
     outcomes = fetch(fetch_one, threads=1, stop=stop)
-    assert asked == IDS[:6]
+    assert requested == IDS[:6]
     assert [outcome.assessment_id for outcome in outcomes if outcome.entry] == IDS[:6]
     assert {outcome.reason for outcome in outcomes if not outcome.entry} == {
         "the run was asked to stop"
@@ -133,25 +133,25 @@ def test_stop_leaves_the_rest_unasked_and_keeps_what_is_done():
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), ZeroDivisionError("a mistake")])
-def test_an_unforeseen_error_is_not_swallowed(error):
+def test_an_unexpected_error_is_not_swallowed(error):
     fetch_one, _ = failing("2", error)
     with pytest.raises(type(error)) as raised:
         fetch(fetch_one)
     assert raised.value is error
 
 
-def test_nothing_is_asked_after_an_unforeseen_error():
-    fetch_one, asked = failing("2", OSError("disk full"))
+def test_nothing_is_requested_after_an_unexpected_error():
+    fetch_one, requested = failing("2", OSError("disk full"))
     with pytest.raises(OSError, match="disk full"):
         fetch(fetch_one, threads=1)
-    assert asked == ["0", "1", "2"]
+    assert requested == ["0", "1", "2"]
 
 
-def test_an_error_of_whoever_watches_ends_the_run_without_asking_for_the_rest():
-    asked, released = [], threading.Event()
+def test_an_error_in_on_done_ends_the_run_without_fetching_the_rest():
+    requested, released = [], threading.Event()
 
     def fetch_one(assessment_id):
-        asked.append(assessment_id)
+        requested.append(assessment_id)
         if assessment_id != "0":
             assert released.wait(10)
         return entry(assessment_id)
@@ -163,73 +163,75 @@ def test_an_error_of_whoever_watches_ends_the_run_without_asking_for_the_rest():
 
     with pytest.raises(KeyboardInterrupt):
         fetch(fetch_one, threads=1, on_done=on_done)
-    assert len(asked) < len(IDS)
+    assert len(requested) < len(IDS)
 
 
-def test_asking_goes_on_while_what_came_is_kept():
-    """A slow disk holds nobody up who asks."""
-    all_but_one_asked = threading.Event()
-    asked = []
+def test_fetching_goes_on_while_shards_are_written():
+    """A slow disk delays no request."""
+    all_but_one_requested = threading.Event()
+    requested = []
 
-    def ask(assessment_id):
-        asked.append(assessment_id)
-        if len(asked) == 3:
-            all_but_one_asked.set()
+    def fetch_one(assessment_id):
+        requested.append(assessment_id)
+        if len(requested) == 3:
+            all_but_one_requested.set()
         return entry(assessment_id)
 
-    def keep(assessment_id, reply):
-        assert all_but_one_asked.wait(20)
+    def write(assessment_id, reply):
+        assert all_but_one_requested.wait(20)
         return reply
 
-    outcomes = fetch(ask, ids=IDS[:3], threads=1, keep=keep)
+    outcomes = fetch(fetch_one, ids=IDS[:3], threads=1, write=write)
     assert sorted(outcome.assessment_id for outcome in outcomes if outcome.entry) == IDS[:3]
 
 
-def test_what_is_not_kept_yet_holds_asking_up_before_memory_is_full():
-    slow, asked, seen = threading.Event(), [], []
+def test_shards_not_written_yet_delay_requests_before_memory_is_full():
+    slow, requested, seen = threading.Event(), [], []
 
-    def ask(assessment_id):
-        asked.append(assessment_id)
+    def fetch_one(assessment_id):
+        requested.append(assessment_id)
         return entry(assessment_id)
 
-    def keep(assessment_id, reply):
+    def write(assessment_id, reply):
         assert slow.wait(20)
         return reply
 
     def let_go():
-        seen.append(len(asked))
+        seen.append(len(requested))
         slow.set()
 
     threading.Timer(0.5, let_go).start()
-    outcomes = fetch(ask, ids=[str(number) for number in range(500)], threads=4, keep=keep)
+    outcomes = fetch(fetch_one, ids=[str(number) for number in range(500)], threads=4, write=write)
     assert len(outcomes) == 500
     assert seen[0] < 50
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_a_shard_that_cannot_be_kept_ends_the_asking(threads):
-    asked = []
+def test_a_shard_that_cannot_be_written_ends_the_fetching(threads):
+    requested = []
 
-    def ask(assessment_id):
-        asked.append(assessment_id)
+    def fetch_one(assessment_id):
+        requested.append(assessment_id)
         return entry(assessment_id)
 
-    def keep(assessment_id, reply):
+    def write(assessment_id, reply):
         raise StorageError("the disk is full")
 
-    outcomes = fetch(ask, ids=[str(number) for number in range(500)], threads=threads, keep=keep)
+    outcomes = fetch(
+        fetch_one, ids=[str(number) for number in range(500)], threads=threads, write=write
+    )
     assert len(outcomes) == 500
     assert {outcome.reason for outcome in outcomes} == {"the disk is full"}
-    assert len(asked) < 100
-    assert sum(outcome.attempted for outcome in outcomes) == len(asked)
+    assert len(requested) < 100
+    assert sum(outcome.attempted for outcome in outcomes) == len(requested)
 
 
-def test_a_mistake_in_keeping_is_not_swallowed():
-    def keep(assessment_id, reply):
+def test_a_mistake_in_writing_is_not_swallowed():
+    def write(assessment_id, reply):
         raise ZeroDivisionError("a mistake")
 
     with pytest.raises(ZeroDivisionError):
-        fetch(entry, keep=keep)
+        fetch(entry, write=write)
 
 
 def test_the_failure_names_each_failed_assessment_with_its_reason_and_what_was_kept():

@@ -41,7 +41,7 @@ def test_all_threads_may_share_at_once():
             assert future.result(PATIENCE) == [(of, number) for number in range(1, 9)]
 
 
-def test_never_more_threads_than_were_asked_for():
+def test_never_more_threads_than_requested():
     seen = set()
     with Pool(3) as pool:
 

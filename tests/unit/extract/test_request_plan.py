@@ -1,4 +1,4 @@
-"""Who is worth asking: all with overall results, and a sample of the others."""
+"""Which assessments are fetched: all with overall results, and a sample of the others."""
 
 import math
 
@@ -11,18 +11,18 @@ IDS = [str(number) for number in range(5000)]
 
 
 @given(st.sets(st.integers(0, 300)), st.sets(st.integers(0, 300)), st.floats(0, 1), st.text())
-def test_all_with_results_and_so_many_others_in_the_order_given(every, with_results, share, salt):
+def test_all_with_results_and_so_many_others_in_the_order_given(every, with_results, share, seed):
     every, with_results = [str(n) for n in every], {str(n) for n in with_results}
-    asked = select_assessments(every, with_results, share, salt)
-    assert asked == [assessment for assessment in every if assessment in set(asked)]
+    chosen = select_assessments(every, with_results, share, seed)
+    assert chosen == [assessment for assessment in every if assessment in set(chosen)]
     others = [assessment for assessment in every if assessment not in with_results]
-    assert set(asked) >= set(every) & with_results
+    assert set(chosen) >= set(every) & with_results
     wanted = max(LEAST_SAMPLE, math.ceil(share * len(others)))
-    assert len(set(asked) - with_results) == min(len(others), wanted)
+    assert len(set(chosen) - with_results) == min(len(others), wanted)
 
 
-def test_a_sample_is_the_same_for_the_same_salt_and_another_for_another():
-    samples = [set(select_assessments(IDS, set(), 0.02, salt)) for salt in ("a", "a", "b")]
+def test_a_sample_is_the_same_for_the_same_seed_and_another_for_another():
+    samples = [set(select_assessments(IDS, set(), 0.02, seed)) for seed in ("a", "a", "b")]
     assert samples[0] == samples[1]
     assert len(samples[0] & samples[2]) < len(samples[0]) / 2
 

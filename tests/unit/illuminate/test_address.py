@@ -1,4 +1,4 @@
-"""The base URL: the usual spellings mean one place, and nothing else is ever asked."""
+"""The base URL: the usual spellings mean one place, and no other is ever requested."""
 
 import pytest
 

@@ -28,7 +28,7 @@ def tokens(server) -> int:
     return sum(entry.endpoint == "token" for entry in server.log)
 
 
-def ask_for_token(server, client_id="", client_secret=""):
+def request_token(server, client_id="", client_secret=""):
     known = server.credentials
     credentials = OAuth2Credentials(
         client_id or known.client_id, client_secret or known.client_secret
@@ -72,7 +72,7 @@ def clock(monkeypatch):
 # One token for many threads.
 
 
-def test_threads_that_begin_together_ask_for_one_token(server, connect):
+def test_threads_that_begin_together_request_one_token(server, connect):
     client = connect(server)
     at_once(client.count_assessments)
     assert tokens(server) == 1
@@ -111,7 +111,7 @@ def test_a_token_that_ends_after_any_number_of_requests_loses_nothing(
     assert tokens(server) == -(-answered // good_for)
 
 
-def test_a_server_that_refuses_every_token_is_asked_for_two(server, connect, window):
+def test_two_tokens_are_requested_from_a_server_that_refuses_each(server, connect, window):
     server.faults.add(Fault("status", 401, endpoint="overall"))
     client = connect(server)
     with pytest.raises(AuthError):
@@ -153,7 +153,7 @@ def test_a_token_is_renewed_before_it_ends_and_not_long_before(clock, life):
 )
 def test_expires_in_is_believed_within_reason(server, expires_in, life):
     server.faults.add(Fault("set_fields", {"expires_in": expires_in}, endpoint="token"))
-    assert ask_for_token(server)[1] == life
+    assert request_token(server)[1] == life
 
 
 @pytest.mark.parametrize("expires_in", [float("inf"), float("nan"), [3600], {"seconds": 3600}])
@@ -161,7 +161,7 @@ def test_an_expires_in_that_is_no_number_is_no_crash(server, expires_in):
     """A reply that is no JSON may be refused; either way it is one of our own errors."""
     server.faults.add(Fault("set_fields", {"expires_in": expires_in}, endpoint="token"))
     try:
-        life = ask_for_token(server)[1]
+        life = request_token(server)[1]
     except TransientError:
         return
     assert life == 60
@@ -169,7 +169,7 @@ def test_an_expires_in_that_is_no_number_is_no_crash(server, expires_in):
 
 def test_a_missing_expires_in_means_an_hour(server):
     server.faults.add(Fault("missing_field", "expires_in", endpoint="token"))
-    assert ask_for_token(server)[1] == 3600
+    assert request_token(server)[1] == 3600
 
 
 # Token requests that fail.
@@ -205,7 +205,7 @@ def test_refused_credentials_are_tried_once_by_all_threads(server, connect):
 def test_a_token_request_that_is_refused_is_an_error_of_the_credentials(server, status):
     server.faults.add(Fault("status", status, endpoint="token"))
     with pytest.raises(AuthError):
-        ask_for_token(server)
+        request_token(server)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_token_request_that_is_refused_is_an_error_of_the_credentials(server, 
     ],
     ids=lambda fault: f"{fault.kind}-{fault.value}",
 )
-def test_a_token_reply_that_cannot_be_used_may_be_asked_for_again(server, connect, fault):
+def test_a_token_reply_that_cannot_be_used_is_retried(server, connect, fault):
     server.faults.add(Fault(fault.kind, fault.value, endpoint="token", times=1))
     client = connect(server)
     assert client.count_assessments() == len(server.district.catalogue)

@@ -1,4 +1,4 @@
-"""The client: what was asked for comes back whole and checked, and politely asked for."""
+"""The client: what it fetches is complete and checked, and it sends few requests."""
 
 import logging
 import threading
@@ -37,7 +37,7 @@ def rows_of(result):
     return as_set(result.rows.to_dicts())
 
 
-def asked(server, endpoint):
+def requests_to(server, endpoint):
     return [entry for entry in server.log if entry.endpoint == endpoint]
 
 
@@ -82,7 +82,7 @@ def test_the_pages_after_the_first_are_requested_by_all_threads(server, connect,
     with Pool(4) as pool:
         client = connect(server, map_pages=pool.map, page_limit=10)
         result = pool.submit(client.results, STANDARD, busy, window).result()
-    assert len({entry.connection for entry in asked(server, "standard")}) > 1
+    assert len({entry.connection for entry in requests_to(server, "standard")}) > 1
     sent = server.district.results("standard", busy, window.start, window.end)
     assert rows_of(result) == as_set(sent)
 
@@ -160,7 +160,7 @@ def test_an_unknown_field_comes_along(server, connect, window, small):
     assert result.rows["mood"].to_list().count("good") == 1
 
 
-# What is asked.
+# What is requested.
 
 
 def test_dates_and_assessment_are_named_in_every_request(server, connect, window, busy):
@@ -176,15 +176,15 @@ def test_dates_and_assessment_are_named_in_every_request(server, connect, window
         assert entry.params["limit"] == "400"
 
 
-def test_each_page_is_asked_for_once(server, connect, window, busy):
+def test_each_page_is_requested_once(server, connect, window, busy):
     pages = connect(server, page_limit=400).results(STANDARD, busy, window).pages
-    assert [entry.page for entry in asked(server, "standard")] == list(range(1, pages + 1))
+    assert [entry.page for entry in requests_to(server, "standard")] == list(range(1, pages + 1))
 
 
 @pytest.mark.parametrize("assessment_id", ["../x", "a b&page=2", "é", "1'--", "x" * 300])
 def test_any_id_reaches_the_server_as_it_is(server, connect, window, assessment_id):
     connect(server).results(OVERALL, assessment_id, window)
-    assert asked(server, "overall")[0].assessment_id == assessment_id
+    assert requests_to(server, "overall")[0].assessment_id == assessment_id
 
 
 def test_connections_are_used_again(server, connect, window, district):
@@ -192,7 +192,7 @@ def test_connections_are_used_again(server, connect, window, district):
     client = connect(server, page_limit=200)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda i: client.results(OVERALL, i, window), ids))
-    entries = asked(server, "overall")
+    entries = requests_to(server, "overall")
     assert len(entries) >= len(ids)
     assert len({entry.connection for entry in entries}) <= 4
 
@@ -201,7 +201,7 @@ def test_the_request_rate_is_kept_by_all_threads_together(server, connect, windo
     client = connect(server, max_requests_per_second=50)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: client.results(OVERALL, str(n), window), range(16)))
-    times = sorted(entry.time for entry in asked(server, "overall"))
+    times = sorted(entry.time for entry in requests_to(server, "overall"))
     assert len(times) == 16
     for start in times:
         assert sum(start <= time < start + 0.1 for time in times) <= 8
@@ -210,7 +210,7 @@ def test_the_request_rate_is_kept_by_all_threads_together(server, connect, windo
 def test_requests_are_counted(server, connect, window, busy):
     client = connect(server, page_limit=400)
     client.results(STANDARD, busy, window)
-    requests = len(asked(server, "standard"))
+    requests = len(requests_to(server, "standard"))
     assert client.counts.snapshot() == {"requests": requests, "retries": 0, "tokens": 1}
 
 
@@ -267,7 +267,7 @@ def test_a_web_page_ends_the_run_with_a_hint(server, connect, window):
     server.faults.add(Fault("html", endpoint="overall"))
     with pytest.raises(OutageError, match="ILLUMINATE_BASE_URL must be like"):
         connect(server).results(OVERALL, "1", window)
-    assert len(asked(server, "overall")) == 1
+    assert len(requests_to(server, "overall")) == 1
 
 
 LIES = [
@@ -316,14 +316,14 @@ def test_a_page_too_many_is_refused_whatever_comes_beyond_the_end(
     server.faults.add(Fault("set_fields", {"num_pages": 4}))
     with pytest.raises(IlluminateError):
         connect(server, page_limit=500).results(STANDARD, busy, window)
-    assert asked(server, "standard")[3].page == 4
+    assert requests_to(server, "standard")[3].page == 4
 
 
 def test_a_walk_that_contradicts_itself_is_walked_again(server, connect, window, busy):
     server.faults.add(Fault("count_up", endpoint="standard", page=2, times=2))
     result = connect(server, page_limit=500).results(STANDARD, busy, window)
     assert result.pages == 3
-    assert [entry.page for entry in asked(server, "standard")] == [1, 2, 1, 2, 1, 2, 3]
+    assert [entry.page for entry in requests_to(server, "standard")] == [1, 2, 1, 2, 1, 2, 3]
 
 
 def test_a_row_that_moved_between_pages_once_is_put_right(server, connect, window, busy):

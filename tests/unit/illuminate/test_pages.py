@@ -127,7 +127,7 @@ def test_unknown_fields_follow_the_known_in_alphabetical_order_however_rows_are_
     assert result.rows.columns == [*known, *sorted(names - set(known))]
 
 
-def test_known_fields_stand_in_front_though_a_page_lacks_one():
+def test_known_fields_come_first_though_a_page_lacks_one():
     fields = [name for name in OVERALL.fields if name != "version"]
     bare = dict.fromkeys(fields, "x")
     replies = envelopes([bare | {"a": "1", "b": "2"}], [bare | {"version": "1"}])
@@ -144,11 +144,11 @@ def test_a_reply_without_rows_is_a_result_without_rows():
         assert numbers == (0, 0, 1, 0)
 
 
-def test_each_page_is_asked_for_once_and_in_order():
-    asked = []
+def test_each_page_is_requested_once_and_in_order():
+    requested = []
     get = getter(envelopes([row(1)], [row(2)], [row(3)]))
-    read_all(lambda number: asked.append(number) or get(number))
-    assert asked == [1, 2, 3]
+    read_all(lambda number: requested.append(number) or get(number))
+    assert requested == [1, 2, 3]
 
 
 # Lies.
@@ -245,7 +245,7 @@ def test_a_row_that_moved_to_the_next_page_while_pages_were_read_is_refused():
     assert "moved" in refused(moved, envelopes([row(1), row(2)], [row(3), row(4)]))
 
 
-def test_rows_that_stand_on_two_pages_in_two_walks_are_the_servers_own_duplicates():
+def test_rows_that_are_on_two_pages_in_two_walks_are_the_servers_own_duplicates():
     reply = envelopes([row(1), row(2)], [row(2), row(3)])
     result = read_all(getter(reply, reply))
     assert result.rows["assessment_id"].to_list() == ["1", "2", "3"]
@@ -258,10 +258,10 @@ def test_rows_of_a_second_walk_that_contradicts_itself_are_refused():
 
 
 def test_duplicates_on_one_page_need_no_second_walk():
-    asked = []
+    requested = []
     get = getter(envelopes([row(1), row(1)], [row(2)]))
-    assert read_all(lambda number: asked.append(number) or get(number)).duplicates == 1
-    assert asked == [1, 2]
+    assert read_all(lambda number: requested.append(number) or get(number)).duplicates == 1
+    assert requested == [1, 2]
 
 
 def test_a_server_that_promises_pages_without_end_is_left_at_the_first_empty_one():
@@ -275,14 +275,14 @@ def test_a_server_that_promises_pages_without_end_is_left_at_the_first_empty_one
 
 
 def test_pages_after_the_first_are_read_by_whoever_helps():
-    asked = []
+    requested = []
 
     def map_pages(get, numbers):
-        asked.append(numbers)
+        requested.append(numbers)
         return [get(number) for number in reversed(numbers)][::-1]
 
     result = read_all(getter(envelopes([row(1)], [row(2)], [row(3)])), map_pages=map_pages)
-    assert asked == [range(2, 4)]
+    assert requested == [range(2, 4)]
     assert result.rows["assessment_id"].to_list() == ["1", "2", "3"]
 
 
@@ -294,12 +294,12 @@ KNOWN = st.fixed_dictionaries(dict.fromkeys(OVERALL.required, TEXT), optional={"
 def test_both_ways_to_read_a_page_read_the_same(rows, as_ascii):
     """A page of known texts is read one way, and another way once a row has something else."""
     plain = envelopes(rows)[0]
-    odd = envelopes([{**rows[0], "odd": 1}, *rows[1:]])[0]
+    extra = envelopes([{**rows[0], "extra": 1}, *rows[1:]])[0]
     page, other = (
         decode(json.dumps(each, ensure_ascii=as_ascii).encode(), OVERALL, 1)
-        for each in (plain, odd)
+        for each in (plain, extra)
     )
-    assert page.rows.equals(other.rows.drop("odd"))
+    assert page.rows.equals(other.rows.drop("extra"))
     assert page.rows.to_dicts() == [
         {name: each.get(name) for name in OVERALL.fields} for each in rows
     ]
@@ -367,7 +367,7 @@ LATIN = '{{"page":1,"num_pages":1,"num_results":1,{}"results":[{{"assessment_id"
         ('"note":"é",', '"title":"a"'),
     ],
 )
-def test_bytes_that_are_not_utf8_are_refused_wherever_they_stand(envelope, inside):
+def test_bytes_that_are_not_utf8_are_refused_wherever_they_are(envelope, inside):
     text = LATIN.format(envelope, inside)
     assert decode(text.encode(), CATALOGUE, 1).rows.height == 1
     with pytest.raises(TransientError):

@@ -1,4 +1,4 @@
-"""Asking again: how often, after what, how long before, and when never."""
+"""Retries: how often, after what, how long before, and when never."""
 
 import email.utils
 import threading
@@ -22,7 +22,7 @@ ASSESSMENT = "1"
 
 
 class RecordedWaits(threading.Event):
-    """A stop event that never waits, and remembers how long it was asked to."""
+    """A stop event that never waits, and remembers how long it was to wait."""
 
     def __init__(self):
         super().__init__()
@@ -56,7 +56,7 @@ class Attempts:
         return "good"
 
 
-def asked(server, endpoint="overall"):
+def requests_to(server, endpoint="overall"):
     return [entry for entry in server.log if entry.endpoint == endpoint]
 
 
@@ -64,20 +64,20 @@ def asked(server, endpoint="overall"):
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_status_that_may_pass_is_asked_again(server, connect, window, status):
+def test_a_status_that_may_pass_is_retried(server, connect, window, status):
     server.faults.add(Fault("status", status, endpoint="overall", times=2))
     client = connect(server, tries=3)
     assert client.results(OVERALL, ASSESSMENT, window).rows.is_empty()
-    assert len(asked(server)) == 3
+    assert len(requests_to(server)) == 3
     assert client.counts.snapshot() == {"requests": 3, "retries": 2, "tokens": 1}
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 410, 422])
-def test_a_status_that_will_not_pass_is_asked_once(server, connect, window, status):
+def test_a_status_that_will_not_pass_is_not_retried(server, connect, window, status):
     server.faults.add(Fault("status", status, endpoint="overall"))
     with pytest.raises(ResponseError, match=str(status)):
         connect(server).results(OVERALL, ASSESSMENT, window)
-    assert len(asked(server)) == 1
+    assert len(requests_to(server)) == 1
 
 
 @pytest.mark.parametrize(
@@ -85,18 +85,18 @@ def test_a_status_that_will_not_pass_is_asked_once(server, connect, window, stat
     ["reset_before", "reset_inside", "short_body", "unframed_body", "truncated_json",
      "gzip_garbage", "gzip_truncated", "list_instead_of_object", "no_results_key", "nan"],
 )  # fmt: skip
-def test_a_reply_that_was_broken_on_its_way_is_asked_again(server, connect, kind):
+def test_a_reply_that_was_broken_on_its_way_is_retried(server, connect, kind):
     server.faults.add(Fault(kind, endpoint="catalogue", times=1))
     assert connect(server).count_assessments() == len(server.district.catalogue)
-    assert len(asked(server, "catalogue")) == 2
+    assert len(requests_to(server, "catalogue")) == 2
 
 
 @pytest.mark.parametrize("tries", [1, 2, 4])
-def test_a_page_that_never_comes_is_asked_for_so_many_times(server, connect, window, tries):
+def test_a_page_that_never_comes_is_requested_so_many_times(server, connect, window, tries):
     server.faults.add(Fault("status", 502, endpoint="overall"))
     with pytest.raises(TransientError, match="502"):
         connect(server, tries=tries).results(OVERALL, ASSESSMENT, window)
-    assert len(asked(server)) == tries
+    assert len(requests_to(server)) == tries
 
 
 def test_a_server_that_cannot_be_reached_is_tried_so_many_times(server, connect, window):
@@ -181,16 +181,16 @@ def test_retry_after_may_be_a_date_to_come():
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("retry_after", ["0", "soon", "1.5", "-5", "Wed, 21 Oct 2015 07:28:00 GMT"])
-def test_a_retry_after_that_asks_for_nothing_leaves_the_usual_wait(
+def test_a_retry_after_without_a_wait_leaves_the_usual_wait(
     server, connect, window, status, retry_after
 ):
     server.faults.add(Fault("status", status, endpoint="overall", times=1, retry_after=retry_after))
     connect(server).results(OVERALL, ASSESSMENT, window)
-    assert len(asked(server)) == 2
+    assert len(requests_to(server)) == 2
 
 
-def test_every_thread_waits_as_long_as_the_server_asks(server, connect, window, until):
-    """Seen by the server's clock: nothing arrives during the second that it asked for."""
+def test_every_thread_waits_as_long_as_retry_after_says(server, connect, window, until):
+    """Seen by the server's clock: nothing arrives during the second that it asked to wait."""
     server.faults.add(
         Fault("status", 429, endpoint="overall", assessment_id="1", times=1, retry_after="1")
     )
@@ -202,7 +202,7 @@ def test_every_thread_waits_as_long_as_the_server_asks(server, connect, window, 
         others = [pool.submit(client.results, OVERALL, str(n), window) for n in range(2, 9)]
         for each in [first, *others]:
             assert each.result(20).rows.is_empty()
-    refused, *later = asked(server)
+    refused, *later = requests_to(server)
     assert refused.status == 429
     assert len(later) == 8
     assert min(entry.time for entry in later) - refused.time >= 1.0
@@ -218,7 +218,7 @@ def test_a_retry_after_longer_than_a_run_may_wait_ends_the_run(
     server.faults.add(Fault("status", 429, endpoint="overall", retry_after=retry_after))
     with pytest.raises(OutageError, match=shown):
         connect(server, tries=1, max_retry_after=300.0).results(OVERALL, ASSESSMENT, window)
-    assert len(asked(server)) == 1
+    assert len(requests_to(server)) == 1
 
 
 def test_a_retry_after_of_ten_years_ends_the_run(server, connect, window):
@@ -255,13 +255,13 @@ def test_stop_ends_a_pause_at_once(server, connect, window, until):
     client = connect(server, stop=stop)
     ended = []
 
-    def ask():
+    def fetch():
         try:
             client.results(OVERALL, ASSESSMENT, window)
         except StoppedError as error:
             ended.append(error)
 
-    threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+    threads = [threading.Thread(target=fetch, daemon=True) for _ in range(4)]
     threads[0].start()
     until(lambda: client.counts.snapshot()["retries"])
     for thread in threads[1:]:
@@ -270,7 +270,7 @@ def test_stop_ends_a_pause_at_once(server, connect, window, until):
     for thread in threads:
         thread.join(20)
     assert len(ended) == 4
-    assert len(asked(server)) == 1
+    assert len(requests_to(server)) == 1
 
 
 def test_stop_between_two_attempts_is_the_last_of_them():
@@ -281,7 +281,7 @@ def test_stop_between_two_attempts_is_the_last_of_them():
     assert attempts.calls == 1
 
 
-def test_nothing_is_asked_after_stop(server, connect, window):
+def test_nothing_is_requested_after_stop(server, connect, window):
     stop = threading.Event()
     stop.set()
     with pytest.raises(StoppedError):
@@ -305,7 +305,7 @@ def test_stop_ends_the_wait_for_the_request_rate(server, connect, window):
 # The allowance of a run.
 
 
-def test_a_server_that_is_down_is_not_asked_five_times_for_everything():
+def test_requests_to_a_server_that_is_down_are_not_each_retried_in_full():
     """Ten retries are free; then each thing wanted costs one request, until 50 failed in a row."""
     calls = retrying(tries=5)
     down = Attempts(10**6)

@@ -1,4 +1,4 @@
-"""Encrypted connections: who answers must prove to be who was asked."""
+"""Encrypted connections: the server must prove its identity."""
 
 import contextlib
 import datetime as dt
@@ -53,11 +53,11 @@ def make_certificate(folder, *, address="127.0.0.1", until=NOW + DAY):
 
 
 class Encrypted(TCPServer):
-    """A district of one assessment behind TLS; `asked` are the requests that came through."""
+    """A district of one assessment behind TLS; `requested` are the paths that came through."""
 
     def __init__(self, certificate):
         super().__init__(("127.0.0.1", 0), OneAssessment)
-        self.asked = []
+        self.requested = []
         self.seconds_a_byte = 0.0
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
@@ -85,13 +85,13 @@ class OneAssessment(BaseHTTPRequestHandler):
         self._answer({"page": 1, "num_pages": 1, "num_results": 1, "results": [row]})
 
     def _answer(self, value):
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
         body = json.dumps(value).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        with contextlib.suppress(OSError):  # who asked may have gone
+        with contextlib.suppress(OSError):  # the client may have gone
             for byte in body:
                 self.wfile.write(bytes([byte]))
                 time.sleep(self.server.seconds_a_byte)
@@ -114,7 +114,7 @@ def encrypted():
         each.stop()
 
 
-def ask(address, **limits):
+def count_assessments(address, **limits):
     """Count the assessments at an address."""
     credentials = OAuth2Credentials("an-id", "a-secret")
     client = Client(address, credentials, Limits(max_backoff=0.0, tries=2, **limits))
@@ -127,7 +127,7 @@ def ask(address, **limits):
 def test_a_certificate_that_the_network_vouches_for_is_trusted(encrypted, tmp_path, monkeypatch):
     certificate = make_certificate(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    assert ask(encrypted(certificate).address) == 1
+    assert count_assessments(encrypted(certificate).address) == 1
 
 
 def test_a_certificate_that_nobody_vouches_for_ends_the_run_before_anything_is_said(
@@ -135,8 +135,8 @@ def test_a_certificate_that_nobody_vouches_for_ends_the_run_before_anything_is_s
 ):
     district = encrypted(make_certificate(tmp_path))
     with pytest.raises(OutageError, match="server's certificate is not trusted"):
-        ask(district.address)
-    assert district.asked == []
+        count_assessments(district.address)
+    assert district.requested == []
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,8 @@ def test_a_trusted_certificate_that_does_not_hold_ends_the_run(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     district = encrypted(certificate)
     with pytest.raises(OutageError, match="server's certificate is not trusted"):
-        ask(district.address)
-    assert district.asked == []
+        count_assessments(district.address)
+    assert district.requested == []
 
 
 def test_an_encrypted_reply_that_drips_ends_at_the_deadline(encrypted, tmp_path, monkeypatch):
@@ -160,24 +160,26 @@ def test_an_encrypted_reply_that_drips_ends_at_the_deadline(encrypted, tmp_path,
     district.seconds_a_byte = 0.5
     began = time.monotonic()
     with pytest.raises(TransientError, match=r"within 0\.4 s"):
-        ask(district.address, deadline=0.4)
+        count_assessments(district.address, deadline=0.4)
     assert time.monotonic() - began < 10
 
 
 def test_a_server_that_does_not_encrypt_is_no_encrypted_server(server):
     with pytest.raises((OutageError, TransientError)):
-        ask(Address.parse(f"https://127.0.0.1:{server.port}/live"), connect_timeout=0.3)
+        count_assessments(
+            Address.parse(f"https://127.0.0.1:{server.port}/live"), connect_timeout=0.3
+        )
     assert server.log == []
 
 
-def test_a_name_that_nobody_knows_is_tried_again_and_told(monkeypatch):
-    asked = []
+def test_a_name_that_nobody_knows_is_retried_and_reported(monkeypatch):
+    looked_up = []
 
     def unknown(host, *_, **__):
-        asked.append(host)
+        looked_up.append(host)
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(TransientError, match="the connection failed"):
-        ask(Address.parse("https://nowhere.illuminateed.com/live"))
-    assert asked == ["nowhere.illuminateed.com"] * 2
+        count_assessments(Address.parse("https://nowhere.illuminateed.com/live"))
+    assert looked_up == ["nowhere.illuminateed.com"] * 2

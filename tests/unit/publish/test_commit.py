@@ -110,7 +110,7 @@ CRASHES = [(name, nth) for name, (*_, count) in STEPS.items() for nth in range(1
 
 
 def crash(site: Site, step: str, nth: int) -> None:
-    """Publish NEW and die at the nth call of a step; fails if there are not so many."""
+    """Publish NEW and die at the nth call of a step; fail if there are fewer calls."""
     owner, name, _ = STEPS[step]
     built = site.build(NEW, "new")
     with pytest.MonkeyPatch.context() as patch:

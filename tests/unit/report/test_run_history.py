@@ -5,8 +5,8 @@ import pytest
 from pipeline.report import run_history
 
 
-def record(rows: int, null: int, odd: int = 0, repeated: int = 0) -> dict:
-    counts = {"points": {"null": null, "unparseable": odd}}
+def record(rows: int, null: int, unparseable: int = 0, repeated: int = 0) -> dict:
+    counts = {"points": {"null": null, "unparseable": unparseable}}
     return {
         "run": "a run",
         "finished_at": "2024-07-01T02:00:00+00:00",

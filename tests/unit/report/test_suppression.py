@@ -145,7 +145,7 @@ def page_with(folder: Path, group: Sequence[Student], curriculum: str | None) ->
     """Return the page about the groups that are shown and one more."""
     more = [row for number, of in enumerate(group) for row in of.rows(number, curriculum)]
     unread = sum(row["score"] is None for row in more)
-    history = run_history.read([record(OTHER_ROWS + len(more), null=unread, odd=unread)])
+    history = run_history.read([record(OTHER_ROWS + len(more), null=unread, unparseable=unread)])
     return html(found_in(view(folder, "view", [*SHOWN, *more])), history)
 
 

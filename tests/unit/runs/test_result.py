@@ -1,4 +1,4 @@
-"""The result of a run, as other programs and people are told it."""
+"""The result of a run, as other programs and people get it."""
 
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,14 @@ def record(outcome: str = "published", year: str = "23-24", **facts: Any) -> dic
     }
 
 
-def told(*records: dict[str, Any], about: RunFacts = ABOUT, failures: Any = ()) -> dict[str, Any]:
+def result_of(
+    *records: dict[str, Any], about: RunFacts = ABOUT, failures: Any = ()
+) -> dict[str, Any]:
     return compose(about, [(each, PATH) for each in records], failures)
 
 
 def test_what_was_published_and_counted() -> None:
-    result = told(record())
+    result = result_of(record())
     assert (result["outcome"], result["succeeded"], result["published"]) == (
         "published",
         True,
@@ -63,7 +65,7 @@ def test_what_was_published_and_counted() -> None:
 def test_the_worst_outcome_is_that_of_the_run(
     outcomes: list[str], of_all: str, published: list[str]
 ) -> None:
-    result = told(*(record(outcome, str(n)) for n, outcome in enumerate(outcomes)))
+    result = result_of(*(record(outcome, str(n)) for n, outcome in enumerate(outcomes)))
     assert result["outcome"] == of_all
     assert result["succeeded"] is (of_all in {"done", "up to date", "published"})
     assert result["published"] == published
@@ -71,25 +73,25 @@ def test_the_worst_outcome_is_that_of_the_run(
 
 def test_a_report_that_failed_leaves_the_tables_published() -> None:
     failure = Failure("23-24", "Report", "a sentence.")
-    result = told(record("not reported"), failures=[failure])
+    result = result_of(record("not reported"), failures=[failure])
     assert (result["outcome"], result["succeeded"]) == ("not reported", False)
     assert result["published"] == ["23-24"]
     assert result["tables"][0]["rows"]["combined"] == 1234
 
 
 def test_a_failure_that_no_record_has_is_a_failure_of_the_run() -> None:
-    result = told(record(), failures=[Failure("", "Start", "a sentence.")])
+    result = result_of(record(), failures=[Failure("", "Start", "a sentence.")])
     assert result["outcome"] == "failed"
     assert result["failures"] == [{"label": "", "step": "Start", "reason": "a sentence."}]
 
 
 def test_a_run_that_was_stopped_before_all_else() -> None:
-    assert told(about=ABOUT._replace(was_stopped=True))["outcome"] == "stopped"
+    assert result_of(about=ABOUT._replace(was_stopped=True))["outcome"] == "stopped"
 
 
-def test_counts_of_another_run_are_not_told() -> None:
+def test_counts_of_another_run_are_not_reported() -> None:
     """What failed may have receipts of an earlier day."""
-    (table,) = told(record("failed"))["tables"]
+    (table,) = result_of(record("failed"))["tables"]
     assert not {"rows", "checks_passed"} & table.keys()
 
 
@@ -100,7 +102,7 @@ def test_a_record_that_could_not_be_written_is_not_named() -> None:
 
 def test_a_message_says_it_all_in_a_few_lines() -> None:
     failures = [Failure("22-23", "FetchMetadata", "set <district> & try again.")]
-    text = message(told(record(), record("failed", "22-23"), failures=failures))
+    text = message(result_of(record(), record("failed", "22-23"), failures=failures))
     assert text == (
         "*Illuminate pipeline, x.example.org/live: failed.* Something failed; whatever this run "
         "did not publish is unchanged.\n"
@@ -112,7 +114,7 @@ def test_a_message_says_it_all_in_a_few_lines() -> None:
 
 
 def test_made_up_students_are_not_taken_for_real_ones() -> None:
-    text = message(told(about=ABOUT._replace(is_made_up=True, source="demo district 1")))
+    text = message(result_of(about=ABOUT._replace(is_made_up=True, source="demo district 1")))
     assert "demo district (nobody in it is real)" in text
 
 
@@ -123,13 +125,13 @@ def test_all_years_have_no_day() -> None:
     years["steps"] |= {
         step: {"by_this_run": False, "rows": 1} for step in ("ConcatGroup", "ConcatView")
     }
-    result = told(years)
+    result = result_of(years)
     assert result["tables"][0]["years"] == ["22-23", "23-24"]
     assert result["tables"][0]["rows"] == {"combined": 9, "group": 1, "view": 1}
     assert "\nAll years: up to date. 9 rows combined" in message(result)
 
 
 def test_a_long_message_is_cut() -> None:
-    text = message(told(failures=[Failure("23-24", "FetchScores", "x" * 9000)]))
+    text = message(result_of(failures=[Failure("23-24", "FetchScores", "x" * 9000)]))
     assert len(text) < 3100
     assert text.endswith("(the rest is in the record of the run)")

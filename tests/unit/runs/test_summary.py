@@ -98,7 +98,7 @@ def test_only_a_run_that_failed_says_failed():
         assert "FAILED" not in summarize(record(outcome), snapshot(), RECORD)
 
 
-def test_each_failure_is_told_with_its_step_and_reason():
+def test_each_failure_is_reported_with_its_step_and_reason():
     failures = [
         {"step": "FetchScores", "reason": "1 of 9 shards could not be fetched"},
         {"step": "CombineResults", "reason": "OSError"},
@@ -108,7 +108,7 @@ def test_each_failure_is_told_with_its_step_and_reason():
     assert "CombineResults: OSError\n" in text
 
 
-def test_a_run_that_failed_early_is_told_with_what_there_is():
+def test_a_run_that_failed_early_is_reported_with_what_there_is():
     text = summarize(record("failed", steps={}), snapshot(), RECORD)
     assert "FAILED" in text
     assert "0, 0 of them retries" in text
@@ -120,7 +120,7 @@ def test_made_up_students_are_called_so():
     assert "nobody in it is real" not in summarize(record(), snapshot(), RECORD)
 
 
-def test_a_year_that_has_not_begun_is_told_to_have_no_results():
+def test_a_year_that_has_not_begun_is_reported_to_have_no_results():
     text = summarize(record(), snapshot(dt.date(2023, 6, 1)), RECORD)
     assert "begins on 2023-07-01" in text
     assert "begins on" not in summarize(record(), snapshot(), RECORD)
@@ -133,35 +133,35 @@ def test_requests_and_retries_of_this_run_are_added_up_and_of_runs_before_are_no
     assert lines(record())["requests"] == "1,503, 5 of them retries"
 
 
-def test_fetched_and_kept_shards_add_up_to_all_there_are():
+def test_fetched_and_reused_shards_add_up_to_all_there_are():
     assert lines(record())["shards"] == "1,300 fetched, 1,700 reused"
 
 
-def test_a_run_with_nothing_to_do_asked_nothing_and_kept_everything():
+def test_a_run_with_nothing_to_do_requested_nothing_and_reused_everything():
     before = {name: {**facts, "by_this_run": False} for name, facts in steps().items()}
-    told = lines(record("up to date", steps=before))
-    assert told["requests"] == "0, 0 of them retries"
-    assert told["shards"] == "0 fetched, 3,000 reused"
+    reported = lines(record("up to date", steps=before))
+    assert reported["requests"] == "0, 0 of them retries"
+    assert reported["shards"] == "0 fetched, 3,000 reused"
 
 
 def test_failed_shards_are_counted_apart():
     some = steps() | {"FetchScores overall": fetched(fetched=900, reused=100, failed=2)}
-    told = lines(record("failed", steps=some))
-    assert told["shards"] == "1,300 fetched, 1,700 reused, 2 FAILED"
+    reported = lines(record("failed", steps=some))
+    assert reported["shards"] == "1,300 fetched, 1,700 reused, 2 FAILED"
 
 
-def test_rows_are_told_by_table():
+def test_rows_are_reported_by_table():
     assert lines(record())["rows"] == "combined 20,000, group 5,000, view 20,000, latest 19,000"
     assert "own" not in lines(record())
 
 
 def test_views_of_ones_own_are_counted():
     own = {"SqlView-late": step(rows=1_234), "SqlView-bands": step(rows=0)}
-    told = lines(record(steps=steps() | own))
-    assert told["own"] == "views   late 1,234, bands 0"
+    reported = lines(record(steps=steps() | own))
+    assert reported["own"] == "views   late 1,234, bands 0"
 
 
-def test_null_and_odd_values_of_both_tables_are_added_up():
+def test_null_and_unparseable_values_of_both_tables_are_added_up():
     assert lines(record())["values"] == (
         "15 numbers and dates empty at source, 7 unreadable (set to null)"
     )
@@ -178,28 +178,28 @@ def test_checks_are_counted():
 # The roster, what was left out, and where things are.
 
 
-def test_the_match_of_the_roster_is_told():
+def test_the_match_of_the_roster_is_reported():
     assert lines(record())["roster"] == "395 of 410 students are on it"
 
 
-def test_that_no_roster_is_configured_is_told():
+def test_that_no_roster_is_configured_is_reported():
     without = steps() | {"ReadRoster": step(students=0)}
     assert lines(record(steps=without))["roster"] == "none: grades are null"
 
 
 def test_assessments_left_out_are_named_with_the_setting():
-    told = lines(record(excluded_ids=["115538", "7"]))["excluded"]
-    assert "115538, 7" in told
-    assert "exclude_ids" in told
+    reported = lines(record(excluded_ids=["115538", "7"]))["excluded"]
+    assert "115538, 7" in reported
+    assert "exclude_ids" in reported
     assert "excluded" not in lines(record())
 
 
-def test_files_record_and_time_are_told():
-    told = lines(record())
-    assert told["tables"] == "data/illuminate/23-24"
-    assert told["view"] == "data/views/23-24"
-    assert told["record"] == str(RECORD)
-    assert told["time"] == "12.5 s"
+def test_files_record_and_time_are_reported():
+    reported = lines(record())
+    assert reported["tables"] == "data/illuminate/23-24"
+    assert reported["view"] == "data/views/23-24"
+    assert reported["record"] == str(RECORD)
+    assert reported["time"] == "12.5 s"
 
 
 @pytest.mark.parametrize("outcome", ["failed", "stopped"])

@@ -1,4 +1,4 @@
-"""A webhook is told, soon, and nobody else is; what goes wrong is a sentence without address."""
+"""A webhook is notified in time, and nobody else; a failure is a sentence without the address."""
 
 import logging
 import socket
@@ -42,7 +42,7 @@ def test_a_server_that_goes_on_failing(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 410])
-def test_a_server_that_refuses_is_not_asked_again(receiver: Receiver, status: int) -> None:
+def test_a_refusal_is_not_retried(receiver: Receiver, status: int) -> None:
     receiver.statuses = [status]
     failure = fails(lambda: Webhook(receiver.url).send(PAYLOAD, tries=3, seconds=20))
     assert f"it answered {status}" in failure
@@ -73,7 +73,7 @@ def test_nobody_is_there() -> None:
     assert "the connection failed" in failure
 
 
-def test_a_proxy_is_not_told_what_is_for_this_machine(
+def test_no_proxy_is_used_for_this_machine(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")

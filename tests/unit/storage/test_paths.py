@@ -64,7 +64,7 @@ def test_the_current_year_is_published_under_plain_names():
     assert published(snapshot("24-25")) == plain
 
 
-def test_work_is_in_a_folder_of_the_year_and_the_last_day_asked_for():
+def test_work_is_in_a_folder_of_the_year_and_the_last_day_requested():
     running = snapshot("24-25", dt.date(2025, 3, 1))
     assert running.catalogue == Path("data/work/24-25/2025-03-01/metadata.json")
     assert running.shards("overall") == Path("data/work/24-25/2025-03-01/shards/overall")

@@ -1,4 +1,4 @@
-"""A task is complete only while it is what would be built now, and asking changes nothing."""
+"""A task is complete only while it is what would be built now; checking it changes nothing."""
 
 import datetime as dt
 
@@ -81,7 +81,7 @@ def test_shipped_rules_are_an_input_like_a_districts_own(folder):
     assert step.source_files() == {"title rules": files.sha256(rules)}
 
 
-def test_asking_whether_a_task_is_complete_begins_no_run(folder):
+def test_checking_whether_a_task_is_complete_begins_no_run(folder):
     assert not RunAll(year="23-24").complete()
     assert context.under_way() is None
     assert list(folder.iterdir()) == []

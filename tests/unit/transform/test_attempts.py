@@ -91,8 +91,8 @@ CELL = st.sampled_from
 FIELDS = {
     "assessment_id": CELL(["1", "2", "3"]),
     "local_student_id": CELL(["1", "2", "3", None, ""]),
-    "date_taken": CELL([None, MAY, JUNE, "", "odd"]),
-    "points": CELL(["1.500", "2", "odd", None]),
+    "date_taken": CELL([None, MAY, JUNE, "", "unparseable"]),
+    "points": CELL(["1.500", "2", "unparseable", None]),
     "performance_band_label": CELL(["plain", 'a "b", c', "two\nlines", None]),
 }
 # Fields that the API does not send, and that the tables have.

@@ -406,7 +406,7 @@ def test_rules_may_begin_with_a_byte_order_mark_and_end_lines_as_windows_does(tm
 
 
 def test_blank_lines_and_comments_of_a_spreadsheet_are_no_rules(rules_file):
-    rules = read_rules(rules_file(",,", '"# one, two",,', '# an "odd comment', "   ", "unit,a,B"))
+    rules = read_rules(rules_file(",,", '"# one, two",,', '# an "open comment', "   ", "unit,a,B"))
     assert sum(map(len, rules.by_column.values())) == 1
 
 

@@ -1,4 +1,4 @@
-"""As few requests as can be: who has nothing overall is not asked for twice more, but for a few."""
+"""As few requests as possible: assessments without overall results are skipped, but for a few."""
 
 from collections import Counter, defaultdict
 
@@ -9,7 +9,7 @@ from pipeline.simulator import District, Fault, Protocol, Server, serving
 from pipeline.years import SchoolYear
 from tests.functional import oracle
 from tests.functional.conftest import Workplace
-from tests.functional.test_reruns import asked_for
+from tests.functional.test_reruns import requested_shards
 from tests.helpers import read_csv
 
 YEAR = SchoolYear(2023)
@@ -26,7 +26,7 @@ def with_results(district: District) -> set[str]:
 
 def by_endpoint(server: Server) -> dict[str, set[str]]:
     found = defaultdict(set)
-    for endpoint, assessment_id in asked_for(server):
+    for endpoint, assessment_id in requested_shards(server):
         found[endpoint].add(assessment_id or "")
     return found
 
@@ -36,7 +36,7 @@ def combined_rows(place: Workplace) -> list[list[str]]:
     return read_csv(path)[1]
 
 
-def test_standard_and_group_are_asked_where_overall_has_rows_and_of_a_sample(
+def test_standard_and_group_are_fetched_where_overall_has_rows_and_for_a_sample(
     place: Workplace, server: Server, district: District, with_results: set[str]
 ) -> None:
     done = place.run()
@@ -63,7 +63,7 @@ def test_the_same_sample_is_taken_again(place: Workplace, server: Server) -> Non
 
 
 @pytest.mark.parametrize("endpoint", OTHERS)
-def test_a_sample_that_has_rows_stops_the_run_and_everything_can_be_asked(
+def test_a_sample_that_has_rows_stops_the_run_and_everything_can_be_fetched(
     place: Workplace,
     server: Server,
     with_results: set[str],
@@ -91,7 +91,7 @@ def test_a_sample_that_has_rows_stops_the_run_and_everything_can_be_asked(
     assert place.published()[group] == undisturbed[group]
 
 
-def test_everything_is_asked_for_when_that_is_wished(
+def test_fetch_all_skips_nothing(
     place: Workplace, server: Server, district: District, undisturbed: dict[str, bytes]
 ) -> None:
     assert place.run("--illuminate-fetch-all").returncode == 0
@@ -117,7 +117,7 @@ def test_a_sample_that_is_no_part_is_refused(place: Workplace, server: Server, s
     assert by_endpoint(server).keys() <= {"overall"}
 
 
-def test_the_largest_are_asked_for_first(place: Workplace, server: Server) -> None:
+def test_the_largest_are_fetched_first(place: Workplace, server: Server) -> None:
     """By standard in the order of what overall had."""
     assert place.run("--illuminate-threads", "1").returncode == 0
     overall = Counter(row[2] for row in combined_rows(place) if row[1] == "overall")
@@ -127,7 +127,7 @@ def test_the_largest_are_asked_for_first(place: Workplace, server: Server) -> No
     assert sizes[0] > sizes[-1] == 0
 
 
-def test_the_largest_of_last_time_are_asked_for_first(place: Workplace, server: Server) -> None:
+def test_the_largest_of_last_time_are_fetched_first(place: Workplace, server: Server) -> None:
     assert place.run("--as-of", "2024-01-31").returncode == 0
     before = Counter(row[2] for row in combined_rows(place))
     server.clear_log()

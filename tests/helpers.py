@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import itertools
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -20,6 +21,21 @@ WINDOW = YEAR.window(dt.date(2024, 6, 30))
 ENDPOINTS = ("overall", "standard", "group")
 
 Row = Mapping[str, str | None]
+
+_INHERITED = (
+    "PYTHONPATH",
+    "PATH",
+    "HOME",
+    "LANG",
+    "COVERAGE_PROCESS_CONFIG",
+    "COVERAGE_PROCESS_START",
+    "COVERAGE_FILE",
+)
+
+
+def clean_environment() -> dict[str, str]:
+    """Return what a command needs of the environment, without any variable that is a setting."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
 def request(endpoint: str = "overall", source: str = "a district") -> ShardRequest:

@@ -1,7 +1,6 @@
 """Published sets written by hand, and two databases to load them into."""
 
 import datetime as dt
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,19 +17,11 @@ import pytest
 from pipeline.publish.commit import publish
 from pipeline.schema import TABLES, Table
 from pipeline.years import SchoolYear
+from tests.helpers import clean_environment
 from tests.postgres import Postgres
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCE = "https://district.example.org/live"
-_INHERITED = (
-    "PYTHONPATH",
-    "PATH",
-    "HOME",
-    "LANG",
-    "COVERAGE_PROCESS_CONFIG",
-    "COVERAGE_PROCESS_START",
-    "COVERAGE_FILE",
-)
 _TYPES: dict[str, type[pl.DataType]] = {
     "text": pl.String,
     "integer": pl.Int64,
@@ -107,12 +98,11 @@ class Desk:
         return manifest
 
     def start(self, *command: str, **variables: str) -> "subprocess.Popen[str]":
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         return subprocess.Popen(
             [sys.executable, *command],
             cwd=self.folder,
             env={
-                **inherited,
+                **clean_environment(),
                 "LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"),
                 "ILLUMINATE_BASE_URL": SOURCE,
                 **self.environment,

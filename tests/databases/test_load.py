@@ -1,5 +1,8 @@
 """A load puts everything published of a year into the database, or nothing."""
 
+import subprocess
+from typing import Any
+
 import polars as pl
 import pytest
 
@@ -233,18 +236,29 @@ sys.exit(main(["load", "--year", "23-24"]))
 """
 
 
-def test_a_kill_in_the_middle_leaves_the_old_rows(desk: Desk) -> None:
-    desk.publish(frames("23-24", 2000), "first")
+def load_and_publish_more(desk: Desk, rows: int, more: int) -> dict[str, list[tuple[Any, ...]]]:
+    """Load a set of tables and publish a larger one; return what the database then holds."""
+    desk.publish(frames("23-24", rows), "first")
     assert desk.load().returncode == 0
     before = desk.everything()
-    desk.publish(frames("23-24", 3000), "second")
+    desk.publish(frames("23-24", more), "second")
+    return before
+
+
+def wait_for_table(process: "subprocess.Popen[str]") -> None:
+    """Wait until a pausing load has replaced the rows of one more table."""
+    assert process.stdout
+    assert process.stdout.readline() == "replaced\n"
+
+
+def test_a_kill_in_the_middle_leaves_the_old_rows(desk: Desk) -> None:
+    before = load_and_publish_more(desk, 2000, 3000)
     process = desk.start("-c", PAUSING)
     with process:
-        for _ in STEMS:
-            assert process.stdout
-            assert process.stdin
-            assert process.stdout.readline() == "replaced\n"
-            if _ != STEMS[-1]:
+        for stem in STEMS:
+            wait_for_table(process)
+            if stem != STEMS[-1]:
+                assert process.stdin
                 process.stdin.write("\n")
                 process.stdin.flush()
         process.kill()
@@ -254,14 +268,10 @@ def test_a_kill_in_the_middle_leaves_the_old_rows(desk: Desk) -> None:
 
 
 def test_a_publication_during_the_load_is_noticed(desk: Desk) -> None:
-    desk.publish(frames("23-24", 5), "first")
-    assert desk.load().returncode == 0
-    before = desk.everything()
-    desk.publish(frames("23-24", 6), "second")
+    before = load_and_publish_more(desk, 5, 6)
     process = desk.start("-c", PAUSING)
     with process:
-        assert process.stdout
-        assert process.stdout.readline() == "replaced\n"
+        wait_for_table(process)
         desk.publish(frames("23-24", 6), "third")
         out, err = process.communicate("\n" * len(STEMS), timeout=60)
     assert process.returncode == 30

@@ -1,6 +1,5 @@
 """A place to run the real command in, against a made-up district over real sockets."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,21 +12,11 @@ from pipeline.extract import shards
 from pipeline.extract.manifest import Manifest
 from pipeline.simulator import SMALL, District, Protocol, Server, serving, write_inputs
 from tests.functional.oracle import content
+from tests.helpers import clean_environment
 
 REPOSITORY = Path(__file__).parents[2]
 LUIGI = Path(sys.executable).with_name("luigi")
 YEAR = "23-24"
-
-# One clean environment for every command, so that no variable of this machine is a setting.
-_KEPT = (
-    "PYTHONPATH",
-    "PATH",
-    "HOME",
-    "LANG",
-    "COVERAGE_PROCESS_CONFIG",
-    "COVERAGE_PROCESS_START",
-    "COVERAGE_FILE",
-)
 
 
 @dataclass
@@ -56,11 +45,10 @@ class Workplace:
         }
 
     def start(self, *command: str | Path, **variables: str) -> "subprocess.Popen[str]":
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         return subprocess.Popen(
             [str(part) for part in command],
             cwd=self.folder,
-            env=kept | self.environment | variables,
+            env=clean_environment() | self.environment | variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -302,7 +302,15 @@ def test_stop_ends_the_wait_for_the_request_rate(server, connect, window):
     assert server.log == []
 
 
-# The allowance of a run.
+# The retry budget of a run.
+
+
+def alternate(calls, bad, times):
+    """Make a call that fails in every attempt, then one that succeeds, so many times."""
+    for _ in range(times):
+        with pytest.raises(TransientError):
+            calls.call(bad)
+        calls.call(Attempts(0))
 
 
 def test_requests_to_a_server_that_is_down_are_not_each_retried_in_full():
@@ -331,10 +339,7 @@ def test_a_few_bad_assessments_are_retried_in_full_and_end_nothing():
 def test_retries_are_spent_when_every_other_request_fails():
     calls = retrying(tries=5)
     bad = Attempts(10**6)
-    for _ in range(200):
-        with pytest.raises(TransientError):
-            calls.call(bad)
-        calls.call(Attempts(0))
+    alternate(calls, bad, 200)
     before = bad.calls
     with pytest.raises(TransientError):
         calls.call(bad)
@@ -344,10 +349,7 @@ def test_retries_are_spent_when_every_other_request_fails():
 def test_successes_give_retries_back():
     calls = retrying(tries=5)
     bad = Attempts(10**6)
-    for _ in range(60):
-        with pytest.raises(TransientError):
-            calls.call(bad)
-        calls.call(Attempts(0))
+    alternate(calls, bad, 60)
     for _ in range(50):
         calls.call(Attempts(0))
     again = Attempts(4)

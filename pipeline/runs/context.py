@@ -9,7 +9,6 @@ import contextlib
 import datetime as dt
 import logging
 import os
-import resource
 import sys
 import threading
 import time
@@ -25,15 +24,14 @@ from luigi.interface import PidLockAlreadyTakenExit
 from luigi.rpc import RPCError
 from luigi.worker import Worker
 
-from pipeline.config import sections, settings
+from pipeline.config import settings
 from pipeline.errors import (
     FolderInUseError,
     PipelineError,
     SettingsError,
     StoppedError,
-    StorageError,
 )
-from pipeline.runs import record
+from pipeline.runs import process, record
 from pipeline.runs.build import (
     Build,
     Failure,
@@ -59,10 +57,6 @@ log = logging.getLogger("pipeline")
 T = TypeVar("T")
 
 _ALREADY_RUNNING, _TASK_FAILED, _SCHEDULING_ERROR = 10, 30, 35
-_OWN_FILES = 64
-# How polars' allocator, jemalloc, keeps freed memory; read when polars is imported. Without it, the
-# tables of a district of 4 million rows take 13 % more memory.
-_ALLOCATOR = ("_RJEM_MALLOC_CONF", "narenas:1,dirty_decay_ms:1000,muzzy_decay_ms:0")
 _WORKERS = (
     "--workers must be 1, and Luigi's [worker] settings timeout and force_multiprocessing unset: "
     "otherwise each step is a process, and processes cannot share one limit of requests. Use "
@@ -269,16 +263,7 @@ class RunContext:
         self.excluded_ids = settings.ids_to_exclude()
         self.allowed_shrink = settings.allowed_shrink()
         settings.smallest_group()  # refused before any request
-        if count := settings.read(sections.build).threads:
-            os.environ["POLARS_MAX_THREADS"] = str(count)  # read when polars is imported
-        os.environ.setdefault(*_ALLOCATOR)
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        needed = _OWN_FILES + 4 * settings.threads()
-        if limit != resource.RLIM_INFINITY and limit < needed:
-            raise StorageError(
-                f"This process may open {limit} files and needs {needed}. Raise the limit "
-                "(ulimit -n), then run the same command again. Nothing was changed."
-            )
+        process.prepare()
 
 
 def current() -> RunContext:

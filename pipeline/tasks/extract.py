@@ -118,7 +118,7 @@ class FetchScores(YearTask):
 
     @property
     def priority(self) -> int:  # type: ignore[override]
-        """Overall first: it tells the most, should the run end early."""
+        """Overall first: it is worth the most, should the run end early."""
         return {"overall": 13, "standard": 12, "group": 11}[self.endpoint]  # above what needs them
 
     @property

@@ -14,7 +14,7 @@ from tests.crash.helpers import tree_digest
 from tests.functional.conftest import LUIGI, REPOSITORY, YEAR, Workplace
 from tests.functional.test_failures import wait_until
 from tests.functional.test_last_run import latest
-from tests.functional.test_reruns import asked
+from tests.functional.test_reruns import request_counts
 from tests.receiver import receiving
 
 TOOLS = ("luigi-deps-tree", "luigi-deps")
@@ -28,10 +28,10 @@ def script(place: Workplace, code: str, **variables: str) -> "subprocess.Complet
     return place.finish(place.start(sys.executable, "-c", head + code, **variables))
 
 
-# Asking is harmless.
+# Whether a task is complete is a question.
 
 
-def test_asking_in_a_script_leaves_no_trace(place: Workplace, server: Server) -> None:
+def test_complete_in_a_script_leaves_no_trace(place: Workplace, server: Server) -> None:
     done = script(
         place,
         "before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)\n"
@@ -186,12 +186,15 @@ def test_a_second_interrupt_is_the_hosts_own(place: Workplace, server: Server) -
         "    first(self, *signal_)\n"
         "    first(self, *signal_)\n"
         "StopSignals._on_signal = twice\n"
+        "config = luigi.configuration.get_config()\n"
+        "config.set('illuminate', 'read_timeout', '600')\n"
+        "config.set('illuminate', 'deadline', '600')\n"
         "try:\n"
         f"    luigi.build([RunAll(year='{YEAR}')], local_scheduler=True, log_level='WARNING')\n"
         "except KeyboardInterrupt:\n"
         "    print('the host goes on')\n",
     )
-    wait_until(lambda: asked(server)["catalogue"] >= 1)
+    wait_until(lambda: request_counts(server)["catalogue"] >= 1)
     host.send_signal(signal.SIGINT)
     done = place.finish(host)
     assert (done.returncode, "the host goes on" in done.stdout) == (0, True), done.stderr
@@ -219,7 +222,7 @@ def test_a_host_that_runs_past_midnight_builds_the_new_day(place: Workplace) -> 
     }
 
 
-def test_no_step_asks_the_clock_again(place: Workplace) -> None:
+def test_no_step_reads_the_clock_again(place: Workplace) -> None:
     """A run that begins on the last day of a year goes on past midnight in one snapshot."""
     done = place.run("--as-of", "2024-06-30", "--today", "2024-06-30")
     assert done.returncode == 0, done.stdout
@@ -411,7 +414,7 @@ def test_what_another_worker_holds_is_said(place: Workplace, server: Server, lui
     """The same district from a second data folder; after kill -9, one rerun is enough."""
     server.faults.add(Fault("silence", endpoint="catalogue", times=1, value=60))
     holder = place.start_run("--year", YEAR, *central(luigid))
-    wait_until(lambda: asked(server)["catalogue"] >= 1)
+    wait_until(lambda: request_counts(server)["catalogue"] >= 1)
     other = Workplace(place.folder / "other", dict(place.environment))
     other.folder.mkdir()
     done = other.run(*central(luigid))

@@ -20,9 +20,6 @@ def request_counts(server: Server) -> Counter[str]:
     return Counter(request.endpoint for request in server.log)
 
 
-asked = request_counts  # the former name, which tests/functional/test_graph.py still uses
-
-
 def requested_shards(server: Server) -> set[tuple[str, str | None]]:
     """Which shards were requested from the server."""
     wanted = {"overall", "standard", "group"}

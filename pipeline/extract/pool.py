@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -48,7 +48,8 @@ class Pool:
     def map(self, call: Callable[[int], T], numbers: range) -> Iterator[T]:
         """Yield `call(number)` for each number, in order, on this thread and all that are free.
 
-        A thread of the pool may use it: it waits only for calls that others have begun.
+        A thread of the pool may use it: it waits only for calls that others have begun. When it
+        ends, early or by an error, none of its calls is still running.
         """
         for start in range(0, len(numbers), _AHEAD):
             part = numbers[start : start + _AHEAD]
@@ -58,5 +59,4 @@ class Pool:
                 for number, future in futures:
                     yield here[number] if number in here else future.result()
             finally:
-                for _, future in futures:
-                    future.cancel()
+                wait([future for _, future in futures if not future.cancel()])

@@ -82,6 +82,26 @@ def test_a_reader_that_stops_leaves_the_rest_undone():
     assert len(begun) < 100
 
 
+def test_nothing_is_running_once_an_error_is_raised():
+    """A request that nobody waits for would outlive the run's client."""
+    began, go, ended = threading.Event(), threading.Event(), []
+
+    def fail_at_two(number):
+        if number == 2:
+            began.wait(PATIENCE)
+            threading.Timer(0.05, go.set).start()
+            raise LookupError(number)
+        began.set()
+        go.wait(PATIENCE)
+        ended.append(number)
+
+    with Pool(2) as pool:
+        inside = pool.submit(lambda: list(pool.map(fail_at_two, range(1, 3))))
+        with pytest.raises(LookupError):
+            inside.result(PATIENCE)
+        assert ended == [1]
+
+
 def test_the_end_drops_what_was_not_begun():
     go = threading.Event()
     with Pool(1) as pool:

@@ -81,7 +81,7 @@ def test_a_failed_write_is_reported_and_nothing_is_left(
 
 
 def test_a_file_that_polars_put_in_the_place_of_ours_is_refused(paths, monkeypatch):
-    """Its bytes were not all read."""
+    """Its bytes were not read."""
     collect_all = pl.collect_all
 
     def replace(*args, **options):

@@ -61,8 +61,8 @@ MUTANTS = (
     Mutant(
         "believe num_pages",
         "illuminate/pages.py",
-        "        if self._received != declared:",
-        "        if False:",
+        "    if rows.height != declared:",
+        "    if False:",
         "tests/unit/illuminate/test_pages.py",
     ),
     Mutant(
@@ -75,8 +75,8 @@ MUTANTS = (
     Mutant(
         "drop a page",
         "illuminate/pages.py",
-        "(self.pages[0].num_pages if self.pages else 1) + 1)",
-        "(self.pages[0].num_pages if self.pages else 2))",
+        "range(2, first.num_pages + 1)",
+        "range(2, first.num_pages)",
         "tests/unit/illuminate/test_pages.py",
     ),
     Mutant(
@@ -96,8 +96,8 @@ MUTANTS = (
     Mutant(
         "take rows that moved between pages",
         "illuminate/pages.py",
-        "    if result.moved:",
-        "    if False:",
+        "        if sum(page.rows.n_unique() for page in pages) > distinct.height:",
+        "        if False:",
         "tests/unit/illuminate/test_pages.py",
     ),
     Mutant(

@@ -1,5 +1,6 @@
 """Request data from the API: authenticated, within limits, retried, and verified."""
 
+import functools
 import threading
 from typing import Any
 
@@ -87,8 +88,7 @@ class Client:
 
     def count_assessments(self) -> int:
         """Return the number of assessments in the catalogue, by one request for one row."""
-        page = self._page(CATALOGUE, {}, 1, limit=1)
-        return page.num_results
+        return self._page(CATALOGUE, {}, number=1, limit=1).num_results
 
     def catalogue(self) -> pages.Result:
         """Return every assessment of the district, of all years; one row per assessment.
@@ -117,17 +117,12 @@ class Client:
             stop=tenacity.stop_after_attempt(_READINGS) | tenacity.stop_when_event_set(self._stop),
             reraise=True,
         )
-        return again(
-            pages.read_all,
-            lambda number: self._page(endpoint, parameters, number),
-            lambda number, limit: self._page(endpoint, parameters, number, limit),
-            self._map_pages,
-        )
+        get = functools.partial(self._page, endpoint, parameters)
+        return again(pages.read_all, get, self._limits.page_limit, self._map_pages)
 
     def _page(
-        self, endpoint: Endpoint, parameters: dict[str, str], number: int, limit: int | None = None
+        self, endpoint: Endpoint, parameters: dict[str, str], number: int, limit: int
     ) -> pages.Page:
-        limit = limit or self._limits.page_limit
         query = {**parameters, "page": str(number), "limit": str(limit)}
         url = self._address.method_url(endpoint.method)
 

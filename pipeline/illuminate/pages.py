@@ -1,15 +1,15 @@
 """Read replies of several pages, and verify them.
 
 A page is `{"page", "num_pages", "num_results", "results"}`; every row repeats `num_results` as
-`__count`. `decode` checks a page alone, `Paginator` the pages of one reply together. Nothing here
+`__count`. `decode` checks a page alone, `read_all` the pages of one reply together. Nothing here
 knows HTTP: pages come from a function that is given their numbers.
 """
 
 import functools
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -151,89 +151,87 @@ def _check_numbers(envelope: _Envelope, counts: set[str | None], expected_page: 
 class Result:
     """A whole reply: every distinct row once, as text, and the verified counts.
 
-    `declared` = `rows.height` + `duplicates`, always. `moved` rows occur on more than one page.
-    They may be duplicates of the server's own, or rows that moved while pages were read, in which
-    case another row was missed; the pages of one reading cannot tell.
+    `declared` = `rows.height` + `duplicates`, always.
     """
 
     rows: pl.DataFrame
     declared: int
     pages: int
     duplicates: int
-    moved: int = 0
 
 
-@dataclass
-class Paginator:
-    """Collects the pages of one reply in order and refuses those that contradict each other.
+MapPages = Callable[[Callable[[int], Page], range], Iterable[Page]]
+"""Calls a function with each of some numbers, maybe many at once; like the built-in `map`."""
 
-    Add page 1, then those that are `wanted`, then take `result()`.
+
+def read_all(get: Callable[[int, int], Page], limit: int, map_pages: MapPages = map) -> Result:
+    """Read a whole reply through `get(page number, limit)`; pages after the first by `map_pages`.
+
+    Rows that occur on two pages may be duplicates of the server's own, or rows that moved while
+    pages were read, in which case another row was missed; the pages of one reading cannot tell.
+    They are accepted as duplicates only when a second reading gives exactly the same rows. It uses
+    smaller pages, because rows that move at a page boundary then move elsewhere.
+
+    Raises:
+        PaginationError: the pages contradict each other, are not all there, or repeat one another,
+            or two readings differ.
     """
+    pages = _read_once(lambda number: get(number, limit), map_pages)
+    rows, declared = _all_rows(pages), pages[0].num_results
+    if rows.height != declared:
+        raise PaginationError(
+            f"{declared} rows were declared and {rows.height} came on {len(pages)} pages"
+        )
+    distinct = _distinct(rows)
+    if distinct.height < declared and len(pages) > 1:
+        _check_repeats(pages)
+        if sum(page.rows.n_unique() for page in pages) > distinct.height:
+            smaller = max(1, 2 * pages[0].rows.height // 3)
+            again = _read_once(lambda number: get(number, smaller), map_pages)
+            if not _same_rows(rows, _all_rows(again)):
+                raise PaginationError("rows moved between pages while they were read")
+    return Result(distinct, declared, len(pages), declared - distinct.height)
 
-    pages: list[Page] = field(default_factory=list)
-    _received: int = 0
 
-    @property
-    def wanted(self) -> range:
-        """Return the numbers of the pages still to be added, as far as is known."""
-        return range(len(self.pages) + 1, (self.pages[0].num_pages if self.pages else 1) + 1)
+def _read_once(get: Callable[[int], Page], map_pages: MapPages) -> list[Page]:
+    first = get(1)
+    pages, received = [first], first.rows.height
+    for page in map_pages(get, range(2, first.num_pages + 1)):
+        _check_next(page, first, received)
+        pages.append(page)
+        received += page.rows.height
+    return pages
 
-    def add(self, page: Page) -> None:
-        """Add the next page.
 
-        Raises:
-            PaginationError: it contradicts the pages before it.
-        """
-        if self.pages:
-            first = self.pages[0]
-            if (page.num_pages, page.num_results) != (first.num_pages, first.num_results):
-                raise PaginationError(
-                    f"page 1 of {first.num_pages} declared {first.num_results} rows, "
-                    f"page {page.number} of {page.num_pages} declared {page.num_results}"
-                )
-            if page.rows.is_empty() and self._received < first.num_results:
-                raise PaginationError(
-                    f"page {page.number} of {first.num_pages} is empty after {self._received} of "
-                    f"{first.num_results} rows"
-                )
-        self.pages.append(page)
-        self._received += page.rows.height
+def _check_next(page: Page, first: Page, received: int) -> None:
+    """Raise PaginationError where a page contradicts those before it."""
+    if (page.num_pages, page.num_results) != (first.num_pages, first.num_results):
+        raise PaginationError(
+            f"page 1 of {first.num_pages} declared {first.num_results} rows, "
+            f"page {page.number} of {page.num_pages} declared {page.num_results}"
+        )
+    if page.rows.is_empty() and received < first.num_results:
+        raise PaginationError(
+            f"page {page.number} of {first.num_pages} is empty after {received} of "
+            f"{first.num_results} rows"
+        )
 
-    def result(self) -> Result:
-        """Return the whole reply, duplicates removed and counted.
 
-        Raises:
-            PaginationError: more or fewer rows came than were declared, or a page came twice.
-        """
-        declared = self.pages[0].num_results
-        if self._received != declared:
-            raise PaginationError(
-                f"{declared} rows were declared and {self._received} came on "
-                f"{len(self.pages)} pages"
-            )
-        rows = self.rows()
-        distinct = _distinct(rows)
-        duplicates = declared - distinct.height
-        moved = 0
-        if duplicates and len(self.pages) > 1:
-            self._check_repeats()
-            moved = sum(page.rows.n_unique() for page in self.pages) - distinct.height
-        return Result(distinct, declared, len(self.pages), duplicates, moved)
+def _all_rows(pages: Sequence[Page]) -> pl.DataFrame:
+    """Return every row of the pages, in order, with all columns."""
+    if len(pages) == 1:
+        return pages[0].rows
+    every = pl.concat([page.rows for page in pages], how="diagonal")
+    return every.select(_in_order(set(every.columns), pages[0].fields))
 
-    def rows(self) -> pl.DataFrame:
-        """Return every row of the added pages, in order, with all columns."""
-        if len(self.pages) == 1:
-            return self.pages[0].rows
-        every = pl.concat([page.rows for page in self.pages], how="diagonal")
-        return every.select(_in_order(set(every.columns), self.pages[0].fields))
 
-    def _check_repeats(self) -> None:
-        """Raise PaginationError where two pages hold the same rows, in whatever order."""
-        hashes = [page.rows.hash_rows().sort() for page in self.pages]
-        for number, (page, its) in enumerate(zip(self.pages, hashes, strict=True)):
-            alike = (p for p, h in zip(self.pages[:number], hashes, strict=False) if h.equals(its))
-            if any(_same_rows(page.rows, other.rows) for other in alike):
-                raise PaginationError(f"page {page.number} repeats the rows of another page")
+def _check_repeats(pages: Sequence[Page]) -> None:
+    """Raise PaginationError where two pages hold the same rows, in whatever order."""
+    hashes = [page.rows.hash_rows().sort() for page in pages]
+    for number, (page, its) in enumerate(zip(pages, hashes, strict=True)):
+        alike = (p for p, h in zip(pages[:number], hashes, strict=False) if h.equals(its))
+        if any(_same_rows(page.rows, other.rows) for other in alike):
+            raise PaginationError(f"page {page.number} repeats the rows of another page")
 
 
 def _distinct(rows: pl.DataFrame) -> pl.DataFrame:
@@ -241,45 +239,6 @@ def _distinct(rows: pl.DataFrame) -> pl.DataFrame:
     if rows.height < 2 or rows.hash_rows().n_unique() == rows.height:
         return rows
     return rows.unique(maintain_order=True)
-
-
-class MapPages(Protocol):
-    """Calls a function with each of some numbers, maybe many at once; like the built-in `map`."""
-
-    def __call__(self, get: Callable[[int], Page], numbers: range, /) -> Iterable[Page]:
-        """Return the pages in the order of their numbers."""
-
-
-def read_all(
-    get: Callable[[int], Page],
-    get_limited: Callable[[int, int], Page] | None = None,
-    map_pages: MapPages = map,
-) -> Result:
-    """Read a whole reply through `get(page number)`; the pages after the first by `map_pages`.
-
-    Rows that occur on two pages are accepted as the server's own duplicates only when a second
-    reading gives exactly the same rows. It uses `get_limited(page number, limit)` with smaller
-    pages, because rows that move at a page boundary then move elsewhere.
-
-    Raises:
-        PaginationError: the pages contradict each other, or two readings differ.
-    """
-    first = _read_once(get, map_pages)
-    result = first.result()
-    if result.moved:
-        smaller = max(1, 2 * first.pages[0].rows.height // 3)
-        again = get if get_limited is None else lambda number: get_limited(number, smaller)
-        if not _same_rows(first.rows(), _read_once(again, map_pages).rows()):
-            raise PaginationError("rows moved between pages while they were read")
-    return result
-
-
-def _read_once(get: Callable[[int], Page], map_pages: MapPages) -> Paginator:
-    paginator = Paginator()
-    paginator.add(get(1))
-    for page in map_pages(get, paginator.wanted):
-        paginator.add(page)
-    return paginator
 
 
 def _same_rows(one: pl.DataFrame, other: pl.DataFrame) -> bool:

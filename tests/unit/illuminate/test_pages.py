@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.errors import IlluminateError, PaginationError, TransientError
 from pipeline.illuminate import pages
 from pipeline.illuminate.endpoints import CATALOGUE, OVERALL, STANDARD, group
-from pipeline.illuminate.pages import Paginator, decode, read_all
+from pipeline.illuminate.pages import decode, read_all
 from tests import canaries
 
 
@@ -36,6 +36,7 @@ def encoded(envelope: object) -> bytes:
     return json.dumps(envelope, ensure_ascii=False).encode()
 
 
+LIMIT = 1000
 EMPTY = {"num_pages": 0, "num_results": 0, "results": []}
 
 
@@ -44,7 +45,7 @@ def getter(*replies: list[dict[str, object]]):
     walks = iter([*replies])
     current: list[dict[str, object]] = []
 
-    def get(number: int) -> pages.Page:
+    def get(number: int, _limit: int) -> pages.Page:
         nonlocal current
         if number == 1:
             current = next(walks, current)
@@ -56,7 +57,7 @@ def getter(*replies: list[dict[str, object]]):
 
 def refused(*replies: list[dict[str, object]]) -> str:
     with pytest.raises(IlluminateError) as error:
-        read_all(getter(*replies))
+        read_all(getter(*replies), LIMIT)
     return str(error.value)
 
 
@@ -109,7 +110,7 @@ def with_nulls(each: dict[str, str | None]) -> list[str | None]:
 
 @given(splits())
 def test_any_split_gives_the_distinct_rows_and_the_counts(split):
-    result = read_all(getter(envelopes(*split)))
+    result = read_all(getter(envelopes(*split)), LIMIT)
     sent = [{k: v for k, v in each.items() if v is not None} for page in split for each in page]
     distinct = [each for index, each in enumerate(sent) if each not in sent[:index]]
     assert as_dicts(result) == distinct
@@ -121,7 +122,7 @@ def test_any_split_gives_the_distinct_rows_and_the_counts(split):
 @given(splits())
 @example([[row(1, alpha="a", zeta="z")], [row(2, beta="b")]])
 def test_unknown_fields_follow_the_known_in_alphabetical_order_however_rows_are_split(split):
-    result = read_all(getter(envelopes(*split)))
+    result = read_all(getter(envelopes(*split)), LIMIT)
     names = {name for page in split for each in page for name in each}
     known = CATALOGUE.fields
     assert result.rows.columns == [*known, *sorted(names - set(known))]
@@ -131,7 +132,9 @@ def test_known_fields_come_first_though_a_page_lacks_one():
     fields = [name for name in OVERALL.fields if name != "version"]
     bare = dict.fromkeys(fields, "x")
     replies = envelopes([bare | {"a": "1", "b": "2"}], [bare | {"version": "1"}])
-    result = read_all(lambda number: decode(encoded(replies[number - 1]), OVERALL, number))
+    result = read_all(
+        lambda number, _: decode(encoded(replies[number - 1]), OVERALL, number), LIMIT
+    )
     assert result.rows.columns == [*OVERALL.fields, "a", "b"]
     assert result.rows["version"].to_list() == [None, "1"]
 
@@ -139,7 +142,7 @@ def test_known_fields_come_first_though_a_page_lacks_one():
 def test_a_reply_without_rows_is_a_result_without_rows():
     for num_pages in (0, 1):
         reply = {"page": 1, "num_pages": num_pages, "num_results": 0, "results": []}
-        result = read_all(getter([reply]))
+        result = read_all(getter([reply]), LIMIT)
         numbers = (result.rows.height, result.declared, result.pages, result.duplicates)
         assert numbers == (0, 0, 1, 0)
 
@@ -147,7 +150,7 @@ def test_a_reply_without_rows_is_a_result_without_rows():
 def test_each_page_is_requested_once_and_in_order():
     requested = []
     get = getter(envelopes([row(1)], [row(2)], [row(3)]))
-    read_all(lambda number: requested.append(number) or get(number))
+    read_all(lambda number, limit: requested.append(number) or get(number, limit), LIMIT)
     assert requested == [1, 2, 3]
 
 
@@ -201,7 +204,7 @@ def test_a_count_that_is_a_json_number_is_the_same_count():
     for page in reply:
         for each in page["results"]:
             each["__count"] = 5
-    assert read_all(getter(reply)).declared == 5
+    assert read_all(getter(reply), LIMIT).declared == 5
 
 
 @pytest.mark.parametrize(("gone", "instead"), list(itertools.permutations(range(3), 2)))
@@ -247,7 +250,7 @@ def test_a_row_that_moved_to_the_next_page_while_pages_were_read_is_refused():
 
 def test_rows_that_are_on_two_pages_in_two_walks_are_the_servers_own_duplicates():
     reply = envelopes([row(1), row(2)], [row(2), row(3)])
-    result = read_all(getter(reply, reply))
+    result = read_all(getter(reply, reply), LIMIT)
     assert result.rows["assessment_id"].to_list() == ["1", "2", "3"]
     assert (result.declared, result.duplicates) == (4, 1)
 
@@ -260,18 +263,19 @@ def test_rows_of_a_second_walk_that_contradicts_itself_are_refused():
 def test_duplicates_on_one_page_need_no_second_walk():
     requested = []
     get = getter(envelopes([row(1), row(1)], [row(2)]))
-    assert read_all(lambda number: requested.append(number) or get(number)).duplicates == 1
+    result = read_all(lambda number, limit: requested.append(number) or get(number, limit), LIMIT)
+    assert result.duplicates == 1
     assert requested == [1, 2]
 
 
 def test_a_server_that_promises_pages_without_end_is_left_at_the_first_empty_one():
-    def get(number):
+    def get(number, _):
         reply = {"page": number, "num_pages": 10**12, "num_results": 10**12}
         rows = [{**row(number), "__count": str(10**12)}] if number < 4 else []
         return decode(encoded({**reply, "results": rows}), CATALOGUE, number)
 
     with pytest.raises(PaginationError, match="page 4 of 1000000000000 is empty"):
-        read_all(get)
+        read_all(get, LIMIT)
 
 
 def test_pages_after_the_first_are_read_by_whoever_helps():
@@ -281,7 +285,7 @@ def test_pages_after_the_first_are_read_by_whoever_helps():
         requested.append(numbers)
         return [get(number) for number in reversed(numbers)][::-1]
 
-    result = read_all(getter(envelopes([row(1)], [row(2)], [row(3)])), map_pages=map_pages)
+    result = read_all(getter(envelopes([row(1)], [row(2)], [row(3)])), LIMIT, map_pages)
     assert requested == [range(2, 4)]
     assert result.rows["assessment_id"].to_list() == ["1", "2", "3"]
 
@@ -312,13 +316,12 @@ def test_a_walk_says_what_was_promised_and_what_came():
     assert "4" in refused(reply)
 
 
-def test_a_walk_refuses_more_pages_than_it_wanted():
-    collected = Paginator()
-    assert collected.wanted == range(1, 2)
-    for number, envelope in enumerate(envelopes([row(1)], [row(2)], [row(3)]), start=1):
-        assert number in collected.wanted
-        collected.add(decode(encoded(envelope), CATALOGUE, number))
-        assert collected.wanted == range(number + 1, 4)
+@pytest.mark.parametrize("pages_declared", [1, 2, 3])
+def test_no_more_pages_are_requested_than_page_1_declared(pages_declared):
+    requested = []
+    get = getter(envelopes(*[[row(number)] for number in range(pages_declared)]))
+    read_all(lambda number, limit: requested.append((number, limit)) or get(number, limit), LIMIT)
+    assert requested == [(number, LIMIT) for number in range(1, pages_declared + 1)]
 
 
 # Broken bodies.

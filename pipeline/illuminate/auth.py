@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import requests
@@ -44,23 +44,6 @@ class OAuth1Credentials:
 
 
 Credentials = OAuth2Credentials | OAuth1Credentials
-
-
-class Auth(Protocol):
-    """What the client needs from an authentication scheme."""
-
-    def current(self) -> AuthBase:
-        """Return what authenticates one request."""
-
-    def accepted(self, auth: AuthBase) -> None:
-        """Record that the server accepted a request with `auth`."""
-
-    def rejected(self, auth: AuthBase) -> None:
-        """Handle a 401 answer to a request with `auth`.
-
-        Raises:
-            AuthError: there is nothing else to try.
-        """
 
 
 class OAuth1:
@@ -124,12 +107,16 @@ class OAuth2:
             return self._bearer
 
     def accepted(self, auth: AuthBase) -> None:
-        """Record that the current token works."""
+        """Record that the server accepted a request with `auth`."""
         if auth is self._bearer:
             self._rejected_in_a_row = 0
 
     def rejected(self, auth: AuthBase) -> None:
-        """Renew the token, unless another thread has done so already."""
+        """Renew the token after a 401, unless another thread has done so already.
+
+        Raises:
+            AuthError: another new token would be rejected, too.
+        """
         with self._lock:
             if auth is not self._bearer:
                 return
@@ -151,6 +138,9 @@ class OAuth2:
         self._rejected_in_a_row += 1
         self._renew_at = time.monotonic() + life - min(300.0, life / 10)
         return Bearer(token)
+
+
+Auth = OAuth1 | OAuth2
 
 
 def token_form(credentials: OAuth2Credentials) -> dict[str, str]:

@@ -33,7 +33,7 @@ from pipeline.illuminate.auth import (
 from pipeline.illuminate.counts import Counts
 from pipeline.illuminate.endpoints import CATALOGUE, Endpoint, results_parameters
 from pipeline.illuminate.limits import Limits
-from pipeline.illuminate.retry import Cooldown, Retrying, parse_retry_after
+from pipeline.illuminate.retry import Retrying, parse_retry_after
 from pipeline.illuminate.wire import DeadlineWatcher, WatchedSocket, new_session
 from pipeline.years import Window
 
@@ -74,13 +74,7 @@ class Client:
         )["verify"]
         self._limiter = _limiter(limits.max_requests_per_second)
         self._auth = self._make_auth(credentials)
-        self._retrying = Retrying(
-            tries=limits.tries,
-            max_backoff=limits.max_backoff,
-            cooldown=Cooldown(self._stop, limits.max_retry_after),
-            stop=self._stop,
-            on_retry=lambda: self.counts.add("retries"),
-        )
+        self._retrying = Retrying(limits, self._stop, lambda: self.counts.add("retries"))
 
     def close(self) -> None:
         """End every open request, and the thread that watches deadlines."""

@@ -11,6 +11,7 @@ from typing import TypeVar
 import tenacity
 
 from pipeline.errors import AuthError, OutageError, StoppedError, TransientError
+from pipeline.illuminate.limits import Limits
 
 log = logging.getLogger(__name__)
 
@@ -115,24 +116,16 @@ class RetryBudget:
 class Retrying:
     """Repeats an attempt until it succeeds, a limit is reached, or the run is stopped."""
 
-    def __init__(
-        self,
-        *,
-        tries: int,
-        max_backoff: float,
-        cooldown: Cooldown,
-        stop: threading.Event,
-        on_retry: Callable[[], None],
-    ) -> None:
+    def __init__(self, limits: Limits, stop: threading.Event, on_retry: Callable[[], None]) -> None:
         self._budget = RetryBudget()
-        self._tries = tries
+        self._cooldown = Cooldown(stop, limits.max_retry_after)
+        self._tries = limits.tries
         self._final_error: AuthError | OutageError | None = None
-        self._cooldown = cooldown
         self._stop = stop
         self._on_retry = on_retry
         self._policy = tenacity.Retrying(
             stop=tenacity.stop_when_event_set(stop),
-            wait=tenacity.wait_random_exponential(multiplier=1, max=max_backoff),
+            wait=tenacity.wait_random_exponential(multiplier=1, max=limits.max_backoff),
             retry=self._may_retry,
             sleep=tenacity.sleep_using_event(stop),
             before_sleep=self._note_retry,

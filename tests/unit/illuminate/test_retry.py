@@ -15,6 +15,7 @@ from pipeline.errors import (
     TransientError,
 )
 from pipeline.illuminate.endpoints import OVERALL
+from pipeline.illuminate.limits import Limits
 from pipeline.illuminate.retry import Cooldown, Retrying, parse_retry_after
 from pipeline.simulator import Fault
 
@@ -34,11 +35,8 @@ class RecordedWaits(threading.Event):
 
 
 def retrying(stop=None, *, tries=5, max_backoff=0.0, on_retry=lambda: None):
-    stop = stop or RecordedWaits()
-    cooldown = Cooldown(stop, 300.0)
-    return Retrying(
-        tries=tries, max_backoff=max_backoff, cooldown=cooldown, stop=stop, on_retry=on_retry
-    )
+    limits = Limits(tries=tries, max_backoff=max_backoff, max_retry_after=300.0)
+    return Retrying(limits, stop or RecordedWaits(), on_retry)
 
 
 class Attempts:

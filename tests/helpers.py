@@ -11,7 +11,7 @@ import polars as pl
 
 from pipeline.extract import shards
 from pipeline.extract.manifest import ManifestEntry, ShardRequest
-from pipeline.extract.shards import ShardData
+from pipeline.illuminate.pages import Result
 from pipeline.transform.output import write_files
 from pipeline.transform.scan import ShardDataset
 from pipeline.years import SchoolYear
@@ -51,7 +51,7 @@ def write_shard(
     columns = tuple(dict.fromkeys(name for row in rows for name in row))
     schema = dict.fromkeys(columns, pl.String)
     distinct = pl.DataFrame(rows, schema=schema).unique(maintain_order=True)
-    data = ShardData(distinct, len(rows), 1, len(rows) - distinct.height)
+    data = Result(distinct, len(rows), 1, len(rows) - distinct.height)
     return shards.write(folder, endpoint, assessment_id, data)
 
 

@@ -9,7 +9,6 @@ import hashlib
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,17 +19,9 @@ from pipeline.storage import files
 if TYPE_CHECKING:
     import polars as pl
 
+    from pipeline.illuminate.pages import Result
+
 _PLAIN_ID = re.compile(r"[0-9a-z_-]{1,64}")
-
-
-@dataclass(frozen=True)
-class ShardData:
-    """The results of one assessment: distinct rows of text, and counts validated by the client."""
-
-    rows: "pl.DataFrame"
-    server_total: int
-    pages: int
-    duplicates: int
 
 
 def file_name(assessment_id: str) -> str:
@@ -43,21 +34,21 @@ def file_name(assessment_id: str) -> str:
     return f"~{hashlib.sha256(assessment_id.encode()).hexdigest()}.parquet"
 
 
-def write(folder: Path, endpoint: str, assessment_id: str, data: ShardData) -> ManifestEntry:
-    """Write a shard in place of an older one and return its entry.
+def write(folder: Path, endpoint: str, assessment_id: str, result: "Result") -> ManifestEntry:
+    """Write an assessment's results in place of an older shard and return its entry.
 
     The shard is durable, and counts, once the entry is added to the manifest.
 
     Raises:
         StorageError: it cannot be written.
     """
-    stamp = _write_rows(folder / file_name(assessment_id), endpoint, data.rows)
+    stamp = _write_rows(folder / file_name(assessment_id), endpoint, result.rows)
     return ManifestEntry(
-        server_total=data.server_total,
-        rows=data.rows.height,
-        duplicates=data.duplicates,
-        pages=data.pages,
-        columns=tuple(data.rows.columns),
+        server_total=result.declared,
+        rows=result.rows.height,
+        duplicates=result.duplicates,
+        pages=result.pages,
+        columns=tuple(result.rows.columns),
         file=stamp,
     )
 

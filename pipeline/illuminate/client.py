@@ -2,6 +2,7 @@
 
 import functools
 import threading
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -97,13 +98,18 @@ class Client:
     def results(self, endpoint: Endpoint, assessment_id: str, window: Window) -> pages.Result:
         """Return all rows of one assessment at one endpoint, dated within the window.
 
+        Columns have the names used outside the API, as the endpoint's `renames` say.
+
         Raises:
             IlluminateError: they could not be read completely, or are not what was requested.
         """
         result = self._read(endpoint, results_parameters(assessment_id, window))
         if result.rows.height:
             _check_requested(result.rows, assessment_id, window)
-        return result
+        # polars takes as long for a renaming as for an empty page
+        if all(old == new for old, new in endpoint.renames.items()):
+            return result
+        return replace(result, rows=result.rows.rename(endpoint.renames))
 
     def _read(self, endpoint: Endpoint, parameters: dict[str, str]) -> pages.Result:
         again = tenacity.Retrying(

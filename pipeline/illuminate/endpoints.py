@@ -4,7 +4,7 @@ What is known about them, and from where, is in docs/architecture.md. All take G
 in pages, and send every scalar as text or null.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pipeline.errors import SettingsError
@@ -34,10 +34,6 @@ class Endpoint:
     fields: tuple[str, ...]
     required: frozenset[str]
     renames: Mapping[str, str] = field(default_factory=dict, hash=False)
-
-    def rename(self, columns: Sequence[str]) -> tuple[str, ...]:
-        """Return the names that columns have outside the API."""
-        return tuple(self.renames.get(name, name) for name in columns)
 
 
 CATALOGUE = Endpoint(

@@ -15,7 +15,6 @@ from pipeline.extract.fetch import Outcome, failure, fetch_shards
 from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
 from pipeline.extract.pool import Pool
 from pipeline.extract.request_plan import largest_first, select_assessments
-from pipeline.extract.shards import ShardData
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, Endpoint, group
 from pipeline.publish.guards import CATALOGUE, raise_on_failure
 from pipeline.runs import connection, context
@@ -201,11 +200,11 @@ class FetchScores(YearTask):
         client, endpoint, window = run.share(open_client), self._api_endpoint(), self.paths.window
         before = client.counts.snapshot()
 
-        def fetch(assessment_id: str) -> ShardData:
-            return _shard_data(client.results(endpoint, assessment_id, window), endpoint)
+        def fetch(assessment_id: str) -> "Result":
+            return client.results(endpoint, assessment_id, window)
 
-        def save(assessment_id: str, data: ShardData) -> ManifestEntry:
-            entry = shards.write(target.folder, self.endpoint, assessment_id, data)
+        def save(assessment_id: str, result: "Result") -> ManifestEntry:
+            entry = shards.write(target.folder, self.endpoint, assessment_id, result)
             manifest.add(assessment_id, entry)
             if entry.file:
                 path = target.folder / shards.file_name(assessment_id)
@@ -261,10 +260,3 @@ class FetchAllScores(YearTask, luigi.WrapperTask):
 
     def requires(self) -> list[FetchScores]:
         return [self.other(FetchScores, endpoint=endpoint) for endpoint in ENDPOINTS]
-
-
-def _shard_data(result: "Result", endpoint: Endpoint) -> ShardData:
-    rows, names = result.rows, endpoint.rename(result.rows.columns)
-    if list(names) != rows.columns:  # polars takes as long for a renaming as for an empty page
-        rows = rows.rename(dict(zip(rows.columns, names, strict=True)))
-    return ShardData(rows, result.declared, result.pages, result.duplicates)

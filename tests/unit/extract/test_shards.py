@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import StorageError
 from pipeline.extract import shards
-from pipeline.extract.shards import ShardData
+from pipeline.illuminate.pages import Result
 from pipeline.schema import SHARD_ORDER
 from pipeline.storage import files
 
@@ -32,8 +32,8 @@ def frame(*rows):
     return pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
 
 
-DATA = ShardData(frame(row("0042"), row("117", zeal="ü"), row("5", None)), 4, 1, 1)
-EMPTY = ShardData(frame(), 0, 1, 0)
+DATA = Result(frame(row("0042"), row("117", zeal="ü"), row("5", None)), 4, 1, 1)
+EMPTY = Result(frame(), 0, 1, 0)
 
 
 def write(folder, data=DATA, endpoint="standard", assessment_id="77"):
@@ -54,7 +54,7 @@ TEXT = st.none() | st.text() | st.sampled_from(["", "\x00", "\n", "NaN", "null",
 @given(st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT), unique=True, min_size=1))
 @example([(None,) * 6, ("",) * 6])
 def test_any_text_comes_back_as_it_was(tmp_path, rows):
-    entry, path = write(tmp_path, ShardData(frame(*rows), len(rows), 1, 0))
+    entry, path = write(tmp_path, Result(frame(*rows), len(rows), 1, 0))
     assert set(pl.read_parquet(path).rows()) == set(rows)
     assert pl.read_parquet(path).height == len(rows)
     assert not is_damaged(tmp_path, entry)
@@ -84,7 +84,7 @@ def test_a_shard_without_rows_is_an_entry_and_no_file(tmp_path):
 def test_rows_are_ordered_by_the_key_then_by_the_rest(tmp_path):
     rows = list(itertools.starmap(row, itertools.product(["9", "10", None], ["b", "A"], ["", "z"])))
     random.Random(1).shuffle(rows)
-    _, path = write(tmp_path, ShardData(frame(*rows), len(rows), 1, 0))
+    _, path = write(tmp_path, Result(frame(*rows), len(rows), 1, 0))
     order = KEY + [name for name in COLUMNS if name not in KEY]
     written = pl.read_parquet(path).select(order).rows()
     assert written == sorted(written, key=lambda each: [(v is not None, v or "") for v in each])
@@ -100,7 +100,7 @@ def test_the_order_of_rows_makes_no_difference_to_a_single_byte(tmp_path, endpoi
     written = set()
     for _ in range(5):
         draw.shuffle(rows)
-        _, path = write(tmp_path, ShardData(frame(*rows), 200, 1, 0), endpoint=endpoint)
+        _, path = write(tmp_path, Result(frame(*rows), 200, 1, 0), endpoint=endpoint)
         written.add(path.read_bytes())
     assert len(written) == 1
 

@@ -115,7 +115,9 @@ def test_what_is_unknown_of_the_api_makes_no_difference(serve, connect, window, 
 def test_the_fields_of_groups_are_called_as_the_settings_say(serve, connect, window, busy):
     server = serve(protocol=Protocol(group_id_field="rg_id", group_label_field="rg"))
     client = connect(server)
-    assert not client.results(group("rg_id", "rg"), busy, window).rows.is_empty()
+    rows = client.results(group("rg_id", "rg"), busy, window).rows
+    assert not rows.is_empty()
+    assert {*rows.columns} > {"reporting_group_id", "reporting_group"}
     with pytest.raises(TransientError, match="reporting_group"):
         client.results(group(), busy, window)
 

@@ -220,7 +220,8 @@ def test_shards_are_read_once_for_all_that_is_made_of_them(folder, monkeypatch):
 @pytest.mark.parametrize("names", [("group_no", "group_name"), ("gid", "reporting_group")])
 def test_the_fields_of_a_reporting_group_may_be_called_otherwise_by_the_api(folder, names):
     row = {"assessment_id": "1", "title": "T", names[0]: "5", names[1]: "Cohort"}
-    renamed = dict(zip(endpoints.group(*names).rename(list(row)), row.values(), strict=True))
+    renames = endpoints.group(*names).renames
+    renamed = {renames.get(name, name): value for name, value in row.items()}
     got = group(source_of(folder, [renamed], "group")).collect()
     assert got.columns == list(GROUP.names)
     assert got.select("reporting_group_id", "reporting_group").rows() == [("5", "Cohort")]

@@ -5,7 +5,7 @@ import datetime as dt
 import sys
 
 from pipeline.commands.options import year_of
-from pipeline.config import settings
+from pipeline.config import sections, settings
 from pipeline.publish.commit import Publication
 from pipeline.runs.lock import Lock
 from pipeline.storage import files
@@ -28,7 +28,7 @@ def main(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
-    files.set_group_read(allowed=settings.is_group_readable())
+    files.set_group_read(allowed=settings.read(sections.paths).group_readable)
     task = Report(year=year, as_of=dt.date.fromisoformat(publication.metadata["as_of"]))
     with Lock(folders.lock):
         key, stats = task.build_key(), task.draw(task.records())

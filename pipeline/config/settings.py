@@ -1,7 +1,8 @@
 """The settings as typed values, refused where they make no sense.
 
-Command line > environment > luigi.cfg > default. `pipeline.config.sections` lists them all. Secrets
-are not settings; see `pipeline.config.credentials`.
+Command line > environment > luigi.cfg > default. `pipeline.config.sections` lists them all; those
+that need no check are read from there, by `read`. Secrets are not settings; see
+`pipeline.config.credentials`.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ from pipeline.errors import SettingsError, YearError
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.limits import Limits
 from pipeline.schema import SMALLEST_GROUP
-from pipeline.storage.paths import AllYears, Folders, Snapshot
+from pipeline.storage.paths import Folders, Snapshot
 from pipeline.years import SchoolYear
 
 DEMO_SOURCE = "demo district 1"
@@ -157,11 +158,6 @@ def folders() -> Folders:
     )
 
 
-def is_group_readable() -> bool:
-    """Return True if the group of the owner may read what is written."""
-    return bool(read(paths).group_readable)
-
-
 def current_year() -> SchoolYear:
     """Return the first year that is not historical."""
     return SchoolYear.parse(read(years).current)
@@ -178,11 +174,6 @@ def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date) -> Snapshot:
         raise YearError(f"--as-of {as_of} is still to come; today is {today}.")
     provisional = window.end == year.last_day and today <= year.last_day
     return Snapshot(folders(), year, window, year.suffix(current_year()), provisional)
-
-
-def all_years(years: tuple[SchoolYear, ...]) -> AllYears:
-    """Return the paths of these school years together."""
-    return AllYears(folders(), years)
 
 
 def input_files(year: SchoolYear) -> InputFiles:
@@ -244,17 +235,6 @@ def threads() -> int:
     return count
 
 
-def reporting_group_fields() -> tuple[str, str]:
-    """Return the API's names of a reporting group's id and label."""
-    chosen = read(illuminate)
-    return chosen.reporting_group_id_field, chosen.reporting_group_field
-
-
-def fetches_all() -> bool:
-    """Return True if standard and group are fetched even where overall has no rows."""
-    return bool(read(illuminate).fetch_all)
-
-
 def sample() -> float:
     """Return the share of the assessments without overall results that is fetched as a check.
 
@@ -280,16 +260,6 @@ def smallest_group() -> int:
             "smaller groups reveal single students. Nothing was requested and nothing was changed."
         )
     return students
-
-
-def ids_to_include() -> list[str]:
-    """Return the assessments to fetch that the catalogue lacks."""
-    return list(read(illuminate).include_ids)
-
-
-def ids_to_exclude() -> list[str]:
-    """Return the assessments to leave out."""
-    return list(read(illuminate).exclude_ids)
 
 
 def allowed_shrink() -> str:

@@ -24,7 +24,7 @@ from luigi.interface import PidLockAlreadyTakenExit
 from luigi.rpc import RPCError
 from luigi.worker import Worker
 
-from pipeline.config import settings
+from pipeline.config import sections, settings
 from pipeline.errors import (
     FolderInUseError,
     PipelineError,
@@ -246,7 +246,7 @@ class RunContext:
         folders = settings.folders()
         lock = Lock(folders.lock)
         try:
-            files.set_group_read(allowed=settings.is_group_readable())
+            files.set_group_read(allowed=settings.read(sections.paths).group_readable)
             for folder in (folders.runs, *lock.unfinished):
                 files.remove_temp_files(folder)
             lock.note([])
@@ -259,8 +259,8 @@ class RunContext:
 
     def _read_settings(self) -> None:
         # Luigi forgets the command line before the run ends.
-        self.included_ids = settings.ids_to_include()
-        self.excluded_ids = settings.ids_to_exclude()
+        chosen = settings.read(sections.illuminate)
+        self.included_ids, self.excluded_ids = list(chosen.include_ids), list(chosen.exclude_ids)
         self.allowed_shrink = settings.allowed_shrink()
         settings.smallest_group()  # refused before any request
         process.prepare()

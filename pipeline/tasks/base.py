@@ -175,4 +175,4 @@ class YearsTask(PipelineTask):
     @property
     def paths(self) -> AllYears:
         """The files of all years together."""
-        return settings.all_years(self.years)
+        return AllYears(settings.folders(), self.years)

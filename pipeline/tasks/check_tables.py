@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.config import settings
+from pipeline.config import sections, settings
 from pipeline.errors import CheckError
 from pipeline.publish import checks
 from pipeline.publish.checks import CheckResult
@@ -92,7 +92,7 @@ def run_checks(
     staged = task.paths.staging_paths
     shards = {kind: entries(fetched) for kind, fetched in score_tasks(task).items()}
     found = [checks.check_shard_row_counts(kind, shards[kind]) for kind in ENDPOINTS]
-    if not settings.fetches_all():
+    if not settings.read(sections.illuminate).fetch_all:
         found += [
             checks.check_skipped_are_empty(kind, shards[kind], shards["overall"])
             for kind in ENDPOINTS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import luigi
 
-from pipeline.config import settings
+from pipeline.config import sections, settings
 from pipeline.errors import FetchError, IlluminateError
 from pipeline.extract import shards
 from pipeline.extract.catalogue import SCHEMA, Catalogue
@@ -176,7 +176,8 @@ class FetchScores(YearTask):
         others, which is fetched as a check.
         """
         assessments = self._assessments()
-        if assessments is None or self.endpoint == "overall" or settings.fetches_all():
+        fetch_all = settings.read(sections.illuminate).fetch_all
+        if assessments is None or self.endpoint == "overall" or fetch_all:
             return assessments
         overall = self._overall().receipt
         if overall is None or not overall.shards.keys() >= set(assessments):
@@ -232,7 +233,8 @@ class FetchScores(YearTask):
             return None
         if self.paths.window.is_empty:
             return []
-        return catalogue.select_ids(settings.ids_to_include(), settings.ids_to_exclude())
+        chosen = settings.read(sections.illuminate)
+        return catalogue.select_ids(chosen.include_ids, chosen.exclude_ids)
 
     def _sizes(self) -> dict[str, int]:
         """Return the rows of assessments as far as known: overall now, or as last published."""
@@ -246,7 +248,8 @@ class FetchScores(YearTask):
 
     def _api_endpoint(self) -> Endpoint:
         if self.endpoint == "group":
-            return group(*settings.reporting_group_fields())
+            chosen = settings.read(sections.illuminate)
+            return group(chosen.reporting_group_id_field, chosen.reporting_group_field)
         return OVERALL if self.endpoint == "overall" else STANDARD
 
     def _report(self, percentage: int, text: str) -> None:

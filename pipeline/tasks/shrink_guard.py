@@ -31,7 +31,7 @@ def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -
         table,
         before.rows.get(table, {}) if before else {},
         now,
-        excluded_ids=settings.ids_to_exclude(),
+        excluded_ids=settings.read(sections.illuminate).exclude_ids,
         tolerance=settings.read(sections.checks).shrink_tolerance,
         allowed=parse_allowed_shrink(context.current().allowed_shrink).get(table, 0),
     )

@@ -252,13 +252,13 @@ def test_a_current_year_that_is_none_is_refused():
 def test_ids_are_text_however_they_are_written(written):
     arguments = ["RunAll", "--illuminate-include-ids", written]
     with CmdlineParser.global_instance(arguments):
-        assert settings.ids_to_include() == ["114845", "7"]
+        assert settings.read(sections.illuminate).include_ids == ("114845", "7")
 
 
 @pytest.mark.parametrize("written", ["", " ", "[]", ","])
 def test_no_ids_are_no_ids(written):
     put("illuminate", "exclude_ids", written)
-    assert settings.ids_to_exclude() == []
+    assert settings.read(sections.illuminate).exclude_ids == ()
 
 
 @given(st.lists(st.text(min_size=1).map(str.strip).filter(bool)))

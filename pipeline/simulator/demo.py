@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import SettingsError
+from pipeline.simulator import District, write_inputs
 from pipeline.storage.files import make_folder
 
 
@@ -58,8 +59,6 @@ def ensure_inputs(folder: Path, seed: int = 1) -> None:
     """Write the demo's rosters, title rules and overrides, unless the folder already exists."""
     if folder.exists():
         return
-    from pipeline.simulator import District, write_inputs
-
     make_folder(folder.parent)
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)

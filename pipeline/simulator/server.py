@@ -3,15 +3,12 @@
 import asyncio
 import concurrent.futures
 import contextlib
-import json
 import os
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -40,7 +37,6 @@ class Server:
         protocol: Protocol | None = None,
         credentials: Credentials | None = None,
         port: int = 0,
-        log_path: Path | None = None,
     ) -> None:
         self.district = district
         self.protocol = protocol or Protocol()
@@ -51,7 +47,6 @@ class Server:
         self.faults = FaultInjector()
         self.detached: WeakSet[IOStream] = WeakSet()
         self._log: list[LoggedRequest] = []
-        self._log_path = log_path
         self._application = make_application(self)
         self._stopping = asyncio.Event()
 
@@ -76,15 +71,12 @@ class Server:
         return list(self._log)
 
     def clear_log(self) -> None:
-        """Remove the requests so far from the log; they stay in the file."""
+        """Remove the requests so far from the log."""
         self._log.clear()
 
     def record(self, entry: LoggedRequest) -> None:
-        """Log a request, as a line of JSON in the file too."""
+        """Log a request."""
         self._log.append(entry)
-        if self._log_path:
-            with self._log_path.open("a", encoding="utf-8") as file:
-                print(json.dumps(asdict(entry)), file=file)
 
     def stop_listening(self) -> None:
         """Refuse new connections and close the existing ones, like a server that went down."""

@@ -24,20 +24,19 @@ class Address:
             SettingsError: it is not such a URL, contains credentials, or is plain http to a host
                 other than this machine.
         """
+        invalid = SettingsError(f"ILLUMINATE_BASE_URL is not a valid URL; use {_EXAMPLE}.")
         try:
             parts = urlsplit(url.strip())
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise SettingsError(
-                f"ILLUMINATE_BASE_URL is not a valid URL; use {_EXAMPLE}."
-            ) from None
+            raise invalid from None
         if "@" in parts.netloc:
             raise SettingsError(
                 "ILLUMINATE_BASE_URL must not contain a user or password; "
                 "set the credentials in their own variables."
             )
         if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
-            raise SettingsError(f"ILLUMINATE_BASE_URL is not a valid URL; use {_EXAMPLE}.")
+            raise invalid
         if parts.scheme == "http" and not is_loopback(host):
             raise SettingsError(
                 "ILLUMINATE_BASE_URL must begin with https: student results are never sent "

@@ -1,7 +1,4 @@
-"""The two ways to sign in: OAuth 2 client credentials, and the older OAuth 1.
-
-Both end as a `requests` AuthBase, so that no `~/.netrc` can take their place.
-"""
+"""The two ways to sign in: OAuth 2 client credentials, and the older OAuth 1."""
 
 import re
 import threading

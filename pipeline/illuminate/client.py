@@ -10,7 +10,6 @@ import requests
 import tenacity
 import urllib3
 from pyrate_limiter import Duration, Limiter, Rate
-from requests.utils import get_environ_proxies
 
 from pipeline.errors import (
     OutageError,
@@ -66,13 +65,10 @@ class Client:
         self._stop = stop or threading.Event()
         self._watcher = DeadlineWatcher(self._stop)
         self._local = threading.local()
+        found = requests.Session().merge_environment_settings(address.base, {}, None, None, None)
         # Requests to this machine go through no proxy.
-        self._proxies = (
-            {} if address.is_loopback else get_environ_proxies(address.base, no_proxy=None)
-        )
-        self._verify = requests.Session().merge_environment_settings(
-            address.base, {}, None, None, None
-        )["verify"]
+        self._proxies = {} if address.is_loopback else found["proxies"]
+        self._verify = found["verify"]
         self._limiter = _limiter(limits.max_requests_per_second)
         self._auth = self._make_auth(credentials)
         self._retrying = Retrying(limits, self._stop, lambda: self.counts.add("retries"))
@@ -210,7 +206,7 @@ class Client:
         if not hasattr(self._local, "session"):
             watched = self._watcher.new_socket()
             session = new_session(watched)
-            # Proxies and certificates are looked up once, not at each request.
+            # Proxies and certificates are looked up once, not at each request, and no ~/.netrc.
             session.trust_env = False
             session.proxies = dict(self._proxies)
             session.verify = self._verify
@@ -225,19 +221,13 @@ class Client:
     def _fetch_token(self, credentials: OAuth2Credentials) -> tuple[str, float]:
         form = token_form(credentials)
         try:
-            response, body = self._send(
-                "POST", self._address.token_url, data=form, auth=_without_auth
-            )
+            response, body = self._send("POST", self._address.token_url, data=form)
         except (ResponseError, TransientError) as error:
             raise type(error)(f"the token request failed: {error}") from None
         if response.status_code == requests.codes.ok:
             _check_is_json(response, body)
         wait = parse_retry_after(response.headers.get("Retry-After"))
         return read_token(response.status_code, body, wait)
-
-
-def _without_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _limiter(per_second: float) -> Limiter | None:

@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -73,23 +73,17 @@ def fetch_shards(
         raise
 
 
+@dataclass
 class _Shards(Generic[T]):
     """The shards in progress: each is fetched, then written, then has an outcome."""
 
-    def __init__(
-        self,
-        fetch: Callable[[str], T],
-        write: Callable[[str, T], ManifestEntry],
-        pool: Pool,
-        stop: threading.Event,
-    ) -> None:
-        self.begun = 0
-        self._fetch = fetch
-        self._write = write
-        self._pool = pool
-        self._stop = stop
-        self._abort_reason = ""
-        self._finished: SimpleQueue[Outcome | BaseException] = SimpleQueue()
+    _fetch: Callable[[str], T]
+    _write: Callable[[str, T], ManifestEntry]
+    _pool: Pool
+    _stop: threading.Event
+    begun: int = 0
+    _abort_reason: str = ""
+    _finished: SimpleQueue[Outcome | BaseException] = field(default_factory=SimpleQueue)
 
     def begin(self, assessment_id: str) -> None:
         """Begin one more shard."""

@@ -125,7 +125,6 @@ class ManifestLog:
         self._written = self._synced = 0
 
     def __enter__(self) -> "ManifestLog":
-        """Return the open log."""
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -27,7 +27,6 @@ class Pool:
         self._room = threading.BoundedSemaphore(2 * _WRITERS)
 
     def __enter__(self) -> "Pool":
-        """Return the pool itself."""
         return self
 
     def __exit__(self, *_: object) -> None:

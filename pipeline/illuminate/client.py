@@ -121,11 +121,7 @@ class Client:
     ) -> pages.Page:
         query = {**parameters, "page": str(number), "limit": str(limit)}
         url = self._address.method_url(endpoint.method)
-
-        def attempt() -> pages.Page:
-            return pages.decode(self._get(url, query), endpoint, number)
-
-        return self._retrying.call(attempt)
+        return self._retrying.call(lambda: pages.decode(self._get(url, query), endpoint, number))
 
     def _get(self, url: str, parameters: dict[str, str]) -> bytes:
         """Return the body of a good reply; an expired token is renewed."""

@@ -201,9 +201,6 @@ class FetchScores(YearTask):
         client, endpoint, window = run.share(open_client), self._api_endpoint(), self.paths.window
         before = client.counts.snapshot()
 
-        def fetch(assessment_id: str) -> "Result":
-            return client.results(endpoint, assessment_id, window)
-
         def save(assessment_id: str, result: "Result") -> ManifestEntry:
             entry = shards.write(target.folder, self.endpoint, assessment_id, result)
             manifest.add(assessment_id, entry)
@@ -218,7 +215,7 @@ class FetchScores(YearTask):
         ):
             outcomes = fetch_shards(
                 largest_first(missing, self._sizes()),
-                fetch,
+                lambda assessment_id: client.results(endpoint, assessment_id, window),
                 save,
                 pool=run.share(open_pool),
                 stop=run.stop,

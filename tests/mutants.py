@@ -152,8 +152,8 @@ MUTANTS = (
     Mutant(
         "plain open",
         "storage/files.py",
-        "    file = 0o600\n",
-        "    file = 0o644\n",
+        "SimpleNamespace(file=0o600",
+        "SimpleNamespace(file=0o644",
         "tests/unit/storage/test_files.py",
     ),
     Mutant(

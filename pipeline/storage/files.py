@@ -10,7 +10,8 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from types import SimpleNamespace
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,6 +21,7 @@ _BLOCK = 1 << 20
 _TEMP_NAME = re.compile(r"\..+\.[0-9]+-[0-9]+\.partial", re.DOTALL)
 _serial = itertools.count()
 _making_folders = threading.Lock()
+_modes = SimpleNamespace(file=0o600, folder=0o700)
 
 T = TypeVar("T")
 
@@ -58,14 +60,6 @@ class FileStamp(NamedTuple):
             return self.is_current(path) or sha256(path) == self.sha256
         except OSError:
             return False
-
-
-class _Modes:
-    file = 0o600
-    folder = 0o700
-
-
-_modes = _Modes()
 
 
 def set_group_read(*, allowed: bool) -> None:
@@ -122,55 +116,35 @@ def _reason(error: OSError) -> str:
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
     """Yield an empty temporary file to write; on success, rename it to `path` durably.
 
-    On an error it is removed, and `path` stays as it was.
+    On an error it is removed, and `path` stays as it was. Without `sync_folder` its name is not
+    durable before the caller syncs the folder.
 
     Raises:
         StorageError: it cannot be written.
     """
-    with _open_temp(path) as (temporary, file):
-        file.close()
-        yield temporary
-        fsync(temporary)  # by its name: a library may have put another file there
-    with wrap_os_errors(path):
-        fsync(path.parent)
-
-
-@contextlib.contextmanager
-def _open_temp(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """Yield a new file, open for writing, that is renamed to `path` on success."""
     temporary = temp_path(path)
     make_folder(path.parent)
     with wrap_os_errors(path):
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW
-        file = os.fdopen(os.open(temporary, flags, 0o600), "wb")
+        temporary.touch(mode=0o600, exist_ok=False)
         try:
-            with file:
-                restrict_mode(file.fileno())
-                yield temporary, file
+            temporary.chmod(_modes.file)  # whatever the umask
+            yield temporary
+            fsync(temporary)  # by its name: a library may have put another file there
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        if sync_folder:
+            fsync(path.parent)
 
 
 def write_bytes(path: Path, content: bytes, *, sync_folder: bool = True) -> None:
-    """Write a whole file durably, or leave the old one.
-
-    Without `sync_folder` its name is not durable before the caller syncs the folder.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    with _open_temp(path) as (_, file):
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    if sync_folder:
-        with wrap_os_errors(path):
-            fsync(path.parent)
+    """Write a whole file durably, or leave the old one, as `atomic_write` does."""
+    with atomic_write(path, sync_folder=sync_folder) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:

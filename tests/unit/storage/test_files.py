@@ -159,10 +159,10 @@ def open_files():
 
 @pytest.mark.parametrize("write", [files.write_text, files.write_json])
 def test_a_file_whose_mode_cannot_be_restricted_is_not_written(path, write, monkeypatch):
-    def refuse(handle, mode):
+    def refuse(*_args, **_kwargs):
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
-    monkeypatch.setattr(os, "fchmod", refuse)
+    monkeypatch.setattr(os, "chmod", refuse)
     before = open_files()
     with pytest.raises(StorageError):
         write(path, "new")

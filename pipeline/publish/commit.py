@@ -9,8 +9,7 @@ leaves the manifest of the old set, so the next run publishes again.
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +74,7 @@ def publish(
         StorageError: a file cannot be written.
     """
     before = Publication.read(manifest)
-    with ExitStack() as stack:
-        staged = {path: stack.enter_context(_staged(file, path)) for file, path in built.items()}
-        for path, temporary in staged.items():
-            with files.wrap_os_errors(path):
-                temporary.replace(path)
-    for folder in {path.parent for path in staged}:
-        files.fsync(folder)
+    _rename_into_place(built)
     known = known or {}
     published = {
         published_name(path, manifest): files.FileStamp.of(path, known.get(file))
@@ -99,17 +92,24 @@ def published_name(path: Path, manifest: Path) -> str:
     return os.path.relpath(path.parent.resolve() / path.name, manifest.parent.resolve())
 
 
-@contextmanager
-def _staged(file: Path, destination: Path) -> Iterator[Path]:
-    """Give a copy under a hidden name beside the destination; remove it unless it was renamed."""
-    files.make_folder(destination.parent)
-    temporary = files.temp_path(destination)
+def _rename_into_place(built: Mapping[Path, Path]) -> None:
+    """Stage every file beside its destination, and rename none before all are staged."""
+    folders = {path.parent for path in built.values()}
+    for folder in folders:
+        files.make_folder(folder)
+    staged = {path: files.temp_path(path) for path in built.values()}
     try:
-        with files.wrap_os_errors(destination):
-            _link_or_copy(file, temporary)
-        yield temporary
+        for file, path in built.items():
+            with files.wrap_os_errors(path):
+                _link_or_copy(file, staged[path])
+        for path, temporary in staged.items():
+            with files.wrap_os_errors(path):
+                temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in staged.values():
+            temporary.unlink(missing_ok=True)
+    for folder in folders:
+        files.fsync(folder)
 
 
 def _link_or_copy(file: Path, copy: Path) -> None:

@@ -1,9 +1,8 @@
 """Checks before publishing: no row was lost or invented between the server and the tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import polars as pl
@@ -11,17 +10,12 @@ if TYPE_CHECKING:
 _MAX_NAMED = 5
 
 
-@dataclass(frozen=True)
-class CheckResult:
+class CheckResult(NamedTuple):
     """What was checked, whether it holds, and a sentence with the counts."""
 
     name: str
     ok: bool
     note: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the result as the run record stores it."""
-        return asdict(self)
 
 
 class ShardCounts(Protocol):

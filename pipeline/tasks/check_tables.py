@@ -60,7 +60,7 @@ class CheckTables(YearTask, IncrementalTask):
         Raises:
             CheckError: a check found a difference.
         """
-        found = [check.as_json() for check in run_checks(self, self._records)]
+        found = [check._asdict() for check in run_checks(self, self._records)]
         if failed := [check for check in found if not check["ok"]]:
             named = "; ".join(f"{check['name']}: {check['note']}" for check in failed)
             raise CheckError(

@@ -169,7 +169,7 @@ class ConcatYears(YearsTask, IncrementalTask):
                     f"A check failed before publishing ({check.name}: {check.note}). What was "
                     "published before is unchanged. Run the same command again."
                 )
-            build.stats |= {"rows by year": in_parquet, "checks": [check.as_json()]}
+            build.stats |= {"rows by year": in_parquet, "checks": [check._asdict()]}
 
     def _of(self, year: SchoolYear) -> IncrementalTask:
         return self.other(self.of_year, year=year)

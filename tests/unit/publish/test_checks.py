@@ -126,7 +126,7 @@ def test_files_with_different_numbers_of_rows_fail_with_the_numbers(found):
 
 def test_a_result_is_recorded_as_name_ok_and_note():
     check = CheckResult("a name", False, "a note")
-    assert check.as_json() == {"name": "a name", "ok": False, "note": "a note"}
+    assert check._asdict() == {"name": "a name", "ok": False, "note": "a note"}
 
 
 # Counting.

@@ -2,10 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import LoadError
 from pipeline.publish.database.published_set import YEAR, Field, Kind, SourceTable
+
+if TYPE_CHECKING:
+    import duckdb
+    import psycopg
 
 TYPES: dict[Kind, str] = {
     "text": "text",
@@ -46,13 +50,16 @@ def quote_text(text: str) -> str:
 class Database(ABC):
     """A database in a transaction; leaving its `with` block commits, an error rolls back."""
 
-    @abstractmethod
+    def __init__(self, connection: "duckdb.DuckDBPyConnection | psycopg.Connection") -> None:
+        self._connection = connection
+
     def execute(self, sql: str) -> None:
         """Execute a statement."""
+        self._connection.execute(sql)
 
-    @abstractmethod
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a query and return its rows."""
+        return self._connection.execute(sql).fetchall()
 
     @abstractmethod
     def insert_rows(self, table: SourceTable, year: str) -> None:

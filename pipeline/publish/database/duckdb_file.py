@@ -5,7 +5,7 @@ import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.errors import LoadError
 from pipeline.publish.database.base import TYPES, Database, quote_name, quote_text, wrong_type
@@ -91,15 +91,6 @@ def _plain_errors(path: Path) -> Iterator[None]:
 
 
 class _DuckDB(Database):
-    def __init__(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        self._connection = connection
-
-    def execute(self, sql: str) -> None:
-        self._connection.execute(sql)
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql).fetchall()
-
     def insert_rows(self, table: SourceTable, year: str) -> None:
         import duckdb
 

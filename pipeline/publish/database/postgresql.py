@@ -133,14 +133,7 @@ def _plain_errors() -> Iterator[None]:
 
 
 class _PostgreSQL(Database):
-    def __init__(self, connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
-        self._connection = connection
-
-    def execute(self, sql: str) -> None:
-        self._connection.execute(sql.encode())
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql.encode()).fetchall()
+    _connection: "psycopg.Connection"
 
     def insert_rows(self, table: SourceTable, year: str) -> None:
         import psycopg

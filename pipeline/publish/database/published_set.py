@@ -82,35 +82,24 @@ def read_published_set(manifest: Path, year: SchoolYear) -> PublishedSet:
         LoadError: nothing is published, a file was changed, or a table cannot be loaded.
     """
     publication, folder = Publication.read(manifest), manifest.parent
-    if (
-        publication is None
-        or not publication.matches(folder)
-        or not _is_intact(publication, folder)
+    chosen = _choose_files(publication) if publication else {}
+    # Read every file that is to be loaded, whatever its size and modification time say.
+    if publication is None or not (
+        publication.matches(folder)
+        and all(files.sha256(folder / n) == publication.files[n].sha256 for n in chosen.values())
     ):
         raise LoadError(
             f"A published file of {year} in {folder} was changed after it was published; nothing "
             f"was loaded. Run make verify YEAR={year} and make run YEAR={year}, then load again."
         )
-    chosen = sorted(_choose_files(publication).items())
-    tables = tuple(_source_table(name, folder / file) for name, file in chosen)
+    tables = tuple(_source_table(name, folder / file) for name, file in sorted(chosen.items()))
     return PublishedSet(str(year), manifest, publication, tables)
-
-
-def _is_intact(publication: Publication, folder: Path) -> bool:
-    """Read every file that would be loaded, whatever its size and modification time say."""
-    chosen = _choose_files(publication).values()
-    return all(files.sha256(folder / name) == publication.files[name].sha256 for name in chosen)
 
 
 def _choose_files(publication: Publication) -> dict[str, str]:
     """Return the file to load for each table: the Parquet file if there is one, else the CSV."""
-    chosen = {}
-    for suffix in (".csv", ".parquet"):
-        for name in publication.files:
-            path = Path(name)
-            if path.suffix == suffix:
-                chosen[path.stem.removesuffix(HISTORICAL)] = name
-    return chosen
+    paths = sorted(map(Path, publication.files), key=lambda path: path.suffix)  # Parquet last
+    return {path.stem.removesuffix(HISTORICAL): str(path) for path in paths}
 
 
 def _source_table(name: str, file: Path) -> SourceTable:

@@ -180,7 +180,7 @@ MUTANTS = (
     Mutant(
         "complete by existence only",
         "tasks/targets.py",
-        "            and receipt.key == self._key()\n",
+        "            and receipt.key == self.key()\n",
         "",
         "tests/unit/tasks/test_targets.py",
     ),
@@ -209,7 +209,7 @@ MUTANTS = (
         "sign what was read after the step",
         "tasks/targets.py",
         "        self.write_receipt(key, build, context.current().id)\n",
-        "        self.write_receipt(self._key() or key, build, context.current().id)\n",
+        "        self.write_receipt(self.key() or key, build, context.current().id)\n",
         "tests/unit/tasks/test_base.py",
     ),
     Mutant(

@@ -12,13 +12,12 @@ import msgspec
 from pipeline.errors import ShardError, StorageError
 from pipeline.extract import manifest, shards
 from pipeline.extract.manifest import Manifest, ManifestEntry, ShardRequest
+from pipeline.publish.checks import list_some
 from pipeline.publish.commit import Publication
 from pipeline.runs import context
 from pipeline.storage import files
 from pipeline.storage.files import FileStamp
 from pipeline.storage.receipts import BuildKey, Receipt
-
-_NAMED = 5
 
 
 @dataclass
@@ -32,25 +31,23 @@ class FilesBuild:
     stamps: dict[str, FileStamp] = field(default_factory=dict)
 
 
+@dataclass(eq=False)
 class FilesTarget(luigi.Target):
     """The files of one task, complete while the receipt at `path` matches them and their key.
 
     `key` is called each time, because the inputs of a task may change within a run.
     """
 
-    def __init__(
-        self, path: Path, paths: Sequence[Path], key: Callable[[], BuildKey | None]
-    ) -> None:
-        self.path = path
-        self.paths = list(paths)
-        self._key = key
+    path: Path
+    paths: Sequence[Path]
+    key: Callable[[], BuildKey | None]
 
     def exists(self) -> bool:
         """Return True if every file is there, unchanged, and built with the current key."""
         receipt = self.receipt
         return (
             receipt is not None
-            and receipt.key == self._key()
+            and receipt.key == self.key()
             and receipt.outputs.keys() == {path.name for path in self.paths}
             and all(receipt.outputs[path.name].matches(path) for path in self.paths)
         )
@@ -63,7 +60,7 @@ class FilesTarget(luigi.Target):
     @contextmanager
     def build(self) -> Iterator[FilesBuild]:
         """Write the receipt of the files that the block writes, unless it fails."""
-        key = self._key()  # before the block: what changes meanwhile is noticed by the next run
+        key = self.key()  # before the block: what changes meanwhile is noticed by the next run
         if key is None:
             raise RuntimeError("a task is not built before what it requires")
         build = FilesBuild()
@@ -97,23 +94,17 @@ class FilesTarget(luigi.Target):
         return path
 
 
+@dataclass(eq=False)
 class ShardsTarget(luigi.Target):
     """The shards of one request, complete when the manifest at `path` has all that are expected.
 
     `expected` returns the assessment ids that must be there, None while the catalogue is missing.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        folder: Path,
-        request: ShardRequest,
-        expected: Callable[[], list[str] | None],
-    ) -> None:
-        self.path = path
-        self.folder = folder
-        self.request = request
-        self.expected = expected
+    path: Path
+    folder: Path
+    request: ShardRequest
+    expected: Callable[[], list[str] | None]
 
     def exists(self) -> bool:
         """Return True if there is an entry for each expected shard, all intact."""
@@ -156,12 +147,10 @@ class ShardsTarget(luigi.Target):
         if not damaged:
             return
         self.forget(damaged)
-        named = ", ".join(damaged[:_NAMED])
-        more = f" and {len(damaged) - _NAMED:,} more" if len(damaged) > _NAMED else ""
         raise ShardError(
-            f"The {self.request.endpoint} shard of assessment {named}{more} was damaged on disk; "
-            "nothing was published. Run the same command again: only what was damaged is fetched "
-            "again."
+            f"The {self.request.endpoint} shard of assessment {list_some(damaged)} was damaged on "
+            "disk; nothing was published. Run the same command again: only what was damaged is "
+            "fetched again."
         )
 
     def forget(self, assessment_ids: list[str]) -> None:
@@ -169,35 +158,30 @@ class ShardsTarget(luigi.Target):
         manifest.forget(self.path, assessment_ids, self.folder)
 
 
+@dataclass(eq=False)
 class PublicationTarget(luigi.Target):
     """A published table set, complete when its manifest names this build and all files match."""
 
-    def __init__(self, path: Path, build: str | None) -> None:
-        self.path = path
-        self.build = build
+    path: Path
+    build: str | None
 
     def exists(self) -> bool:
         """Return True if readers see this build, unchanged."""
-        publication = self.publication
+        publication = Publication.read(self.path)
         return (
             publication is not None
             and publication.build == self.build
             and publication.matches(self.path.parent)
         )
 
-    @property
-    def publication(self) -> Publication | None:
-        """The manifest of what is published now."""
-        return Publication.read(self.path)
 
-
+@dataclass(eq=False)
 class DestinationTarget(luigi.Target):
     """What is delivered to a place outside of the data folder, complete when that place says so."""
 
-    def __init__(self, path: str, is_delivered: Callable[[], bool]) -> None:
-        self.path = path
-        self._is_delivered = is_delivered
+    path: str
+    is_delivered: Callable[[], bool]
 
     def exists(self) -> bool:
         """Return True if the destination holds what is published."""
-        return self._is_delivered()
+        return self.is_delivered()

@@ -6,7 +6,6 @@ from typing import Any
 
 from pipeline.config import sections, settings
 from pipeline.errors import CheckError
-from pipeline.extract.manifest import ManifestEntry
 from pipeline.publish.commit import Publication, publish, published_name
 from pipeline.publish.guards import (
     CATALOGUE,
@@ -25,7 +24,7 @@ from pipeline.tasks.extract import FetchMetadata
 from pipeline.tasks.inputs import ReadRoster
 from pipeline.tasks.shrink_guard import compare_with_published, published_counts
 from pipeline.tasks.targets import PublicationTarget
-from pipeline.tasks.transform import entries
+from pipeline.tasks.transform import count_rows
 from pipeline.tasks.views import BuildViews
 
 
@@ -136,12 +135,12 @@ class Publish(YearTask, PublishTask):
         self.commit(self.paths.metadata, row_counts)
 
     def _count(self) -> RowCounts:
-        fetched = {kind: entries(task) for kind, task in score_tasks(self).items()}
+        fetched = score_tasks(self)
         catalogue = self.other(FetchMetadata).catalogue()
         assessments = catalogue.assessments if catalogue else []
         rows = {
-            "combined": _add_up(fetched["overall"], fetched["standard"]),
-            "group": _add_up(fetched["group"]),
+            "combined": count_rows(fetched["overall"], fetched["standard"]),
+            "group": count_rows(fetched["group"]),
             CATALOGUE: {str(row["assessment_id"]): 1 for row in assessments},
         }
         roster, view = self.other(ReadRoster).receipt, self.other(BuildViews).receipt
@@ -162,13 +161,3 @@ class Publish(YearTask, PublishTask):
             check_roster_match_rate(now, rate, floor=chosen.roster_floor, drop=chosen.roster_drop)
         )
         raise_on_failure(found)
-
-
-def _add_up(*parts: Mapping[str, ManifestEntry]) -> dict[str, int]:
-    """Return the rows per assessment over several endpoints, of those that have any."""
-    rows: dict[str, int] = {}
-    for part in parts:
-        for assessment_id, entry in part.items():
-            if entry.rows:
-                rows[assessment_id] = rows.get(assessment_id, 0) + entry.rows
-    return rows

@@ -1,7 +1,7 @@
 """The tasks at the end of a year: the page about what is published, and everything together."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +85,7 @@ class Report(YearTask, IncrementalTask):
 
     def _before(self) -> dict[str, tuple[str, Path]]:
         """Return the build and the view of each earlier year that is published."""
-        return dict(self._published_before())
-
-    def _published_before(self) -> Iterator[tuple[str, tuple[str, Path]]]:
+        before = {}
         for start in range(self.year.start - _YEARS_BEFORE, self.year.start):
             year = SchoolYear(start)
             path = self.paths.folders.publication(str(year))
@@ -96,7 +94,8 @@ class Report(YearTask, IncrementalTask):
                 file = path.parent / name
                 is_view = file.name.startswith(VIEW.stem) and file.suffix == ".parquet"
                 if publication and is_view and stamp.matches(file):
-                    yield str(year), (publication.build, file)
+                    before[str(year)] = (publication.build, file)
+        return before
 
 
 class RunAll(YearTask, luigi.WrapperTask):

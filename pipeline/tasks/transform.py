@@ -3,6 +3,7 @@
 Heavy libraries are imported where they are used, so that a rerun with nothing to do is quick.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,16 +112,9 @@ class CombineGroup(YearTask, IncrementalTask):
 class LabelAssessments(YearTask, IncrementalTask):
     """Read curriculum, unit and test type of every assessment with results from its title."""
 
-    def requires(self) -> dict[str, YearTask]:
-        return {
-            "rules": self.other(ReadTitleRules),
-            "overrides": self.other(ReadOverrides),
-            "catalogue": self.other(FetchMetadata),
-            "results": self.other(CombineResults),
-            "group": self.other(CombineGroup),
-            "overall": self.other(FetchScores, endpoint="overall"),
-            "standard": self.other(FetchScores, endpoint="standard"),
-        }
+    def requires(self) -> list[YearTask]:
+        read = (ReadTitleRules, ReadOverrides, FetchMetadata, CombineResults, CombineGroup)
+        return [*map(self.other, read), *self._scores()]
 
     def output(self) -> FilesTarget:
         """Return the labels, the titles without some, and the labels of one grade only."""
@@ -135,7 +129,7 @@ class LabelAssessments(YearTask, IncrementalTask):
         title_rules = rules.read_rules(self.paths.title_rules)
         overrides = rules.read_overrides(self.paths.overrides)
         labelled = labels.label_assessments(self._titles(), title_rules, overrides)
-        unmapped = labels.list_unmapped(labelled, self._row_counts())
+        unmapped = labels.list_unmapped(labelled, count_rows(*self._scores()))
         by_grade = labels.label_by_grade(labelled, title_rules, overrides)
         with self.output().build() as build:
             frames = (labelled, unmapped, by_grade)
@@ -161,18 +155,22 @@ class LabelAssessments(YearTask, IncrementalTask):
         rows = [(i, known.get(i) if title is None else title) for i, title in titles.items()]
         return pd.DataFrame(rows, columns=["assessment_id", "title"], dtype="string")
 
-    def _row_counts(self) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for kind in ("overall", "standard"):
-            for assessment_id, entry in entries(self.other(FetchScores, endpoint=kind)).items():
-                counts[assessment_id] = counts.get(assessment_id, 0) + entry.rows
-        return counts
+    def _scores(self) -> list[FetchScores]:
+        return self.other(CombineResults).requires()
 
 
 def entries(fetched: FetchScores) -> dict[str, ManifestEntry]:
     """Return the manifest entries of an endpoint, in the order of assessment ids."""
     manifest = fetched.receipt
     return manifest.shards if manifest else {}
+
+
+def count_rows(*fetched: FetchScores) -> dict[str, int]:
+    """Return the rows per assessment of some endpoints together, of those that have any."""
+    rows: Counter[str] = Counter()
+    for endpoint in fetched:
+        rows.update({i: entry.rows for i, entry in entries(endpoint).items() if entry.rows})
+    return dict(rows)
 
 
 def dataset(fetched: FetchScores) -> "ShardDataset":

@@ -3,7 +3,6 @@
 import argparse
 import datetime as dt
 import sys
-from collections.abc import Callable
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -39,23 +38,18 @@ def main(arguments: list[str] | None = None) -> int:
     options, others = parser.parse_known_args(arguments)
     if others and options.command != "run":
         parser.error(f"unrecognized arguments: {' '.join(others)}")
-    options.arguments = others
+    options.arguments, command = others, options.command
     try:
         with redact_unexpected():
-            return _load(options.command)(options)
+            # The modules of the other commands are not imported.
+            module = import_module(f"pipeline.commands.{_MODULES.get(command, command)}")
+            return int(module.main(options))
     except FolderInUseError as error:
         print(error, file=sys.stderr)
         return _FOLDER_IN_USE
     except PipelineError as error:
         print(error, file=sys.stderr)
         return _FAILED
-
-
-def _load(command: str) -> Callable[[argparse.Namespace], int]:
-    """Return the `main` of a command; the others are not imported."""
-    module = import_module(f"pipeline.commands.{_MODULES.get(command, command)}")
-    main_: Callable[[argparse.Namespace], int] = module.main
-    return main_
 
 
 def _parser() -> argparse.ArgumentParser:

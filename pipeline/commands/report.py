@@ -2,10 +2,10 @@
 
 import argparse
 import datetime as dt
-import sys
 
 from pipeline.commands.options import year_of
 from pipeline.config import sections, settings
+from pipeline.errors import PipelineError
 from pipeline.publish.commit import Publication
 from pipeline.runs.lock import Lock
 from pipeline.storage import files
@@ -14,20 +14,21 @@ from pipeline.tasks.targets import FilesBuild
 
 
 def main(options: argparse.Namespace) -> int:
-    """Write the page and say where it is; 1 where nothing whole is published."""
+    """Write the page and say where it is.
+
+    Raises:
+        PipelineError: nothing whole is published.
+    """
     year, folders = year_of(options), settings.folders()
     path = folders.publication(str(year))
     publication = Publication.read(path)
     if publication is None:
-        print(f"Nothing is published of {year} yet. Run `make run YEAR={year}`.", file=sys.stderr)
-        return 1
+        raise PipelineError(f"Nothing is published of {year} yet. Run `make run YEAR={year}`.")
     if not publication.matches(path.parent):
-        print(
+        raise PipelineError(
             f"The published files of {year} were changed or removed, so there is nothing to report "
-            f"on. Run `make run YEAR={year}` to restore them.",
-            file=sys.stderr,
+            f"on. Run `make run YEAR={year}` to restore them."
         )
-        return 1
     files.set_group_read(allowed=settings.read(sections.paths).group_readable)
     task = Report(year=year, as_of=dt.date.fromisoformat(publication.metadata["as_of"]))
     with Lock(folders.lock):

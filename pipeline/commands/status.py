@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from pipeline.commands.options import day_of, year_of
+from pipeline.commands.options import year_of
 from pipeline.config import sections, settings
 from pipeline.runs import record
 from pipeline.runs.build import Step, steps_of
@@ -15,7 +15,7 @@ from pipeline.tasks.report import Report
 
 def main(options: argparse.Namespace) -> int:
     """Print a line per step; 0 when all tables are up to date, else 1."""
-    publish = Publish(year=year_of(options), as_of=day_of(options))
+    publish = Publish(year=year_of(options), as_of=options.as_of)
     with settings.frozen():
         found = status(publish)
     print(json.dumps(found, indent=1) if options.json else as_text(found))

@@ -1,17 +1,18 @@
 """Check every checksum and every count again, from the bytes on disk; nothing is requested."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
-from pipeline.commands.options import day_of, year_of
+from pipeline.commands.options import year_of
 from pipeline.config import settings
 from pipeline.extract import shards
 from pipeline.publish.checks import list_some
 from pipeline.runs.build import steps_of
 from pipeline.storage import files
+from pipeline.storage.files import FileStamp
 from pipeline.tasks.base import IncrementalTask
 from pipeline.tasks.check_tables import CheckTables, run_checks, score_tasks
 from pipeline.tasks.extract import FetchScores
@@ -24,7 +25,7 @@ Finding = tuple[str, list[str]]
 
 def main(options: argparse.Namespace) -> int:
     """Print a line per thing checked; 0 when all is intact, else 1."""
-    publish = Publish(year=year_of(options), as_of=day_of(options))
+    publish = Publish(year=year_of(options), as_of=options.as_of)
     wrong = 0
     with settings.frozen():
         for what, faults in (*_files(publish), *_counts(publish)):
@@ -76,11 +77,7 @@ def _step(step: IncrementalTask) -> Finding:
     if receipt is None:
         return step.name, ["not built yet"]
     paths = {path.name: path for path in step.output().paths}
-    damaged = [
-        name
-        for name, stamp in receipt.outputs.items()
-        if name not in paths or not _is_intact(paths[name], stamp.sha256)
-    ]
+    damaged = _damaged(receipt.outputs, paths)
     if damaged:
         step.output().path.unlink(missing_ok=True)  # so that the next run builds it again
     return step.name, [f"{name} is damaged or missing" for name in damaged]
@@ -91,11 +88,7 @@ def _published(publish: Publish) -> Finding:
     if publication is None:
         return "published files", ["nothing is published yet"]
     folder = publish.paths.publication.parent
-    damaged = [
-        name
-        for name, stamp in publication.files.items()
-        if not _is_intact(folder / name, stamp.sha256)
-    ]
+    damaged = _damaged(publication.files, {name: folder / name for name in publication.files})
     if damaged:
         # A stamp without its time is compared by content, so the next run finds the damage.
         stamps = publication.files
@@ -105,5 +98,11 @@ def _published(publish: Publish) -> Finding:
     return f"{len(publication.files)} published files", [f"{name} is damaged" for name in damaged]
 
 
-def _is_intact(path: Path, sha256: str) -> bool:
-    return path.is_file() and files.sha256(path) == sha256
+def _damaged(stamps: Mapping[str, FileStamp], paths: Mapping[str, Path]) -> list[str]:
+    """Return the names of files that are not there as they were written."""
+    there = {name: path for name, path in paths.items() if path.is_file()}
+    return [
+        name
+        for name, stamp in stamps.items()
+        if name not in there or files.sha256(there[name]) != stamp.sha256
+    ]

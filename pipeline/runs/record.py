@@ -159,23 +159,22 @@ def latest(folder: Path, partition: str) -> dict[str, Any] | None:
 
 
 def _is_acknowledged(tables: TableSet) -> bool:
-    publication = tables.publishing.publication() if tables.publishing else None
-    known = acknowledged.read(tables.paths.folders.acknowledged)
-    return publication is not None and known.get(tables.partition) == acknowledged.Published(
-        str(tables.paths.publication.resolve()), publication.content_digest()
-    )
+    known, published = acknowledged.read(tables.paths.folders.acknowledged), _published(tables)
+    return published is not None and known.get(tables.partition) == published
 
 
 def _acknowledge(path: Path, sets: Sequence[TableSet]) -> None:
     """Write down what is published, now that everybody has been notified of it."""
-    known = acknowledged.read(path)
-    for tables in sets:
-        publication = tables.publishing.publication() if tables.publishing else None
-        if publication is not None:
-            known[tables.partition] = acknowledged.Published(
-                str(tables.paths.publication.resolve()), publication.content_digest()
-            )
-    _write(path, known)
+    now = {tables.partition: found for tables in sets if (found := _published(tables))}
+    _write(path, acknowledged.read(path) | now)
+
+
+def _published(tables: TableSet) -> acknowledged.Published | None:
+    publication = tables.publishing.publication() if tables.publishing else None
+    if publication is None:
+        return None
+    manifest = str(tables.paths.publication.resolve())
+    return acknowledged.Published(manifest, publication.content_digest())
 
 
 def _result(

@@ -1,15 +1,15 @@
 """Publish all tables of a run together, or none.
 
-First every file is staged beside its destination under a hidden name; only then do renames begin,
-and the publication manifest, which names every file of the set with its checksum, comes last. A
-reader who finds that the manifest matches its files has one run's tables. A crash between renames
-leaves the manifest of the old set, so the next run publishes again.
+Every file is staged beside its destination under a hidden name, and so is the publication manifest,
+which names every file of the set with its checksum; then all are renamed together, the manifest
+last. A reader who finds that the manifest matches its files has one run's tables.
 """
 
 import hashlib
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import msgspec
 
 from pipeline.publish.guards import RowCounts
 from pipeline.storage import files
+from pipeline.storage.replacement import recover, relative_name, replace_together
 
 
 class Publication(
@@ -73,43 +74,33 @@ def publish(
     Raises:
         StorageError: a file cannot be written.
     """
-    before = Publication.read(manifest)
-    _rename_into_place(built)
     known = known or {}
-    published = {
-        published_name(path, manifest): files.FileStamp.of(path, known.get(file))
-        for file, path in built.items()
-    }
-    for name in before.files if before else ():
-        path = manifest.parent / name
-        if published_name(path, manifest) not in published:
-            path.unlink(missing_ok=True)
-    files.write_json(manifest, Publication(build, run, metadata, published, row_counts))
-
-
-def published_name(path: Path, manifest: Path) -> str:
-    """Return a file's name in a manifest, the same however the two folders are spelled."""
-    return os.path.relpath(path.parent.resolve() / path.name, manifest.parent.resolve())
-
-
-def _rename_into_place(built: Mapping[Path, Path]) -> None:
-    """Stage every file beside its destination, and rename none before all are staged."""
-    folders = {path.parent for path in built.values()}
-    for folder in folders:
-        files.make_folder(folder)
+    recover(manifest)
+    before = Publication.read(manifest)
     staged = {path: files.temp_path(path) for path in built.values()}
+    written = files.temp_path(manifest)
     try:
-        for file, path in built.items():
-            with files.wrap_os_errors(path):
-                _link_or_copy(file, staged[path])
-        for path, temporary in staged.items():
-            with files.wrap_os_errors(path):
-                temporary.replace(path)
+        _stage(built, staged)
+        published = {
+            relative_name(path, manifest.parent): files.FileStamp.of(staged[path], known.get(file))
+            for file, path in built.items()
+        }
+        files.write_json(written, Publication(build, run, metadata, published, row_counts))
+        earlier = [manifest.parent / name for name in (before.files if before else ())]
+        removed = [p for p in earlier if relative_name(p, manifest.parent) not in published]
+        replace_together({**staged, manifest: written}, removed, manifest)
     finally:
-        for temporary in staged.values():
-            temporary.unlink(missing_ok=True)
-    for folder in folders:
-        files.fsync(folder)
+        for temporary in (*staged.values(), written):
+            with suppress(OSError):  # the next run removes it by its name
+                temporary.unlink(missing_ok=True)
+
+
+def _stage(built: Mapping[Path, Path], staged: Mapping[Path, Path]) -> None:
+    """Give each built file a hidden name beside its destination."""
+    for file, path in built.items():
+        files.make_folder(path.parent)
+        with files.wrap_os_errors(path):
+            _link_or_copy(file, staged[path])
 
 
 def _link_or_copy(file: Path, copy: Path) -> None:

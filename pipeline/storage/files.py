@@ -101,15 +101,17 @@ def wrap_os_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(
-            f"{path} cannot be written: {_reason(error)}. Finished shards and what was published "
+            f"{path} cannot be written: {reason(error)}. Finished shards and what was published "
             "before are kept. Fix this, then run the same command again."
         ) from error
 
 
-def _reason(error: OSError) -> str:
+def reason(error: BaseException) -> str:
+    """Return why the system refused something, in its words; else the kind of the error."""
+    error = error.__cause__ or error
     # Polars gives the number of an error in its text only.
     found = re.search(r"os error (\d+)", str(error))
-    number = int(found[1]) if found else error.errno
+    number = int(found[1]) if found else getattr(error, "errno", None)
     if number == errno.ENOSPC:
         return "the disk is full"
     return os.strerror(number) if number else type(error).__name__

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.config import sections, settings
 from pipeline.errors import CheckError
-from pipeline.publish.commit import Publication, publish, published_name
+from pipeline.publish.commit import Publication, publish
 from pipeline.publish.guards import (
     CATALOGUE,
     GUARDED,
@@ -18,6 +18,7 @@ from pipeline.runs import context
 from pipeline.schema import TABLES, Table, custom_view
 from pipeline.storage.files import FileStamp
 from pipeline.storage.receipts import BuildKey
+from pipeline.storage.replacement import relative_name
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
 from pipeline.tasks.check_tables import CheckTables, score_tasks, table_tasks
 from pipeline.tasks.extract import FetchMetadata
@@ -43,7 +44,8 @@ class PublishTask(PipelineTask):
         known = {name: digest for name, digest in inputs.items() if digest is not None}
         if len(known) < len(inputs):
             return None
-        names = [published_name(path, self.paths.publication) for path in self.files().values()]
+        folder = self.paths.publication.parent
+        names = [relative_name(path, folder) for path in self.files().values()]
         return BuildKey(self.name, 1, {"files": names}, known).digest
 
     def publication(self) -> Publication | None:

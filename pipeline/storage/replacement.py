@@ -1,0 +1,227 @@
+"""Several files replaced together: afterwards readers find all of the new ones, or all of the old.
+
+Before the first rename, an intent file beside the marker names every file, and each old file is
+kept under a hidden name beside it. The marker, by which readers judge the others, is renamed last.
+A failure before that is undone at once; what a killed process leaves is undone, or completed, by
+`recover`.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from pipeline.errors import StorageError
+from pipeline.storage import files
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """What is about to be replaced.
+
+    `existed` says of each path, relative to the folder of the intent, whether there was a file
+    before. `marker` is the SHA-256 of the new marker.
+    """
+
+    existed: dict[str, bool]
+    marker: str
+
+    def backups(self, folder: Path) -> dict[Path, Path | None]:
+        """Return each path, and where its old file is kept; None where there was none."""
+        paths = {
+            Path(os.path.normpath(folder.resolve() / n)): old for n, old in self.existed.items()
+        }
+        return {path: _backup(path) if existed else None for path, existed in paths.items()}
+
+
+def relative_name(path: Path, folder: Path) -> str:
+    """Return the way from a folder to a file, the same however the two are spelled."""
+    return os.path.relpath(path.parent.resolve() / path.name, folder.resolve())
+
+
+def intent_path(marker: Path) -> Path:
+    """Return the path of the intent, which exists only while a replacement is unfinished."""
+    return marker.with_name(f".{marker.name}.intent")
+
+
+def replace_together(new: Mapping[Path, Path], removed: Collection[Path], marker: Path) -> None:
+    """Rename finished files to their paths and remove others: all of it, or nothing.
+
+    Args:
+        new: the finished file of each path, in the same folder as the path; `marker` is among them.
+        removed: paths that are to disappear.
+        marker: the file by which readers judge all others.
+
+    Raises:
+        StorageError: a file cannot be replaced or removed. The old files are in place again; if
+            that failed, too, the message names those that are not.
+    """
+    paths = [path for path in (*new, *removed) if path != marker]
+    intent = _begin([*paths, marker], marker, files.sha256(new[marker]))
+    try:
+        _keep_old(intent, marker.parent)
+        for path in paths:
+            _replace(path, new.get(path))
+        _sync(paths)
+        _replace(marker, new[marker])
+        _sync([marker])
+    except BaseException as error:
+        _undo(intent, marker, f"Publishing failed ({files.reason(error)})")
+        raise
+    _forget(intent, marker, "new")
+
+
+def recover(marker: Path) -> Literal["completed", "undone"] | None:
+    """Complete or undo what a killed process left unfinished; None if there is nothing.
+
+    Raises:
+        StorageError: neither is possible; the message names the files concerned.
+    """
+    path = intent_path(marker)
+    if not path.exists():
+        return None
+    intent = files.read_json(path, Intent)
+    if intent is None:
+        raise StorageError(
+            f"{path} cannot be read, so it is not known whether all files beside it are of one "
+            "run. Remove it, then run the same command again; make run publishes all of them anew."
+        )
+    if marker.is_file() and files.sha256(marker) == intent.marker:
+        _forget(intent, marker, "new")
+        return "completed"
+    _undo(intent, marker, "A run was killed while it published")
+    return "undone"
+
+
+def _begin(paths: Iterable[Path], marker: Path, digest: str) -> Intent:
+    """Write down which files are about to be replaced, once nothing hinders it."""
+    paths = list(paths)
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            raise StorageError(
+                f"{path} is a folder, where a file is to be published. Nothing was published. Move "
+                "it away, then run the same command again."
+            )
+        with files.wrap_os_errors(path):  # left by somebody who removed an intent by hand
+            _backup(path).unlink(missing_ok=True)
+    _sync(paths)
+    folder = marker.parent
+    existed = {relative_name(path, folder): os.path.lexists(path) for path in paths}
+    intent = Intent(existed, digest)
+    files.write_json(intent_path(marker), intent)
+    return intent
+
+
+def _keep_old(intent: Intent, folder: Path) -> None:
+    kept = {path: backup for path, backup in intent.backups(folder).items() if backup}
+    for path, backup in kept.items():
+        with files.wrap_os_errors(path):
+            try:
+                os.link(path, backup, follow_symlinks=False)
+            except OSError as error:
+                if error.errno == errno.EXDEV:  # within one folder
+                    raise StorageError(
+                        f"{path} is a mount point, so it cannot be replaced. Nothing was published "
+                        "and what was published before is unchanged. Mount its folder instead, "
+                        "then run the same command again."
+                    ) from None
+                _copy(path, backup)  # a file system without links, or somebody else's file
+    _sync(kept)
+
+
+def _copy(path: Path, backup: Path) -> None:
+    with files.atomic_write(backup) as temporary:
+        shutil.copyfile(path, temporary)
+        shutil.copystat(path, temporary)
+
+
+def _replace(path: Path, new: Path | None) -> None:
+    with files.wrap_os_errors(path):
+        if new is None:
+            path.unlink(missing_ok=True)
+        else:
+            new.replace(path)
+
+
+def _sync(paths: Iterable[Path]) -> None:
+    for folder in dict.fromkeys(path.parent for path in paths):
+        with files.wrap_os_errors(folder):
+            files.fsync(folder)
+
+
+def _undo(intent: Intent, marker: Path, why: str) -> None:
+    """Restore the old files.
+
+    The marker is first, because `recover` goes by it; where it cannot be restored, the others stay
+    as they are.
+
+    Raises:
+        StorageError: names the files that are still new.
+    """
+    backups = intent.backups(marker.parent)
+    first = marker.parent.resolve() / marker.name
+    errors: list[OSError] = []
+    for path in (first, *(path for path in backups if path != first)):
+        try:
+            _restore(path, backups[path])
+            if path == first:
+                files.fsync(first.parent)
+        except OSError as error:
+            errors.append(error)
+            if path == first:
+                break
+    if errors:
+        new = sorted(str(path) for path, backup in backups.items() if _is_new(path, backup))
+        state = (
+            f"These are new, and all others are old: {', '.join(new)}"
+            if new
+            else "All files are old"
+        )
+        raise StorageError(
+            f"{why}, and undoing it failed ({files.reason(errors[0])}). {state}. Fix this, then run "
+            "the same command again: it restores the old files first."
+        )
+    _sync(backups)
+    _forget(intent, marker, "old")
+
+
+def _restore(path: Path, backup: Path | None) -> None:
+    if backup is None:
+        path.unlink(missing_ok=True)
+    elif os.path.lexists(backup) and not _are_one(path, backup):
+        backup.replace(path)
+
+
+def _is_new(path: Path, backup: Path | None) -> bool:
+    if backup is None:
+        return os.path.lexists(path)
+    is_kept = os.path.lexists(backup) and not _are_one(path, backup)
+    return is_kept and not (path.exists() and files.sha256(path) == files.sha256(backup))
+
+
+def _are_one(path: Path, backup: Path) -> bool:
+    """Return whether both are names of one file; then a rename would do nothing."""
+    try:
+        return os.path.samestat(path.lstat(), backup.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _forget(intent: Intent, marker: Path, which: Literal["new", "old"]) -> None:
+    """Remove what would undo a replacement; the intent last, so that the rest is never left."""
+    for path in (*intent.backups(marker.parent).values(), intent_path(marker)):
+        try:
+            if path is not None:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"{path} cannot be removed ({files.reason(error)}). All published files are the "
+                f"{which} ones. Fix this; the next command removes it."
+            ) from error
+
+
+def _backup(path: Path) -> Path:
+    return path.with_name(f".{path.name}.previous")

@@ -175,14 +175,10 @@ def _undo(intent: Intent, marker: Path, why: str) -> None:
                 break
     if errors:
         new = sorted(str(path) for path, backup in backups.items() if _is_new(path, backup))
-        state = (
-            f"These are new, and all others are old: {', '.join(new)}"
-            if new
-            else "All files are old"
-        )
+        state = f"These are new, and all others are old: {', '.join(new)}" if new else "All are old"
         raise StorageError(
-            f"{why}, and undoing it failed ({files.reason(errors[0])}). {state}. Fix this, then run "
-            "the same command again: it restores the old files first."
+            f"{why}, and undoing it failed ({files.reason(errors[0])}). {state}. Fix this, then "
+            "run the same command again: it restores the old files first."
         )
     _sync(backups)
     _forget(intent, marker, "old")

@@ -6,7 +6,9 @@ import sys
 from importlib import import_module, metadata
 from pathlib import Path
 
+from pipeline.config import settings
 from pipeline.errors import FolderInUseError, PipelineError, redact_unexpected
+from pipeline.runs.recovery import recover_unless_in_use
 
 _FAILED, _FOLDER_IN_USE = 1, 10
 
@@ -28,6 +30,9 @@ _COMMANDS = {
 _MODULES = {"load": "run", "copy": "run"}
 """The modules of commands that have none of their own."""
 
+_RECOVERING = set(_COMMANDS) - {"dictionary", "simulate"}
+"""The commands that first complete or undo what a killed run left half published."""
+
 _OF_A_YEAR = ("refresh", "status", "verify", "report", "load", "copy", "forget")
 _OF_A_DAY = ("refresh", "status", "verify", "forget")
 
@@ -41,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     options.arguments, command = others, options.command
     try:
         with redact_unexpected():
+            if command in _RECOVERING:
+                recover_unless_in_use(settings.folders())
             # The modules of the other commands are not imported.
             module = import_module(f"pipeline.commands.{_MODULES.get(command, command)}")
             return int(module.main(options))

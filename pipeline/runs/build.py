@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -35,6 +36,9 @@ class PublishedSet(Protocol):
 
     def content_digest(self) -> str:
         """Return a digest of the names and contents of its files."""
+
+    def matches(self, folder: Path) -> bool:
+        """Return True if all files are as they were published; `folder` is its manifest's."""
 
 
 class Step(luigi.Task):

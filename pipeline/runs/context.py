@@ -45,6 +45,7 @@ from pipeline.runs.build import (
 from pipeline.runs.lock import Lock
 from pipeline.runs.messages import print_lines
 from pipeline.runs.notify import find_webhook
+from pipeline.runs.recovery import recover_publications
 from pipeline.runs.signals import StopSignals
 from pipeline.storage import files
 from pipeline.storage.paths import Folders, TableSetPaths
@@ -247,6 +248,7 @@ class RunContext:
         lock = Lock(folders.lock)
         try:
             files.set_group_read(allowed=settings.read(sections.paths).group_readable)
+            recover_publications(folders)
             for folder in (folders.runs, *lock.unfinished):
                 files.remove_temp_files(folder)
             lock.note([])

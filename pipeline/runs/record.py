@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config import sections, settings
 from pipeline.errors import PipelineError, SettingsError, StorageError
 from pipeline.runs import acknowledged, result
-from pipeline.runs.build import Step, StepReceipt
+from pipeline.runs.build import PublishedSet, Step, StepReceipt
 from pipeline.runs.notify import notify
 from pipeline.runs.summary import summarize, summarize_all_years, summarize_delivery
 from pipeline.storage import files
 from pipeline.storage.paths import Snapshot, TableSetPaths
+from pipeline.storage.replacement import intent_path
 
 if TYPE_CHECKING:
     from pipeline.runs.context import RunContext
@@ -119,8 +120,16 @@ def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
             if failure.partition == tables.partition
         ],
         "published_by": publication.run if publication else None,
+        "is_half_published": _is_half_published(paths, publication),
         "report": _report(paths),
     }
+
+
+def _is_half_published(paths: TableSetPaths, publication: PublishedSet | None) -> bool:
+    """Return True if readers find files of two runs, because publishing could not be undone."""
+    manifest = paths.publication
+    is_whole = publication is not None and publication.matches(manifest.parent)
+    return intent_path(manifest).exists() and not is_whole
 
 
 def _report(paths: TableSetPaths) -> str | None:

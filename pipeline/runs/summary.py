@@ -15,6 +15,8 @@ _HEADLINES = {
     "stopped": "stopped; finished shards are kept; run the same command to continue.",
     "done": "done.",
 }
+_HALF_PUBLISHED = "FAILED; some published files are new and others old."
+_PUBLISHED_ALL_THE_SAME = "FAILED, but the tables of this run are published."
 _OWN = "SqlView-"
 
 ROWS = {
@@ -37,7 +39,7 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
     """Return what a run did to a school year; `path` is where its record is."""
     made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
     year = f"School year {record['year']} as of {record['as_of']}{made_up}"
-    lines = [f"\n{year}: {_HEADLINES[record['outcome']]}"]
+    lines = [f"\n{year}: {_headline(record)}"]
     if snapshot.window.is_empty:
         lines += [
             f"  The year begins on {snapshot.window.start}, so there were no results to fetch."
@@ -53,18 +55,27 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
 
 def summarize_delivery(record: dict[str, Any], step: str, path: Path) -> str:
     """Return how a delivery ended that did not succeed; `path` is where its record is."""
-    lines = [f"\nSchool year {record['year']}, {step}: {_HEADLINES[record['outcome']]}"]
+    lines = [f"\nSchool year {record['year']}, {step}: {_headline(record)}"]
     return "\n".join([*lines, *_failures(record), *_record(record, path)])
 
 
 def summarize_all_years(record: dict[str, Any], paths: TableSetPaths, path: Path) -> str:
     """Return what a run did to all years together; `path` is where its record is."""
     made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
-    lines = [f"\nAll years, {', '.join(record['years'])}{made_up}: {_HEADLINES[record['outcome']]}"]
+    lines = [f"\nAll years, {', '.join(record['years'])}{made_up}: {_headline(record)}"]
     lines += _failures(record)
     if record["outcome"] in {"published", "up to date"}:
         lines += [f"  {name:<11} {text}" for name, text in _all_years(record, paths)]
     return "\n".join([*lines, *_record(record, path)])
+
+
+def _headline(record: dict[str, Any]) -> str:
+    """Return how a run ended, and what its readers find: that is read from the disk."""
+    if record["is_half_published"]:
+        return _HALF_PUBLISHED
+    if record["outcome"] == "failed" and record["published_by"] == record["run"]:
+        return _PUBLISHED_ALL_THE_SAME
+    return _HEADLINES[record["outcome"]]
 
 
 def _failures(record: dict[str, Any]) -> list[str]:

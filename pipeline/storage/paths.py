@@ -1,5 +1,6 @@
 """Where every file is: paths as pure functions of the settings, the year and the day."""
 
+import glob
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ ALL_YEARS = "all"
 """The partition of the tables of all years."""
 
 _YEAR = "{year}"
+_PUBLICATION = "published.json"
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,13 @@ class Folders:
 
     def publication(self, partition: str) -> Path:
         """Return the path of the manifest of what is published, whatever its as-of date."""
-        return self.published_folder("illuminate", partition) / "published.json"
+        return self.published_folder("illuminate", partition) / _PUBLICATION
+
+    def publications(self) -> list[Path]:
+        """Return where the manifest is in each folder of any year's tables that exists."""
+        path = self.illuminate if _YEAR in self.illuminate else f"{self.illuminate}/{_YEAR}"
+        folders = glob.glob(glob.escape(path).replace(_YEAR, "*"))  # noqa: PTH207  any part may vary
+        return [Path(folder) / _PUBLICATION for folder in sorted(folders)]
 
 
 class TableSetPaths:

@@ -208,15 +208,18 @@ def _are_one(path: Path, backup: Path) -> bool:
 
 def _forget(intent: Intent, marker: Path, which: Literal["new", "old"]) -> None:
     """Remove what would undo a replacement; the intent last, so that the rest is never left."""
-    for path in (*intent.backups(marker.parent).values(), intent_path(marker)):
-        try:
-            if path is not None:
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"{path} cannot be removed ({files.reason(error)}). All published files are the "
-                f"{which} ones. Fix this; the next command removes it."
-            ) from error
+    backups = intent.backups(marker.parent)
+    try:
+        for backup in filter(None, backups.values()):
+            backup.unlink(missing_ok=True)
+        _sync(backups)
+        intent_path(marker).unlink(missing_ok=True)
+    except (OSError, StorageError) as error:
+        raise StorageError(
+            f"What was kept while publishing cannot be removed from {marker.parent} "
+            f"({files.reason(error)}). All published files are the {which} ones. Fix this; the "
+            "next command removes it."
+        ) from error
 
 
 def _backup(path: Path) -> Path:

@@ -52,11 +52,12 @@ class PublishedYear(DeliveryTask):
         build = publication.build if (publication := self.publication()) else None
         return PublicationTarget(self.paths.publication, build)
 
+    @incremental
     def run(self) -> None:
-        """Say why there is nothing to deliver.
+        """Say why there is nothing to deliver, unless the run restored it when it began.
 
         Raises:
-            LoadError: always.
+            LoadError: nothing is published, or it was changed.
         """
         folder, year = self.paths.publication.parent, self.year
         what = (

@@ -21,6 +21,7 @@ from pipeline.publish.commit import Publication
 from pipeline.simulator import District, Server, serving
 from pipeline.storage import files
 from pipeline.storage.receipts import Receipt
+from pipeline.storage.replacement import recover
 from tests.crash import forked
 from tests.crash.disk_model import HARSH_LOSSES, RANDOM_LOSS, Disk, Operation, Remains, rebuild
 from tests.crash.helpers import (
@@ -83,7 +84,8 @@ class Knowledge:
 
     def follow(self, operation: Operation, disk: Disk) -> None:
         """Note which files were put in place, and which a sync of their folder made durable."""
-        if operation.kind == "rename":
+        # A hidden file may disappear again.
+        if operation.kind == "rename" and not Path(operation.to).name.startswith("."):
             node = disk.names[operation.to]
             self.complete.setdefault(operation.to, []).append(node.content)
         if operation.kind == "sync":
@@ -181,6 +183,17 @@ def marker_faults(place: Workplace, history: History) -> Iterator[str]:
         yield "the manifest claims a set that no run published"
 
 
+def recovery_faults(place: Workplace, history: History) -> Iterator[str]:
+    """Yield an error if the next command leaves readers with a mixture of two sets."""
+    folder = place.data / "illuminate/23-24"
+    recover(folder / "published.json")
+    seen = {name: data for name, data in place.published().items() if "/." not in name}
+    if seen not in ({}, *history.published):
+        yield "readers find a mixture"
+    if any(folder.glob(".*.previous")) or any(folder.glob(".*.intent")):
+        yield "something is left of a publication"
+
+
 def receipt_faults(place: Workplace) -> Iterator[str]:
     """Yield the files that a receipt or manifest trusts although their content changed."""
     for path in place.data.glob("work/*/*/receipts/[!.]*.json"):
@@ -206,6 +219,7 @@ def faults_on_disk(history: History, place: Workplace) -> list[str]:
     return [
         *marker_faults(place, history),
         *receipt_faults(place),
+        *recovery_faults(place, history),
     ]
 
 

@@ -62,6 +62,9 @@ def record(outcome="published", **changes):
         "allowed_shrink": "",
         "excluded_ids": [],
         "failures": [],
+        "run": "this-run",
+        "published_by": "an-earlier-run",
+        "is_half_published": False,
         "steps": steps(),
         **changes,
     }
@@ -91,6 +94,13 @@ def test_the_first_line_says_what_became_of_the_run(outcome, words):
     first = summarize(record(outcome), snapshot(), RECORD).strip().splitlines()[0]
     assert first.startswith("School year 23-24 as of 2024-06-30")
     assert words in first
+
+
+def test_the_first_line_says_what_readers_find_after_a_failure():
+    half = summarize(record("failed", is_half_published=True), snapshot(), RECORD)
+    assert "FAILED; some published files are new and others old." in half
+    own = summarize(record("failed", published_by="this-run"), snapshot(), RECORD)
+    assert "FAILED, but the tables of this run are published." in own
 
 
 def test_only_a_run_that_failed_says_failed():

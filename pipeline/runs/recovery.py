@@ -1,0 +1,43 @@
+"""Publications that a killed run left unfinished, completed or undone before anything else."""
+
+import contextlib
+import logging
+
+from pipeline.errors import FolderInUseError
+from pipeline.runs.lock import Lock
+from pipeline.storage.paths import Folders
+from pipeline.storage.replacement import intent_path, recover
+
+log = logging.getLogger("pipeline")
+
+_SAID = {
+    "completed": "A run was killed just after it had published into %s; its tables are complete.",
+    "undone": "A run was killed while it published into %s; the tables from before are restored.",
+}
+
+
+def recover_publications(folders: Folders) -> None:
+    """Complete or undo them; the caller holds the data folder.
+
+    Raises:
+        StorageError: it is not possible; the message names the files concerned.
+    """
+    for manifest in folders.publications():
+        if done := recover(manifest):
+            log.warning(_SAID[done], manifest.parent)
+
+
+def recover_unless_in_use(folders: Folders) -> None:
+    """Complete or undo them, unless the run that publishes is still at work.
+
+    Raises:
+        StorageError: it is not possible; the message names the files concerned.
+    """
+    if not any(intent_path(manifest).exists() for manifest in folders.publications()):
+        return
+    with contextlib.suppress(FolderInUseError):
+        lock = Lock(folders.lock)
+        try:
+            recover_publications(folders)
+        finally:
+            lock.release()  # what else the killed run left is for the next run

@@ -199,6 +199,24 @@ def test_after_a_kill_at_any_operation_the_next_command_leaves_one_whole_set(
     assert set(outcomes) == {"old", "new"}
 
 
+def test_a_kill_while_a_failure_is_undone_leaves_one_whole_set(tmp_path):
+    """After a failure at the marker, which is the last to be renamed."""
+    total = count_operations(tmp_path / "counted", OLD, links=True)
+    for failed in range(total - 16, total):
+        for nth in range(failed + 1, failed + 18):
+            site = prepare(tmp_path / f"{failed} {nth}", OLD)
+            built = site.build(NEW, "new")
+
+            def publish_and_die(site=site, built=built, failed=failed, nth=nth):
+                with at_operation(nth, die), at_operation(failed, refuse(errno.EIO)):
+                    site.publish_built(built, "new")
+
+            in_child(publish_and_die)
+            recover(site.manifest)
+            check_complete(site, OLD)
+            assert hidden(site) == []
+
+
 # What hinders publishing is found before anything is changed.
 
 
@@ -242,13 +260,13 @@ def test_an_intent_that_cannot_be_read_stops_everything(tmp_path):
 
 
 def test_what_an_intent_removed_by_hand_left_is_not_taken_for_an_old_file(tmp_path):
-    site = prepare(tmp_path / "site", OLD)
-    stale = site.out / "illuminate/.a.csv.previous"
-    stale.write_text("stale")
-    built = site.build(NEW, "new")
-    for nth in range(1, 60):
+    for nth in range(1, count_operations(tmp_path / "counted", OLD, links=True) + 1):
+        site = prepare(tmp_path / str(nth), OLD)
+        for name in OLD:
+            path = site.out / name
+            path.with_name(f".{path.name}.previous").write_text("stale")
+        built = site.build(NEW, "new")
         with at_operation(nth, refuse(errno.EIO)):
-            message = error_of(site, built)
-        if message:
-            recover(site.manifest)
-            assert "stale" not in visible(site).values()
+            error_of(site, built)
+        recover(site.manifest)
+        check_complete(site, OLD)

@@ -173,7 +173,7 @@ MUTANTS = (
     Mutant(
         "skip the digest of a file",
         "storage/files.py",
-        "            return self.is_current(path) or sha256(path) == self.sha256",
+        "            return self.is_current(path) or self.has_content(path)",
         "            return True",
         "tests/unit/storage/test_files.py",
     ),
@@ -358,6 +358,20 @@ MUTANTS = (
         '    if record["is_half_published"]:\n',
         "    if False:\n",
         "tests/crash/test_publication.py -k cannot_be_undone",
+    ),
+    Mutant(
+        "send whatever bytes there are",
+        "publish/copies.py",
+        "    if store.upload(file, target) != known.sha256:\n",
+        "    if not (store.upload(file, target) and known.matches(file)):\n",
+        "tests/copies/test_copy.py -k hide_a_change",
+    ),
+    Mutant(
+        "draw a report of altered tables",
+        "tasks/report.py",
+        "            if find_damaged(manifest, [relative_name(view, manifest.parent)]):\n",
+        "            if False:\n",
+        "tests/functional/test_report.py -k altered",
     ),
     Mutant(
         "leave requests running after an error",

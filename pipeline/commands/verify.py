@@ -1,18 +1,14 @@
 """Check every checksum and every count again, from the bytes on disk; nothing is requested."""
 
 import argparse
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-
-import msgspec
+from collections.abc import Iterator
 
 from pipeline.commands.options import year_of
 from pipeline.config import settings
 from pipeline.extract import shards
 from pipeline.publish.checks import list_some
+from pipeline.publish.commit import find_damaged
 from pipeline.runs.build import steps_of
-from pipeline.storage import files
-from pipeline.storage.files import FileStamp
 from pipeline.tasks.base import IncrementalTask
 from pipeline.tasks.check_tables import CheckTables, run_checks, score_tasks
 from pipeline.tasks.extract import FetchScores
@@ -77,7 +73,11 @@ def _step(step: IncrementalTask) -> Finding:
     if receipt is None:
         return step.name, ["not built yet"]
     paths = {path.name: path for path in step.output().paths}
-    damaged = _damaged(receipt.outputs, paths)
+    damaged = [
+        name
+        for name, stamp in receipt.outputs.items()
+        if name not in paths or not stamp.has_content(paths[name])
+    ]
     if damaged:
         step.output().path.unlink(missing_ok=True)  # so that the next run builds it again
     return step.name, [f"{name} is damaged or missing" for name in damaged]
@@ -87,22 +87,5 @@ def _published(publish: Publish) -> Finding:
     publication = publish.publication()
     if publication is None:
         return "published files", ["nothing is published yet"]
-    folder = publish.paths.publication.parent
-    damaged = _damaged(publication.files, {name: folder / name for name in publication.files})
-    if damaged:
-        # A stamp without its time is compared by content, so the next run finds the damage.
-        stamps = publication.files
-        doubted = {name: stamps[name]._replace(mtime_ns=-1) for name in damaged}
-        changed = msgspec.structs.replace(publication, files=stamps | doubted)
-        files.write_json(publish.paths.publication, changed)
+    damaged = find_damaged(publish.paths.publication)
     return f"{len(publication.files)} published files", [f"{name} is damaged" for name in damaged]
-
-
-def _damaged(stamps: Mapping[str, FileStamp], paths: Mapping[str, Path]) -> list[str]:
-    """Return the names of files that are not there as they were written."""
-    there = {name: path for name, path in paths.items() if path.is_file()}
-    return [
-        name
-        for name, stamp in stamps.items()
-        if name not in there or files.sha256(there[name]) != stamp.sha256
-    ]

@@ -8,7 +8,7 @@ last. A reader who finds that the manifest matches its files has one run's table
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,29 @@ def publish(
         for temporary in (*staged.values(), written):
             with suppress(OSError):  # the next run removes it by its name
                 temporary.unlink(missing_ok=True)
+
+
+def find_damaged(manifest: Path, names: Collection[str] | None = None) -> list[str]:
+    """Return the published files that are missing or not byte for byte as they were published.
+
+    The next run publishes them again, even where their sizes and times are the same.
+
+    Args:
+        manifest: the path of the publication manifest.
+        names: the files to read, as the manifest names them; all by default.
+    """
+    publication = Publication.read(manifest)
+    stamps = publication.files if publication else {}
+    damaged = [
+        name
+        for name, stamp in stamps.items()
+        if (names is None or name in names) and not stamp.has_content(manifest.parent / name)
+    ]
+    if publication and damaged:
+        # A stamp without its time is compared by content, so the next run finds the damage.
+        doubted = {name: stamps[name]._replace(mtime_ns=-1) for name in damaged}
+        files.write_json(manifest, msgspec.structs.replace(publication, files=stamps | doubted))
+    return damaged
 
 
 def _stage(built: Mapping[Path, Path], staged: Mapping[Path, Path]) -> None:

@@ -6,23 +6,25 @@ manifest has one run's files. The previous set is kept until the next copy, for 
 still reading it.
 """
 
+import hashlib
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import msgspec
 
 from pipeline.errors import CopyError, SettingsError
-from pipeline.publish.commit import Publication
+from pipeline.publish.commit import Publication, find_damaged
 from pipeline.storage.files import FileStamp, atomic_write, sha256
 
 MANIFEST = "published.json"
 
+_BLOCK = 1 << 20
 _SET = re.compile(r"[0-9a-f]{16}")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 # What the libraries behind fsspec raise beside OSError, looked up only where they are loaded.
@@ -109,13 +111,17 @@ class Store:
                 "was changed there; check whose it is and remove it, then copy again."
             ) from None
 
-    def upload(self, file: Path, path: str) -> None:
-        """Write a file completely; folders are created on disks, buckets never."""
+    def upload(self, file: Path, path: str) -> str:
+        """Write a file completely; folders are created on disks, buckets never.
+
+        Returns:
+            The SHA-256 of what was written.
+        """
         if self._is_local:
-            with atomic_write(Path(path)) as temporary:
-                shutil.copyfile(file, temporary)
-        else:
-            self.fs.put_file(str(file), path)
+            with atomic_write(Path(path)) as temporary, temporary.open("wb") as target:
+                return _copy(file, target)
+        with self.fs.open(path, "wb") as target:
+            return _copy(file, target)
 
     def write(self, path: str, content: bytes) -> None:
         """Write a small file in one step: a reader sees the old content or the new."""
@@ -168,8 +174,7 @@ def copy(manifest: Path, url: str, folder: str) -> CopyResult:
     uploaded = 0
     for name, remote in zip(publication.files, wanted.files, strict=True):
         with _plain_errors(f"{folder}/{remote} could not be copied"):
-            file = manifest.parent / name
-            uploaded += _upload(store, file, f"{root}/{remote}", publication.files[name])
+            uploaded += _upload(store, manifest, name, f"{root}/{remote}", publication.files[name])
     if before != wanted:
         if _read(manifest) != publication:
             raise CopyError(
@@ -214,15 +219,17 @@ def _set_name(remote: Publication) -> str:
     return next(iter(remote.files), "").partition("/")[0]
 
 
-def _upload(store: Store, file: Path, target: str, known: FileStamp) -> bool:
+def _upload(store: Store, manifest: Path, name: str, target: str, known: FileStamp) -> bool:
     """Upload a file unless it is there completely; return True if it was uploaded."""
     if store.has(target, known):
         return False
-    store.upload(file, target)
-    if not known.matches(file):
+    file = manifest.parent / name
+    if store.upload(file, target) != known.sha256:
         store.fs.rm_file(target)  # half of another set, which the next copy must not reuse
+        find_damaged(manifest, [name])
         raise CopyError(
-            f"{file.name} was changed while it was copied; readers keep the old copy. Copy again."
+            f"{file.name} was changed after it was published; readers keep the old copy. Run make "
+            "run, which publishes it again, then copy again."
         )
     arrived = store.size(target)
     if arrived != known.size:
@@ -231,6 +238,16 @@ def _upload(store: Store, file: Path, target: str, known: FileStamp) -> bool:
             "keep the old copy. Copy again."
         )
     return True
+
+
+def _copy(file: Path, target: BinaryIO) -> str:
+    """Write the bytes of a file and return their SHA-256."""
+    digest = hashlib.sha256()
+    with file.open("rb") as source:
+        while block := source.read(_BLOCK):
+            digest.update(block)
+            target.write(block)
+    return digest.hexdigest()
 
 
 def _replace_manifest(store: Store, path: str, wanted: Publication) -> None:

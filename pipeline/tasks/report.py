@@ -8,10 +8,12 @@ from typing import Any
 import luigi
 
 from pipeline.config import sections, settings
-from pipeline.publish.commit import Publication
+from pipeline.errors import StorageError
+from pipeline.publish.commit import Publication, find_damaged
 from pipeline.runs import context, record
 from pipeline.schema import VIEW
 from pipeline.storage import files
+from pipeline.storage.replacement import relative_name
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
 from pipeline.tasks.inputs import ReadRoster
 from pipeline.tasks.publish import Publish
@@ -71,6 +73,7 @@ class Report(YearTask, IncrementalTask):
         rule = Rule(settings.smallest_group())
         _, view = self.paths.published_paths(VIEW)
         earlier = {year: path for year, (_, path) in self._before().items()}
+        self._verify({**earlier, str(self.year): view})
         found = findings.disclose(str(self.year), view, self.paths.roster, earlier, rule)
         about = page.About(
             year=str(self.year),
@@ -82,6 +85,20 @@ class Report(YearTask, IncrementalTask):
         files.write_text(self.paths.report, page.render(about, found, run_history.read(records)))
         years = sorted({point.year for point in found.years})
         return {"years": years, "groups": len(found.cells)}
+
+    def _verify(self, views: Mapping[str, Path]) -> None:
+        """Read the published view of each year, before anything is said of it.
+
+        Raises:
+            StorageError: one is not as it was published; the next run publishes it again.
+        """
+        for year, view in views.items():
+            manifest = self.paths.folders.publication(year)
+            if find_damaged(manifest, [relative_name(view, manifest.parent)]):
+                raise StorageError(
+                    f"{view} was changed or damaged after it was published, so the report is "
+                    f"unchanged. Run `make run YEAR={year}`, which publishes it again."
+                )
 
     def _before(self) -> dict[str, tuple[str, Path]]:
         """Return the build and the view of each earlier year that is published."""

@@ -350,6 +350,27 @@ def test_a_changed_file_is_not_copied(store: Store, tmp_path: Path) -> None:
     assert store.names() == []
 
 
+@pytest.mark.parametrize("place", ["store", "folder"])
+def test_a_file_whose_size_and_time_hide_a_change_is_not_copied(
+    store: Store, tmp_path: Path, place: str
+) -> None:
+    """The bytes that are sent are hashed; the next run publishes the file again."""
+    paths = published.make(tmp_path, "b1", 3)
+    victim = paths.published_paths(COMBINED)[1]
+    status = victim.stat()
+    victim.write_bytes(bytes(status.st_size))
+    os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
+    folder = tmp_path / "copies"
+    done = run(tmp_path, store, *([str(folder)] if place == "folder" else []))
+    assert done.returncode == 30
+    assert f"{victim.name} was changed after it was published" in done.stdout + done.stderr
+    assert store.build() is None if place == "store" else not list(folder.glob("*/published.json"))
+    assert not any(victim.name in str(name) for name in (*store.names(), *folder.rglob("*")))
+    publication = Publication.read(paths.publication)
+    assert publication
+    assert not publication.matches(paths.publication.parent)
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [

@@ -109,6 +109,27 @@ def test_the_report_command_uses_the_newest_records(place: Workplace) -> None:
     assert "The latest run is not complete." in text_of(page_of(place))
 
 
+def test_a_report_says_nothing_of_a_view_that_was_altered(place: Workplace) -> None:
+    """Even if its size and modification time are as before; the next run restores it."""
+    run(place)
+    before = place.published()
+    view = next((place.data / "views" / YEAR).glob("illuminate_assessment_results*.parquet"))
+    status, page = view.stat(), (place.data / "reports" / f"{YEAR}.html").read_bytes()
+    altered = bytearray(view.read_bytes())
+    altered[len(altered) // 2] ^= 1
+    # Written into another file, because the published one is also the one that was built.
+    view.unlink()
+    view.write_bytes(altered)
+    os.utime(view, ns=(status.st_atime_ns, status.st_mtime_ns))
+    done = place.look("report", "--year", YEAR)
+    assert done.returncode == 1
+    assert f"{view.name} was changed or damaged after it was published" in done.stderr
+    assert (place.data / "reports" / f"{YEAR}.html").read_bytes() == page
+    assert place.run().returncode == 0
+    assert place.published() == before
+    assert place.look("report", "--year", YEAR).returncode == 0
+
+
 def test_a_year_that_has_not_begun_gets_a_report(place: Workplace) -> None:
     """The year before it is not over either."""
     year = str(SchoolYear(dt.date.today().year + 1))  # noqa: DTZ011  as the command sees it

@@ -374,6 +374,20 @@ MUTANTS = (
         "tests/functional/test_report.py -k altered",
     ),
     Mutant(
+        "replace tables of any source",
+        "tasks/guards.py",
+        "    nothing = publication is None and not _has_tables(paths)\n",
+        "    nothing = True\n",
+        "tests/functional/test_guards.py -k not_replaced",
+    ),
+    Mutant(
+        "call a district by the spelling of its address",
+        "illuminate/address.py",
+        "        if not self.is_loopback:\n",
+        "        if True:\n",
+        "tests/functional/test_guards.py -k spelling",
+    ),
+    Mutant(
         "leave requests running after an error",
         "extract/pool.py",
         "                wait([future for _, future in futures if not future.cancel()])\n",

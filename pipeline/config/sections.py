@@ -193,10 +193,13 @@ class report(Settings):  # noqa: N801
 
 
 class publish(Settings):  # noqa: N801
-    """What may shrink once; only on the command line."""
+    """What is allowed once; only on the command line."""
 
     allow_shrink = luigi.Parameter(
         default="", description="rows that may be gone this once: combined=120,group=3"
+    )
+    replace_source = luigi.Parameter(
+        default="", description="the source whose published tables this run may replace"
     )
 
 

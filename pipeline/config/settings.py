@@ -142,12 +142,12 @@ def address() -> Address:
 
 
 def source_name() -> str:
-    """Return the name of the source: the base URL, or the demo district's own.
+    """Return the name of the source: the base URL in one spelling, or the demo district's own.
 
     Raises:
         SettingsError: the address is not valid.
     """
-    return DEMO_SOURCE if is_demo() else address().base
+    return DEMO_SOURCE if is_demo() else address().source
 
 
 def folders() -> Folders:
@@ -262,18 +262,18 @@ def smallest_group() -> int:
     return students
 
 
-def allowed_shrink() -> str:
-    """Return what `--publish-allow-shrink` says.
+def allowed_once(name: str) -> str:
+    """Return what the command line allows this one run: `allow_shrink` or `replace_source`.
 
     Raises:
         SettingsError: it is in luigi.cfg.
     """
-    if get_config().has_option("publish", "allow_shrink"):
+    if get_config().has_option("publish", name):
         raise SettingsError(
-            "[publish] allow_shrink is in luigi.cfg, but it allows a loss once: remove it there, "
+            f"[publish] {name} is in luigi.cfg, but it allows something once: remove it there, "
             "and give it on the command line of that one run."
         )
-    return str(read(publish).allow_shrink)
+    return str(getattr(read(publish), name))
 
 
 def describe(environ: Mapping[str, str] = os.environ) -> Iterator[tuple[str, str, object, str]]:

@@ -1,18 +1,21 @@
 """The URLs of a district's API, from its base URL."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pipeline.errors import SettingsError
 
 _API = "/rest_server.php/Api"
+_USUAL_PORTS = {"https": 443, "http": 80}
+_THIS_MACHINE = "127.0.0.1"
 _EXAMPLE = "https://<district>.illuminateed.com/live"
 
 
 @dataclass(frozen=True)
 class Address:
-    """The base URL of a district's API; `base` names the source in metadata and shards."""
+    """The base URL of a district's API."""
 
     base: str
 
@@ -42,9 +45,19 @@ class Address:
                 "ILLUMINATE_BASE_URL must begin with https: student results are never sent "
                 "unencrypted."
             )
-        path = parts.path.rstrip("/").removesuffix(_API).rstrip("/")
+        path = re.sub("/+", "/", parts.path).rstrip("/").removesuffix(_API)
+        shown = f"[{host}]" if ":" in host else host.removesuffix(".")
+        is_usual = port in {None, _USUAL_PORTS[parts.scheme]}
+        return cls(f"{parts.scheme}://{shown}{'' if is_usual else f':{port}'}{path}")
+
+    @property
+    def source(self) -> str:
+        """Return the district's name in manifests and tables: one, however the URL is spelled."""
+        host = urlsplit(self.base).hostname or ""
+        if not self.is_loopback:
+            return self.base
         shown = f"[{host}]" if ":" in host else host
-        return cls(f"{parts.scheme}://{shown}{f':{port}' if port else ''}{path}")
+        return self.base.replace(shown, _THIS_MACHINE, 1)
 
     @property
     def is_loopback(self) -> bool:

@@ -85,7 +85,7 @@ class RunContext:
         self.folders: Folders | None = None
         """Where its data are; None while the settings that say so cannot be read."""
         self.is_demo = False
-        self.allowed_shrink = ""
+        self.allowed_shrink = self.replaced_source = ""
         self.included_ids: list[str] = []
         self.excluded_ids: list[str] = []
         self.webhook: Webhook | None = None
@@ -263,7 +263,8 @@ class RunContext:
         # Luigi forgets the command line before the run ends.
         chosen = settings.read(sections.illuminate)
         self.included_ids, self.excluded_ids = list(chosen.include_ids), list(chosen.exclude_ids)
-        self.allowed_shrink = settings.allowed_shrink()
+        self.allowed_shrink = settings.allowed_once("allow_shrink")
+        self.replaced_source = settings.allowed_once("replace_source")
         settings.smallest_group()  # refused before any request
         process.prepare()
 

@@ -109,6 +109,7 @@ def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
         "included_ids": run.included_ids,
         "excluded_ids": run.excluded_ids,
         "allowed_shrink": run.allowed_shrink,
+        "replaced_source": run.replaced_source,
         "steps": {
             name: {"by_this_run": receipt.run == run.id, **receipt.stats}
             for name, receipt in receipts.items()

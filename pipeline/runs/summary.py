@@ -117,6 +117,8 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "skipped", f"{skipped:,} standard or group shards: no overall results"
     if record["allowed_shrink"]:
         yield "allowed", f"{record['allowed_shrink']} rows fewer, by --publish-allow-shrink"
+    if record["replaced_source"]:
+        yield "replaced", f"tables of {record['replaced_source']}, by --publish-replace-source"
     if record["excluded_ids"]:
         yield (
             "excluded",

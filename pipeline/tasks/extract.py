@@ -23,8 +23,8 @@ from pipeline.runs.progress import ProgressReporter
 from pipeline.schema import ENDPOINTS
 from pipeline.storage import files
 from pipeline.tasks.base import IncrementalTask, YearTask, incremental
+from pipeline.tasks.guards import check_source, compare_with_published, published_counts
 from pipeline.tasks.inputs import CheckInputs
-from pipeline.tasks.shrink_guard import compare_with_published, published_counts
 from pipeline.tasks.targets import FilesTarget, ShardsTarget
 
 if TYPE_CHECKING:
@@ -69,8 +69,10 @@ class FetchMetadata(YearTask, IncrementalTask):
 
         Raises:
             FetchError: it could not be read.
-            CheckError: it shrank; the next run requests it again.
+            CheckError: it shrank, and the next run requests it again; or the published tables are
+                another district's, and nothing was requested.
         """
+        check_source(self.paths)
         run = context.current()
         client, pool = run.share(open_client), run.share(open_pool)
         before = client.counts.snapshot()

@@ -22,8 +22,8 @@ from pipeline.storage.replacement import relative_name
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
 from pipeline.tasks.check_tables import CheckTables, score_tasks, table_tasks
 from pipeline.tasks.extract import FetchMetadata
+from pipeline.tasks.guards import check_source, compare_with_published, published_counts
 from pipeline.tasks.inputs import ReadRoster
-from pipeline.tasks.shrink_guard import compare_with_published, published_counts
 from pipeline.tasks.targets import PublicationTarget
 from pipeline.tasks.transform import count_rows
 from pipeline.tasks.views import BuildViews
@@ -88,18 +88,23 @@ class PublishTask(PipelineTask):
             row_counts: what the guards of the next run compare with.
 
         Raises:
-            CheckError: a table is missing.
+            CheckError: a table is missing, or those that are published are another district's.
         """
+        check_source(self.paths)
         build, run = self.digest(), context.current()
         if build is None:
             raise CheckError("A table is missing. Run the same command again to build it.")
+        allowed = {
+            "allowed_shrink": run.allowed_shrink,
+            "replaced_source": run.replaced_source,
+        }
         source = {"source": settings.source_name(), "is_made_up": settings.is_demo()}
         publish(
             self.files(),
             self.paths.publication,
             build=build,
             run=run.id,
-            metadata={**metadata, **source, "allowed_shrink": run.allowed_shrink},
+            metadata={**metadata, **source, **allowed},
             row_counts=row_counts,
             known=self.stamps(),
         )

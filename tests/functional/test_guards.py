@@ -65,10 +65,86 @@ def test_lost_rows_stop_the_run_and_are_named(place: Workplace, changing: Server
     assert place.run().returncode == 0  # the new set is what the next run is compared with
 
 
-def test_an_allowance_cannot_be_set_permanently(place: Workplace, changing: Server) -> None:
+def cut(server: Server) -> None:
+    """Let the district have fewer results."""
+    nothing = {"results": [], "num_results": 0, "num_pages": 0}
+    server.faults.add(Fault("set_fields", nothing, "standard", largest(server)))
+
+
+@pytest.mark.parametrize("spelling", ["localhost", "upper case", "slashes"])
+def test_another_spelling_of_the_address_does_not_hide_a_loss(
+    place: Workplace, changing: Server, spelling: str
+) -> None:
+    before = everything(place)
+    cut(changing)
+    url = place.environment["ILLUMINATE_BASE_URL"]
+    place.environment["ILLUMINATE_BASE_URL"] = {
+        "localhost": url.replace("127.0.0.1", "localhost"),
+        "upper case": url.replace("http", "HTTP").replace("127.0.0.1", "LOCALHOST"),
+        "slashes": f"{url}//",
+    }[spelling]
+    done = place.run()
+    assert done.returncode == 30, done.stdout
+    assert "combined lost " in done.stdout
+    assert everything(place) == before
+
+
+@pytest.mark.parametrize("damage", ["deleted", "truncated"])
+def test_tables_without_a_readable_manifest_are_not_replaced_unless_that_is_allowed(
+    place: Workplace, changing: Server, damage: str
+) -> None:
+    cut(changing)
+    manifest = place.data / "illuminate/23-24/published.json"
+    text = manifest.read_bytes()
+    manifest.unlink() if damage == "deleted" else manifest.write_bytes(text[:-5])
+    before = everything(place)
+    changing.clear_log()
+    done = place.run()
+    assert done.returncode == 30, done.stdout
+    assert "It is not known whose tables are in " in done.stdout
+    assert "--publish-replace-source unknown" in done.stdout
+    assert everything(place) == before
+    assert changing.log == []
+    let = place.run("--publish-replace-source", "unknown")
+    assert let.returncode == 0, let.stdout
+    assert "tables of unknown, by --publish-replace-source" in let.stdout
+    assert json.loads(newest_record(place))["replaced_source"] == "unknown"
+    assert json.loads(manifest.read_bytes())["about"]["replaced_source"] == "unknown"
+    assert place.run().returncode == 0
+
+
+def test_another_districts_tables_are_not_replaced_unless_that_is_allowed(
+    place: Workplace, changing: Server
+) -> None:
+    """A second district with its own data folder, and the folders of the first for its tables."""
+    first = place.environment["ILLUMINATE_BASE_URL"]
+    place.environment |= {
+        "SAVE_PATH": str(place.data / "illuminate"),
+        "VIEW_PATH": str(place.data / "views"),
+        "PIPELINE_DATA_DIR": str(place.folder / "second"),
+    }
+    before = everything(place)
+    with serving(District.make(seed=2, size=SMALL)) as second:
+        place.point_at(second)
+        done = place.run("--checks-roster-floor", "0")
+        assert done.returncode == 30, done.stdout
+        assert f"are of {first}; this run's are of {second.base_url}" in done.stdout
+        assert everything(place) == before
+        assert second.log == []
+        wrong = place.run("--checks-roster-floor", "0", "--publish-replace-source", "unknown")
+        assert wrong.returncode == 30
+        let = place.run("--checks-roster-floor", "0", "--publish-replace-source", first)
+        assert let.returncode == 0, let.stdout
+        assert everything(place) != before
+
+
+@pytest.mark.parametrize("line", ["allow_shrink=combined=99999", "replace_source=unknown"])
+def test_an_allowance_cannot_be_set_permanently(
+    place: Workplace, changing: Server, line: str
+) -> None:
     config = (REPOSITORY / "luigi.cfg").read_text(encoding="utf-8")
     own = place.folder / "own.cfg"
-    own.write_text(f"{config}\n[publish]\nallow_shrink=combined=99999\n", encoding="utf-8")
+    own.write_text(f"{config}\n[publish]\n{line}\n", encoding="utf-8")
     done = place.run(LUIGI_CONFIG_PATH=str(own))
     assert done.returncode == 30
     assert "on the command line of that one run" in done.stderr

@@ -28,6 +28,8 @@ def refusal(url: str) -> str:
         f"{LIVE}/rest_server.php/Api/",
         f"{LIVE}//rest_server.php/Api//",
         "HTTPS://Demo.Example.ORG/live/",
+        LIVE.replace("/live", ":443/live"),
+        LIVE.replace("/live", ".:443//live"),
     ],
 )
 def test_every_usual_spelling_means_the_same_place(url):
@@ -62,6 +64,19 @@ def test_host_port_and_path_are_kept(url, base):
 )
 def test_plain_http_is_accepted_to_this_machine(base):
     assert Address.parse(f"{base}/").base == base
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8080", "localhost:8080", "LOCALHOST:8080", "[::1]:8080", "127.1.2.3:8080"]
+)
+def test_this_machine_is_one_source_however_it_is_called(host):
+    assert Address.parse(f"http://{host}/live/").source == "http://127.0.0.1:8080/live"
+
+
+def test_any_other_source_is_called_by_its_base_url():
+    assert Address.parse(f"{LIVE}/").source == LIVE
+    assert Address.parse("https://[2001:db8::1]/live").source == "https://[2001:db8::1]/live"
+    assert Address.parse("https://localhost.example/live").source != "https://127.0.0.1/live"
 
 
 # What is refused.

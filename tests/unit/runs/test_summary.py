@@ -60,6 +60,7 @@ def record(outcome="published", **changes):
         "seconds": 12.5,
         "included_ids": [],
         "allowed_shrink": "",
+        "replaced_source": "",
         "excluded_ids": [],
         "failures": [],
         "run": "this-run",

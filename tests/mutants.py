@@ -388,6 +388,20 @@ MUTANTS = (
         "tests/functional/test_guards.py -k spelling",
     ),
     Mutant(
+        "guard drafts like assessments with results",
+        "publish/guards.py",
+        "    if table != CATALOGUE:\n",
+        "    if True:\n",
+        "tests/functional/test_guards.py -k draft",
+    ),
+    Mutant(
+        "take credentials without an address for the demo",
+        "runs/context.py",
+        "        check_address(is_set=not self.is_demo)\n",
+        "",
+        "tests/functional/test_failures.py -k publish_the_demo",
+    ),
+    Mutant(
         "leave requests running after an error",
         "extract/pool.py",
         "                wait([future for _, future in futures if not future.cancel()])\n",

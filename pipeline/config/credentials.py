@@ -39,6 +39,21 @@ def find_credentials(environ: Mapping[str, str] = os.environ) -> Credentials:
     )
 
 
+def check_address(*, is_set: bool, environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse credentials of a district whose address is not set, or the demo would be published.
+
+    Raises:
+        SettingsError: there are some.
+    """
+    names = [name for name in (*_OAUTH2, *_OAUTH1) for name in (name, f"{name}_FILE")]
+    if not is_set and (given := [name for name in names if environ.get(name)]):
+        raise SettingsError(
+            f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} set and "
+            "ILLUMINATE_BASE_URL is not, so nothing was requested. Set it to your district's "
+            "address, or unset the credentials to work with the demo district."
+        )
+
+
 def find_secret(name: str, environ: Mapping[str, str]) -> str | None:
     """The value of the variable `name`, or the content of the file that `name`_FILE names.
 

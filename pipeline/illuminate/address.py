@@ -33,6 +33,11 @@ class Address:
             host, port = parts.hostname, parts.port
         except ValueError:
             raise invalid from None
+        if "<" in url or ">" in url:
+            raise SettingsError(
+                "ILLUMINATE_BASE_URL still has a placeholder in angle brackets; put the name of "
+                "your district there."
+            )
         if "@" in parts.netloc:
             raise SettingsError(
                 "ILLUMINATE_BASE_URL must not contain a user or password; "

@@ -6,11 +6,12 @@ when the server itself suddenly declares less, or when the roster is another yea
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from pipeline.errors import CheckError, SettingsError
-from pipeline.publish.checks import CheckResult, list_some
+from pipeline.publish.checks import list_some
 
 GUARDED = ("combined", "group")
 """The tables whose rows are counted per assessment."""
@@ -39,6 +40,27 @@ class RowCounts(msgspec.Struct, frozen=True):
         return None if not self.students or self.matched is None else self.matched / self.students
 
 
+class GuardResult(NamedTuple):
+    """Whether a set may be published, and a sentence with the counts; which table lost how much."""
+
+    ok: bool
+    note: str
+    table: str = ""
+    lost: int = 0
+
+
+def guarded_rows(before: RowCounts, table: str) -> dict[str, int]:
+    """Return the published rows of a table per assessment that must not be lost.
+
+    An assessment without results, a draft for example, may leave the catalogue.
+    """
+    rows = before.rows.get(table, {})
+    if table != CATALOGUE:
+        return rows
+    with_results = {i for guarded in GUARDED for i in before.rows.get(guarded, {})}
+    return {i: count for i, count in rows.items() if i in with_results}
+
+
 def parse_allowed_shrink(text: str) -> dict[str, int]:
     """Return how many rows each table may lose this once, from text like `combined=120,group=3`.
 
@@ -65,7 +87,7 @@ def check_no_shrink(
     excluded_ids: Collection[str],
     tolerance: float,
     allowed: int,
-) -> CheckResult:
+) -> GuardResult:
     """Check that a table loses no more rows than it may.
 
     Rows are counted per assessment, so that growth of one cannot hide the loss of another.
@@ -88,12 +110,12 @@ def check_no_shrink(
     named = list_some([f"{i} had {before[i]:,}, has {now.get(i, 0):,}" for i in largest])
     note = f"{table} lost {total:,} rows" + (f" (assessment {named})" if lost else "")
     limit = max(allowed, int(tolerance * sum(before.values())))
-    return CheckResult(f"{table} has not lost rows", total <= limit, note)
+    return GuardResult(total <= limit, note, table, total)
 
 
 def check_roster_match_rate(
     now: RowCounts, before: float | None, *, floor: float, drop: float
-) -> CheckResult:
+) -> GuardResult:
     """Check that enough students are on the roster, and not far fewer than last time.
 
     Args:
@@ -102,29 +124,35 @@ def check_roster_match_rate(
         floor: the lowest accepted match rate.
         drop: by how much the match rate may be lower than last time.
     """
-    name = "the roster matches this year"
     if now.match_rate is None:
-        return CheckResult(name, True, "no roster, or no students with results")
+        return GuardResult(True, "no roster, or no students with results")
     note = f"{now.matched:,} of {now.students:,} students with results are on it"
     if before is not None:
         note += f", last time it was {before:.0%} of them"
     ok = now.match_rate >= max(floor, (before or 0.0) - drop)
-    return CheckResult(name, ok, note if ok else f"the roster does not match this year: {note}")
+    return GuardResult(ok, note if ok else f"the roster does not match this year: {note}")
 
 
-def raise_on_failure(results: Sequence[CheckResult]) -> None:
+def raise_on_failure(results: Sequence[GuardResult]) -> None:
     """Stop before publishing if a guard failed.
 
     Raises:
         CheckError: names each failed guard, and what to do.
     """
     wrong = [result for result in results if not result.ok]
-    if wrong:
-        failed = "; ".join(f"check failed: {result.note}" for result in wrong)
-        raise CheckError(
-            f"Nothing was published ({failed}). What was published before is unchanged and all "
-            "shards are kept. If the server was at fault, run make refresh, which fetches the year "
-            "again. If the rows are rightly gone, allow it once with --publish-allow-shrink "
-            "TABLE=ROWS. If the roster does not match, configure the roster of this year, then run "
-            "the same command again."
+    if not wrong:
+        return
+    failed = "; ".join(f"check failed: {result.note}" for result in wrong)
+    todo = []
+    if losses := [f"{result.table}={result.lost}" for result in wrong if result.lost]:
+        todo.append(
+            "If the server was at fault, run make refresh, which fetches the year again. If the "
+            "rows are rightly gone, allow it once with --publish-allow-shrink "
+            f"{','.join(losses)}."
         )
+    if any(not result.lost for result in wrong):
+        todo.append("Configure the roster of this year, then run the same command again.")
+    raise CheckError(
+        f"Nothing was published ({failed}). What was published before is unchanged and all shards "
+        f"are kept. {' '.join(todo)}"
+    )

@@ -18,6 +18,7 @@ _HEADLINES = {
 _HALF_PUBLISHED = "FAILED; some published files are new and others old."
 _PUBLISHED_ALL_THE_SAME = "FAILED, but the tables of this run are published."
 _OWN = "SqlView-"
+_NAMED = 5
 
 ROWS = {
     "combined": ("CombineResults", "rows"),
@@ -115,6 +116,10 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "shards", f"{shards}, {failed:,} FAILED" if failed else shards
     if skipped := sum(facts.get("skipped", 0) for facts in steps):
         yield "skipped", f"{skipped:,} standard or group shards: no overall results"
+    if gone := record["steps"].get("FetchMetadata", {}).get("no longer listed"):
+        what = "assessments are" if len(gone) > 1 else "assessment is"
+        some = ", ".join(gone[:_NAMED]) + (" and others" if len(gone) > _NAMED else "")
+        yield "catalogue", f"{len(gone):,} {what} no longer listed, without results: {some}"
     if record["allowed_shrink"]:
         yield "allowed", f"{record['allowed_shrink']} rows fewer, by --publish-allow-shrink"
     if record["replaced_source"]:

@@ -86,6 +86,7 @@ class FetchMetadata(YearTask, IncrementalTask):
         rows = result.rows.to_dicts()
         now = {row["assessment_id"] or "": 1 for row in rows}
         raise_on_failure([compare_with_published(self, CATALOGUE, now)])
+        listed = published.rows.get(CATALOGUE, {}) if (published := published_counts(self)) else {}
         catalogue = Catalogue(
             source=settings.source_name(),
             window=self.paths.window,
@@ -100,6 +101,7 @@ class FetchMetadata(YearTask, IncrementalTask):
             build.stats |= {
                 "assessments": len(rows),
                 "duplicates": result.duplicates,
+                "no longer listed": sorted(listed.keys() - now.keys()),
                 **client.counts.since(before),
             }
         log.info("%s catalogue: %s assessments", self.year, f"{len(rows):,}")

@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from pipeline.config import sections, settings
 from pipeline.errors import CheckError, SettingsError
 from pipeline.illuminate.address import Address
-from pipeline.publish.checks import CheckResult
 from pipeline.publish.commit import Publication
-from pipeline.publish.guards import RowCounts, check_no_shrink, parse_allowed_shrink
+from pipeline.publish.guards import (
+    GuardResult,
+    RowCounts,
+    check_no_shrink,
+    guarded_rows,
+    parse_allowed_shrink,
+)
 from pipeline.runs import context
 from pipeline.schema import TABLES
 from pipeline.storage.paths import TableSetPaths
@@ -65,7 +70,7 @@ def _has_tables(paths: TableSetPaths) -> bool:
     return paths.publication.exists() or any(path.exists() for path in published)
 
 
-def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -> CheckResult:
+def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -> GuardResult:
     """Check that a table keeps the published rows, but for what the settings allow.
 
     Args:
@@ -76,7 +81,7 @@ def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -
     before = published_counts(task)
     return check_no_shrink(
         table,
-        before.rows.get(table, {}) if before else {},
+        guarded_rows(before, table) if before else {},
         now,
         excluded_ids=settings.read(sections.illuminate).exclude_ids,
         tolerance=settings.read(sections.checks).shrink_tolerance,

@@ -99,6 +99,17 @@ def test_wrong_credentials(place: Workplace, server: Server) -> None:
     assert request_counts(server) == {"token": 1}
 
 
+def test_credentials_without_an_address_do_not_publish_the_demo(place: Workplace) -> None:
+    del place.environment["ILLUMINATE_BASE_URL"]
+    done = place.run()
+    assert done.returncode == 30
+    assert "are set and ILLUMINATE_BASE_URL is not" in done.stderr
+    assert not list(place.data.rglob("*.csv"))
+    tried = place.look("doctor")
+    assert tried.returncode == 1
+    assert "FAILED  credentials: " in tried.stdout
+
+
 def test_oauth_1(place: Workplace, server: Server, undisturbed: dict[str, bytes]) -> None:
     """The older scheme fetches the same."""
     for name in ("ILLUMINATE_CLIENT_ID", "ILLUMINATE_CLIENT_SECRET"):

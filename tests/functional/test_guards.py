@@ -1,5 +1,6 @@
 """Suspicious changes are not published: lost rows, an empty catalogue, another roster."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 
@@ -54,6 +55,7 @@ def test_lost_rows_stop_the_run_and_are_named(place: Workplace, changing: Server
     assert everything(place) == before
 
     gone = done.stdout.split("combined lost ")[1].split(" rows")[0].replace(",", "")
+    assert f"--publish-allow-shrink combined={gone}" in done.stdout
     too_few = place.run("--publish-allow-shrink", f"combined={int(gone) - 1}")
     assert too_few.returncode == 30
     assert everything(place) == before
@@ -63,6 +65,13 @@ def test_lost_rows_stop_the_run_and_are_named(place: Workplace, changing: Server
     assert f"combined={gone} rows fewer, by --publish-allow-shrink" in let.stdout
     assert json.loads(newest_record(place))["allowed_shrink"] == f"combined={gone}"
     assert place.run().returncode == 0  # the new set is what the next run is compared with
+
+
+def unlist(server: Server, assessment_id: str) -> None:
+    """Let the catalogue lack an assessment."""
+    known = server.district._assessments
+    known[assessment_id] = dataclasses.replace(known[assessment_id], times_listed=0)
+    server.district.version += 1
 
 
 def cut(server: Server) -> None:
@@ -148,6 +157,26 @@ def test_an_allowance_cannot_be_set_permanently(
     done = place.run(LUIGI_CONFIG_PATH=str(own))
     assert done.returncode == 30
     assert "on the command line of that one run" in done.stderr
+
+
+def test_a_draft_without_results_may_leave_the_catalogue(
+    place: Workplace, changing: Server
+) -> None:
+    """It is reported; an assessment with results may not."""
+    results = place.data / "illuminate/23-24/assessment_results_combined_historical.csv"
+    tested = {row["assessment_id"] for row in oracle.read_csv(results)}
+    listed = set(oracle.catalogue_ids(changing.district))
+    draft, kept = min(listed - tested), min(listed & tested)
+    unlist(changing, draft)
+    done = place.run()
+    assert done.returncode == 0, done.stdout
+    assert f"1 assessment is no longer listed, without results: {draft}" in done.stdout
+    assert place.look("forget", "--year", "23-24").returncode == 0
+    unlist(changing, kept)
+    done = place.run()
+    assert done.returncode == 30
+    assert "catalogue lost 1 rows" in done.stdout
+    assert "--publish-allow-shrink catalogue=1." in done.stdout
 
 
 def test_an_empty_catalogue_after_a_full_one_stops_the_run(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config.credentials import find_credentials
+from pipeline.config.credentials import check_address, find_credentials
 from pipeline.errors import SettingsError
 from pipeline.illuminate.auth import OAuth1Credentials, OAuth2Credentials
 
@@ -109,3 +109,18 @@ def test_credentials_do_not_show_their_values():
     shown = repr(find_credentials(OAUTH2)) + repr(find_credentials(OAUTH1))
     assert not [value for value in (OAUTH1 | OAUTH2).values() if value in shown.split("'")]
     assert "hush" not in shown
+
+
+@pytest.mark.parametrize("name", [*OAUTH2, *OAUTH1])
+@pytest.mark.parametrize("ending", ["", "_FILE"])
+def test_credentials_without_an_address_are_refused(name, ending):
+    environ = {f"{name}{ending}": "hush"}
+    with pytest.raises(
+        SettingsError, match=f"{name}{ending} is set and ILLUMINATE_BASE_URL is not"
+    ):
+        check_address(is_set=False, environ=environ)
+    check_address(is_set=True, environ=environ)
+
+
+def test_neither_credentials_nor_an_address_is_the_demo():
+    check_address(is_set=False, environ={"ILLUMINATE_CLIENT_ID": "", "OTHER": "set"})

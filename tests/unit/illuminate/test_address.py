@@ -82,6 +82,11 @@ def test_any_other_source_is_called_by_its_base_url():
 # What is refused.
 
 
+def test_a_placeholder_is_refused():
+    with pytest.raises(SettingsError, match="a placeholder in angle brackets"):
+        Address.parse("https://<district>.illuminateed.com/live")
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -9,6 +9,7 @@ from pipeline.publish.guards import (
     RowCounts,
     check_no_shrink,
     check_roster_match_rate,
+    guarded_rows,
     parse_allowed_shrink,
     raise_on_failure,
 )
@@ -106,3 +107,20 @@ def test_a_failure_says_what_is_wrong_and_what_is_kept():
     assert "check failed: the roster does not match this year: 2 of 100 students" in message
     assert "all shards are kept" in message
     assert message.count("check failed") == 2
+    assert "--publish-allow-shrink combined=7." in message
+    assert "Configure the roster of this year" in message
+
+
+def test_a_failure_gives_the_one_flag_that_allows_every_loss():
+    group = check_no_shrink("group", {"7": 3}, {}, excluded_ids=(), tolerance=0.0, allowed=0)
+    with pytest.raises(CheckError, match=r"--publish-allow-shrink combined=7,group=3\.$"):
+        raise_on_failure([check({"7": 10}, {"7": 3}), group])
+
+
+def test_an_assessment_without_results_may_leave_the_catalogue():
+    before = RowCounts(
+        {"combined": {"7": 2}, "group": {"8": 1}, "catalogue": {"7": 1, "8": 1, "9": 1}}
+    )
+    assert guarded_rows(before, "catalogue") == {"7": 1, "8": 1}
+    assert guarded_rows(before, "combined") == {"7": 2}
+    assert guarded_rows(RowCounts({}), "catalogue") == {}

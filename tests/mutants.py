@@ -402,6 +402,13 @@ MUTANTS = (
         "tests/functional/test_failures.py -k publish_the_demo",
     ),
     Mutant(
+        "believe a second reading of the same pages",
+        "illuminate/pages.py",
+        "            if max(page.rows.height for page in again) > smaller:\n",
+        "            if False:\n",
+        "tests/unit/illuminate/test_pages.py -k not_smaller",
+    ),
+    Mutant(
         "leave requests running after an error",
         "extract/pool.py",
         "                wait([future for _, future in futures if not future.cancel()])\n",

@@ -188,6 +188,11 @@ def read_all(get: Callable[[int, int], Page], limit: int, map_pages: MapPages = 
         if sum(page.rows.n_unique() for page in pages) > distinct.height:
             smaller = max(1, 2 * pages[0].rows.height // 3)
             again = _read_once(lambda number: get(number, smaller), map_pages)
+            if max(page.rows.height for page in again) > smaller:
+                raise PaginationError(
+                    "rows are on two pages, and a second reading proves nothing, because the "
+                    "server ignores the limit of rows on a page"
+                )
             if not _same_rows(rows, _all_rows(again)):
                 raise PaginationError("rows moved between pages while they were read")
     return Result(distinct, declared, len(pages), declared - distinct.height)

@@ -115,7 +115,8 @@ def wrap_os_errors(path: Path) -> Iterator[None]:
 
 def reason(error: BaseException) -> str:
     """Return why the system refused something, in its words; else the kind of the error."""
-    error = error.__cause__ or error
+    if isinstance(error, StorageError) and error.__cause__:
+        error = error.__cause__
     # Polars gives the number of an error in its text only.
     found = re.search(r"os error (\d+)", str(error))
     number = int(found[1]) if found else getattr(error, "errno", None)

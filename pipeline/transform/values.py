@@ -5,6 +5,7 @@ Until a table reaches its files, each number and date is a pair: the `text` that
 need it. A pair is one column (a struct), so its parts cannot collide with fields of the API.
 """
 
+import datetime as dt
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -93,7 +94,8 @@ def parse_number(text: pl.Expr) -> pl.Expr:
 
 def parse_date(text: pl.Expr) -> pl.Expr:
     """Return the date that a text like 2024-03-01 spells; null if it spells none."""
-    return pl.when(text.str.contains(_DATE)).then(text.str.to_date("%Y-%m-%d", strict=False))
+    date = text.str.to_date("%Y-%m-%d", strict=False)
+    return pl.when(text.str.contains(_DATE) & (date >= dt.date.min)).then(date)
 
 
 def parse_integer(text: pl.Expr) -> pl.Expr:

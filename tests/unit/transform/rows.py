@@ -15,7 +15,16 @@ from tests.helpers import source_of
 NOTHING = ShardDataset([], [], [])
 LABELLED = ("title", "test_type", "curriculum", "unit", "unit_labels")
 NOT_NUMBERS = ("", "n/a", "NaN", "inf", "-inf", "1,5", "12 %", " 5", "0x1F", "1e999", "٣")
-NOT_DATES = ("", "2024-02-30", "2024-3-1", "03/01/2024", "2024-03-01T08:00:00", "2024-03-01 ", "x")
+NOT_DATES = (
+    "",
+    "0000-03-01",
+    "2024-02-30",
+    "2024-3-1",
+    "03/01/2024",
+    "2024-03-01T08:00:00",
+    "2024-03-01 ",
+    "x",
+)
 NUMBERS = ("66.50", "4", "-0.5", "1e3", "0", "00.50", "100.0000", "-0")
 
 texts = st.one_of(

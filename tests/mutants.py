@@ -397,7 +397,7 @@ MUTANTS = (
     Mutant(
         "take credentials without an address for the demo",
         "runs/context.py",
-        "        check_address(is_set=not self.is_demo)\n",
+        "        settings.check_address()\n",
         "",
         "tests/functional/test_failures.py -k publish_the_demo",
     ),

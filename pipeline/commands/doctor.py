@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.config import sections, settings
-from pipeline.config.credentials import check_address, find_credentials
+from pipeline.config.credentials import find_credentials
 from pipeline.errors import PipelineError, SettingsError
 from pipeline.illuminate.auth import OAuth2Credentials
 from pipeline.inputs import prior_years, roster, rules
@@ -51,7 +51,7 @@ def _shown(name: str, value: object) -> object:
 
 def _credentials() -> str:
     if settings.is_demo():
-        check_address(is_set=False)
+        settings.check_address()
         return "none are needed for the demo district"
     found = find_credentials()
     kind = "OAuth 2" if isinstance(found, OAuth2Credentials) else "OAuth 1"

@@ -5,16 +5,9 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipeline.config.sections import OAUTH1, OAUTH2
 from pipeline.errors import SettingsError
 from pipeline.illuminate.auth import Credentials, OAuth1Credentials, OAuth2Credentials
-
-_OAUTH2 = ("ILLUMINATE_CLIENT_ID", "ILLUMINATE_CLIENT_SECRET")
-_OAUTH1 = (
-    "ILLUMINATE_CONSUMER_KEY",
-    "ILLUMINATE_CONSUMER_SECRET",
-    "ILLUMINATE_ACCESS_TOKEN",
-    "ILLUMINATE_ACCESS_TOKEN_SECRET",
-)
 
 
 def find_credentials(environ: Mapping[str, str] = os.environ) -> Credentials:
@@ -23,7 +16,7 @@ def find_credentials(environ: Mapping[str, str] = os.environ) -> Credentials:
     Raises:
         SettingsError: none are complete; the message names the variables that are missing.
     """
-    for names, kind in ((_OAUTH2, OAuth2Credentials), (_OAUTH1, OAuth1Credentials)):
+    for names, kind in ((OAUTH2, OAuth2Credentials), (OAUTH1, OAuth1Credentials)):
         values = {name: find_secret(name, environ) for name in names}
         if all(values.values()):
             return kind(*(value for value in values.values() if value))
@@ -34,24 +27,9 @@ def find_credentials(environ: Mapping[str, str] = os.environ) -> Credentials:
                 "a file that holds the value)."
             )
     raise SettingsError(
-        f"ILLUMINATE_BASE_URL is set and credentials are not: set {' and '.join(_OAUTH2)}, or "
+        f"ILLUMINATE_BASE_URL is set and credentials are not: set {' and '.join(OAUTH2)}, or "
         "unset the address to work with the demo district."
     )
-
-
-def check_address(*, is_set: bool, environ: Mapping[str, str] = os.environ) -> None:
-    """Refuse credentials of a district whose address is not set, or the demo would be published.
-
-    Raises:
-        SettingsError: there are some.
-    """
-    names = [name for name in (*_OAUTH2, *_OAUTH1) for name in (name, f"{name}_FILE")]
-    if not is_set and (given := [name for name in names if environ.get(name)]):
-        raise SettingsError(
-            f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} set and "
-            "ILLUMINATE_BASE_URL is not, so nothing was requested. Set it to your district's "
-            "address, or unset the credentials to work with the demo district."
-        )
 
 
 def find_secret(name: str, environ: Mapping[str, str]) -> str | None:

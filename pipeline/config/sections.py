@@ -209,5 +209,14 @@ class build(Settings):  # noqa: N801
     threads = luigi.IntParameter(default=0, description="processor threads; 0: all cores")
 
 
+OAUTH2 = ("ILLUMINATE_CLIENT_ID", "ILLUMINATE_CLIENT_SECRET")
+OAUTH1 = (
+    "ILLUMINATE_CONSUMER_KEY",
+    "ILLUMINATE_CONSUMER_SECRET",
+    "ILLUMINATE_ACCESS_TOKEN",
+    "ILLUMINATE_ACCESS_TOKEN_SECRET",
+)
+"""The variables of either scheme's credentials, each also with _FILE; they are no settings."""
+
 SECTIONS: tuple[type[Settings], ...] = (illuminate, paths, years, checks, build, report)
 """All sections that luigi.cfg may have."""

@@ -20,6 +20,8 @@ from luigi.configuration import get_config
 
 from pipeline.config.sections import (
     ENVIRONMENT,
+    OAUTH1,
+    OAUTH2,
     SECTIONS,
     illuminate,
     paths,
@@ -130,6 +132,21 @@ def read(section: Callable[[], T]) -> T:
 def is_demo() -> bool:
     """Return True if the run uses the made-up district, because no address is set."""
     return not read(illuminate).base_url
+
+
+def check_address(environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse credentials of a district whose address is not set, or the demo would be published.
+
+    Raises:
+        SettingsError: there are some.
+    """
+    names = [name for name in (*OAUTH2, *OAUTH1) for name in (name, f"{name}_FILE")]
+    if is_demo() and (given := [name for name in names if environ.get(name)]):
+        raise SettingsError(
+            f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} set and "
+            "ILLUMINATE_BASE_URL is not, so nothing was requested. Set it to your district's "
+            "address, or unset the credentials to work with the demo district."
+        )
 
 
 def address() -> Address:

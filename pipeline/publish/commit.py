@@ -68,15 +68,14 @@ def publish(
         run: the run that publishes.
         metadata: what else the manifest says of the set.
         row_counts: what the guards of the next run compare with.
-        known: fingerprints of built files; these are read again only where linking failed and
-            they were copied.
+        known: stamps of built files, which are read again only where linking them failed.
 
     Raises:
         StorageError: a file cannot be written.
     """
     known = known or {}
     recover(manifest)
-    before = Publication.read(manifest)
+    earlier = Publication.read(manifest)
     staged = {path: files.temp_path(path) for path in built.values()}
     written = files.temp_path(manifest)
     try:
@@ -86,8 +85,7 @@ def publish(
             for file, path in built.items()
         }
         files.write_json(written, Publication(build, run, metadata, published, row_counts))
-        earlier = [manifest.parent / name for name in (before.files if before else ())]
-        removed = [p for p in earlier if relative_name(p, manifest.parent) not in published]
+        removed = _no_longer_published(earlier, published, manifest.parent)
         replace_together({**staged, manifest: written}, removed, manifest)
     finally:
         for temporary in (*staged.values(), written):
@@ -116,6 +114,14 @@ def find_damaged(manifest: Path, names: Collection[str] | None = None) -> list[s
         doubted = {name: stamps[name]._replace(mtime_ns=-1) for name in damaged}
         files.write_json(manifest, msgspec.structs.replace(publication, files=stamps | doubted))
     return damaged
+
+
+def _no_longer_published(
+    earlier: Publication | None, published: Mapping[str, Any], folder: Path
+) -> list[Path]:
+    """Return the files of the earlier set that are not published now, however they were named."""
+    paths = [folder / name for name in (earlier.files if earlier else ())]
+    return [path for path in paths if relative_name(path, folder) not in published]
 
 
 def _stage(built: Mapping[Path, Path], staged: Mapping[Path, Path]) -> None:

@@ -25,7 +25,6 @@ from luigi.rpc import RPCError
 from luigi.worker import Worker
 
 from pipeline.config import sections, settings
-from pipeline.config.credentials import check_address
 from pipeline.errors import FolderInUseError, PipelineError, SettingsError, StoppedError
 from pipeline.runs import process, record
 from pipeline.runs.build import (
@@ -261,7 +260,7 @@ class RunContext:
         self.included_ids, self.excluded_ids = list(chosen.include_ids), list(chosen.exclude_ids)
         self.allowed_shrink = settings.allowed_once("allow_shrink")
         self.replaced_source = settings.allowed_once("replace_source")
-        check_address(is_set=not self.is_demo)
+        settings.check_address()
         settings.smallest_group()  # refused before any request
         process.prepare()
 

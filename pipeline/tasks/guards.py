@@ -67,7 +67,7 @@ def _source(publication: Publication) -> str:
 
 def _has_tables(paths: TableSetPaths) -> bool:
     published = (path for table in TABLES for path in paths.published_paths(table))
-    return paths.publication.exists() or any(path.exists() for path in published)
+    return paths.publication.is_file() or any(path.exists() for path in published)
 
 
 def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -> GuardResult:

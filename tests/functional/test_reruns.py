@@ -293,13 +293,14 @@ def test_files_touched_but_not_changed(ran: Workplace, server: Server) -> None:
 def test_work_on_another_server_is_not_mixed_in(
     ran: Workplace, undisturbed: dict[str, bytes]
 ) -> None:
-    """Everything is requested from another source."""
-    other = District.make(2, SMALL)
+    """Everything is requested from another source, whose tables may replace those of the first."""
+    first, other = ran.environment["ILLUMINATE_BASE_URL"], District.make(2, SMALL)
     write_inputs(other, ran.folder / "other")
     rosters = f"{ran.folder}/other/Student_Rosters_{{year}}.txt"
     with serving(other) as server:
         ran.point_at(server)
-        assert ran.run(STUDENT_ROSTERS=rosters).returncode == 0
+        allowed = ("--publish-replace-source", first)
+        assert ran.run(*allowed, STUDENT_ROSTERS=rosters).returncode == 0
         ids = set(oracle.catalogue_ids(other))
         assert {i for endpoint, i in requested_shards(server) if endpoint == "overall"} == ids
     rows = oracle.read_csv(ran.data / "illuminate/23-24/assessment_results_combined_historical.csv")

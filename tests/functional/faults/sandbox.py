@@ -44,6 +44,8 @@ class Sandbox:
 
     data: Path
     server: Server
+    options: tuple[str, ...] = ()
+    """Options of every run."""
 
     def run(self, *options: str, as_of: object = district.TODAY) -> runs.Finished:
         """Fetch and publish the year; the server's log begins with this run.
@@ -57,6 +59,7 @@ class Sandbox:
             *("--paths-data-dir", str(self.data)),
             *("--illuminate-base-url", self.server.base_url),
             *_QUICK,
+            *self.options,
             *options,
         )
         leaks = self.leaks(done.output)

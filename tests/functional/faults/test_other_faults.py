@@ -73,10 +73,10 @@ def test_a_page_beyond_the_end(
     beyond_end: str, endpoint: str, sandbox: Sandbox, undisturbed: Tables
 ) -> None:
     """Page 4 of 3 is requested, because it was declared; the response is not trusted."""
-    before = sandbox.published()
+    before, first = sandbox.published(), sandbox.server.base_url
     protocol = dataclasses.replace(district.PROTOCOL, beyond_end=beyond_end)
     with serving(district.make_district(), protocol, district.CREDENTIALS) as server:
-        sandbox.server = server
+        sandbox.server, sandbox.options = server, ("--publish-replace-source", first)
         assessment_id = None if endpoint == "catalogue" else LONG
         for page in range(1, district.PAGES + 1):
             server.faults.add(Fault("set_fields", {"num_pages": 4}, endpoint, assessment_id, page))

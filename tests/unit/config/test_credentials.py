@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config.credentials import check_address, find_credentials
+from pipeline.config import settings
+from pipeline.config.credentials import find_credentials
 from pipeline.errors import SettingsError
 from pipeline.illuminate.auth import OAuth1Credentials, OAuth2Credentials
 
@@ -113,14 +114,17 @@ def test_credentials_do_not_show_their_values():
 
 @pytest.mark.parametrize("name", [*OAUTH2, *OAUTH1])
 @pytest.mark.parametrize("ending", ["", "_FILE"])
-def test_credentials_without_an_address_are_refused(name, ending):
+def test_credentials_without_an_address_are_refused(monkeypatch, name, ending):
     environ = {f"{name}{ending}": "hush"}
+    monkeypatch.setattr(settings, "is_demo", lambda: True)
     with pytest.raises(
-        SettingsError, match=f"{name}{ending} is set and ILLUMINATE_BASE_URL is not"
+        SettingsError, match=f"^{name}{ending} is set and ILLUMINATE_BASE_URL is no"
     ):
-        check_address(is_set=False, environ=environ)
-    check_address(is_set=True, environ=environ)
+        settings.check_address(environ)
+    monkeypatch.setattr(settings, "is_demo", lambda: False)
+    settings.check_address(environ)
 
 
-def test_neither_credentials_nor_an_address_is_the_demo():
-    check_address(is_set=False, environ={"ILLUMINATE_CLIENT_ID": "", "OTHER": "set"})
+def test_neither_credentials_nor_an_address_is_the_demo(monkeypatch):
+    monkeypatch.setattr(settings, "is_demo", lambda: True)
+    settings.check_address({"ILLUMINATE_CLIENT_ID": "", "OTHER": "set"})

@@ -348,9 +348,16 @@ MUTANTS = (
     Mutant(
         "recover while a run is at work",
         "runs/recovery.py",
-        "        lock = Lock(folders.lock)\n        try:\n",
-        "        lock = Lock(folders.lock.with_name('other'))\n        try:\n",
+        "        lock = Lock(folders.lock)\n",
+        "        lock = Lock(folders.lock.with_name('other'))\n",
         "tests/crash/test_publication.py -k under_way",
+    ),
+    Mutant(
+        "recover what another data folder's run is publishing",
+        "storage/replacement.py",
+        "            is_alone = False\n",
+        "            pass\n",
+        "tests/unit/publish/test_every_operation.py -k under_way",
     ),
     Mutant(
         "say unchanged whatever is on the disk",
@@ -362,8 +369,10 @@ MUTANTS = (
     Mutant(
         "send whatever bytes there are",
         "publish/copies.py",
-        "    if store.upload(file, target) != known.sha256:\n",
-        "    if not (store.upload(file, target) and known.matches(file)):\n",
+        "    is_intact = known.has_content(file)\n"
+        "    if not is_intact or store.upload(file, target) != known.sha256:\n",
+        "    is_intact = known.matches(file)\n"
+        "    if not (is_intact and store.upload(file, target)):\n",
         "tests/copies/test_copy.py -k hide_a_change",
     ),
     Mutant(

@@ -17,7 +17,7 @@ import msgspec
 
 from pipeline.publish.guards import RowCounts
 from pipeline.storage import files
-from pipeline.storage.replacement import recover, relative_name, replace_together
+from pipeline.storage.replacement import intent_path, recover, relative_name, replace_together
 
 
 class Publication(
@@ -109,7 +109,8 @@ def find_damaged(manifest: Path, names: Collection[str] | None = None) -> list[s
         for name, stamp in stamps.items()
         if (names is None or name in names) and not stamp.has_content(manifest.parent / name)
     ]
-    if publication and damaged:
+    is_ours = Publication.read(manifest) == publication and not intent_path(manifest).exists()
+    if publication and damaged and is_ours:
         # A stamp without its time is compared by content, so the next run finds the damage.
         doubted = {name: stamps[name]._replace(mtime_ns=-1) for name in damaged}
         files.write_json(manifest, msgspec.structs.replace(publication, files=stamps | doubted))
@@ -121,7 +122,8 @@ def _no_longer_published(
 ) -> list[Path]:
     """Return the files of the earlier set that are not published now, however they were named."""
     paths = [folder / name for name in (earlier.files if earlier else ())]
-    return [path for path in paths if relative_name(path, folder) not in published]
+    there = [path for path in paths if path.is_file() or path.is_symlink()]
+    return [path for path in there if relative_name(path, folder) not in published]
 
 
 def _stage(built: Mapping[Path, Path], staged: Mapping[Path, Path]) -> None:

@@ -224,9 +224,12 @@ def _upload(store: Store, manifest: Path, name: str, target: str, known: FileSta
     if store.has(target, known):
         return False
     file = manifest.parent / name
-    if store.upload(file, target) != known.sha256:
-        store.fs.rm_file(target)  # half of another set, which the next copy must not reuse
+    # Before it is sent, because a store that refuses to remove it would keep it; and while it is.
+    is_intact = known.has_content(file)
+    if not is_intact or store.upload(file, target) != known.sha256:
         find_damaged(manifest, [name])
+        if is_intact:
+            store.fs.rm_file(target)  # half of another set, which the next copy must not reuse
         raise CopyError(
             f"{file.name} was changed after it was published; readers keep the old copy. Run make "
             "run, which publishes it again, then copy again."

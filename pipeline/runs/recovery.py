@@ -1,9 +1,8 @@
 """Publications that a killed run left unfinished, completed or undone before anything else."""
 
-import contextlib
 import logging
 
-from pipeline.errors import FolderInUseError
+from pipeline.errors import FolderInUseError, StorageError
 from pipeline.runs.lock import Lock
 from pipeline.storage.paths import Folders
 from pipeline.storage.replacement import intent_path, recover
@@ -11,8 +10,8 @@ from pipeline.storage.replacement import intent_path, recover
 log = logging.getLogger("pipeline")
 
 _SAID = {
-    "completed": "A run was killed just after it had published into %s; its tables are complete.",
-    "undone": "A run was killed while it published into %s; the tables from before are restored.",
+    "completed": "A run ended just after it had published into %s; its tables are complete.",
+    "undone": "A run ended while it published into %s; the tables from before are restored.",
 }
 
 
@@ -35,9 +34,11 @@ def recover_unless_in_use(folders: Folders) -> None:
     """
     if not any(intent_path(manifest).exists() for manifest in folders.publications()):
         return
-    with contextlib.suppress(FolderInUseError):
+    try:
         lock = Lock(folders.lock)
-        try:
-            recover_publications(folders)
-        finally:
-            lock.release()  # what else the killed run left is for the next run
+    except (FolderInUseError, StorageError):  # or somebody who may read only
+        return
+    try:
+        recover_publications(folders)
+    finally:
+        lock.release()  # what else the killed run left is for the next run

@@ -6,10 +6,12 @@ A failure before that is undone at once; what a killed process leaves is undone,
 `recover`.
 """
 
+import contextlib
 import errno
+import fcntl
 import os
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -59,6 +61,16 @@ def replace_together(new: Mapping[Path, Path], removed: Collection[Path], marker
         StorageError: a file cannot be replaced or removed. The old files are in place again; if
             that failed, too, the message names those that are not.
     """
+    with _alone_in(marker.parent) as is_alone:
+        if not is_alone:
+            raise StorageError(
+                f"Another run is publishing into {marker.parent}. Nothing was published, and what "
+                "was published before is unchanged. Run the same command again when it has ended."
+            )
+        _replace_all(new, removed, marker)
+
+
+def _replace_all(new: Mapping[Path, Path], removed: Collection[Path], marker: Path) -> None:
     paths = [path for path in (*new, *removed) if path != marker]
     intent = _begin([*paths, marker], marker, files.sha256(new[marker]))
     try:
@@ -80,20 +92,58 @@ def recover(marker: Path) -> Literal["completed", "undone"] | None:
     Raises:
         StorageError: neither is possible; the message names the files concerned.
     """
-    path = intent_path(marker)
-    if not path.exists():
+    if not intent_path(marker).exists():
         return None
-    intent = files.read_json(path, Intent)
-    if intent is None:
+    with _alone_in(marker.parent) as is_alone:
+        # A run that has another data folder may be publishing here.
+        intent = _read_intent(marker) if is_alone else None
+        if intent is None:
+            return None
+        with files.wrap_os_errors(marker):
+            is_complete = marker.is_file() and files.sha256(marker) == intent.marker
+        if is_complete:
+            _forget(intent, marker, "new")
+            return "completed"
+        _undo(intent, marker, "A run ended while it published")
+        return "undone"
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[bool]:
+    """Lock a folder of published files for the block, unless somebody else has; tell which."""
+    with files.wrap_os_errors(folder):
+        handle = os.open(folder, os.O_RDONLY)
+    try:
+        is_alone = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            is_alone = False
+        except OSError:
+            pass  # a file system without locks; the lock of the data folder remains
+        yield is_alone
+    finally:
+        os.close(handle)
+
+
+def _read_intent(marker: Path) -> Intent | None:
+    """Return what a publication was about to change; None if it has ended meanwhile."""
+    path = intent_path(marker)
+    try:
+        intent = files.decode_json(path.read_bytes(), Intent)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
         raise StorageError(
-            f"{path} cannot be read, so it is not known whether all files beside it are of one "
-            "run. Remove it, then run the same command again; make run publishes all of them anew."
+            f"{path} cannot be read ({files.reason(error)}), so it is not known whether all files "
+            "beside it are of one run. Make it readable, then run the same command again."
+        ) from error
+    if intent is None or marker.name not in intent.existed:
+        raise StorageError(
+            f"{path} is damaged, so it is not known whether all files beside it are of one run. "
+            "Remove it, then run the same command again; make run publishes all of them anew."
         )
-    if marker.is_file() and files.sha256(marker) == intent.marker:
-        _forget(intent, marker, "new")
-        return "completed"
-    _undo(intent, marker, "A run was killed while it published")
-    return "undone"
+    return intent
 
 
 def _begin(paths: Iterable[Path], marker: Path, digest: str) -> Intent:
@@ -194,8 +244,11 @@ def _restore(path: Path, backup: Path | None) -> None:
 def _is_new(path: Path, backup: Path | None) -> bool:
     if backup is None:
         return os.path.lexists(path)
-    is_kept = os.path.lexists(backup) and not _are_one(path, backup)
-    return is_kept and not (path.exists() and files.sha256(path) == files.sha256(backup))
+    try:
+        is_kept = os.path.lexists(backup) and not _are_one(path, backup)
+        return is_kept and not (path.exists() and files.sha256(path) == files.sha256(backup))
+    except OSError:  # nobody can say that it is old
+        return True
 
 
 def _are_one(path: Path, backup: Path) -> bool:

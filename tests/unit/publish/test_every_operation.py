@@ -254,9 +254,44 @@ def test_a_mount_point_is_refused(tmp_path, monkeypatch, name):
 def test_an_intent_that_cannot_be_read_stops_everything(tmp_path):
     site = prepare(tmp_path / "site", OLD)
     replacement.intent_path(site.manifest).write_text("{")
-    with pytest.raises(StorageError, match="cannot be read, so it is not known"):
+    with pytest.raises(StorageError, match="is damaged, so it is not known"):
         site.publish(NEW, "new")
+    replacement.intent_path(site.manifest).write_text('{"existed": {}, "marker": ""}')
+    with pytest.raises(StorageError, match="is damaged, so it is not known"):
+        recover(site.manifest)
     assert check_complete(site, OLD) == "old"
+
+
+def test_a_publication_under_way_is_left_alone(tmp_path, monkeypatch):
+    """A run with another data folder, which holds another lock, may look at the same tables."""
+    site = prepare(tmp_path / "site", OLD)
+    built, other = site.build(NEW, "new"), site.build(NEW, "other")
+    rename, seen = Path.replace, []
+
+    def replace(source, target):
+        if Path(target) == site.out / "views/v.csv":
+            in_child(lambda: recover(site.manifest))
+            assert replacement.intent_path(site.manifest).exists()
+            with pytest.raises(StorageError, match="Another run is publishing into"):
+                site.publish_built(other, "other")
+            seen.append(target)
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    site.publish_built(built, "new")
+    assert check_complete(site, OLD) == "new"
+    assert len(seen) == 1
+
+
+def test_a_folder_that_is_gone_hinders_no_publication(tmp_path):
+    """The views' folder, for example, on a disk that was replaced."""
+    site = prepare(tmp_path / "site", OLD)
+    (site.out / "views/v.csv").unlink()
+    (site.out / "views").rmdir()
+    elsewhere = {name.replace("views", "elsewhere"): text for name, text in NEW.items()}
+    site.publish(elsewhere, "new")
+    assert site.contents == elsewhere
+    assert site.is_intact
 
 
 def test_what_an_intent_removed_by_hand_left_is_not_taken_for_an_old_file(tmp_path):

@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -25,11 +25,13 @@ class Intent(msgspec.Struct, frozen=True):
     """What is about to be replaced.
 
     `existed` says of each path, relative to the folder of the intent, whether there was a file
-    before. `marker` is the SHA-256 of the new marker.
+    before. `old_marker` and `new_marker` are the SHA-256 of the marker before and after, None where
+    there was none.
     """
 
     existed: dict[str, bool]
-    marker: str
+    old_marker: str | None
+    new_marker: str
 
     def backups(self, folder: Path) -> dict[Path, Path | None]:
         """Return each path, and where its old file is kept; None where there was none."""
@@ -72,7 +74,7 @@ def replace_together(new: Mapping[Path, Path], removed: Collection[Path], marker
 
 def _replace_all(new: Mapping[Path, Path], removed: Collection[Path], marker: Path) -> None:
     paths = [path for path in (*new, *removed) if path != marker]
-    intent = _begin([*paths, marker], marker, files.sha256(new[marker]))
+    intent = _begin([*paths, marker], marker, new[marker])
     try:
         _keep_old(intent, marker.parent)
         for path in paths:
@@ -100,10 +102,16 @@ def recover(marker: Path) -> Literal["completed", "undone"] | None:
         if intent is None:
             return None
         with files.wrap_os_errors(marker):
-            is_complete = marker.is_file() and files.sha256(marker) == intent.marker
-        if is_complete:
+            digest = _digest(marker)
+        if digest == intent.new_marker:
             _forget(intent, marker, "new")
             return "completed"
+        if digest not in {None, intent.old_marker}:
+            raise StorageError(
+                f"{marker} is of another set than the one that a run left unfinished there, so "
+                f"nothing was restored. Remove {intent_path(marker)}, then run the same command "
+                "again; make run publishes all files again."
+            )
         _undo(intent, marker, "A run ended while it published")
         return "undone"
 
@@ -141,14 +149,13 @@ def _read_intent(marker: Path) -> Intent | None:
     if intent is None or marker.name not in intent.existed:
         raise StorageError(
             f"{path} is damaged, so it is not known whether all files beside it are of one run. "
-            "Remove it, then run the same command again; make run publishes all of them anew."
+            "Remove it, then run the same command again; make run publishes all of them again."
         )
     return intent
 
 
-def _begin(paths: Iterable[Path], marker: Path, digest: str) -> Intent:
+def _begin(paths: Sequence[Path], marker: Path, new_marker: Path) -> Intent:
     """Write down which files are about to be replaced, once nothing hinders it."""
-    paths = list(paths)
     for path in paths:
         if path.is_dir() and not path.is_symlink():
             raise StorageError(
@@ -160,7 +167,8 @@ def _begin(paths: Iterable[Path], marker: Path, digest: str) -> Intent:
     _sync(paths)
     folder = marker.parent
     existed = {relative_name(path, folder): os.path.lexists(path) for path in paths}
-    intent = Intent(existed, digest)
+    with files.wrap_os_errors(marker):
+        intent = Intent(existed, _digest(marker), files.sha256(new_marker))
     files.write_json(intent_path(marker), intent)
     return intent
 
@@ -224,8 +232,9 @@ def _undo(intent: Intent, marker: Path, why: str) -> None:
             if path == first:
                 break
     if errors:
-        new = sorted(str(path) for path, backup in backups.items() if _is_new(path, backup))
-        state = f"These are new, and all others are old: {', '.join(new)}" if new else "All are old"
+        new = sorted(str(path) for path, backup in backups.items() if not _is_old(path, backup))
+        named = f"These are new or gone, and all others are old: {', '.join(new)}"
+        state = named if new else "All are old"
         raise StorageError(
             f"{why}, and undoing it failed ({files.reason(errors[0])}). {state}. Fix this, then "
             "run the same command again: it restores the old files first."
@@ -237,18 +246,25 @@ def _undo(intent: Intent, marker: Path, why: str) -> None:
 def _restore(path: Path, backup: Path | None) -> None:
     if backup is None:
         path.unlink(missing_ok=True)
-    elif os.path.lexists(backup) and not _are_one(path, backup):
+    elif not os.path.lexists(backup):
+        path.lstat()  # fails where both are gone, on a disk that is not mounted for example
+    elif not _are_one(path, backup):
         backup.replace(path)
 
 
-def _is_new(path: Path, backup: Path | None) -> bool:
+def _is_old(path: Path, backup: Path | None) -> bool:
     if backup is None:
-        return os.path.lexists(path)
+        return not os.path.lexists(path)
     try:
-        is_kept = os.path.lexists(backup) and not _are_one(path, backup)
-        return is_kept and not (path.exists() and files.sha256(path) == files.sha256(backup))
-    except OSError:  # nobody can say that it is old
-        return True
+        if not os.path.lexists(backup):
+            return os.path.lexists(path)
+        return _are_one(path, backup) or files.sha256(path) == files.sha256(backup)
+    except OSError:
+        return False
+
+
+def _digest(path: Path) -> str | None:
+    return files.sha256(path) if path.is_file() else None
 
 
 def _are_one(path: Path, backup: Path) -> bool:

@@ -146,7 +146,7 @@ def test_what_cannot_be_undone_is_named_and_undone_by_the_next_command(
     done = run_broken(place, 5, number=errno.EIO, ever=True)
     assert done.returncode == 30
     assert "FAILED; some published files are new and others old." in done.stdout
-    listed = re.search(r"These are new, and all others are old: (.*)\. Fix this", done.stdout)[1]
+    listed = re.search(r"These are new or gone[^:]*: (.*)\. Fix this", done.stdout)[1]
     named = {path.partition("/data/")[2].split("/", 1)[1] for path in listed.split(", ")}
     changed = {name for name, content in visible(place).items() if before.get(name) != content}
     assert named == changed

@@ -146,7 +146,7 @@ def test_where_undoing_fails_too_every_new_file_is_named(tmp_path, before, links
         found = visible(site)
         if found not in (before, NEW):
             mixtures += 1
-            named = set(re.search(r"These are new[^:]*: (.*)\. Fix", message)[1].split(", "))
+            named = set(re.search(r"These are new or[^:]*: (.*)\. Fix", message)[1].split(", "))
             changed = {n for n in {*found, *before} if found.get(n) != before.get(n)}
             assert named - {str(site.manifest)} == {str(site.out / name) for name in changed}
         recover(site.manifest)
@@ -256,7 +256,9 @@ def test_an_intent_that_cannot_be_read_stops_everything(tmp_path):
     replacement.intent_path(site.manifest).write_text("{")
     with pytest.raises(StorageError, match="is damaged, so it is not known"):
         site.publish(NEW, "new")
-    replacement.intent_path(site.manifest).write_text('{"existed": {}, "marker": ""}')
+    replacement.intent_path(site.manifest).write_text(
+        '{"existed": {}, "old_marker": null, "new_marker": ""}'
+    )
     with pytest.raises(StorageError, match="is damaged, so it is not known"):
         recover(site.manifest)
     assert check_complete(site, OLD) == "old"
@@ -305,3 +307,51 @@ def test_what_an_intent_removed_by_hand_left_is_not_taken_for_an_old_file(tmp_pa
             error_of(site, built)
         recover(site.manifest)
         check_complete(site, OLD)
+
+
+def killed_halfway(site: Site) -> None:
+    """Publish NEW over OLD, and die before the last table is renamed."""
+    built = site.build(NEW, "new")
+
+    def publish_and_die():
+        rename = Path.replace
+
+        def replace(source, target):
+            if Path(target) == site.out / "views/v.csv":
+                die()
+            return rename(source, target)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "replace", replace)
+            site.publish_built(built, "new")
+
+    assert not in_child(publish_and_die)
+    assert site.contents["illuminate/a.csv"] == "new a"
+
+
+def test_a_set_that_was_published_over_an_unfinished_one_is_not_undone(tmp_path):
+    """By a version, for example, that knows nothing of intents."""
+    site = prepare(tmp_path / "site", OLD)
+    killed_halfway(site)
+    (site.out / "illuminate/a.csv").write_text("newest a")
+    site.manifest.write_text("the newest")
+    with pytest.raises(StorageError, match="is of another set than the one that a run left"):
+        recover(site.manifest)
+    assert site.contents["illuminate/a.csv"] == "newest a"
+    assert site.manifest.read_text() == "the newest"
+
+
+def test_nothing_is_called_restored_while_a_disk_is_not_mounted(tmp_path):
+    """A mount point that is empty has neither the file nor what was kept of it."""
+    site = prepare(tmp_path / "site", OLD)
+    killed_halfway(site)
+    mounted = tmp_path / "mounted"
+    (site.out / "views").rename(mounted)
+    (site.out / "views").mkdir()
+    with pytest.raises(StorageError, match=r"undoing it failed .*views/v\.csv"):
+        recover(site.manifest)
+    (site.out / "views").rmdir()
+    mounted.rename(site.out / "views")
+    assert recover(site.manifest) == "undone"
+    assert check_complete(site, OLD) == "old"
+    assert hidden(site) == []

@@ -20,7 +20,7 @@ from pipeline.publish.guards import CATALOGUE, raise_on_failure
 from pipeline.runs import connection, context
 from pipeline.runs.context import RunContext
 from pipeline.runs.progress import ProgressReporter
-from pipeline.schema import ENDPOINTS
+from pipeline.schema import ENDPOINTS, TABLES
 from pipeline.storage import files
 from pipeline.tasks.base import IncrementalTask, YearTask, incremental
 from pipeline.tasks.guards import check_source, compare_with_published, published_counts
@@ -72,17 +72,11 @@ class FetchMetadata(YearTask, IncrementalTask):
             CheckError: it shrank, and the next run requests it again; or the published tables are
                 another district's, and nothing was requested.
         """
-        check_source(self.paths)
-        run = context.current()
-        client, pool = run.share(open_client), run.share(open_pool)
+        tables = (path for table in TABLES for path in self.paths.published_paths(table))
+        check_source(self.paths.publication, tables)
+        client = context.current().share(open_client)
         before = client.counts.snapshot()
-        try:
-            result = pool.submit(client.catalogue).result()
-        except IlluminateError as error:
-            raise FetchError(
-                f"The catalogue could not be read: {error}. What was fetched before is kept and "
-                "nothing was published. Run the same command again."
-            ) from None
+        result = self._request(client)
         rows = result.rows.to_dicts()
         now = {row["assessment_id"] or "": 1 for row in rows}
         raise_on_failure([compare_with_published(self, CATALOGUE, now)])
@@ -105,6 +99,15 @@ class FetchMetadata(YearTask, IncrementalTask):
                 **client.counts.since(before),
             }
         log.info("%s catalogue: %s assessments", self.year, f"{len(rows):,}")
+
+    def _request(self, client: "Client") -> "Result":
+        try:
+            return context.current().share(open_pool).submit(client.catalogue).result()
+        except IlluminateError as error:
+            raise FetchError(
+                f"The catalogue could not be read: {error}. What was fetched before is kept and "
+                "nothing was published. Run the same command again."
+            ) from None
 
     def catalogue(self) -> Catalogue | None:
         """Return the catalogue; None if there is none of this source and window."""

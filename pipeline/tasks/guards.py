@@ -1,7 +1,8 @@
 """What is published now: whose it is, and whether a run would publish less of it."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from pipeline.config import sections, settings
 from pipeline.errors import CheckError, SettingsError
@@ -15,8 +16,6 @@ from pipeline.publish.guards import (
     parse_allowed_shrink,
 )
 from pipeline.runs import context
-from pipeline.schema import TABLES
-from pipeline.storage.paths import TableSetPaths
 from pipeline.tasks.base import YearTask
 
 UNKNOWN = "unknown"
@@ -26,28 +25,34 @@ UNKNOWN = "unknown"
 def published_counts(task: YearTask) -> RowCounts | None:
     """Return what is published of the same source; None where nothing is."""
     publication = Publication.read(task.paths.publication)
-    if publication is None or _source(publication) != settings.source_name():
+    if publication is None or source_of(publication) != settings.source_name():
         return None
     return publication.row_counts
 
 
-def check_source(paths: TableSetPaths) -> None:
-    """Check that what is published is of the same district, or may be replaced this once.
+def check_source(manifest: Path, destinations: Iterable[Path]) -> None:
+    """Check that what would be replaced is of the same district, or may be replaced this once.
+
+    Args:
+        manifest: the path of the publication manifest.
+        destinations: where files would be published.
 
     Raises:
         CheckError: it is another district's, or nobody can tell whose it is.
     """
-    publication = Publication.read(paths.publication)
-    folder, source = paths.publication.parent, settings.source_name()
-    if publication is not None:
-        found = _source(publication)
-        what = f"The tables in {folder} are of {found}"
-    else:
+    source, publication = settings.source_name(), Publication.read(manifest)
+    strangers = _not_named(publication, manifest, destinations)
+    if publication is not None and source_of(publication) != source:
+        found = source_of(publication)
+        what = f"The tables in {manifest.parent} are of {found}"
+    elif strangers:
         found = UNKNOWN
-        what = f"It is not known whose tables are in {folder}: {paths.publication.name} is missing"
-        what += " or cannot be read"
-    nothing = publication is None and not _has_tables(paths)
-    if nothing or found in {source, context.current().replaced_source}:
+        first = strangers[0]
+        why = f"does not name {first.name}" if publication else "is missing or cannot be read"
+        what = f"It is not known whose tables are in {first.parent}: {manifest} {why}"
+    else:
+        return
+    if found == context.current().replaced_source:
         return
     raise CheckError(
         f"{what}; this run's are of {source}. Nothing was published, and what was published before "
@@ -56,7 +61,7 @@ def check_source(paths: TableSetPaths) -> None:
     )
 
 
-def _source(publication: Publication) -> str:
+def source_of(publication: Publication) -> str:
     """Return whose tables they are, in the spelling of today."""
     written = str(publication.metadata.get("source", UNKNOWN))
     try:
@@ -65,9 +70,14 @@ def _source(publication: Publication) -> str:
         return written
 
 
-def _has_tables(paths: TableSetPaths) -> bool:
-    published = (path for table in TABLES for path in paths.published_paths(table))
-    return paths.publication.is_file() or any(path.exists() for path in published)
+def _not_named(
+    publication: Publication | None, manifest: Path, destinations: Iterable[Path]
+) -> list[Path]:
+    """Return the files that would be replaced, and that the manifest does not name."""
+    names = publication.files if publication else ()
+    named = {manifest.resolve()} if publication else set()
+    named |= {(manifest.parent / name).resolve() for name in names}
+    return [p for p in (*destinations, manifest) if p.is_file() and p.resolve() not in named]
 
 
 def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -> GuardResult:

@@ -90,7 +90,7 @@ class PublishTask(PipelineTask):
         Raises:
             CheckError: a table is missing, or those that are published are another district's.
         """
-        check_source(self.paths)
+        check_source(self.paths.publication, self.files().values())
         build, run = self.digest(), context.current()
         if build is None:
             raise CheckError("A table is missing. Run the same command again to build it.")

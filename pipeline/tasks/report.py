@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import luigi
 
@@ -15,6 +15,7 @@ from pipeline.schema import VIEW
 from pipeline.storage import files
 from pipeline.storage.replacement import relative_name
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
+from pipeline.tasks.guards import source_of
 from pipeline.tasks.inputs import ReadRoster
 from pipeline.tasks.publish import Publish
 from pipeline.tasks.targets import FilesTarget
@@ -22,6 +23,14 @@ from pipeline.years import SchoolYear
 
 _YEARS_BEFORE = 5
 _RECORDS = 14
+
+
+class _View(NamedTuple):
+    """A published view: the build, the publication manifest, and the view's name in it."""
+
+    build: str
+    manifest: Path
+    name: str
 
 
 class Report(YearTask, IncrementalTask):
@@ -45,7 +54,7 @@ class Report(YearTask, IncrementalTask):
 
         Run records are not part of it: the page has those that there were when it was drawn.
         """
-        return {f"Publish {year}": build for year, (build, _) in self._before().items()}
+        return {f"Publish {year}": view.build for year, view in self._views_before().items()}
 
     @incremental
     def run(self) -> None:
@@ -72,8 +81,10 @@ class Report(YearTask, IncrementalTask):
             raise RuntimeError("there is no report before something is published")
         rule = Rule(settings.smallest_group())
         _, view = self.paths.published_paths(VIEW)
-        earlier = {year: path for year, (_, path) in self._before().items()}
-        self._verify({**earlier, str(self.year): view})
+        before, manifest = self._views_before(), self.paths.publication
+        own = _View(publication.build, manifest, relative_name(view, manifest.parent))
+        _verify({**before, str(self.year): own})
+        earlier = {year: each.manifest.parent / each.name for year, each in before.items()}
         found = findings.disclose(str(self.year), view, self.paths.roster, earlier, rule)
         about = page.About(
             year=str(self.year),
@@ -86,33 +97,35 @@ class Report(YearTask, IncrementalTask):
         years = sorted({point.year for point in found.years})
         return {"years": years, "groups": len(found.cells)}
 
-    def _verify(self, views: Mapping[str, Path]) -> None:
-        """Read the published view of each year, before anything is said of it.
-
-        Raises:
-            StorageError: one is not as it was published; the next run publishes it again.
-        """
-        for year, view in views.items():
-            manifest = self.paths.folders.publication(year)
-            if find_damaged(manifest, [relative_name(view, manifest.parent)]):
-                raise StorageError(
-                    f"{view} was changed or damaged after it was published, so the report is "
-                    f"unchanged. Run `make run YEAR={year}`, which publishes it again."
-                )
-
-    def _before(self) -> dict[str, tuple[str, Path]]:
-        """Return the build and the view of each earlier year that is published."""
+    def _views_before(self) -> dict[str, _View]:
+        """Return the view of each earlier year that is published of the same district."""
         before = {}
         for start in range(self.year.start - _YEARS_BEFORE, self.year.start):
-            year = SchoolYear(start)
-            path = self.paths.folders.publication(str(year))
-            publication = Publication.read(path)
-            for name, stamp in publication.files.items() if publication else ():
-                file = path.parent / name
+            year = str(SchoolYear(start))
+            manifest = self.paths.folders.publication(year)
+            publication = Publication.read(manifest)
+            if publication is None or source_of(publication) != settings.source_name():
+                continue
+            for name, stamp in publication.files.items():
+                file = manifest.parent / name
                 is_view = file.name.startswith(VIEW.stem) and file.suffix == ".parquet"
-                if publication and is_view and stamp.matches(file):
-                    before[str(year)] = (publication.build, file)
+                if is_view and stamp.matches(file):
+                    before[year] = _View(publication.build, manifest, name)
         return before
+
+
+def _verify(views: Mapping[str, _View]) -> None:
+    """Read the view of each year, before anything is said of it.
+
+    Raises:
+        StorageError: one is not as it was published; the next run publishes it again.
+    """
+    for year, (_, manifest, name) in views.items():
+        if find_damaged(manifest, [name]):
+            raise StorageError(
+                f"{manifest.parent / name} was changed or damaged after it was published, so the "
+                f"report is unchanged. Run `make run YEAR={year}`, which publishes it again."
+            )
 
 
 class RunAll(YearTask, luigi.WrapperTask):

@@ -147,6 +147,26 @@ def test_another_districts_tables_are_not_replaced_unless_that_is_allowed(
         assert everything(place) != before
 
 
+def test_another_districts_views_are_not_replaced_unless_that_is_allowed(
+    place: Workplace, changing: Server
+) -> None:
+    """Although the second district has tables, and a manifest, of its own."""
+    with serving(District.make(seed=2, size=SMALL)) as second:
+        own = Workplace(place.folder / "second", dict(place.environment))
+        own.folder.mkdir()
+        own.point_at(second)
+        floor = ("--checks-roster-floor", "0")
+        assert own.run(*floor).returncode == 0
+        before = everything(place)
+        own.environment["VIEW_PATH"] = str(place.data / "views")
+        done = own.run(*floor)
+        assert done.returncode == 30, done.stdout
+        assert f"It is not known whose tables are in {place.data}/views/23-24: " in done.stdout
+        assert "does not name illuminate_" in done.stdout
+        assert everything(place) == before
+        assert own.run(*floor, "--publish-replace-source", "unknown").returncode == 0
+
+
 @pytest.mark.parametrize("line", ["allow_shrink=combined=99999", "replace_source=unknown"])
 def test_an_allowance_cannot_be_set_permanently(
     place: Workplace, changing: Server, line: str

@@ -109,25 +109,59 @@ def test_the_report_command_uses_the_newest_records(place: Workplace) -> None:
     assert "The latest run is not complete." in text_of(page_of(place))
 
 
-def test_a_report_says_nothing_of_a_view_that_was_altered(place: Workplace) -> None:
-    """Even if its size and modification time are as before; the next run restores it."""
-    run(place)
-    before = place.published()
-    view = next((place.data / "views" / YEAR).glob("illuminate_assessment_results*.parquet"))
-    status, page = view.stat(), (place.data / "reports" / f"{YEAR}.html").read_bytes()
+def alter(view: Path) -> None:
+    """Change a byte of a published file, but neither its size nor its modification time."""
+    status = view.stat()
     altered = bytearray(view.read_bytes())
     altered[len(altered) // 2] ^= 1
     # Written into another file, because the published one is also the one that was built.
     view.unlink()
     view.write_bytes(altered)
     os.utime(view, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def view_of(place: Workplace, year: str) -> Path:
+    return next((place.data / "views" / year).glob("illuminate_assessment_results*.parquet"))
+
+
+def test_a_report_says_nothing_of_a_view_that_was_altered(place: Workplace) -> None:
+    """The next run restores it."""
+    run(place)
+    before, page = place.published(), page_of(place).read_bytes()
+    view = view_of(place, YEAR)
+    alter(view)
     done = place.look("report", "--year", YEAR)
     assert done.returncode == 1
     assert f"{view.name} was changed or damaged after it was published" in done.stderr
-    assert (place.data / "reports" / f"{YEAR}.html").read_bytes() == page
+    assert page_of(place).read_bytes() == page
     assert place.run().returncode == 0
     assert place.published() == before
     assert place.look("report", "--year", YEAR).returncode == 0
+
+
+def test_a_report_compares_with_sound_years_of_its_own_district(place: Workplace) -> None:
+    def compares() -> bool:
+        """What the page follows from is in its receipt."""
+        return '"Publish 22-23"' in (place.work / "receipts/Report.json").read_text("utf-8")
+
+    earlier = place.finish(place.start_run("--year", "22-23"))
+    assert earlier.returncode == 0, earlier.stdout
+    run(place)
+    assert compares()
+
+    alter(view_of(place, "22-23"))
+    done = place.look("report", "--year", YEAR)
+    assert done.returncode == 1
+    assert "Run `make run YEAR=22-23`, which publishes it again." in done.stderr
+    assert place.finish(place.start_run("--year", "22-23")).returncode == 0
+    assert place.look("report", "--year", YEAR).returncode == 0
+
+    manifest = place.data / "illuminate/22-23/published.json"
+    about = json.loads(manifest.read_bytes())
+    about["about"]["source"] = "https://another.illuminateed.com/live"
+    manifest.write_text(json.dumps(about))
+    run(place)
+    assert not compares()
 
 
 def test_a_year_that_has_not_begun_gets_a_report(place: Workplace) -> None:

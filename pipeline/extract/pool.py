@@ -16,8 +16,8 @@ class Pool:
     """Executors for requests and for shard writes.
 
     There are as many connections as request threads, so no more of these are ever started. Writes
-    have threads of their own, so that a slow disk delays no request: without them, 1,800 requests
-    at 16 threads and 100 ms take 1.12 times the bound instead of 1.07, and more on slower disks.
+    have threads of their own, so that a slow disk, where a sync takes as long as a request, delays
+    none; on a quick disk that makes no difference.
     """
 
     def __init__(self, threads: int) -> None:

@@ -56,6 +56,15 @@ class SchoolYear:
         """Return the dates to request on the day `as_of`, clamped to the end of the year."""
         return Window(self.first_day, min(as_of, self.last_day))
 
+    def settles_on(self, day: str) -> dt.date:
+        """Return the first `day`, written `09-30`, after the end of the year.
+
+        Raises:
+            ValueError: there is no such day in every year.
+        """
+        found = dt.datetime.strptime(f"{self.start + 1}-{day}", "%Y-%m-%d").date()  # noqa: DTZ007
+        return found if found > self.last_day else found.replace(year=found.year + 1)
+
     def suffix(self, current: "SchoolYear") -> str:
         """Return the suffix of this year's tables: `_historical` if it is before `current`."""
         return HISTORICAL if self < current else ""

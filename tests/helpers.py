@@ -12,6 +12,7 @@ import polars as pl
 from pipeline.extract import shards
 from pipeline.extract.manifest import ManifestEntry, ShardRequest
 from pipeline.illuminate.pages import Result
+from pipeline.simulator.log import LoggedRequest
 from pipeline.transform.output import write_files
 from pipeline.transform.scan import ShardDataset
 from pipeline.years import SchoolYear
@@ -36,6 +37,15 @@ _INHERITED = (
 def clean_environment() -> dict[str, str]:
     """Return what a command needs of the environment, without any variable that is a setting."""
     return {name: os.environ[name] for name in _INHERITED if name in os.environ}
+
+
+COUNTS_OF_A_SETTLED_YEAR = 5
+"""Requests for one row each: the year at each endpoint, every date, and all school years."""
+
+
+def is_count(request: LoggedRequest) -> bool:
+    """Return whether a request only counted the results of all assessments."""
+    return request.endpoint in ENDPOINTS and request.assessment_id is None
 
 
 def request(endpoint: str = "overall", source: str = "a district") -> ShardRequest:

@@ -30,7 +30,12 @@ def main(options: argparse.Namespace) -> int:
             f"on. Run `make run YEAR={year}` to restore them."
         )
     files.set_group_read(allowed=settings.read(sections.paths).group_readable)
-    task = Report(year=year, as_of=dt.date.fromisoformat(publication.metadata["as_of"]))
+    metadata = publication.metadata
+    as_of, fetched_on = (
+        dt.date.fromisoformat(metadata[name]) if name in metadata else None
+        for name in ("as_of", "fetched_on")
+    )
+    task = Report(year=year, as_of=as_of, today=fetched_on)
     with Lock(folders.lock):
         key, stats = task.build_key(), task.draw(task.records())
         if key:  # else its snapshot was removed, and the next run draws the page again

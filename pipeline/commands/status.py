@@ -85,7 +85,10 @@ def _published(publish: Publish) -> str:
     if publication is None:
         return "nothing is published yet"
     metadata = publication.metadata
-    about = f"{len(publication.files)} files as of {metadata['as_of']}, by run {publication.run}"
+    about = (
+        f"{len(publication.files)} files as of {metadata['as_of']}, fetched on "
+        f"{metadata.get('fetched_on', 'an unknown day')}, by run {publication.run}"
+    )
     if not publication.matches(publish.paths.publication.parent):
         return f"{about}; a file was changed or removed since, and the next run restores it"
     return about if publish.complete() else f"{about}; the next run publishes again"

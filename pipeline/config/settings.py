@@ -185,12 +185,24 @@ def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date) -> Snapshot:
 
     Raises:
         YearError: the day is in the future, so its results cannot be known.
+        SettingsError: `[years] settles` is no day.
     """
     window = year.window(as_of)
     if window.end > today:
         raise YearError(f"--as-of {as_of} is still to come; today is {today}.")
-    provisional = window.end == year.last_day and today <= year.last_day
-    return Snapshot(folders(), year, window, year.suffix(current_year()), provisional)
+    is_final = window.end < year.last_day or today > _settles_on(year)
+    fetched_on = None if is_final else today
+    return Snapshot(folders(), year, window, year.suffix(current_year()), fetched_on)
+
+
+def _settles_on(year: SchoolYear) -> dt.date:
+    day: str = read(years).settles
+    try:
+        return year.settles_on(day)
+    except ValueError:
+        raise SettingsError(
+            f"[years] settles is {day!r}; it must be a month and a day, like 09-30."
+        ) from None
 
 
 def input_files(year: SchoolYear) -> InputFiles:

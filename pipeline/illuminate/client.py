@@ -31,7 +31,7 @@ from pipeline.illuminate.auth import (
     token_form,
 )
 from pipeline.illuminate.counts import Counts
-from pipeline.illuminate.endpoints import CATALOGUE, Endpoint, results_parameters
+from pipeline.illuminate.endpoints import CATALOGUE, Endpoint, date_parameters, results_parameters
 from pipeline.illuminate.limits import Limits
 from pipeline.illuminate.retry import Retrying, parse_retry_after
 from pipeline.illuminate.wire import DeadlineWatcher, WatchedSocket, new_session
@@ -90,6 +90,18 @@ class Client:
         result = self._read(CATALOGUE, {})
         _check_ids(result.rows["assessment_id"])
         return result
+
+    def count_results(self, endpoint: Endpoint, window: Window | None) -> int:
+        """Return how many results all assessments have, of all dates if there is no window.
+
+        One request for one row, which is not repeated: whether a server can do this is not known.
+
+        Raises:
+            IlluminateError: it cannot, or not now.
+        """
+        query = {**(date_parameters(window) if window else {}), "page": "1", "limit": "1"}
+        body = self._get(self._address.method_url(endpoint.method), query)
+        return pages.decode(body, endpoint, 1).num_results
 
     def results(self, endpoint: Endpoint, assessment_id: str, window: Window) -> pages.Result:
         """Return all rows of one assessment at one endpoint, dated within the window.

@@ -85,8 +85,12 @@ def results_parameters(assessment_id: str, window: Window) -> dict[str, str]:
 
     The dates are always given: without them the server chooses its own range.
     """
+    return {"assessment_id": assessment_id, **date_parameters(window)}
+
+
+def date_parameters(window: Window) -> dict[str, str]:
+    """Return the query parameters of the first and last `date_taken`."""
     return {
-        "assessment_id": assessment_id,
         "date_taken_start": window.start.isoformat(),
         "date_taken_end": window.end.isoformat(),
     }

@@ -133,8 +133,14 @@ def check_roster_match_rate(
     return GuardResult(ok, note if ok else f"the roster does not match this year: {note}")
 
 
-def raise_on_failure(results: Sequence[GuardResult]) -> None:
+def raise_on_failure(
+    results: Sequence[GuardResult], fetched_before: Mapping[str, str] | None = None
+) -> None:
     """Stop before publishing if a guard failed.
+
+    Args:
+        results: of the guards.
+        fetched_before: other school years that are published, and the days they were fetched on.
 
     Raises:
         CheckError: names each failed guard, and what to do.
@@ -150,6 +156,13 @@ def raise_on_failure(results: Sequence[GuardResult]) -> None:
             "rows are rightly gone, allow it once with --publish-allow-shrink "
             f"{','.join(losses)}."
         )
+        if fetched_before:
+            years = (
+                f"make refresh YEAR={y} (fetched on {day})" for y, day in fetched_before.items()
+            )
+            todo.append(
+                f"If they were re-dated into another year, fetch that first: {', '.join(years)}."
+            )
     if any(not result.lost for result in wrong):
         todo.append("Configure the roster of this year, then run the same command again.")
     raise CheckError(

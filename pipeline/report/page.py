@@ -35,6 +35,7 @@ class About:
 
     year: str
     as_of: str
+    fetched_on: str
     run: str
     made_at: str
     is_made_up: bool

@@ -58,9 +58,9 @@ def finish(run: "RunContext") -> str:
     """
     sets = table_sets(run)
     partitions = {each.partition for each in sets}
-    for failure in run.failures:
-        if failure.partition not in partitions:
-            print(failure.reason, file=sys.stderr)
+    reasons = [failure.reason for failure in run.failures if failure.partition not in partitions]
+    for reason in dict.fromkeys(reasons):
+        print(reason, file=sys.stderr)
     records: list[tuple[dict[str, Any], Path | None]] = []
     for each in sets:
         run.register_outputs(each.paths)

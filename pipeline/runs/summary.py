@@ -46,6 +46,7 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
             f"  The year begins on {snapshot.window.start}, so there were no results to fetch."
         ]
     lines += _failures(record)
+    lines += [f"  {text}" for text in _changed(record)]
     lines += [f"  {name:<11} {text}" for name, text in _requested(record)]
     if record["outcome"] in {"published", "not reported", "up to date"}:
         lines += [f"  {name:<11} {text}" for name, text in _published(record, snapshot)]
@@ -83,6 +84,17 @@ def _failures(record: dict[str, Any]) -> list[str]:
     return [f"  {failure['step']}: {failure['reason']}" for failure in record["failures"]]
 
 
+def _changed(record: dict[str, Any]) -> Iterator[str]:
+    """Return what the server has changed of a settled year since it was fetched."""
+    steps, year = record["steps"], record["year"]
+    for endpoint, (then, now) in steps.get("CountResults", {}).get("changed", {}).items():
+        yield (
+            f"CHANGED: the server has {now:,} {endpoint} results of {year}, and had {then:,} when "
+            f"they were fetched, on {steps['FetchMetadata']['fetched_on']}. Run make refresh "
+            f"YEAR={year} to fetch the year again."
+        )
+
+
 def _record(record: dict[str, Any], path: Path) -> list[str]:
     return [f"  {'record':<11} {path}", f"  {'time':<11} {record['seconds']:g} s"]
 
@@ -98,12 +110,19 @@ def _all_years(record: dict[str, Any], paths: TableSetPaths) -> Iterator[tuple[s
         counts = [f"{name} {of['rows by year'].get(year, 0):,}" for name, of in built.items()]
         yield year, ", ".join(counts)
     yield "rows", ", ".join(f"{name} {facts['rows']:,}" for name, facts in built.items())
+    if undated := [f"{name} {of['undated']:,}" for name, of in built.items() if of["undated"]]:
+        yield (
+            "undated",
+            f"rows without a date are in the tables of several years: {', '.join(undated)}",
+        )
     yield "checks", f"{sum(len(facts['checks']) for facts in built.values())} passed"
     yield "tables", str(paths.published_folder("illuminate"))
     yield "view", str(paths.published_folder("views"))
 
 
 def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if catalogue := record["steps"].get("FetchMetadata"):
+        yield "fetched", f"on {catalogue['fetched_on']}"
     steps = record["steps"].values()
     now = [facts for facts in steps if facts["by_this_run"]]
     requests, retries, fetched, failed = (
@@ -150,8 +169,17 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
         yield "own views", ", ".join(f"{name} {count:,}" for name, count in own)
     nulls = f"{empty:,} numbers and dates empty at source, {unreadable:,} unreadable (set to null)"
     yield "values", nulls
+    yield from _unreached(steps.get("CountResults"))
     yield "titles", f"{labels['unmapped']:,} of {labels['rows']:,} without curriculum or unit"
     yield "roster", matched if steps["ReadRoster"]["students"] else "none: grades are null"
     yield "checks", f"{len(steps['CheckTables']['checks'])} passed"
     yield "tables", str(snapshot.published_folder("illuminate"))
     yield "view", str(snapshot.published_folder("views"))
+
+
+def _unreached(counts: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+    if counts and counts["problem"]:
+        yield "not counted", f"results of every date, because of the server: {counts['problem']}"
+    if counts and counts["unreached"]:
+        what = "overall results have no date in any school year, so no table has them"
+        yield "unreached", f"{counts['unreached']:,} {what}"

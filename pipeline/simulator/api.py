@@ -91,6 +91,8 @@ class Api:
         return [i for year in self._district.years for i in self._district.ids_with_results(year)]
 
     def _render(self, query: Query, _version: int) -> bytes | None:
+        if self._is_of_all(query) and self._protocol.without_assessment == "404":
+            return None
         rows, num_pages = self._rows(query), self.num_pages(query)
         if query.page > max(1, num_pages):
             if self._protocol.beyond_end == "404":
@@ -110,11 +112,22 @@ class Api:
         endpoint, assessment_id, _, _, start, end = query
         if endpoint == CATALOGUE:
             rows = self._district.catalogue
+        elif self._is_of_all(query) and self._protocol.without_assessment == "none":
+            rows = []
         else:
-            rows = self._district.results(cast(Endpoint, endpoint), assessment_id, start, end)
+            of_kind = cast(Endpoint, endpoint)
+            rows = self._district.results(of_kind, assessment_id, start, end)
+            if self._protocol.undated_pass and (start or end):
+                every = self._district.results(of_kind, assessment_id, None, None)
+                rows = rows + [row for row in every if row["date_taken"] is None]
         if self._protocol.row_order == "student":
             return sorted(rows, key=lambda row: row.get("local_student_id") or "")
         return rows[::-1] if self._protocol.row_order == "reversed" else rows
+
+    @staticmethod
+    def _is_of_all(query: Query) -> bool:
+        """Return True for a request for the results of no assessment in particular."""
+        return query.endpoint != CATALOGUE and query.assessment_id is None
 
     def _serialize(self, row: Row, total: int) -> Mapping[str, object]:
         sent = {self._renames.get(name, name): value for name, value in row.items()}

@@ -13,8 +13,11 @@ class Protocol:
         cap: a larger `limit` is silently lowered to this.
         beyond_end: the response to a request for a page after the last; with "empty", it has no
             rows and a `num_results` of 0.
+        without_assessment: the response to a request for results without an assessment: those of
+            all assessments, none, or a 404.
         group_id_field: name of the reporting group's id in group results.
         group_label_field: name of the reporting group's label in group results.
+        undated_pass: results without a date are sent for any dates.
         row_order: standard results by standard, as observed; by student; or all rows reversed.
         honour_start_date: `start_date` and `end_date` filter too.
         numbers_as_json: ids and numbers in rows are JSON numbers where they can be.
@@ -29,8 +32,10 @@ class Protocol:
     default_limit: int = 50
     cap: int = 1000
     beyond_end: Literal["empty", "repeat_last", "404"] = "empty"
+    without_assessment: Literal["all", "none", "404"] = "all"
     group_id_field: str = "reporting_group_id"
     group_label_field: str = "reporting_group"
+    undated_pass: bool = False
     row_order: Literal["standard", "student", "reversed"] = "standard"
     honour_start_date: bool = False
     numbers_as_json: bool = False

@@ -1,5 +1,6 @@
 """Where every file is: paths as pure functions of the settings, the year and the day."""
 
+import datetime as dt
 import glob
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,15 +194,15 @@ class AllYears(TableSetPaths):
 class Snapshot(TableSetPaths):
     """The files of one school year as of one day.
 
-    Until a year is over, the snapshot of its last day is `provisional`: what is fetched on that
-    day is never reused as the whole year.
+    Until a year is settled, a snapshot of all of it has the day that it is `fetched_on`, and is
+    never reused on another.
     """
 
     folders: Folders
     year: SchoolYear
     window: Window
     suffix: str
-    provisional: bool = False
+    fetched_on: dt.date | None = None
 
     @property
     def partition(self) -> str:
@@ -211,7 +212,7 @@ class Snapshot(TableSetPaths):
     @property
     def work(self) -> Path:
         """The folder of what is fetched and built, before it is published."""
-        day = self.window.end.isoformat() + ("-provisional" if self.provisional else "")
+        day = self.window.end.isoformat() + (f"-on-{self.fetched_on}" if self.fetched_on else "")
         return self.folders.data / "work" / str(self.year) / day
 
     @property
@@ -223,6 +224,16 @@ class Snapshot(TableSetPaths):
     def catalogue(self) -> Path:
         """The catalogue as the API sent it."""
         return self.work / "metadata.json"
+
+    @property
+    def counts(self) -> Path:
+        """How many results the server declared."""
+        return self.work / "counts.json"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether this is all of a year, and no other snapshot of it is to come."""
+        return self.window.end == self.year.last_day and self.fetched_on is None
 
     @property
     def roster(self) -> Path:

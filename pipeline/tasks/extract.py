@@ -47,6 +47,8 @@ def open_client(run: RunContext) -> "AbstractContextManager[Client]":
 class FetchMetadata(YearTask, IncrementalTask):
     """Download the catalogue of assessments."""
 
+    version = 2
+
     def requires(self) -> CheckInputs:
         return self.other(CheckInputs)
 
@@ -95,6 +97,7 @@ class FetchMetadata(YearTask, IncrementalTask):
             build.stats |= {
                 "assessments": len(rows),
                 "duplicates": result.duplicates,
+                "fetched_on": self.today.isoformat(),
                 "no longer listed": sorted(listed.keys() - now.keys()),
                 **client.counts.since(before),
             }
@@ -142,7 +145,7 @@ class FetchScores(YearTask):
             settings.source_name(),
             self.endpoint,
             self.paths.window,
-            tuple(self._api_endpoint().renames),
+            tuple(self.api_endpoint().renames),
         )
         return ShardsTarget(
             self.paths.manifest(self.endpoint),
@@ -198,6 +201,11 @@ class FetchScores(YearTask):
         """The manifest of the shards; None while there is none of this request."""
         return self.output().manifest
 
+    def declared(self) -> int:
+        """Return how many results the server declared, over all shards."""
+        manifest = self.receipt
+        return sum(entry.server_total for entry in manifest.shards.values()) if manifest else 0
+
     def digest(self) -> str | None:
         """Return a digest of all the shards."""
         return manifest.digest if (manifest := self.receipt) else None
@@ -205,7 +213,7 @@ class FetchScores(YearTask):
     def _fetch(
         self, run: RunContext, target: ShardsTarget, missing: list[str]
     ) -> tuple[list[Outcome], dict[str, int]]:
-        client, endpoint, window = run.share(open_client), self._api_endpoint(), self.paths.window
+        client, endpoint, window = run.share(open_client), self.api_endpoint(), self.paths.window
         before = client.counts.snapshot()
 
         def save(assessment_id: str, result: "Result") -> ManifestEntry:
@@ -250,7 +258,8 @@ class FetchScores(YearTask):
     def _overall(self) -> "FetchScores":
         return self.other(FetchScores, endpoint="overall")
 
-    def _api_endpoint(self) -> Endpoint:
+    def api_endpoint(self) -> Endpoint:
+        """Return the endpoint of the API."""
         if self.endpoint == "group":
             chosen = settings.read(sections.illuminate)
             return group(chosen.reporting_group_id_field, chosen.reporting_group_field)

@@ -80,6 +80,22 @@ def _not_named(
     return [p for p in (*destinations, manifest) if p.is_file() and p.resolve() not in named]
 
 
+def fetched_before(task: YearTask) -> dict[str, str]:
+    """Return the other years that are published of the same source, by their days of fetching.
+
+    Only those that were fetched before today: results that moved to them are in no table yet.
+    """
+    found: dict[str, str] = {}
+    for manifest in task.paths.folders.publications():
+        publication = Publication.read(manifest)
+        if publication is None or source_of(publication) != settings.source_name():
+            continue
+        year, day = (str(publication.metadata.get(name, "")) for name in ("year", "fetched_on"))
+        if year != str(task.year) and "" < day < task.today.isoformat():
+            found[year] = day
+    return found
+
+
 def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -> GuardResult:
     """Check that a table keeps the published rows, but for what the settings allow.
 

@@ -22,7 +22,12 @@ from pipeline.storage.replacement import relative_name
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
 from pipeline.tasks.check_tables import CheckTables, score_tasks, table_tasks
 from pipeline.tasks.extract import FetchMetadata
-from pipeline.tasks.guards import check_source, compare_with_published, published_counts
+from pipeline.tasks.guards import (
+    check_source,
+    compare_with_published,
+    fetched_before,
+    published_counts,
+)
 from pipeline.tasks.inputs import ReadRoster
 from pipeline.tasks.targets import PublicationTarget
 from pipeline.tasks.transform import count_rows
@@ -139,7 +144,9 @@ class Publish(YearTask, PublishTask):
         """
         row_counts = self._count()
         self._guard(row_counts)
-        self.commit(self.paths.metadata, row_counts)
+        catalogue = self.other(FetchMetadata).receipt
+        fetched_on = catalogue.stats["fetched_on"] if catalogue else None
+        self.commit({**self.paths.metadata, "fetched_on": fetched_on}, row_counts)
 
     def _count(self) -> RowCounts:
         fetched = score_tasks(self)
@@ -167,4 +174,4 @@ class Publish(YearTask, PublishTask):
         found.append(
             check_roster_match_rate(now, rate, floor=chosen.roster_floor, drop=chosen.roster_drop)
         )
-        raise_on_failure(found)
+        raise_on_failure(found, fetched_before(self))

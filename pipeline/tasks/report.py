@@ -15,6 +15,7 @@ from pipeline.schema import VIEW
 from pipeline.storage import files
 from pipeline.storage.replacement import relative_name
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
+from pipeline.tasks.count import CountResults
 from pipeline.tasks.guards import source_of
 from pipeline.tasks.inputs import ReadRoster
 from pipeline.tasks.publish import Publish
@@ -36,7 +37,7 @@ class _View(NamedTuple):
 class Report(YearTask, IncrementalTask):
     """Draw one page of charts and tables about the published tables; counts only."""
 
-    version = 5
+    version = 6
 
     def requires(self) -> list[PipelineTask]:
         return [self.other(Publish), self.other(ReadRoster)]
@@ -89,6 +90,7 @@ class Report(YearTask, IncrementalTask):
         about = page.About(
             year=str(self.year),
             as_of=publication.metadata["as_of"],
+            fetched_on=publication.metadata.get("fetched_on", "an unknown day"),
             run=publication.run,
             made_at=f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}",
             is_made_up=publication.metadata["is_made_up"],
@@ -131,5 +133,6 @@ def _verify(views: Mapping[str, _View]) -> None:
 class RunAll(YearTask, luigi.WrapperTask):
     """Everything: from the API to published tables and their report, for one school year."""
 
-    def requires(self) -> PipelineTask:
-        return self.other(Report if settings.read(sections.report).enabled else Publish)
+    def requires(self) -> list[PipelineTask]:
+        last = Report if settings.read(sections.report).enabled else Publish
+        return [self.other(CountResults), self.other(last)]

@@ -135,7 +135,7 @@ def _stamp(path: Path, known: FileStamp | None) -> FileStamp:
 class ConcatYears(YearsTask, IncrementalTask):
     """Concatenate a large table of all years, streamed from those of the years and prior files."""
 
-    version = 3
+    version = 4
     table: ClassVar[Table]
     of_year: ClassVar[type[IncrementalTask]]
     """The task that builds the table of one year."""
@@ -169,7 +169,11 @@ class ConcatYears(YearsTask, IncrementalTask):
                     f"A check failed before publishing ({check.name}: {check.note}). What was "
                     "published before is unchanged. Run the same command again."
                 )
-            build.stats |= {"rows by year": in_parquet, "checks": [check._asdict()]}
+            build.stats |= {
+                "rows by year": in_parquet,
+                "undated": all_years.count_undated(self.output().paths[1], self.table),
+                "checks": [check._asdict()],
+            }
 
     def _of(self, year: SchoolYear) -> IncrementalTask:
         return self.other(self.of_year, year=year)

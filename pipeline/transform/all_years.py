@@ -68,6 +68,17 @@ def read_rows_by_year(parquet: Path) -> dict[str, int]:
     return dict(counted.collect(engine="streaming").iter_rows())
 
 
+def count_undated(parquet: Path, table: Table) -> int:
+    """Count the rows without a date that several years have, by the table's key.
+
+    A server that delivers undated results for any dates delivers them for each year.
+    """
+    undated = pl.scan_parquet(parquet, glob=False).filter(pl.col("date_taken").is_null())
+    same = undated.group_by(table.key).agg(years=pl.col("year").n_unique(), rows=pl.len())
+    several = same.filter(pl.col("years") > 1).select(pl.col("rows").sum())
+    return int(several.collect(engine="streaming").item())
+
+
 def _scan_copy(copy: Path, table: Table) -> pl.LazyFrame:
     return pl.scan_csv(copy, schema=dict.fromkeys(table.names, pl.String), glob=False)
 

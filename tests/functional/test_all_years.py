@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from pipeline.schema import COMBINED, GROUP, VIEW
-from pipeline.simulator import Fault, Server, serving
+from pipeline.simulator import District, Fault, Protocol, Server, serving
 from pipeline.years import SchoolYear
 from tests.functional import oracle
 from tests.functional.conftest import LUIGI, REPOSITORY, Workplace
@@ -364,3 +364,33 @@ def test_years_that_cannot_be_read_are_refused_in_a_sentence(
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert server.log == []
+
+
+def test_undated_rows_that_each_year_has_are_counted(place: Workplace, district: District) -> None:
+    """A server whose filter lets them through delivers them for any year."""
+    with serving(district, Protocol(undated_pass=True)) as server:
+        place.point_at(server)
+        done = run_years(place, years="22-23,23-24")
+    assert done.returncode == 0, done.stdout
+    undated = {
+        kind: sum(
+            row["date_taken"] is None
+            for i in oracle.catalogue_ids(district)
+            for row in district.results(kind, i, None, None)
+        )
+        for kind in ("overall", "standard", "group")
+    }
+    assert undated["overall"]
+    combined, group = (
+        sum(not row["date_taken"] for row in oracle.read_csv(place.data / f"{OF_ALL[table]}.csv"))
+        for table in (COMBINED, GROUP)
+    )
+    assert combined == 2 * (undated["overall"] + undated["standard"])
+    assert group == 2 * undated["group"]
+    found = {"combined": combined, "group": group, "view": combined}
+    counts = ", ".join(f"{name} {count:,}" for name, count in found.items() if count)
+    assert f"rows without a date are in the tables of several years: {counts}\n" in done.stdout
+
+
+def test_no_undated_rows_are_reported_where_there_are_none(place: Workplace) -> None:
+    assert "undated" not in run_years(place, years="22-23,23-24").stdout

@@ -227,7 +227,7 @@ def test_no_step_reads_the_clock_again(place: Workplace) -> None:
     done = place.run("--as-of", "2024-06-30", "--today", "2024-06-30")
     assert done.returncode == 0, done.stdout
     days = [path.name for path in (place.data / "work" / YEAR).iterdir()]
-    assert days == ["2024-06-30-provisional"]
+    assert days == ["2024-06-30-on-2024-06-30"]
 
 
 # Workers, retries, single tasks.

@@ -19,6 +19,30 @@ def refusal(text: str) -> str:
     return str(error.value)
 
 
+# The end of a year.
+
+
+@pytest.mark.parametrize(
+    ("day", "settles"),
+    [
+        ("09-30", dt.date(2024, 9, 30)),
+        ("07-01", dt.date(2024, 7, 1)),
+        ("12-31", dt.date(2024, 12, 31)),
+        ("06-30", dt.date(2025, 6, 30)),
+        ("01-15", dt.date(2025, 1, 15)),
+    ],
+)
+def test_a_year_settles_on_the_first_such_day_after_its_end(day, settles):
+    assert SchoolYear(2023).settles_on(day) == settles
+
+
+@pytest.mark.parametrize("day", ["", "soon", "02-29", "9", "09-31", "09/30", "2024-09-30", "W40-1"])
+@pytest.mark.parametrize("start", [2022, 2023, 2024])
+def test_what_is_no_day_of_every_year_is_refused(day, start):
+    with pytest.raises(ValueError, match=r".*"):
+        SchoolYear(start).settles_on(day)
+
+
 # Spellings.
 
 

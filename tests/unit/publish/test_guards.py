@@ -117,6 +117,16 @@ def test_a_failure_gives_the_one_flag_that_allows_every_loss():
         raise_on_failure([check({"7": 10}, {"7": 3}), group])
 
 
+def test_a_failure_names_the_years_that_rows_may_have_moved_to():
+    lost = check({"7": 10}, {"7": 3})
+    with pytest.raises(CheckError) as error:
+        raise_on_failure([lost], {"22-23": "2023-10-02", "21-22": "2023-10-03"})
+    assert str(error.value).endswith(
+        "If they were re-dated into another year, fetch that first: make refresh YEAR=22-23 "
+        "(fetched on 2023-10-02), make refresh YEAR=21-22 (fetched on 2023-10-03)."
+    )
+
+
 def test_an_assessment_without_results_may_leave_the_catalogue():
     before = RowCounts(
         {"combined": {"7": 2}, "group": {"8": 1}, "catalogue": {"7": 1, "8": 1, "9": 1}}

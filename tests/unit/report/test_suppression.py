@@ -22,7 +22,7 @@ from tests.unit.report.test_run_history import record
 
 RULE = Rule(10)
 GRADE = 3
-ABOUT = page.About("23-24", "2024-06-30", "a run", "2024-07-01 02:00", True)
+ABOUT = page.About("23-24", "2024-06-30", "2024-06-30", "a run", "2024-07-01 02:00", True)
 ON_THE_ROSTER = {GRADE: 70, GRADE + 1: 40}
 COLUMNS = {
     "assessment_id": pl.String,

@@ -30,7 +30,8 @@ def fetched(now=True, requests=0, retries=0, fetched=0, reused=0, failed=0):
 def steps() -> dict[str, dict]:
     return {
         "ReadRoster": step(students=400),
-        "FetchMetadata": step(requests=3, retries=1, assessments=900),
+        "FetchMetadata": step(requests=3, retries=1, assessments=900, fetched_on="2024-10-02"),
+        "CountResults": step(changed={}, unreached=336, problem=""),
         "FetchScores overall": fetched(requests=1000, retries=4, fetched=900, reused=100),
         "FetchScores standard": fetched(requests=500, fetched=400, reused=600),
         "FetchScores group": fetched(now=False, requests=7000, retries=70, fetched=1000),
@@ -76,6 +77,36 @@ def lines(of: dict, at: Snapshot | None = None) -> dict[str, str]:
     text = summarize(of, at or snapshot(), RECORD)
     found = [line.strip().split(maxsplit=1) for line in text.strip().splitlines()]
     return {line[0]: line[-1] for line in found}
+
+
+# When the data were fetched, and what changed since.
+
+
+def test_the_day_of_fetching_is_reported():
+    assert lines(record())["fetched"] == "on 2024-10-02"
+
+
+def test_what_the_server_changed_since_is_reported_first_with_the_command_for_it():
+    changed = record()
+    changed["steps"]["CountResults"]["changed"] = {"overall": (7354, 7355)}
+    second = summarize(changed, snapshot(), RECORD).strip().splitlines()[1]
+    assert second == (
+        "  CHANGED: the server has 7,355 overall results of 23-24, and had 7,354 when they were "
+        "fetched, on 2024-10-02. Run make refresh YEAR=23-24 to fetch the year again."
+    )
+    assert "CHANGED" not in summarize(record(), snapshot(), RECORD)
+
+
+def test_results_that_no_year_reaches_are_reported():
+    assert lines(record())["unreached"] == (
+        "336 overall results have no date in any school year, so no table has them"
+    )
+    unknown = record()
+    unknown["steps"]["CountResults"] = step(changed={}, unreached=None, problem="it said no")
+    assert "unreached" not in lines(unknown)
+    assert "  not counted results of every date, because of the server: it said no" in summarize(
+        unknown, snapshot(), RECORD
+    )
 
 
 # What became of the run.

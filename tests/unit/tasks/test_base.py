@@ -94,7 +94,7 @@ def test_the_day_is_read_once_when_the_requested_task_is_made(folder, monkeypatc
     report = root.deps()[0]
     assert (report.as_of, report.today) == (root.as_of, root.today)
     assert report.paths == before
-    assert before.provisional
+    assert before.fetched_on == dt.date(2026, 6, 30)
 
 
 def test_the_district_is_part_of_task_ids(folder, monkeypatch):

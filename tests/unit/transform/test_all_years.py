@@ -107,3 +107,20 @@ def test_a_row_of_another_year_makes_up_for_none(there, ok):
     )
     assert check.ok is ok
     assert ("Parquet" in check.note) is not ok
+
+
+def test_rows_without_a_date_are_counted_where_several_years_have_them(tmp_path):
+    rows = [
+        ("22-23", "1", "900001", None),
+        ("23-24", "1", "900001", None),
+        ("23-24", "1", "900002", None),  # another student, in one year only
+        ("22-23", "1", "900003", dt.date(2023, 5, 5)),
+        ("23-24", "1", "900003", dt.date(2023, 5, 5)),  # the same, and dated
+        ("23-24", "2", "900004", None),
+        ("23-24", "2", "900004", None),  # twice in one year
+    ]
+    names = ["year", "assessment_id", "local_student_id", "date_taken"]
+    others = {name: pl.lit(None, pl.String) for name in GROUP.names if name not in names}
+    path = tmp_path / "rows.parquet"
+    pl.DataFrame(rows, names, orient="row").with_columns(**others).write_parquet(path)
+    assert all_years.count_undated(path, GROUP) == 2

@@ -1,0 +1,71 @@
+"""What the server counts over all assessments: a check on what is fetched by assessment."""
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+import msgspec
+
+from pipeline.errors import IlluminateError
+
+EVERY_DATE, SCHOOL_YEARS = "every date", "school years"
+
+
+class ResultCounts(msgspec.Struct, frozen=True):
+    """The results that the server has.
+
+    `first` and `now` are those of a settled year by endpoint, when it was fetched and at the last
+    count. `unreached` are overall results without a date, or outside the dates of every school
+    year. `problem` is the reason why the server gave no usable count, if it gave none.
+    """
+
+    first: dict[str, int]
+    now: dict[str, int]
+    unreached: int | None
+    problem: str = ""
+
+    @property
+    def changed(self) -> dict[str, tuple[int, int]]:
+        """The counts at first and now of the endpoints where they differ."""
+        both = self.first.keys() & self.now.keys()
+        found = {endpoint: (self.first[endpoint], self.now[endpoint]) for endpoint in sorted(both)}
+        return {endpoint: counts for endpoint, counts in found.items() if counts[0] != counts[1]}
+
+
+def compare_counts(
+    counts: Mapping[str, "Future[int]"], fetched: Mapping[str, int], before: ResultCounts | None
+) -> ResultCounts:
+    """Return what was counted, without what cannot be right.
+
+    Args:
+        counts: of the year at each endpoint if it is settled; of all overall results, EVERY_DATE;
+            and of those in any school year, SCHOOL_YEARS.
+        fetched: the rows that were fetched at each endpoint.
+        before: the counts of the same snapshot, if this is not the first.
+    """
+    reasons: list[str] = []
+    found = {name: _result(count, reasons) for name, count in counts.items()}
+    known = {name: count for name, count in found.items() if count is not None}
+    every_date, school_years = (known.pop(name, None) for name in (EVERY_DATE, SCHOOL_YEARS))
+    if before is None and any(count < fetched[name] for name, count in known.items()):
+        known = {}
+        reasons.append("it counts fewer results of the year than it delivers by assessment")
+    unreached = None
+    if every_date is not None and school_years is not None:
+        unreached = every_date - school_years
+        if unreached < 0:
+            unreached = None
+            reasons.append("it counts fewer results of all dates than of some")
+    return ResultCounts(
+        first=before.first if before else known,
+        now=known,
+        unreached=unreached,
+        problem=reasons[0] if reasons else "",
+    )
+
+
+def _result(count: "Future[int]", reasons: list[str]) -> int | None:
+    try:
+        return count.result()
+    except IlluminateError as error:
+        reasons.append(str(error))
+        return None

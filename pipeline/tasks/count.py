@@ -1,0 +1,73 @@
+"""The task that counts what the server has, beside what is fetched."""
+
+import datetime as dt
+
+import msgspec
+
+from pipeline.config import sections, settings
+from pipeline.extract.result_counts import (
+    EVERY_DATE,
+    SCHOOL_YEARS,
+    ResultCounts,
+    compare_counts,
+)
+from pipeline.illuminate.endpoints import Endpoint
+from pipeline.runs import context
+from pipeline.storage import files
+from pipeline.tasks.base import IncrementalTask, YearTask, incremental
+from pipeline.tasks.check_tables import score_tasks
+from pipeline.tasks.extract import FetchScores, open_client, open_pool
+from pipeline.tasks.targets import FilesTarget
+from pipeline.years import SchoolYear, Window
+
+
+class CountResults(YearTask, IncrementalTask):
+    """Count the results that the server has, over all assessments, by requests for one row each.
+
+    Once for each snapshot, and of a settled year again when the last count is older than `[years]
+    recheck_days`. A server that cannot count so fails nothing; the summary says why.
+    """
+
+    def requires(self) -> list[FetchScores]:
+        return list(score_tasks(self).values())
+
+    def output(self) -> FilesTarget:
+        """Return the counts."""
+        return self.target(self.paths.counts)
+
+    def has_output(self) -> bool:
+        """Return True while no count is due."""
+        return super().has_output() and not self._is_due()
+
+    @incremental
+    def run(self) -> None:
+        run = context.current()
+        client, pool = run.share(open_client), run.share(open_pool)
+        requests = client.counts.snapshot()
+        is_again = super().has_output()
+        before = files.read_json(self.paths.counts, ResultCounts) if is_again else None
+        scores = score_tasks(self)
+        overall = scores["overall"].api_endpoint()
+        every_year = Window(SchoolYear(2000).first_day, max(self.today, self.year.last_day))
+        wanted: dict[str, tuple[Endpoint, Window | None]] = {}
+        if not self.paths.window.is_empty:
+            wanted = {EVERY_DATE: (overall, None), SCHOOL_YEARS: (overall, every_year)}
+        if self.paths.is_settled:
+            wanted |= {n: (each.api_endpoint(), self.paths.window) for n, each in scores.items()}
+        begun = {name: pool.submit(client.count_results, *each) for name, each in wanted.items()}
+        found = compare_counts(begun, {n: each.declared() for n, each in scores.items()}, before)
+        with self.output().build() as build:
+            files.write_json(self.paths.counts, found)
+            build.stats |= {
+                **msgspec.structs.asdict(found),
+                "changed": found.changed,
+                "counted_on": self.today.isoformat(),
+                **client.counts.since(requests),
+            }
+
+    def _is_due(self) -> bool:
+        days: int = settings.read(sections.years).recheck_days
+        receipt = self.receipt
+        if receipt is None or not days or not self.paths.is_settled:
+            return False
+        return (self.today - dt.date.fromisoformat(receipt.stats["counted_on"])).days > days

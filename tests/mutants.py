@@ -453,11 +453,11 @@ MUTANTS = (
         "tests/functional/test_settling.py -k counts_are_checked",
     ),
     Mutant(
-        "compare later counts with those before make refresh",
-        "tasks/count.py",
-        "if is_again else None",
-        "",
-        "tests/functional/test_settling.py -k make_refresh",
+        "forget what was counted at first",
+        "extract/result_counts.py",
+        "        first=first or known,\n",
+        "        first=known,\n",
+        "tests/functional/test_settling.py -k counts_are_checked",
     ),
     Mutant(
         "believe a server that counts less than it delivers",

@@ -46,7 +46,8 @@ def compare_counts(
     found = {name: _result(count, reasons) for name, count in counts.items()}
     known = {name: count for name, count in found.items() if count is not None}
     every_date, school_years = (known.pop(name, None) for name in (EVERY_DATE, SCHOOL_YEARS))
-    if before is None and any(count < fetched[name] for name, count in known.items()):
+    first = before.first if before else {}
+    if not first and any(count < fetched[name] for name, count in known.items()):
         known = {}
         reasons.append("it counts fewer results of the year than it delivers by assessment")
     unreached = None
@@ -56,7 +57,7 @@ def compare_counts(
             unreached = None
             reasons.append("it counts fewer results of all dates than of some")
     return ResultCounts(
-        first=before.first if before else known,
+        first=first or known,
         now=known,
         unreached=unreached,
         problem=reasons[0] if reasons else "",

@@ -44,8 +44,7 @@ class CountResults(YearTask, IncrementalTask):
         run = context.current()
         client, pool = run.share(open_client), run.share(open_pool)
         requests = client.counts.snapshot()
-        is_again = super().has_output()
-        before = files.read_json(self.paths.counts, ResultCounts) if is_again else None
+        before = files.read_json(self.paths.counts, ResultCounts)
         scores = score_tasks(self)
         overall = scores["overall"].api_endpoint()
         every_year = Window(SchoolYear(2000).first_day, max(self.today, self.year.last_day))

@@ -55,6 +55,7 @@ def test_a_server_that_counts_less_than_it_delivers_is_not_compared_with():
     assert (found.first, found.now, found.unreached) == ({}, {}, 20)
     assert found.problem == "it counts fewer results of the year than it delivers by assessment"
     assert not compare(found, overall=0, standard=0).changed
+    assert compare(found, overall=95, standard=300).first == {"overall": 95, "standard": 300}
 
 
 def test_all_dates_cannot_have_fewer_results_than_some():

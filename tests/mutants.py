@@ -574,6 +574,13 @@ MUTANTS = (
         "tests/unit/transform/test_sql_views.py -k order",
     ),
     Mutant(
+        "compare ids of assessments as text",
+        "report/aggregates.py",
+        '.sort("date_taken", number, "assessment_id"',
+        '.sort("date_taken", "assessment_id"',
+        "tests/unit/report/test_suppression.py -k one_day",
+    ),
+    Mutant(
         "cover suppressed groups",
         "report/findings.py",
         "tested = aggregates.tested(view, groups)",

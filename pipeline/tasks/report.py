@@ -36,7 +36,7 @@ class _View(NamedTuple):
 class Report(YearTask, IncrementalTask):
     """Draw one page of charts and tables about the published tables; counts only."""
 
-    version = 5
+    version = 6
 
     def requires(self) -> list[PipelineTask]:
         return [self.other(Publish), self.other(ReadRoster)]

@@ -15,10 +15,10 @@ TITLE = "Gr 5 Math Unit 1 Assessment"
 
 
 class RetakingDistrict(District):
-    """A district in which every student of TITLE was tested twice on one day.
+    """A district in which three students of TITLE have two results on one day.
 
-    By number: the first got 9 and 10 points of 10; the second got as much with versions 2 and 10;
-    the standard of the third is two standards with one code.
+    By number: the first got 10 points of 10 and then 9; the second got the same with versions 10
+    and 2; the standard of the third is two standards with one code.
     """
 
     def results(
@@ -29,29 +29,26 @@ class RetakingDistrict(District):
         end: dt.date | None = None,
     ) -> list[Row]:
         rows = super().results(endpoint, assessment_id, start, end)
-        students = sorted({row["local_student_id"] or "" for row in rows if row["title"] == TITLE})
+        students = sorted({str(row["local_student_id"]) for row in rows if row["title"] == TITLE})
         return [
             {**row, **change}
             for row in rows
-            for change in (
-                _changes(endpoint, students.index(row["local_student_id"] or ""))
-                if row["title"] == TITLE
-                else ({},)
-            )
+            for change in (_changes(endpoint, row, students) if row["title"] == TITLE else [{}])
         ]
 
 
-def _changes(endpoint: Endpoint, student: int) -> tuple[Row, ...]:
-    """Return how the two rows of a student differ."""
-    whole: Row = {"points": "10", "points_possible": "10", "percent_correct": "100"}
-    first: Row = {**whole, "points": "9", "percent_correct": "90"}
+def _changes(endpoint: Endpoint, row: Row, students: list[str]) -> list[Row]:
+    """Return what is different in each row that is sent for one of TITLE."""
+    student = students.index(str(row["local_student_id"]))
     if student == 0:
-        return whole, first
+        points = {"10": "100", "9": "90"}
+        whole: Row = {"points_possible": "10", "mastered": "t"}
+        return [{**whole, "points": p, "percent_correct": of} for p, of in points.items()]
     if student == 1 and endpoint == "overall":
-        return tuple({"version": v, "performance_band_label": f"with {v}"} for v in ("10", "2"))
+        return [{"version": v, "performance_band_label": f"with {v}"} for v in ("10", "2")]
     if student == 2 and endpoint == "standard":
-        return tuple({"academic_benchmark_guid": guid} for guid in ("A1", "B2"))
-    return ({},)
+        return [{"academic_benchmark_guid": guid} for guid in ("A1", "B2")]
+    return [{}]
 
 
 @pytest.mark.parametrize("protocol", [Protocol(), Protocol(row_order="reversed")], ids=str)

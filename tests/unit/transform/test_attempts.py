@@ -169,10 +169,15 @@ FIELDS = {
 UNKNOWN = st.fixed_dictionaries(
     {},
     optional=dict.fromkeys(
-        ("attempts", "response_type", "year", "data_source"), CELL(["9", "x", "", None])
+        ("attempts", "response_type", "version", "year", "data_source"), CELL(["9", "x", "", None])
     ),
 )
-CODES = st.fixed_dictionaries({}, optional={"standard_code": CELL(["x", "y", "", None])})
+CODES = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ("standard_code", "academic_benchmark_guid"), CELL(["x", "y", "", None])
+    ),
+)
 OVERALL = st.builds(
     lambda row, others, codes: {**row, **others, **codes},
     st.builds(sent, st.just(endpoints.OVERALL), version=VERSIONS, **FIELDS),

@@ -62,6 +62,7 @@ _CLEAN_TITLE = Column(
     source="the row of the API; overrides",
 )
 _STANDARD_CODE = Column("standard_code", "Code of the standard; percent in overall rows")
+_GUID = Column("academic_benchmark_guid", "Academic Benchmarks' id of the standard")
 _STUDENT_ID = Column("local_student_id", "The district's student number", personal=True)
 _STUDENT = (
     _STUDENT_ID,
@@ -101,7 +102,7 @@ COMBINED = Table(
         _TITLE,
         _STANDARD_CODE,
         Column("standard_description", "Wording of the standard"),
-        Column("academic_benchmark_guid", "Academic Benchmarks' id of it"),
+        _GUID,
         Column("version", "Version of the assessment; overall only"),
         Column("version_label", "Name of that version; overall only"),
         *_RESULT,
@@ -152,6 +153,7 @@ VIEW = Table(
         _MASTERED,
         _RESPONSE_TYPE,
         *_POINTS,
+        _GUID,
     ),
     tuple(name for name in COMBINED.key if name != "version"),
     folder="views",
@@ -160,15 +162,27 @@ VIEW = Table(
 
 LATEST = Table(
     "illuminate_latest_results",
-    "one row per student, assessment and standard of the view: the latest attempt, which is the "
-    "last by `date_taken` (null is the earliest) and, of several on one day, the last in the view; "
-    "a row with no student or no standard cannot be matched to other attempts, so it is kept",
+    "one row per student, assessment, standard code and guid of the view: the latest attempt, "
+    "which is the last by `date_taken` (null is the earliest) and, of several on one day, the one "
+    "with the highest percentage, then points, then version; a row with no student or no standard "
+    "cannot be matched to other attempts, so it is kept",
     (
         *VIEW.columns,
-        Column("attempt", "Number of this attempt, counted from 1", "integer", "the view"),
+        Column(
+            "attempt",
+            "Number of its day among the days of all attempts, counted from 1",
+            "integer",
+            "the view",
+        ),
         Column("attempts", "Number of attempts in the view", "integer", "the view"),
+        Column(
+            "attempts_that_day",
+            "Number of attempts on the day of this one, or without a date like this one",
+            "integer",
+            "the view",
+        ),
     ),
-    tuple(name for name in VIEW.key if name != "date_taken"),
+    (*(name for name in VIEW.key if name != "date_taken"), _GUID.name),
     folder="views",
     is_large=True,
 )

@@ -11,9 +11,9 @@ _VIEW = (
     *("data_source", "assessment_id", "year", "date_taken", "grade", STUDENT),
     *("test_type", "curriculum", "unit", "unit_labels", "title", "standard_code", "score"),
     *("performance_band_level", "performance_band_label", "proficiency", "mastered"),
-    *("response_type", "points", "points_possible"),
+    *("response_type", "points", "points_possible", "academic_benchmark_guid"),
 )
-_ATTEMPTS = ["response_type", "assessment_id", "standard_code", STUDENT]
+_ATTEMPTS = ["response_type", "assessment_id", "standard_code", STUDENT, "academic_benchmark_guid"]
 _STUDENT_NUMBER, _GRADE = "STUDENTS.Student_Number", "STUDENTS.Grade_Level"
 
 
@@ -52,10 +52,13 @@ def view(combined: pd.DataFrame, labels: pd.DataFrame, roster: pd.DataFrame) -> 
 
 def latest(view: pd.DataFrame) -> pd.DataFrame:
     """Of each student, assessment and standard the latest attempt, and how many there were."""
-    attempts = view.groupby(_ATTEMPTS)["score"].transform("size")
-    rows = view.assign(attempt=attempts, attempts=attempts).sort_values(
-        "date_taken", kind="stable", na_position="first"
-    )
+    known = view.groupby(_ATTEMPTS, dropna=False)
+    that_day = view.groupby([*_ATTEMPTS, "date_taken"], dropna=False)
+    rows = view.assign(
+        attempt=known["date_taken"].transform("nunique"),
+        attempts=known["score"].transform("size"),
+        attempts_that_day=that_day["score"].transform("size"),
+    ).sort_values("date_taken", kind="stable", na_position="first")
     return rows.drop_duplicates(_ATTEMPTS, keep="last").sort_index()
 
 

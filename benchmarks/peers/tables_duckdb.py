@@ -30,7 +30,7 @@ _VIEW = """
         floor(c.percent_correct::double + 0.5)::bigint as score,
         c.performance_band_level, c.performance_band_label,
         c.performance_band_level || ' ' || c.performance_band_label as proficiency,
-        c.mastered, c.response_type, c.points, c.points_possible
+        c.mastered, c.response_type, c.points, c.points_possible, c.academic_benchmark_guid
     from combined c
     left join read_csv('{labels}', all_varchar = true) l using (assessment_id)
     left join (
@@ -40,11 +40,14 @@ _VIEW = """
 """
 _LATEST = """
     create view latest_rows as
-    select *, count(*) over attempts as attempt, count(*) over attempts as attempts
+    select *, count(distinct date_taken) over attempts as attempt,
+        count(*) over attempts as attempts, count(*) over that_day as attempts_that_day
     from view_rows
     window attempts as (
-        partition by response_type, assessment_id, standard_code, local_student_id
+        partition by response_type, assessment_id, standard_code, local_student_id,
+            academic_benchmark_guid
     ),
+    that_day as (attempts order by date_taken range current row),
     from_the_last as (attempts order by date_taken desc nulls last)
     qualify row_number() over from_the_last = 1
 """

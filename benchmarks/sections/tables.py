@@ -47,14 +47,14 @@ BUILDERS = (
     Builder(
         "DuckDB",
         "unparseable values stay, Parquet has no types; each file is rewritten; latest attempts in "
-        "any order, rows without a student as one; no checks, no digests, no flush",
+        "any order, by date only, rows without a student as one; no checks, no digests, no flush",
         "tables_duckdb",
         ("duckdb",),
     ),
     Builder(
         "pandas",
-        "CSV only; unparseable numbers stop it; rows without a student as one; no checks, no "
-        "digests, no flush",
+        "CSV only; unparseable numbers stop it; latest attempts by date only, rows without a "
+        "student as one; no checks, no digests, no flush",
         "tables_pandas",
         ("pyarrow",),
         ("csv",),

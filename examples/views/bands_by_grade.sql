@@ -10,4 +10,5 @@ SELECT
 FROM latest
 WHERE response_type = 'overall' AND proficiency IS NOT NULL
 GROUP BY ALL
-ORDER BY ALL
+-- As text, unit 10 comes before unit 2; unit_labels are written so that they sort.
+ORDER BY curriculum, min(unit_labels), unit, grade, proficiency

@@ -56,11 +56,14 @@ class Scores(NamedTuple):
 
 def bands(view: Path) -> dict[Group, list[int]]:
     """Return the number of students in each of BANDS by their latest overall result."""
-    mastered, level = pl.col("mastered") == "t", pl.col("level")
+    mastered, level = pl.col("mastered") == "t", pl.col("performance_band_level")
     below, above = level.clip(1, BANDS_BELOW) - 1, level.clip(BANDS_BELOW, len(BANDS) - 1)
     counted = (
-        _latest(_results(view, "overall"), _GROUP, ["mastered", "performance_band_level"])
-        .with_columns(level=pl.col("performance_band_level").cast(pl.Int64, strict=False))
+        _latest(
+            _results(view, "overall").with_columns(level.cast(pl.Int64, strict=False)),
+            _GROUP,
+            ["mastered", "performance_band_level"],
+        )
         .filter(level >= 1, pl.col("mastered").is_in(["t", "f"]))
         .group_by(*_GROUP, band=pl.when(mastered).then(above).otherwise(below))
         .len()
@@ -166,11 +169,13 @@ def _of_groups(rows: pl.LazyFrame, groups: Collection[Group]) -> pl.LazyFrame:
 def _latest(rows: pl.LazyFrame, group: tuple[str, ...], columns: list[str]) -> pl.LazyFrame:
     """Return `columns` of the latest result of each student in each group.
 
-    Of two results on one day, it is the one of the assessment with the later id.
+    Of several on one day, it is the best of the assessment with the highest id, as a number.
     """
+    number = pl.col("assessment_id").cast(pl.Int64, strict=False)
+    best = dict.fromkeys(("score", "points", *columns))
     return (
         rows.drop_nulls([*group, _STUDENT])
-        .sort("date_taken", "assessment_id", *columns)
+        .sort("date_taken", number, "assessment_id", *best)
         .group_by(*group, _STUDENT)
         .agg(pl.col(columns).last())
     )

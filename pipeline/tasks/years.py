@@ -36,6 +36,7 @@ class ReadPriorYears(YearsTask, IncrementalTask):
     It comes first, so that a bad file is reported before anything is requested.
     """
 
+    version = 2
     priority = 20
 
     def output(self) -> FilesTarget:

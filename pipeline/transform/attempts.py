@@ -4,81 +4,90 @@ All rows of an assessment are in one shard, so attempts are counted shard by sha
 read, and memory stays flat however many there are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from pipeline.schema import COMBINED, LATEST
+from pipeline.schema import COMBINED, LATEST, VIEW
 from pipeline.transform.combine import CONSTANT_COLUMNS
 from pipeline.transform.scan import ShardDataset
-from pipeline.transform.values import parse_date
+from pipeline.transform.values import parse_date, parse_number
 
 KEY = LATEST.key
-"""What attempts at the same thing share: response type, assessment, standard and student."""
-ATTEMPTS = "attempts"
-"""The column with the number of attempts in the row of the latest; null in all other rows."""
+"""What attempts at the same thing share: response type, assessment, standard, student and guid."""
+ATTEMPTS = LATEST.names[len(VIEW.names) :]
+"""The columns that count attempts, in the row of the latest; null in all other rows."""
 
 _ASSESSMENT = KEY[:2]
+_STANDARD = KEY[:3]
+_GUID = KEY[-1]
 _REQUIRED = ("standard_code", "local_student_id")
-_EARLIEST = -(1 << 31)
-_MAX_POSITION = (1 << 32) - 1
+_RULE = ("date_taken", "percent_correct", "points", "version")
 # How many rows of a table are processed together; more where one assessment has more.
 _BATCH = 100_000
 
 
 @dataclass(frozen=True)
 class AttemptDataset(ShardDataset):
-    """The shards of one endpoint with the column ATTEMPTS, and without fields COMBINED lacks.
+    """The shards of one endpoint with the columns ATTEMPTS, and without fields COMBINED lacks.
 
-    `key` holds the columns that attempts share in these shards.
+    `deciding` holds the columns of these shards that decide which attempt is the latest.
     """
 
-    key: Sequence[str]
+    deciding: Sequence[str]
 
     @classmethod
     def of(cls, dataset: ShardDataset, endpoint: str) -> "AttemptDataset":
         """Return the shards of an endpoint, with attempts counted while they are read."""
         # The tables overwrite constant columns, even if the API sends them.
-        key = [name for name in KEY if name not in CONSTANT_COLUMNS[endpoint]]
-        return cls(dataset.paths, dataset.columns, dataset.rows, key)
+        names = [name for name in (*KEY, *_RULE) if name not in CONSTANT_COLUMNS[endpoint]]
+        deciding = [name for name in names if name in dataset.columns]
+        return cls(dataset.paths, dataset.columns, dataset.rows, deciding)
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The known columns, and ATTEMPTS; the API may send an unknown field of that name."""
+        """The known columns, and ATTEMPTS; the API may send unknown fields of those names."""
         known = {name: kind for name, kind in super().schema.items() if name in COMBINED.names}
-        return {**known, ATTEMPTS: pl.Int64()}
+        return {**known, **dict.fromkeys(ATTEMPTS, pl.Int64())}
 
     def read(self, paths: list[Path], columns: Sequence[str]) -> pl.LazyFrame:
         """Return the rows of some shards, in order."""
-        needed = {*columns, *self.key, "date_taken"} - {ATTEMPTS}
+        needed = {*columns, *self.deciding} - {*ATTEMPTS}
         rows = super().read(paths, sorted(needed)).collect()
-        counts = count_attempts(rows.select(*self.key, parse_date(pl.col("date_taken"))))
-        return rows.lazy().with_columns(counts.alias(ATTEMPTS)).select(columns)
+        counts = count_attempts(rows.select(self.deciding))
+        return rows.with_columns(counts).lazy().select(columns)
 
 
-def count_attempts(rows: pl.DataFrame) -> pl.Series:
-    """Return for each row of how many attempts it is the latest; null where it is not the latest.
+def count_attempts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return ATTEMPTS for each row; null where it is not the latest.
 
-    The latest is the last by `date_taken`, where null is the earliest; of several on one day, the
-    last row. A row without a student or a standard is an attempt of its own.
+    The latest is the last by `date_taken`; of several on one day, the one with the highest
+    `percent_correct`, then `points`, then `version`; of equal ones, the last row. Null comes before
+    all values, and a version that is no number before those that are. Attempts on one day have no
+    order in time, so they share the number of their day.
 
     Args:
-        rows: All rows of some assessments, with `date_taken` (Date), `local_student_id`, and those
-            columns of KEY that are not constant in them.
+        rows: All rows of some assessments, as text: those columns of KEY that are not constant in
+            them, and those of the rule, which may be missing.
     """
-    key = [name for name in KEY if name in rows.columns]
-    day = pl.col("date_taken").to_physical().cast(pl.Int64).fill_null(_EARLIEST)
-    day_and_position = day * (_MAX_POSITION + 1) + pl.int_range(pl.len())
-    is_alone = _lacks_identity(key)
-    attempts = rows.select(*key, last=day_and_position).filter(~is_alone).group_by(key)
-    latest = attempts.agg(
-        count=pl.len().cast(pl.Int64), position=pl.col("last").max() & _MAX_POSITION
+    key, rule = _key_of(rows.columns), _rule_of(rows.columns)
+    position = pl.int_range(pl.len()).alias("position")
+    latest = (
+        rows.select(position, **key, **rule)
+        .with_columns(attempts_that_day=pl.len().over(*key, "day"))
+        .sort(*rule, "position")
+        .group_by(*key)
+        .agg(
+            pl.col("position", "attempts_that_day").last(),
+            attempt=pl.col("day").n_unique(),
+            attempts=pl.len(),
+        )
     )
-    counts = rows.select(attempts=pl.when(is_alone).then(pl.lit(1, pl.Int64)))
-    return counts["attempts"].scatter(latest["position"].cast(pl.UInt32), latest["count"])
+    counted = rows.select(position).join(latest, on="position", how="left", maintain_order="left")
+    return counted.select(pl.col(ATTEMPTS).cast(pl.Int64))
 
 
 def count_latest_attempts(parquet: Path) -> int:
@@ -90,24 +99,49 @@ def count_latest_attempts(parquet: Path) -> int:
     Raises:
         ValueError: They are not.
     """
-    count = 0
-    rows = pl.scan_parquet(parquet, glob=False).select(KEY)
-    for start, length in _batches(parquet):
-        batch = rows.slice(start, length).collect()
-        identified = batch.filter(~_lacks_identity(KEY))
-        count += batch.height - identified.height + identified.unique().height
-    return count
+    rows = pl.scan_parquet(parquet, glob=False)
+    batches = (rows.slice(*batch).select(**_key_of(KEY)).unique() for batch in _batches(parquet))
+    return sum(batch.collect().height for batch in batches)
 
 
 def sum_attempts(parquet: Path) -> int:
     """Return the sum of `attempts` in a table of latest attempts."""
-    total = pl.scan_parquet(parquet, glob=False).select(pl.col(ATTEMPTS).sum())
+    total = pl.scan_parquet(parquet, glob=False).select(pl.col("attempts").sum())
     return int(total.collect(engine="streaming").item())
 
 
-def _lacks_identity(key: Sequence[str]) -> pl.Expr:
-    """Return whether a row has no student or no standard, so it matches no other attempt."""
-    return pl.any_horizontal(pl.col(name).fill_null("") == "" for name in _REQUIRED if name in key)
+def _key_of(columns: Collection[str]) -> dict[str, pl.Expr]:
+    """Return what the attempts at one thing have in common, by name.
+
+    A row without a guid belongs to the standard of its code, if the assessment has only one of that
+    code. A row with no student or no standard matches no other attempt: it gets its own number.
+    """
+    key = {name: pl.col(name) for name in KEY if name in columns}
+    is_alone = pl.any_horizontal(_is_empty(name) for name in _REQUIRED if name in key)
+    key["alone"] = pl.when(is_alone).then(pl.int_range(pl.len()))
+    if _GUID in key:
+        guid = pl.when(~_is_empty(_GUID)).then(_GUID)
+        standard = [name for name in _STANDARD if name in key]
+        is_only = guid.drop_nulls().n_unique().over(standard) == 1
+        key[_GUID] = pl.when(is_only).then(guid.max().over(standard)).otherwise(guid)
+    return key
+
+
+def _rule_of(columns: Collection[str]) -> dict[str, pl.Expr]:
+    """Return what orders the attempts at one thing, by name; the latest is the last."""
+    day, *numbers = (pl.col(n) if n in columns else pl.lit(None, pl.String) for n in _RULE)
+    percent, points, version = map(parse_number, numbers)
+    return {
+        "day": parse_date(day),
+        "percent": percent,
+        "points": points,
+        "version_number": version,
+        "version": numbers[-1],
+    }
+
+
+def _is_empty(name: str) -> pl.Expr:
+    return pl.col(name).fill_null("") == ""
 
 
 def _batches(parquet: Path) -> Iterator[tuple[int, int]]:

@@ -38,7 +38,7 @@ def label_rows(
     known, with_grade_overrides = _merge_labels(labels, labels_by_grade, roster)
     has_overrides = pl.col("assessment_id").is_in(with_grade_overrides)
     return (
-        combined.select(*sorted(needed), ATTEMPTS)
+        combined.select(*sorted(needed), *ATTEMPTS)
         .join(roster, on="local_student_id", how="left", maintain_order="left")
         .with_columns(by_grade=pl.when(has_overrides).then("grade"))
         .join(
@@ -53,7 +53,7 @@ def label_rows(
             score=round_half_up(value_of("percent_correct")),
             proficiency=level + " " + label,
         )
-        .select(*VIEW.names, ATTEMPTS)
+        .select(*VIEW.names, *ATTEMPTS)
     )
 
 
@@ -63,12 +63,8 @@ def select_all(labelled: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def select_latest(labelled: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the latest attempts among `label_rows`, with LATEST's columns.
-
-    The latest of so many attempts is the one with that number.
-    """
-    count = pl.col(ATTEMPTS)
-    return labelled.filter(count.is_not_null()).with_columns(attempt=count).select(LATEST.names)
+    """Return the latest attempts among `label_rows`, with LATEST's columns."""
+    return labelled.filter(pl.col("attempts").is_not_null()).select(LATEST.names)
 
 
 def _merge_labels(
@@ -115,7 +111,7 @@ def count_roster_match(labelled: pl.LazyFrame) -> pl.LazyFrame:
 
 def count_latest(labelled: pl.LazyFrame) -> pl.LazyFrame:
     """Count the latest attempts among `label_rows`, and all attempts: one row."""
-    count = pl.col(ATTEMPTS)
+    count = pl.col("attempts")
     return labelled.select(count.count().alias("latest"), count.sum().alias("attempts"))
 
 

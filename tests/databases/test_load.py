@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import LoadError
 from pipeline.publish.database.published_set import read_published_set
-from pipeline.schema import TABLES
+from pipeline.schema import LATEST, TABLES, VIEW
 from pipeline.years import SchoolYear
 from tests.databases.conftest import SOURCE, Desk, frames
 
@@ -111,6 +111,24 @@ def test_columns_of_one_year_only_are_null_in_the_others(desk: Desk) -> None:
     desk.publish(frames("23-24", 2), "second")  # and it disappears again
     assert desk.load().returncode == 0
     assert desk.query(sql) == [(None,)] * 4
+
+
+def test_a_database_of_an_older_version_gets_the_columns_that_it_lacks(desk: Desk) -> None:
+    """It was loaded before the views had guids and the attempts of a day."""
+    new = {VIEW.stem: ["academic_benchmark_guid"]}
+    new[LATEST.stem] = [*new[VIEW.stem], "attempts_that_day"]
+    old = {stem: rows.drop(new.get(stem, [])) for stem, rows in frames("22-23", 2).items()}
+    desk.publish(old, "before", "22-23")
+    assert desk.load("22-23").returncode == 0
+    content = frames("23-24", 3)
+    desk.publish(content, "first")
+    done = desk.load()
+    assert done.returncode == 0, done.stderr
+    for stem, names in new.items():
+        query = f"SELECT {', '.join(names)} FROM {stem} WHERE year ="
+        assert set(desk.query(f"{query} '22-23'")) == {(None,) * len(names)}
+        loaded = sorted(desk.query(f"{query} '23-24'"), key=repr)
+        assert loaded == sorted(content[stem].select(names).rows(), key=repr)
 
 
 def view(year: str = "23-24", **columns: object) -> pl.DataFrame:

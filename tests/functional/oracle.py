@@ -74,11 +74,13 @@ VIEW = [
     "response_type",
     "points",
     "points_possible",
+    "academic_benchmark_guid",
 ]
+LATEST = [*VIEW, "attempt", "attempts", "attempts_that_day"]
 
 Row = dict[str, str]
 
-_OF_ATTEMPTS = ("standard_code", "local_student_id")
+_STANDARD = ("response_type", "assessment_id", "standard_code")
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -127,25 +129,44 @@ def view_of(row: Row, grades: dict[str, str]) -> Row:
             for name in (
                 *("assessment_id", "year", "date_taken", "local_student_id", "standard_code"),
                 *("performance_band_level", "performance_band_label", "mastered"),
-                *("response_type", "points", "points_possible"),
+                *("response_type", "points", "points_possible", "academic_benchmark_guid"),
             )
         },
     }
 
 
-def latest(view: list[Row]) -> list[Row]:
+def latest(combined: list[Row], view: list[Row]) -> list[Row]:
     """Return the latest attempts of a view, in its order, with their numbers."""
+    guids: dict[tuple[str, ...], set[str]] = {}
+    for row in combined:
+        guids.setdefault(tuple(row[name] for name in _STANDARD), set()).add(
+            row["academic_benchmark_guid"]
+        )
     attempts: dict[tuple[str, ...], list[int]] = {}
-    for position, row in enumerate(view):
-        key = tuple(row[name] for name in ("response_type", "assessment_id", *_OF_ATTEMPTS))
-        alone = not all(row[name] for name in _OF_ATTEMPTS)
-        attempts.setdefault((*key, str(position) if alone else ""), []).append(position)
+    for position, row in enumerate(combined):
+        standard, student = tuple(row[name] for name in _STANDARD), row["local_student_id"]
+        only = guids[standard] - {""} if len(guids[standard] - {""}) == 1 else ()
+        guid = next(iter(only), row["academic_benchmark_guid"])
+        alone = "" if student and row["standard_code"] else str(position)
+        attempts.setdefault((*standard, student, guid, alone), []).append(position)
     found = {}
     for positions in attempts.values():
-        last = max(positions, key=lambda position: (view[position]["date_taken"], position))
-        count = str(len(positions))
-        found[last] = {**view[last], "attempt": count, "attempts": count}
+        days = [combined[position]["date_taken"] for position in positions]
+        last = max(positions, key=lambda position: (*_rank(combined[position]), position))
+        found[last] = {
+            **view[last],
+            "attempt": str(len(set(days))),
+            "attempts": str(len(days)),
+            "attempts_that_day": str(days.count(combined[last]["date_taken"])),
+        }
     return [found[position] for position in sorted(found)]
+
+
+def _rank(row: Row) -> tuple[str | float, ...]:
+    """Return what decides which attempt is the latest; what is no number is below all numbers."""
+    numbers = (row[name] for name in ("percent_correct", "points", "version"))
+    ranks = (float(text) if _is_number(text) else -math.inf for text in numbers)
+    return row["date_taken"], *ranks, row["version"]
 
 
 def one_space(title: str) -> str:

@@ -32,8 +32,8 @@ def check_view(place: Workplace, district: District, combined: list[oracle.Row])
     expected = [oracle.view_of(row, grades) for row in combined]
     assert [{name: row[name] for name in expected[0]} for row in view] == expected
     latest = path.with_name("illuminate_latest_results_historical.csv")
-    assert oracle.header(latest) == [*oracle.VIEW, "attempt", "attempts"]
-    assert oracle.read_csv(latest) == oracle.latest(view)
+    assert oracle.header(latest) == oracle.LATEST
+    assert oracle.read_csv(latest) == oracle.latest(combined, view)
     labels = {
         row["assessment_id"]: row
         for row in oracle.read_csv(place.data / "illuminate" / "23-24" / "assessment_labels.csv")

@@ -27,11 +27,12 @@ COLUMNS = {
     VIEW: """
         data_source assessment_id year date_taken grade local_student_id test_type curriculum unit
         unit_labels title standard_code score performance_band_level performance_band_label
-        proficiency mastered response_type points points_possible""",
+        proficiency mastered response_type points points_possible academic_benchmark_guid""",
     LATEST: """
         data_source assessment_id year date_taken grade local_student_id test_type curriculum unit
         unit_labels title standard_code score performance_band_level performance_band_label
-        proficiency mastered response_type points points_possible attempt attempts""",
+        proficiency mastered response_type points points_possible academic_benchmark_guid
+        attempt attempts attempts_that_day""",
     LABELS: "assessment_id title test_type curriculum unit unit_labels matched_by",
     UNMAPPED: "assessment_id title test_type curriculum unit rows",
 }
@@ -56,7 +57,8 @@ def test_scores_are_numbers_and_days_are_dates(table):
     assert {kinds[name] for name in numbers} == {"number"}
     assert set(table.of_kind("number")) == numbers
     assert table.of_kind("date") == ("date_taken",)
-    whole = {VIEW: ("grade", "score"), LATEST: ("grade", "score", "attempt", "attempts")}
+    attempts = ("attempt", "attempts", "attempts_that_day")
+    whole = {VIEW: ("grade", "score"), LATEST: ("grade", "score", *attempts)}
     assert table.of_kind("integer") == whole.get(table, ())
 
 

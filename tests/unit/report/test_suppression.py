@@ -34,6 +34,7 @@ COLUMNS = {
     "title": pl.String,
     "standard_code": pl.String,
     "score": pl.Int64,
+    "points": pl.Float64,
     "performance_band_level": pl.String,
     "mastered": pl.String,
     "response_type": pl.String,
@@ -242,6 +243,41 @@ def test_the_latest_result_counts(tmp_path: Path) -> None:
     ]
     path = view(tmp_path, "view", [*early, *results({"Eureka": [1] * 20})])
     assert aggregates.bands(path) == {(GRADE, "Eureka"): [20, 0, 0, 0, 0, 0]}
+
+
+@pytest.mark.parametrize(
+    ("counts", "other"),
+    [
+        ({"assessment_id": "10"}, {"assessment_id": "9"}),
+        ({"assessment_id": "9"}, {"assessment_id": "A10"}),
+        ({"score": 100}, {"score": 90}),
+        ({"points": 10.0}, {"points": 9.0}),
+        ({"points": 0.0}, {"points": None}),
+    ],
+    ids=str,
+)
+def test_of_one_day_the_later_assessment_and_its_best_result_count(
+    tmp_path: Path, counts: dict[str, object], other: dict[str, object]
+) -> None:
+    """Numbers that are kept as text are compared as numbers, wherever the rows are."""
+    same = {"score": 50, "mastered": "f"}
+    latest = [{**row, **same, **counts} for row in results({"Eureka": [1] * 20})]
+    others = [{**row, **same, **other, "mastered": "t"} for row in results({"Eureka": [4] * 20})]
+    for number, rows in enumerate(([*others, *latest], [*latest, *others])):
+        path = view(tmp_path, f"view {number}", rows)
+        assert aggregates.bands(path) == {(GRADE, "Eureka"): [20, 0, 0, 0, 0, 0]}
+        found = aggregates.standards(path, [(GRADE, "Eureka")])
+        assert found == {(GRADE, "3.OA.1"): aggregates.MasteryCount(0, 20)}
+
+
+@pytest.mark.parametrize("level", ["10", "9"])
+def test_levels_are_compared_as_numbers(tmp_path: Path, level: str) -> None:
+    rows = [
+        {**result("1", GRADE, "Eureka", 1), "performance_band_level": each, "mastered": "t"}
+        for each in (level, "4")
+    ]
+    path = view(tmp_path, "view", rows)
+    assert aggregates.bands(path) == {(GRADE, "Eureka"): [0, 0, 0, 0, 0, 1]}
 
 
 @pytest.mark.parametrize("batch_rows", [1, 7, 1000])

@@ -132,5 +132,5 @@ def view_rows(combined, labels=None, labels_by_grade=None, roster=None):
         by_grade_frame(labels_by_grade or {}),
         roster_frame(roster or {}),
     )
-    counted = combined.with_columns(pl.lit(1, pl.Int64).alias(attempts.ATTEMPTS))
+    counted = combined.with_columns(pl.lit(1, pl.Int64).alias(name) for name in attempts.ATTEMPTS)
     return views.select_all(views.label_rows(counted, *frames))

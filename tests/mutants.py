@@ -553,6 +553,27 @@ MUTANTS = (
         "tests/unit/report/test_suppression.py -k coverage",
     ),
     Mutant(
+        "take ids that a spreadsheet damaged",
+        "inputs/roster.py",
+        "    _refuse(path, cells[ids.str.contains(_DAMAGED)], damaged, export_as_text)\n",
+        "",
+        "tests/unit/inputs/test_roster.py -k damaged",
+    ),
+    Mutant(
+        "take the first of two columns with the grade",
+        "inputs/roster.py",
+        "names.count(n.casefold()) > 1]",
+        "names.count(n.casefold()) > 2]",
+        "tests/unit/inputs/test_roster.py -k repeated_heading",
+    ),
+    Mutant(
+        "count no near misses of the roster",
+        "transform/views.py",
+        "(is_near & is_on_it.is_null()).sum()",
+        "(is_near & is_on_it).sum()",
+        "tests/unit/transform/test_views.py -k near_miss",
+    ),
+    Mutant(
         "count titles of suppressed groups",
         "report/aggregates.py",
         'without_unit = _of_groups(_rows(view).filter(pl.col("unit").is_null()), groups)',

@@ -103,6 +103,17 @@ def _all_years(record: dict[str, Any], paths: TableSetPaths) -> Iterator[tuple[s
     yield "view", str(paths.published_folder("views"))
 
 
+def _roster(roster: dict[str, Any], view: dict[str, Any]) -> str:
+    if not roster["students"]:
+        return "none: grades are null"
+    text = f"{view['students on the roster']:,} of {view['students']:,} students are on it"
+    if near := view["students nearly on the roster"]:
+        text += f"; {near:,} others differ from an id on it only by leading zeros or .0"
+    if codes := roster["students without a grade"]:
+        text += f"; {codes:,} on it have a code that is no grade (set to null)"
+    return text
+
+
 def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     steps = record["steps"].values()
     now = [facts for facts in steps if facts["by_this_run"]]
@@ -141,7 +152,6 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
     ]
     empty, unreadable = (sum(counts[name] for counts in values) for name in ("null", "unparseable"))
     labels, view = steps["LabelAssessments"], steps["BuildViews"]
-    matched = f"{view['students on the roster']:,} of {view['students']:,} students are on it"
     yield "rows", ", ".join(rows)
     own = [
         (step.removeprefix(_OWN), of["rows"]) for step, of in steps.items() if step.startswith(_OWN)
@@ -151,7 +161,7 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
     nulls = f"{empty:,} numbers and dates empty at source, {unreadable:,} unreadable (set to null)"
     yield "values", nulls
     yield "titles", f"{labels['unmapped']:,} of {labels['rows']:,} without curriculum or unit"
-    yield "roster", matched if steps["ReadRoster"]["students"] else "none: grades are null"
+    yield "roster", _roster(steps["ReadRoster"], view)
     yield "checks", f"{len(steps['CheckTables']['checks'])} passed"
     yield "tables", str(snapshot.published_folder("illuminate"))
     yield "view", str(snapshot.published_folder("views"))

@@ -37,7 +37,7 @@ class BuildViews(YearTask, IncrementalTask):
     counted against it before anything is published.
     """
 
-    version = 3
+    version = 4
 
     def requires(self) -> list[YearTask]:
         built = [self.other(task) for task in (CombineResults, LabelAssessments, ReadRoster)]
@@ -61,15 +61,15 @@ class BuildViews(YearTask, IncrementalTask):
         fetched = {kind: self.other(FetchScores, endpoint=kind) for kind in _ENDPOINTS}
         overall, standard = (AttemptDataset.of(dataset(f), kind) for kind, f in fetched.items())
         combined = combine.combine_results(overall, standard, str(self.year))
-        labels = self._labels()
-        rows = views.label_rows(combined, *labels, self._roster()).cache()
+        labels, roster = self._labels(), self._roster()
+        rows = views.label_rows(combined, *labels, roster).cache()
         safe = views.formula_free_columns(*labels)
         tables = [
             values.spreadsheet_outputs(views.select_all(rows), VIEW, safe),
             values.spreadsheet_outputs(views.select_latest(rows), LATEST, safe),
         ]
         counts = pl.concat(
-            [views.count_roster_match(rows), views.count_latest(rows)], how="horizontal"
+            [views.count_roster_match(rows, roster), views.count_latest(rows)], how="horizontal"
         )
         with self.output().build() as build:
             build.stats |= write_tables(build, self.output(), tables, counts)

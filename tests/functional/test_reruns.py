@@ -245,6 +245,20 @@ def test_a_roster_edited(ran: Workplace, server: Server, inputs: Path) -> None:
     assert {row["grade"] for row in view} == {"7", ""}
 
 
+def test_a_roster_in_another_form_with_codes(ran: Workplace, district: District) -> None:
+    """The grades are the same, but for a code, which is null and counted."""
+    before = oracle.read_csv(ran.data / f"{VIEW}.csv")
+    coded = next(row["local_student_id"] for row in before if row["grade"])
+    students = [(i, "99" if i == coded else grade) for i, grade in district.roster(oracle.YEAR)]
+    lines = ['"[1]STUDENT_NUMBER";"[1]Grade_Level"', *(f'"{i}";"{grade}"' for i, grade in students)]
+    (ran.folder / "roster.csv").write_text("\n".join(lines), encoding="utf-8")
+    done = ran.run("--report-enabled", "true", STUDENT_ROSTERS=str(ran.folder / "roster.csv"))
+    assert done.returncode == 0, done.stdout
+    assert "; 1 on it have a code that is no grade (set to null)" in done.stdout
+    expected = [row | {"grade": ""} if row["local_student_id"] == coded else row for row in before]
+    assert oracle.read_csv(ran.data / f"{VIEW}.csv") == expected
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 @pytest.mark.parametrize("harm", ["deleted", "truncated", "one byte"])
 def test_a_published_file_damaged(ran: Workplace, server: Server, ending: str, harm: str) -> None:

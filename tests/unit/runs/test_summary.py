@@ -29,7 +29,7 @@ def fetched(now=True, requests=0, retries=0, fetched=0, reused=0, failed=0):
 
 def steps() -> dict[str, dict]:
     return {
-        "ReadRoster": step(students=400),
+        "ReadRoster": step(**{"students": 400, "students without a grade": 0}),
         "FetchMetadata": step(requests=3, retries=1, assessments=900),
         "FetchScores overall": fetched(requests=1000, retries=4, fetched=900, reused=100),
         "FetchScores standard": fetched(requests=500, fetched=400, reused=600),
@@ -45,7 +45,13 @@ def steps() -> dict[str, dict]:
         ),
         "CombineGroup": step(rows=5_000, values={"points": {"null": 5, "unparseable": 4}}),
         "BuildViews": step(
-            **{"rows": 20_000, "students": 410, "students on the roster": 395, "latest": 19_000}
+            **{
+                "rows": 20_000,
+                "students": 410,
+                "students on the roster": 395,
+                "students nearly on the roster": 0,
+                "latest": 19_000,
+            }
         ),
         "CheckTables": step(checks=[{"ok": True}] * 10),
     }
@@ -191,6 +197,17 @@ def test_checks_are_counted():
 
 def test_the_match_of_the_roster_is_reported():
     assert lines(record())["roster"] == "395 of 410 students are on it"
+
+
+def test_near_misses_and_codes_on_the_roster_are_counted():
+    found = steps()
+    found["BuildViews"]["students nearly on the roster"] = 12
+    found["ReadRoster"]["students without a grade"] = 3
+    assert lines(record(steps=found))["roster"] == (
+        "395 of 410 students are on it; "
+        "12 others differ from an id on it only by leading zeros or .0; "
+        "3 on it have a code that is no grade (set to null)"
+    )
 
 
 def test_that_no_roster_is_configured_is_reported():

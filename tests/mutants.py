@@ -574,6 +574,13 @@ MUTANTS = (
         "tests/unit/transform/test_views.py -k near_miss",
     ),
     Mutant(
+        "list no override for a grade that nobody is in",
+        "transform/views.py",
+        'wanted.join(matched, on=key, how="anti", maintain_order="left")',
+        'wanted.join(matched, on=key, how="semi", maintain_order="left")',
+        "tests/unit/transform/test_views.py -k no_student_is_in",
+    ),
+    Mutant(
         "count titles of suppressed groups",
         "report/aggregates.py",
         'without_unit = _of_groups(_rows(view).filter(pl.col("unit").is_null()), groups)',

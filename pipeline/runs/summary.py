@@ -114,6 +114,17 @@ def _roster(roster: dict[str, Any], view: dict[str, Any]) -> str:
     return text
 
 
+def _list_overrides(unmatched: list[dict[str, Any]]) -> str:
+    """Return the first overrides that match nothing, by assessment and grade, and why."""
+    some = ", ".join(
+        each["assessment_id"]
+        + (f" grade {each['grade']}" if each["grade"] is not None else "")
+        + (" (no results)" if each.get("is_listed", True) else " (not in the catalogue)")
+        for each in unmatched[:_NAMED]
+    )
+    return some + (" and others" if len(unmatched) > _NAMED else "")
+
+
 def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     steps = record["steps"].values()
     now = [facts for facts in steps if facts["by_this_run"]]
@@ -136,10 +147,11 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if record["replaced_source"]:
         yield "replaced", f"tables of {record['replaced_source']}, by --publish-replace-source"
     if record["excluded_ids"]:
-        yield (
-            "excluded",
-            f"assessment {', '.join(record['excluded_ids'])} ([illuminate] exclude_ids)",
-        )
+        text = f"assessment {', '.join(record['excluded_ids'])} ([illuminate] exclude_ids)"
+        listed = record["steps"].get("ListAssessments", {})
+        if unlisted := listed.get("excluded but not listed"):
+            text += f"; not in the catalogue: {', '.join(unlisted)}"
+        yield "excluded", text
 
 
 def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str, str]]:
@@ -161,6 +173,9 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
     nulls = f"{empty:,} numbers and dates empty at source, {unreadable:,} unreadable (set to null)"
     yield "values", nulls
     yield "titles", f"{labels['unmapped']:,} of {labels['rows']:,} without curriculum or unit"
+    if unmatched := [*labels["unmatched overrides"], *view["unmatched overrides"]]:
+        count = f"{len(unmatched):,} of {labels['overrides']:,} match nothing"
+        yield "overrides", f"{count}: assessment {_list_overrides(unmatched)}"
     yield "roster", _roster(steps["ReadRoster"], view)
     yield "checks", f"{len(steps['CheckTables']['checks'])} passed"
     yield "tables", str(snapshot.published_folder("illuminate"))

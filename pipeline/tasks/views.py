@@ -68,11 +68,14 @@ class BuildViews(YearTask, IncrementalTask):
             values.spreadsheet_outputs(views.select_all(rows), VIEW, safe),
             values.spreadsheet_outputs(views.select_latest(rows), LATEST, safe),
         ]
-        counts = pl.concat(
-            [views.count_roster_match(rows, roster), views.count_latest(rows)], how="horizontal"
-        )
+        counts = [
+            views.count_roster_match(rows, roster),
+            views.count_latest(rows),
+            views.list_unmatched(rows, labels[1]),
+        ]
         with self.output().build() as build:
-            build.stats |= write_tables(build, self.output(), tables, counts)
+            one_row = pl.concat(counts, how="horizontal")
+            build.stats |= write_tables(build, self.output(), tables, one_row)
 
     def _labels(self) -> "tuple[pl.LazyFrame, pl.LazyFrame]":
         """Return the labels of assessments, and those that hold for one grade only."""

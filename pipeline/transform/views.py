@@ -133,6 +133,15 @@ def count_latest(labelled: pl.LazyFrame) -> pl.LazyFrame:
     return labelled.select(count.count().alias("latest"), count.sum().alias("attempts"))
 
 
+def list_unmatched(labelled: pl.LazyFrame, labels_by_grade: pl.LazyFrame) -> pl.LazyFrame:
+    """List the overrides for one grade that match none of the `label_rows`: one row, one list."""
+    key = ["assessment_id", "grade"]
+    wanted = labels_by_grade.select(key)
+    matched = labelled.select(key).join(wanted, on=key, how="semi").unique()
+    unmatched = wanted.join(matched, on=key, how="anti", maintain_order="left")
+    return unmatched.select(pl.struct(key).implode().alias("unmatched overrides"))
+
+
 def read_small_table(path: Path, columns: Mapping[str, PolarsDataType]) -> pl.LazyFrame:
     """Read these columns of a small CSV file with a header; an empty field is null."""
     rows = pl.scan_csv(path, schema_overrides=columns, infer_schema=False, glob=False)

@@ -35,7 +35,9 @@ def steps() -> dict[str, dict]:
         "FetchScores standard": fetched(requests=500, fetched=400, reused=600),
         "FetchScores group": fetched(now=False, requests=7000, retries=70, fetched=1000),
         "ListAssessments": step(rows=900),
-        "LabelAssessments": step(rows=1200, unmapped=34),
+        "LabelAssessments": step(
+            **{"rows": 1200, "unmapped": 34, "overrides": 9, "unmatched overrides": []}
+        ),
         "CombineResults": step(
             rows=20_000,
             values={
@@ -50,6 +52,7 @@ def steps() -> dict[str, dict]:
                 "students": 410,
                 "students on the roster": 395,
                 "students nearly on the roster": 0,
+                "unmatched overrides": [],
                 "latest": 19_000,
             }
         ),
@@ -188,6 +191,22 @@ def test_titles_without_labels_are_counted():
     assert lines(record())["titles"] == "34 of 1,200 without curriculum or unit"
 
 
+def test_overrides_that_match_nothing_are_named_with_the_reason():
+    found = steps()
+    found["LabelAssessments"]["unmatched overrides"] = [
+        {"assessment_id": "204411.0", "grade": None, "is_listed": False},
+        {"assessment_id": "7", "grade": 0, "is_listed": True},
+    ]
+    found["BuildViews"]["unmatched overrides"] = [{"assessment_id": "8", "grade": 12}]
+    assert lines(record(steps=found))["overrides"] == (
+        "3 of 9 match nothing: assessment 204411.0 (not in the catalogue), 7 grade 0 (no results), "
+        "8 grade 12 (no results)"
+    )
+    found["BuildViews"]["unmatched overrides"] *= 4
+    assert lines(record(steps=found))["overrides"].endswith("8 grade 12 (no results) and others")
+    assert "overrides" not in lines(record())
+
+
 def test_checks_are_counted():
     assert lines(record())["checks"] == "10 passed"
 
@@ -219,6 +238,11 @@ def test_assessments_left_out_are_named_with_the_setting():
     reported = lines(record(excluded_ids=["115538", "7"]))["excluded"]
     assert "115538, 7" in reported
     assert "exclude_ids" in reported
+    assert "catalogue" not in reported
+    found = steps()
+    found["ListAssessments"]["excluded but not listed"] = ["7"]
+    reported = lines(record(excluded_ids=["115538", "7"], steps=found))["excluded"]
+    assert reported.endswith("([illuminate] exclude_ids); not in the catalogue: 7")
     assert "excluded" not in lines(record())
 
 

@@ -133,6 +133,20 @@ def test_labels_for_one_grade_apply_to_students_of_that_grade_only(folder):
     assert by_student == {"1": special, "2": usual, "3": usual}
 
 
+def test_overrides_for_a_grade_that_no_student_is_in_are_listed(folder):
+    special = ("U", None, "Math", "2", "2")
+    by_grade = {("1", 0): special, ("1", 4): special, ("1", 12): special}
+    rows = overall(folder, {"local_student_id": "1"}, {"local_student_id": "2"})
+    labelled = view_rows(rows, {}, by_grade, {"1": 4, "2": None, "3": 12})
+    lists = views.list_unmatched(labelled, by_grade_frame(by_grade))
+    assert write_files({}, lists)[1]["unmatched overrides"] == [
+        {"assessment_id": "1", "grade": 0},
+        {"assessment_id": "1", "grade": 12},
+    ]
+    none = views.list_unmatched(labelled, by_grade_frame({}))
+    assert write_files({}, none)[1]["unmatched overrides"] == []
+
+
 def test_labels_for_grade_0_apply_too(folder):
     special = ("U", None, "Math", "2", "2")
     got = view_of(overall(folder, STUDENT), {}, {("1", 0): special}, {"1": 0}).collect()

@@ -581,6 +581,20 @@ MUTANTS = (
         "tests/unit/transform/test_views.py -k no_student_is_in",
     ),
     Mutant(
+        "take a year of prior files twice",
+        "tasks/years.py",
+        "            if other != path:\n",
+        "            if False:\n",
+        "tests/functional/test_all_years.py -k overlapping",
+    ),
+    Mutant(
+        "take every row of the earlier scripts for one by standard",
+        "inputs/prior_years.py",
+        'cells[code_at] == "percent"',
+        "False",
+        "tests/unit/inputs/test_prior_years.py -k response_type",
+    ),
+    Mutant(
         "count titles of suppressed groups",
         "report/aggregates.py",
         'without_unit = _of_groups(_rows(view).filter(pl.col("unit").is_null()), groups)',

@@ -5,7 +5,8 @@ The files are personal data: an error names file, line and column, never a value
 
 import csv
 import glob
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -16,6 +17,10 @@ from pipeline.schema import COMBINED, GROUP, VIEW, Table
 from pipeline.years import SchoolYear
 
 _TABLES = (COMBINED, GROUP, VIEW)
+# Files of the earlier scripts have these columns. The first says which kind of results a row is.
+_KIND = "standard_no_standard"
+_IGNORED = {_KIND, "__count", "count", "new_or_current"}
+_RESPONSE_TYPES = {"no_standard": "overall", "standard": "standard"}
 _ENCODING_NAMES = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252": encodings.WINDOWS}
 
 
@@ -46,6 +51,10 @@ def find_files(location: str) -> dict[Path, Table]:
 def copy_clean(path: Path, table: Table, copy: Path, *, built: Collection[str]) -> PriorFile:
     """Copy a file as UTF-8, with all columns of its table in order and years like 22-23.
 
+    A file of the earlier scripts may lack two columns. The year is then that at the end of its
+    name, like `_21-22.csv`. `response_type` follows from `standard_no_standard`, or else from
+    `standard_code`, which is `percent` for overall results.
+
     Args:
         path: The file, in UTF-8, UTF-16 with a byte order mark, or Windows-1252.
         table: The table it holds.
@@ -62,14 +71,19 @@ def copy_clean(path: Path, table: Table, copy: Path, *, built: Collection[str]) 
         parsed: dict[str, str] = {}
         records = _records(path, file)
         _, header = next(records, (1, []))
+        header = [name.strip().lower() for name in header]
         columns = _columns(path, table, header)
-        year_at = header.index("year")
+        derived = _derived(path, table, header)
+        year_at = table.names.index("year")
         for number, cells in records:
-            text = cells[year_at]
+            row = ["" if column is None else cells[column] for column in columns]
+            for at, derive in derived.items():
+                row[at] = derive(cells)
+            text = row[year_at]
             if text not in parsed:
                 parsed[text] = _year(path, number, text, built)
-            year = cells[year_at] = parsed[text]
-            writer.writerow(["" if column is None else cells[column] for column in columns])
+            year = row[year_at] = parsed[text]
+            writer.writerow(row)
             rows[year] = rows.get(year, 0) + 1
     return PriorFile(_ENCODING_NAMES[encoding], dict(sorted(rows.items())))
 
@@ -125,10 +139,12 @@ def _columns(path: Path, table: Table, header: Sequence[str]) -> list[int | None
 
     A line that lacks a key column may be data, so words of the header are only shown after that.
     """
-    missing = [name for name in dict.fromkeys(("year", *table.key)) if name not in header]
+    known = {*header, "response_type", "year" if _year_of_name(path) else ""}
+    missing = [name for name in dict.fromkeys(("year", *table.key)) if name not in known]
     if missing:
-        raise _error(path, 1, f"the header lacks {', '.join(missing)}")
-    unknown = sorted(set(header) - set(table.names))
+        no_year = ", and the file's name does not end like _21-22.csv" if "year" in missing else ""
+        raise _error(path, 1, f"the header lacks {', '.join(missing)}{no_year}")
+    unknown = sorted(set(header) - {*table.names, *_IGNORED})
     if unknown:
         named = ", ".join(name or "one without a name" for name in unknown)
         raise _error(path, 1, f"the table {table.stem} has no column {named}")
@@ -136,6 +152,40 @@ def _columns(path: Path, table: Table, header: Sequence[str]) -> list[int | None
     if repeated:
         raise _error(path, 1, f"the header has {', '.join(repeated)} more than once")
     return [header.index(name) if name in header else None for name in table.names]
+
+
+def _derived(
+    path: Path, table: Table, header: Sequence[str]
+) -> dict[int, Callable[[Sequence[str]], str]]:
+    """Return how columns that the header lacks follow from a row, by their place in the table."""
+    year = _year_of_name(path)
+    derived: dict[str, Callable[[Sequence[str]], str]] = {
+        "year": lambda _: year,
+        "response_type": _response_type(table, header),
+    }
+    return {table.names.index(name): of for name, of in derived.items() if name not in header}
+
+
+def _response_type(table: Table, header: Sequence[str]) -> Callable[[Sequence[str]], str]:
+    if table is GROUP:
+        return lambda _: "group"
+    code_at = header.index("standard_code")
+    kind_at = header.index(_KIND) if _KIND in header else None
+
+    def of_row(cells: Sequence[str]) -> str:
+        by_code = "overall" if cells[code_at] == "percent" else "standard"
+        return by_code if kind_at is None else _RESPONSE_TYPES.get(cells[kind_at].lower(), by_code)
+
+    return of_row
+
+
+def _year_of_name(path: Path) -> str:
+    """Return the school year at the end of a file's name; empty if there is none."""
+    match = re.search(r"(?<![0-9-])[0-9]+-[0-9]+$", path.stem)
+    try:
+        return str(SchoolYear.parse(match[0])) if match else ""
+    except YearError:
+        return ""
 
 
 def _year(path: Path, number: int, text: str, built: Collection[str]) -> str:

@@ -91,9 +91,11 @@ def _all_years(record: dict[str, Any], paths: TableSetPaths) -> Iterator[tuple[s
     steps = record["steps"]
     built = {name: steps[step] for name, (step, _) in ROWS_OF_ALL_YEARS.items()}
     for file, facts in steps["ReadPriorYears"]["files"].items():
-        unreadable = sum(counts["unparseable"] for counts in facts["values"].values())
         rows = f"{sum(facts['rows'].values()):,} rows of {', '.join(facts['rows']) or 'no year'}"
-        yield "prior", f"{file} ({facts['encoding']}): {rows}, {unreadable:,} values unreadable"
+        text = f"{file} ({facts['encoding']}): {rows}, {_unreadable(facts['values'])}"
+        if repeated := facts["repeated keys"]:
+            text += f"; {repeated:,} rows have the key of a row before"
+        yield "prior", text
     for year in sorted({year for facts in built.values() for year in facts["rows by year"]}):
         counts = [f"{name} {of['rows by year'].get(year, 0):,}" for name, of in built.items()]
         yield year, ", ".join(counts)
@@ -123,6 +125,14 @@ def _list_overrides(unmatched: list[dict[str, Any]]) -> str:
         for each in unmatched[:_NAMED]
     )
     return some + (" and others" if len(unmatched) > _NAMED else "")
+
+
+def _unreadable(values: dict[str, dict[str, int]]) -> str:
+    """Return how many values of a prior file are unreadable, in all and by column."""
+    columns = {name: of["unparseable"] for name, of in values.items() if of["unparseable"]}
+    by_column = ", ".join(f"{name} {count:,}" for name, count in columns.items())
+    text = f"{sum(columns.values()):,} values unreadable"
+    return f"{text} (set to null): {by_column}" if columns else text
 
 
 def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -562,8 +562,8 @@ MUTANTS = (
     Mutant(
         "take the first of two columns with the grade",
         "inputs/roster.py",
-        "names.count(n.casefold()) > 1]",
-        "names.count(n.casefold()) > 2]",
+        "names.count(name.casefold()) > 1]",
+        "names.count(name.casefold()) > 2]",
         "tests/unit/inputs/test_roster.py -k repeated_heading",
     ),
     Mutant(

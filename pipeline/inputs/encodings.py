@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 WINDOWS = "Windows-1252"
-WORKBOOK = "an Excel workbook"
 
 _WORKBOOK_MARKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, which is a ZIP file, and .xls
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -35,7 +34,7 @@ def guess(file: BinaryIO) -> str:
     """Return what a file is likely to be for which `detect` returns None, for a message."""
     file.seek(0)
     if file.read(4) in _WORKBOOK_MARKS:
-        return WORKBOOK
+        return "an Excel workbook"
     if _has_utf16_mark(file):
         return "damaged UTF-16"
     has_nul = any(b"\0" in block for block in _blocks(file))

@@ -6,7 +6,7 @@ The files are personal data: an error names file, line and column, never a value
 import csv
 import glob
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -15,6 +15,9 @@ from pipeline.errors import InputFileError, YearError
 from pipeline.inputs import encodings
 from pipeline.schema import COMBINED, GROUP, VIEW, Table
 from pipeline.years import SchoolYear
+
+Derivation = Callable[[Sequence[str]], str]
+"""How a cell that a file lacks follows from the other cells of a row."""
 
 _TABLES = (COMBINED, GROUP, VIEW)
 # Files of the earlier scripts have these columns. The first says which kind of results a row is.
@@ -72,13 +75,11 @@ def copy_clean(path: Path, table: Table, copy: Path, *, built: Collection[str]) 
         records = _records(path, file)
         _, header = next(records, (1, []))
         header = [name.strip().lower() for name in header]
-        columns = _columns(path, table, header)
-        derived = _derived(path, table, header)
+        derived = _derive(path, table, header)
+        columns = _columns(path, table, header, derived)
         year_at = table.names.index("year")
         for number, cells in records:
-            row = ["" if column is None else cells[column] for column in columns]
-            for at, derive in derived.items():
-                row[at] = derive(cells)
+            row = [cells[at] if isinstance(at, int) else at(cells) for at in columns]
             text = row[year_at]
             if text not in parsed:
                 parsed[text] = _year(path, number, text, built)
@@ -134,13 +135,14 @@ def _records(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
         raise _error(path, reader.line_num, f"it is not valid CSV ({exc})") from exc
 
 
-def _columns(path: Path, table: Table, header: Sequence[str]) -> list[int | None]:
-    """Return the position of each column of the table in the header; None if it is not there.
+def _columns(
+    path: Path, table: Table, header: Sequence[str], derived: Mapping[str, Derivation]
+) -> list[int | Derivation]:
+    """Return where each column of the table is in the header, or how it follows from a row.
 
     A line that lacks a key column may be data, so words of the header are only shown after that.
     """
-    known = {*header, "response_type", "year" if _year_of_name(path) else ""}
-    missing = [name for name in dict.fromkeys(("year", *table.key)) if name not in known]
+    missing = [n for n in dict.fromkeys(("year", *table.key)) if n not in {*header, *derived}]
     if missing:
         no_year = ", and the file's name does not end like _21-22.csv" if "year" in missing else ""
         raise _error(path, 1, f"the header lacks {', '.join(missing)}{no_year}")
@@ -151,22 +153,23 @@ def _columns(path: Path, table: Table, header: Sequence[str]) -> list[int | None
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise _error(path, 1, f"the header has {', '.join(repeated)} more than once")
-    return [header.index(name) if name in header else None for name in table.names]
+    return [
+        header.index(name) if name in header else derived.get(name, lambda _: "")
+        for name in table.names
+    ]
 
 
-def _derived(
-    path: Path, table: Table, header: Sequence[str]
-) -> dict[int, Callable[[Sequence[str]], str]]:
-    """Return how columns that the header lacks follow from a row, by their place in the table."""
-    year = _year_of_name(path)
-    derived: dict[str, Callable[[Sequence[str]], str]] = {
-        "year": lambda _: year,
-        "response_type": _response_type(table, header),
-    }
-    return {table.names.index(name): of for name, of in derived.items() if name not in header}
+def _derive(path: Path, table: Table, header: Sequence[str]) -> dict[str, Derivation]:
+    """Return how columns that the header lacks follow from the cells of a row, where they do."""
+    derived: dict[str, Derivation] = {}
+    if "year" not in header and (year := _year_of_name(path)):
+        derived["year"] = lambda _: year
+    if "response_type" not in header and (table is GROUP or "standard_code" in header):
+        derived["response_type"] = _response_type(table, header)
+    return derived
 
 
-def _response_type(table: Table, header: Sequence[str]) -> Callable[[Sequence[str]], str]:
+def _response_type(table: Table, header: Sequence[str]) -> Derivation:
     if table is GROUP:
         return lambda _: "group"
     code_at = header.index("standard_code")

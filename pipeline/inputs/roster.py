@@ -23,9 +23,9 @@ _EXPORT_AGAIN = (
 )
 # PowerSchool names the table of a field in several ways, and calls that of students number 1.
 _STUDENTS_TABLE = re.compile(r"(\[(0*1|students)\]\s*)?(students\.)?", re.IGNORECASE)
-# What spreadsheets make of a number: 900417.0, 9.00417E+14 (also with a decimal comma), a text or
-# a formula that holds it, or a sign that it does not fit or cannot be computed.
-_DAMAGED = r"""^[0-9]+[.,]0*$|^[0-9]+(?:[.,][0-9]+)?[Ee]\+[0-9]+$|^['=+@#]|\""""
+# What spreadsheets make of a number: a decimal, an exponent (both also with a comma), a text or a
+# formula that holds it, a sign that it does not fit, and the quotation marks of either.
+_DAMAGED = r"""^[0-9]+[.,]0*$|^[0-9]+(?:[.,][0-9]+)?[Ee]\+[0-9]+$|^['=+@#]|["]"""
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,9 @@ def read_roster(path: Path) -> Roster:
     who = "1 student has" if count == 1 else f"{count} students have"
     _refuse(path, ambiguous, f"{who} more than one grade")
     # A code beside a grade, like 99 for an enrolment that has ended, is no second grade.
-    students = lines.sort_values(["local_student_id", "grade"], na_position="last").drop_duplicates(
-        "local_student_id"
-    )[["local_student_id", "grade"]]
-    return Roster(students.reset_index(drop=True), len(lines), repeated=len(lines) - len(students))
+    first = lines.sort_values(["local_student_id", "grade"]).drop_duplicates("local_student_id")
+    students = first[["local_student_id", "grade"]].reset_index(drop=True)
+    return Roster(students, len(lines), repeated=len(lines) - len(students))
 
 
 def empty_roster() -> Roster:
@@ -119,13 +118,13 @@ def _split(text: str, delimiter: str) -> list[str]:
 def _find_columns(path: Path, line: int, header: list[str]) -> tuple[int, int]:
     """Return the positions of the student number and the grade in the header."""
     names = [_STUDENTS_TABLE.sub("", name, count=1).casefold() for name in header]
-    for fault, wrong in {
-        "lacks {}": [name for name in (_ID, _GRADE) if name.casefold() not in names],
-        "has {} more than once": [n for n in (_ID, _GRADE) if names.count(n.casefold()) > 1],
-    }.items():
-        if wrong:
-            said = f"the header {fault.format(' and '.join(wrong))}"
-            raise InputFileError.at(f"{path.name}, line {line}", said, _EXPORT_AGAIN)
+    fault = ""
+    if lacking := [name for name in (_ID, _GRADE) if name.casefold() not in names]:
+        fault = f"the header lacks {' and '.join(lacking)}"
+    elif repeated := [name for name in (_ID, _GRADE) if names.count(name.casefold()) > 1]:
+        fault = f"the header has {' and '.join(repeated)} more than once"
+    if fault:
+        raise InputFileError.at(f"{path.name}, line {line}", fault, _EXPORT_AGAIN)
     return names.index(_ID.casefold()), names.index(_GRADE.casefold())
 
 

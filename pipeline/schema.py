@@ -139,7 +139,8 @@ VIEW = Table(
         _DATE_TAKEN,
         Column(
             "grade",
-            "Grade of the student, K = 0; null if the student is not on the roster",
+            "Grade of the student, K = 0; null if the student is not on the roster, or has a code "
+            "there that is no grade",
             "integer",
             "the roster",
         ),
@@ -241,7 +242,10 @@ TABLES = (COMBINED, GROUP, VIEW, LATEST, LABELS, UNMAPPED, CATALOGUE)
 ROSTER = Table(
     "roster",
     "one row per student of the roster",
-    (_STUDENT_ID, Column("grade", "Grade of the student, K = 0", "integer", "the roster")),
+    (
+        _STUDENT_ID,
+        Column("grade", "Grade of the student, K = 0; null for a code", "integer", "the roster"),
+    ),
     ("local_student_id",),
 )
 """The roster as read; it is not published."""

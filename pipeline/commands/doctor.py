@@ -80,7 +80,10 @@ def _roster() -> str:
     if path is None:
         return "none is configured, so grades will be null"
     read = roster.read_roster(path)
-    return f"{path} has {len(read.students):,} students ({year}), {read.repeated:,} repeated lines"
+    return (
+        f"{path} has {len(read.students):,} students ({year}), {read.without_grade:,} of them with "
+        f"a code that is no grade, {read.repeated:,} repeated lines"
+    )
 
 
 def _rules() -> str:

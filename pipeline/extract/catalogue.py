@@ -47,5 +47,11 @@ class Catalogue(msgspec.Struct, frozen=True):
 
     def select_ids(self, include: Iterable[str], exclude: Iterable[str]) -> list[str]:
         """Return the ids of the catalogue and those to include, without those to exclude."""
-        known = {row["assessment_id"] or "" for row in self.assessments}
-        return sorted((known | set(include)) - set(exclude))
+        return sorted((self._ids() | set(include)) - set(exclude))
+
+    def unlisted(self, ids: Iterable[str]) -> list[str]:
+        """Return those of some ids that it does not have."""
+        return sorted(set(ids) - self._ids())
+
+    def _ids(self) -> set[str]:
+        return {row["assessment_id"] or "" for row in self.assessments}

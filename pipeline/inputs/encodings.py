@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 WINDOWS = "Windows-1252"
 
+_WORKBOOK_MARKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, which is a ZIP file, and .xls
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _BLOCK = 1 << 20
 
@@ -30,7 +31,10 @@ def is_valid(file: BinaryIO, encoding: str) -> bool:
 
 
 def guess(file: BinaryIO) -> str:
-    """Return the likely encoding of a file for which `detect` returns None, for a message."""
+    """Return what a file is likely to be for which `detect` returns None, for a message."""
+    file.seek(0)
+    if file.read(4) in _WORKBOOK_MARKS:
+        return "an Excel workbook"
     if _has_utf16_mark(file):
         return "damaged UTF-16"
     has_nul = any(b"\0" in block for block in _blocks(file))

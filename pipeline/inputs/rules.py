@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from pipeline.errors import InputFileError
+from pipeline.inputs.grades import GRADES, SPELLINGS
 
 TITLE_LABELS = ("test_type", "curriculum", "unit")
 """The labels that are read from a title."""
@@ -21,9 +22,6 @@ OVERRIDABLE = ("title", *TITLE_LABELS)
 """The columns that an override can replace."""
 _RULE_HEADER = ("column", "pattern", "value")
 _OVERRIDE_HEADER = ("assessment_id", "grade", *TITLE_LABELS, "title", "reason")
-_GRADES = {"K": 0} | {
-    spelling: grade for grade in range(-2, 15) for spelling in (f"{grade}", f"{grade:02}")
-}
 
 
 class Label(NamedTuple):
@@ -155,9 +153,9 @@ def _read_override(line: _Line) -> dict[str, Any]:
     if not any(record[name] for name in OVERRIDABLE):
         raise line.error("it changes nothing (fill in test_type, curriculum, unit or title)")
     if (grade := record["grade"]) is not None:
-        if grade.upper() not in _GRADES:
-            raise line.error(f'"{grade}" is not a grade (K, or a whole number from -2 to 14)')
-        record["grade"] = _GRADES[grade.upper()]
+        if grade.upper() not in GRADES:
+            raise line.error(f'"{grade}" is not a grade ({SPELLINGS})')
+        record["grade"] = GRADES[grade.upper()]
     return record
 
 

@@ -114,13 +114,14 @@ def check_no_shrink(
 
 
 def check_roster_match_rate(
-    now: RowCounts, before: float | None, *, floor: float, drop: float
+    now: RowCounts, before: float | None, *, near: int = 0, floor: float, drop: float
 ) -> GuardResult:
     """Check that enough students are on the roster, and not far fewer than last time.
 
     Args:
         now: the counts of this run.
         before: the match rate of what is published, if known.
+        near: how many ids differ from one on the roster only by leading zeros or `.0`.
         floor: the lowest accepted match rate.
         drop: by how much the match rate may be lower than last time.
     """
@@ -129,6 +130,8 @@ def check_roster_match_rate(
     note = f"{now.matched:,} of {now.students:,} students with results are on it"
     if before is not None:
         note += f", last time it was {before:.0%} of them"
+    if near:
+        note += f"; {near:,} of the others differ from an id on it only by leading zeros or .0"
     ok = now.match_rate >= max(floor, (before or 0.0) - drop)
     return GuardResult(ok, note if ok else f"the roster does not match this year: {note}")
 

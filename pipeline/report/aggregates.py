@@ -125,10 +125,10 @@ def tested(view: Path, groups: Collection[Group]) -> dict[int, int]:
 
 
 def rostered(roster: Path) -> dict[int, int]:
-    """Return the number of students by grade on the roster."""
+    """Return the number of students by grade on the roster, but for those without a grade."""
     columns = {_STUDENT: pl.String, "grade": pl.Int64}
     students = pl.scan_csv(roster, schema=columns, glob=False)
-    return dict(students.group_by("grade").len().collect().iter_rows())
+    return dict(students.drop_nulls("grade").group_by("grade").len().collect().iter_rows())
 
 
 def unmapped(view: Path, groups: Collection[Group]) -> dict[str, int]:

@@ -103,9 +103,11 @@ def _all_years(record: dict[str, Any], paths: TableSetPaths) -> Iterator[tuple[s
     steps = record["steps"]
     built = {name: steps[step] for name, (step, _) in ROWS_OF_ALL_YEARS.items()}
     for file, facts in steps["ReadPriorYears"]["files"].items():
-        unreadable = sum(counts["unparseable"] for counts in facts["values"].values())
         rows = f"{sum(facts['rows'].values()):,} rows of {', '.join(facts['rows']) or 'no year'}"
-        yield "prior", f"{file} ({facts['encoding']}): {rows}, {unreadable:,} values unreadable"
+        text = f"{file} ({facts['encoding']}): {rows}, {_unreadable(facts['values'])}"
+        if repeated := facts["repeated keys"]:
+            text += f"; {repeated:,} rows have the key of a row before"
+        yield "prior", text
     for year in sorted({year for facts in built.values() for year in facts["rows by year"]}):
         counts = [f"{name} {of['rows by year'].get(year, 0):,}" for name, of in built.items()]
         yield year, ", ".join(counts)
@@ -118,6 +120,36 @@ def _all_years(record: dict[str, Any], paths: TableSetPaths) -> Iterator[tuple[s
     yield "checks", f"{sum(len(facts['checks']) for facts in built.values())} passed"
     yield "tables", str(paths.published_folder("illuminate"))
     yield "view", str(paths.published_folder("views"))
+
+
+def _roster(roster: dict[str, Any], view: dict[str, Any]) -> str:
+    if not roster["students"]:
+        return "none: grades are null"
+    text = f"{view['students on the roster']:,} of {view['students']:,} students are on it"
+    if near := view["students nearly on the roster"]:
+        text += f"; {near:,} others differ from an id on it only by leading zeros or .0"
+    if codes := roster["students without a grade"]:
+        text += f"; {codes:,} on it have a code that is no grade (set to null)"
+    return text
+
+
+def _list_overrides(unmatched: list[dict[str, Any]]) -> str:
+    """Return the first overrides that match nothing, by assessment and grade, and why."""
+    some = ", ".join(
+        each["assessment_id"]
+        + (f" grade {each['grade']}" if each["grade"] is not None else "")
+        + (" (no results)" if each.get("is_listed", True) else " (not in the catalogue)")
+        for each in unmatched[:_NAMED]
+    )
+    return some + (" and others" if len(unmatched) > _NAMED else "")
+
+
+def _unreadable(values: dict[str, dict[str, int]]) -> str:
+    """Return how many values of a prior file are unreadable, in all and by column."""
+    columns = {name: of["unparseable"] for name, of in values.items() if of["unparseable"]}
+    by_column = ", ".join(f"{name} {count:,}" for name, count in columns.items())
+    text = f"{sum(columns.values()):,} values unreadable"
+    return f"{text} (set to null): {by_column}" if columns else text
 
 
 def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -144,10 +176,11 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if record["replaced_source"]:
         yield "replaced", f"tables of {record['replaced_source']}, by --publish-replace-source"
     if record["excluded_ids"]:
-        yield (
-            "excluded",
-            f"assessment {', '.join(record['excluded_ids'])} ([illuminate] exclude_ids)",
-        )
+        text = f"assessment {', '.join(record['excluded_ids'])} ([illuminate] exclude_ids)"
+        listed = record["steps"].get("ListAssessments", {})
+        if unlisted := listed.get("excluded but not listed"):
+            text += f"; not in the catalogue: {', '.join(unlisted)}"
+        yield "excluded", text
 
 
 def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str, str]]:
@@ -160,7 +193,6 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
     ]
     empty, unreadable = (sum(counts[name] for counts in values) for name in ("null", "unparseable"))
     labels, view = steps["LabelAssessments"], steps["BuildViews"]
-    matched = f"{view['students on the roster']:,} of {view['students']:,} students are on it"
     yield "rows", ", ".join(rows)
     own = [
         (step.removeprefix(_OWN), of["rows"]) for step, of in steps.items() if step.startswith(_OWN)
@@ -171,7 +203,10 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
     yield "values", nulls
     yield from _unreached(steps.get("CountResults"))
     yield "titles", f"{labels['unmapped']:,} of {labels['rows']:,} without curriculum or unit"
-    yield "roster", matched if steps["ReadRoster"]["students"] else "none: grades are null"
+    if unmatched := [*labels["unmatched overrides"], *view["unmatched overrides"]]:
+        count = f"{len(unmatched):,} of {labels['overrides']:,} match nothing"
+        yield "overrides", f"{count}: assessment {_list_overrides(unmatched)}"
+    yield "roster", _roster(steps["ReadRoster"], view)
     yield "checks", f"{len(steps['CheckTables']['checks'])} passed"
     yield "tables", str(snapshot.published_folder("illuminate"))
     yield "view", str(snapshot.published_folder("views"))

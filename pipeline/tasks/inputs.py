@@ -22,6 +22,8 @@ class ReadInput(YearTask, IncrementalTask):
 class ReadRoster(ReadInput):
     """Read the student roster; without one there are no students, and grades are null."""
 
+    version = 2
+
     def output(self) -> FilesTarget:
         """Return `roster.csv`: `local_student_id, grade`, one row per student."""
         return self.target(self.paths.roster)
@@ -40,6 +42,7 @@ class ReadRoster(ReadInput):
             found.students.to_csv(temporary, index=False)
             build.stats |= {
                 "students": len(found.students),
+                "students without a grade": found.without_grade,
                 "repeated roster lines": found.repeated,
             }
 

@@ -171,7 +171,8 @@ class Publish(YearTask, PublishTask):
         chosen, before = settings.read(sections.checks), published_counts(self)
         found = [compare_with_published(self, table, now.rows[table]) for table in GUARDED]
         rate = before.match_rate if before else None
-        found.append(
-            check_roster_match_rate(now, rate, floor=chosen.roster_floor, drop=chosen.roster_drop)
-        )
+        view = self.other(BuildViews).receipt
+        near = view.stats["students nearly on the roster"] if view else 0
+        floor, drop = chosen.roster_floor, chosen.roster_drop
+        found.append(check_roster_match_rate(now, rate, near=near, floor=floor, drop=drop))
         raise_on_failure(found, fetched_before(self))

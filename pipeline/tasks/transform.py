@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.config import sections, settings
 from pipeline.extract import shards
 from pipeline.extract.manifest import ManifestEntry
 from pipeline.runs import context
@@ -37,6 +38,11 @@ class ListAssessments(YearTask, IncrementalTask):
         """Return `assessments_metadata.csv`: known columns first, then others by name."""
         return self.tables_target(CATALOGUE)
 
+    def parameters(self) -> dict[str, Any]:
+        """Return the excluded ids, of which those are counted that the catalogue does not have."""
+        chosen = settings.read(sections.illuminate)
+        return {"excluded": sorted(set(chosen.exclude_ids) - set(chosen.include_ids))}
+
     @incremental
     def run(self) -> None:
         import polars as pl
@@ -48,7 +54,9 @@ class ListAssessments(YearTask, IncrementalTask):
         (path,) = self.output().paths
         with self.output().build() as build, files.atomic_write(path) as temporary:
             pl.DataFrame(rows, schema=schema).write_csv(temporary)
-            build.stats |= {"rows": len(rows)}
+            excluded = self.parameters()["excluded"]
+            unlisted = catalogue.unlisted(excluded) if catalogue else []
+            build.stats |= {"rows": len(rows), "excluded but not listed": unlisted}
 
 
 class CombineResults(YearTask, IncrementalTask):
@@ -112,6 +120,8 @@ class CombineGroup(YearTask, IncrementalTask):
 class LabelAssessments(YearTask, IncrementalTask):
     """Read curriculum, unit and test type of every assessment with results from its title."""
 
+    version = 2
+
     def requires(self) -> list[YearTask]:
         read = (ReadTitleRules, ReadOverrides, FetchMetadata, CombineResults, CombineGroup)
         return [*map(self.other, read), *self._scores()]
@@ -128,7 +138,8 @@ class LabelAssessments(YearTask, IncrementalTask):
 
         title_rules = rules.read_rules(self.paths.title_rules)
         overrides = rules.read_overrides(self.paths.overrides)
-        labelled = labels.label_assessments(self._titles(), title_rules, overrides)
+        catalogue = self._catalogue()
+        labelled = labels.label_assessments(self._titles(catalogue), title_rules, overrides)
         unmapped = labels.list_unmapped(labelled, count_rows(*self._scores()))
         by_grade = labels.label_by_grade(labelled, title_rules, overrides)
         with self.output().build() as build:
@@ -136,9 +147,20 @@ class LabelAssessments(YearTask, IncrementalTask):
             for frame, path in zip(frames, self.output().paths, strict=True):
                 with files.atomic_write(path) as temporary:
                     frame.to_csv(temporary, index=False, lineterminator="\n")
-            build.stats |= {"rows": len(labelled), "unmapped": len(unmapped)}
+            build.stats |= {
+                "rows": len(labelled),
+                "unmapped": len(unmapped),
+                "overrides": len(overrides),
+                "unmatched overrides": labels.list_unmatched(overrides, labelled, catalogue),
+            }
 
-    def _titles(self) -> "pd.DataFrame":
+    def _catalogue(self) -> "dict[str, str | None]":
+        """Return the title of each assessment in the catalogue, by its id."""
+        catalogue = self.other(FetchMetadata).catalogue()
+        rows = catalogue.assessments if catalogue else []
+        return {row["assessment_id"] or "": row.get("title") for row in rows}
+
+    def _titles(self, catalogue: "Mapping[str, str | None]") -> "pd.DataFrame":
         """Return every assessment with results; the catalogue's title where rows have none."""
         import pandas as pd
 
@@ -147,12 +169,7 @@ class LabelAssessments(YearTask, IncrementalTask):
         tables = [self.other(CombineResults).output(), self.other(CombineGroup).output()]
         found = combine.read_titles([target.verified(target.paths[1]) for target in tables])
         titles = dict(found.iter_rows())
-        catalogue = self.other(FetchMetadata).catalogue()
-        known = {
-            row["assessment_id"]: row.get("title")
-            for row in (catalogue.assessments if catalogue else [])
-        }
-        rows = [(i, known.get(i) if title is None else title) for i, title in titles.items()]
+        rows = [(i, catalogue.get(i) if title is None else title) for i, title in titles.items()]
         return pd.DataFrame(rows, columns=["assessment_id", "title"], dtype="string")
 
     def _scores(self) -> list[FetchScores]:

@@ -61,18 +61,21 @@ class BuildViews(YearTask, IncrementalTask):
         fetched = {kind: self.other(FetchScores, endpoint=kind) for kind in _ENDPOINTS}
         overall, standard = (AttemptDataset.of(dataset(f), kind) for kind, f in fetched.items())
         combined = combine.combine_results(overall, standard, str(self.year))
-        labels = self._labels()
-        rows = views.label_rows(combined, *labels, self._roster()).cache()
+        labels, roster = self._labels(), self._roster()
+        rows = views.label_rows(combined, *labels, roster).cache()
         safe = views.formula_free_columns(*labels)
         tables = [
             values.spreadsheet_outputs(views.select_all(rows), VIEW, safe),
             values.spreadsheet_outputs(views.select_latest(rows), LATEST, safe),
         ]
-        counts = pl.concat(
-            [views.count_roster_match(rows), views.count_latest(rows)], how="horizontal"
-        )
+        counts = [
+            views.count_roster_match(rows, roster),
+            views.count_latest(rows),
+            views.list_unmatched(rows, labels[1]),
+        ]
         with self.output().build() as build:
-            build.stats |= write_tables(build, self.output(), tables, counts)
+            one_row = pl.concat(counts, how="horizontal")
+            build.stats |= write_tables(build, self.output(), tables, one_row)
 
     def _labels(self) -> "tuple[pl.LazyFrame, pl.LazyFrame]":
         """Return the labels of assessments, and those that hold for one grade only."""

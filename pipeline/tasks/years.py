@@ -64,6 +64,7 @@ class ReadPriorYears(YearsTask, IncrementalTask):
                 context.current().raise_if_stopped()
                 stats = self._copy(path, table, copy)
                 build.stats["files"][str(path)] = {**stats, "file": stamps[str(path)]}
+            _reject_overlaps(build.stats["files"])
 
     def sources(self) -> dict[Path, Table]:
         """Return the files from before the pipeline, and the table that each holds."""
@@ -99,6 +100,7 @@ class ReadPriorYears(YearsTask, IncrementalTask):
             "encoding": read.encoding,
             "rows": read.rows,
             "values": all_years.count_unparseable(copy, table),
+            "repeated keys": all_years.count_repeated_keys(copy, table),
         }
 
     def _stamps(self) -> dict[str, FileStamp]:
@@ -121,6 +123,24 @@ def _reject_duplicates(stamps: Mapping[str, FileStamp]) -> None:
                 "Remove one of them, then run the same command again."
             )
         first[stamp.sha256] = path
+
+
+def _reject_overlaps(stats: Mapping[str, Mapping[str, Any]]) -> None:
+    """Stop where two files have the same year of a table, because its rows would be counted twice.
+
+    Args:
+        stats: what was counted of each file, by its path.
+
+    Raises:
+        InputFileError: two have.
+    """
+    first: dict[tuple[str, str], str] = {}
+    for path, counted in stats.items():
+        for year in counted["rows"]:
+            other = first.setdefault((counted["table"], year), path)
+            if other != path:
+                fault = f"it has rows of {year}, and so has {other}; they would be counted twice"
+                raise InputFileError.at(path, fault, "Remove that year from one of them")
 
 
 def _stamp(path: Path, known: FileStamp | None) -> FileStamp:

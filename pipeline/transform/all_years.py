@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipeline.inputs.grades import GRADES
 from pipeline.schema import VIEW, Table
 from pipeline.transform import values
 from pipeline.transform.values import TableOutputs
@@ -30,13 +31,13 @@ def scan_prior(copy: Path, table: Table) -> TableOutputs:
     text = _as_text(original, table)
     if table is VIEW:
         text = values.escape_formulas(text, table)
-    return TableOutputs(text, original.with_columns(**values.parsed_columns(table)))
+    return TableOutputs(text, original.with_columns(**_parsed_columns(table)))
 
 
 def count_unparseable(copy: Path, table: Table) -> dict[str, dict[str, int]]:
     """Count `null` and `unparseable` cells per number, date and integer column of a clean copy."""
     text = _scan_copy(copy, table)
-    parsed = values.parsed_columns(table)
+    parsed = _parsed_columns(table)
     nulls = text.select(pl.col(name).null_count() for name in parsed)
     unparseable = text.select(
         (pl.col(name).is_not_null() & value.is_null()).sum() for name, value in parsed.items()
@@ -44,6 +45,14 @@ def count_unparseable(copy: Path, table: Table) -> dict[str, dict[str, int]]:
     both = pl.collect_all([nulls, unparseable], engine="streaming")
     null, invalid = (counts.row(0, named=True) for counts in both)
     return {name: {"null": null[name], "unparseable": invalid[name]} for name in parsed}
+
+
+def count_repeated_keys(copy: Path, table: Table) -> int:
+    """Count the rows of a clean copy with the key of a row before."""
+    # Hashes of keys, because a set of all keys would need several times the memory.
+    distinct = pl.struct("year", *table.key).hash().n_unique()
+    rows = _scan_copy(copy, table).select(pl.len() - distinct)
+    return int(rows.collect(engine="streaming").item())
 
 
 def concat_years(parts: Sequence[TableOutputs], table: Table) -> TableOutputs:
@@ -79,6 +88,15 @@ def count_undated(parquet: Path, table: Table) -> int:
     return int(several.collect(engine="streaming").item())
 
 
+def _parsed_columns(table: Table) -> dict[str, pl.Expr]:
+    """Return the value of each column that is not text; a grade is spelled as on a roster."""
+    parsed = values.parsed_columns(table)
+    if "grade" in parsed:
+        spelled = pl.col("grade").str.strip_chars().str.to_uppercase()
+        parsed["grade"] = spelled.replace_strict(GRADES, default=None, return_dtype=pl.Int64)
+    return parsed
+
+
 def _scan_copy(copy: Path, table: Table) -> pl.LazyFrame:
     return pl.scan_csv(copy, schema=dict.fromkeys(table.names, pl.String), glob=False)
 
@@ -90,5 +108,5 @@ def _as_text(text: pl.LazyFrame, table: Table) -> pl.LazyFrame:
         value.cast(pl.String).alias(name)
         if name in integers
         else pl.when(value.is_not_null()).then(name).alias(name)
-        for name, value in values.parsed_columns(table).items()
+        for name, value in _parsed_columns(table).items()
     )

@@ -4,7 +4,7 @@ Pure functions of frames. Text columns have the dtype `string`, and null is `pd.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -94,6 +94,31 @@ def list_unmapped(labels: pd.DataFrame, rows: Mapping[str, int]) -> pd.DataFrame
         .assign(rows=pd.array(counts, dtype="Int64"))
         .sort_values(["rows", "assessment_id"], ascending=[False, True], ignore_index=True)
     )
+
+
+def list_unmatched(
+    overrides: pd.DataFrame, labels: pd.DataFrame, catalogue: Collection[str]
+) -> list[dict[str, Any]]:
+    """Return the overrides that change nothing, because their assessment has no results.
+
+    Args:
+        overrides: As `read_overrides` returns them.
+        labels: As `label_assessments` returns them.
+        catalogue: The ids of all assessments, with results or not.
+
+    Returns:
+        For each, in their order, `assessment_id`, `grade` (None for all) and `is_listed`: whether
+        the catalogue has it.
+    """
+    without_results = overrides[~overrides["assessment_id"].isin(labels["assessment_id"])]
+    return [
+        {
+            "assessment_id": row["assessment_id"],
+            "grade": row.get("grade"),
+            "is_listed": row["assessment_id"] in catalogue,
+        }
+        for row in _filled(without_results)
+    ]
 
 
 def _resolve(

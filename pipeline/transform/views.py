@@ -31,7 +31,7 @@ def label_rows(
             `unit_labels`.
         labels_by_grade: The same columns and `grade`; distinct by assessment and grade. Where a
             row's student is of that grade, it replaces the labels of the assessment.
-        roster: `local_student_id` (distinct), `grade` (Int64).
+        roster: `local_student_id` (distinct), `grade` (Int64, null for a code that is no grade).
     """
     level, label = pl.col("performance_band_level"), pl.col("performance_band_label")
     needed = {*VIEW.names} & {*COMBINED.names} - {"title"} | {"percent_correct"}
@@ -101,11 +101,25 @@ def formula_free_columns(*labels: pl.LazyFrame) -> set[str]:
     return _FILLED_IN | {name for name, has_formula in formulas.items() if not has_formula}
 
 
-def count_roster_match(labelled: pl.LazyFrame) -> pl.LazyFrame:
-    """Count the students of the view, and how many of them are on the roster: one row."""
-    students = labelled.select("local_student_id", "grade").drop_nulls("local_student_id").unique()
-    return students.select(
-        pl.len().alias("students"), pl.col("grade").count().alias("students on the roster")
+def count_roster_match(labelled: pl.LazyFrame, roster: pl.LazyFrame) -> pl.LazyFrame:
+    """Count the students of the view, those of them on the roster, and near misses: one row.
+
+    A near miss is a student whose id differs from one on the roster only by leading zeros or `.0`.
+    """
+    student, is_on_it, is_near = map(pl.col, ("local_student_id", "is_on_it", "is_near"))
+    bare = student.str.replace(r"\.0+$", "").str.strip_chars_start("0")
+    near = roster.select(bare=bare, is_near=True).unique()
+    return (
+        labelled.select(student)
+        .drop_nulls()
+        .unique()
+        .join(roster.select(student, is_on_it=True), on="local_student_id", how="left")
+        .join(near, left_on=bare, right_on="bare", how="left")
+        .select(
+            pl.len().alias("students"),
+            is_on_it.count().alias("students on the roster"),
+            (is_near & is_on_it.is_null()).sum().alias("students nearly on the roster"),
+        )
     )
 
 
@@ -113,6 +127,16 @@ def count_latest(labelled: pl.LazyFrame) -> pl.LazyFrame:
     """Count the latest attempts among `label_rows`, and all attempts: one row."""
     count = pl.col("attempts")
     return labelled.select(count.count().alias("latest"), count.sum().alias("attempts"))
+
+
+def list_unmatched(labelled: pl.LazyFrame, labels_by_grade: pl.LazyFrame) -> pl.LazyFrame:
+    """List the overrides for one grade that match none of the `label_rows`: one row, one list."""
+    key = ["assessment_id", "grade"]
+    wanted = labels_by_grade.select(key)
+    ids = wanted.select("assessment_id").unique().collect()["assessment_id"]
+    matched = labelled.select(key).filter(pl.col("assessment_id").is_in(ids.implode())).unique()
+    unmatched = wanted.join(matched, on=key, how="anti", maintain_order="left")
+    return unmatched.select(pl.struct(key).implode().alias("unmatched overrides"))
 
 
 def read_small_table(path: Path, columns: Mapping[str, PolarsDataType]) -> pl.LazyFrame:

@@ -269,7 +269,7 @@ ENCODINGS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_prior_files_come_first_whatever_their_encoding(ran: Workplace, server, encoding) -> None:
-    """Columns by name, numbers in their digits, unparseable values null and counted."""
+    """Columns by name, numbers in their digits, unparseable values null and counted by column."""
     old = ran.folder / "old"
     path = write_csv(
         old / "illuminate_assessment_results_1920.csv",
@@ -285,7 +285,7 @@ def test_prior_files_come_first_whatever_their_encoding(ran: Workplace, server, 
     assert (first["year"], first["grade"], first["points"]) == ("19-20", "5", "8.10")
     assert (first["local_student_id"], first["performance_band_label"]) == ("S-Ü1", "Größe")
     assert (first["title"], second["title"]) == ("'=1+1", "'=2+2")
-    assert (second["date_taken"], second["grade"], second["points"]) == ("", "", "")
+    assert (second["date_taken"], second["grade"], second["points"]) == ("", "0", "")
     assert first["curriculum"] == ""
     typed = pl.read_parquet(ran.data / f"{VIEW_OF_ALL}.parquet")
     assert typed["title"][:2].to_list() == ["=1+1", "=2+2"]
@@ -293,11 +293,53 @@ def test_prior_files_come_first_whatever_their_encoding(ran: Workplace, server, 
     facts = record_of_all(ran)["steps"]["ReadPriorYears"]["files"][str(path)]
     assert facts["rows"] == {"19-20": 2}
     assert facts["encoding"] == ENCODINGS[encoding]
-    assert sum(counts["unparseable"] for counts in facts["values"].values()) == 3
-    assert f"{path} ({ENCODINGS[encoding]}): 2 rows of 19-20, 3 values unreadable" in done.stdout
+    assert sum(counts["unparseable"] for counts in facts["values"].values()) == 2
+    assert (
+        f"{path} ({ENCODINGS[encoding]}): 2 rows of 19-20, "
+        "2 values unreadable (set to null): date_taken 1, points 1\n"
+    ) in done.stdout
     again = lasting(ran)
     assert "up to date" in run_years(ran, "--paths-prior-years", str(old)).stdout
     assert lasting(ran) == again
+
+
+def test_files_of_the_earlier_scripts_load_as_they_are(ran: Workplace) -> None:
+    """The year is in their names, and the kind of results in another column or in the code."""
+    old, names = ran.folder / "old", ("assessment_id", "date_taken", "grade", "local_student_id")
+    view = [("A1", "2022-01-15", "3.0", "S1"), ("A1", "2022-01-15", "K", "S2")]
+    rows = [
+        {
+            **dict(zip(names, values, strict=True)),
+            "standard_code": code,
+            "score": score,
+            "count": "1",
+        }
+        for values in (*view, view[0])
+        for code, score in (("percent", "66.5"), ("3.OA.1", "66"))
+    ]
+    path = write_csv(old / "illuminate_assessment_results_21-22.csv", rows)
+    plain = [{k: v for k, v in row.items() if k not in ("grade", "score")} for row in rows]
+    combined = [
+        row | {"version": "1", "Standard_No_Standard": kind, "__count": "1"}
+        for row, kind in zip(plain, ["No_Standard", "Standard"] * 3, strict=True)
+    ]
+    write_csv(
+        old / "assessment_results_combined_21-22.csv",
+        [row | {"new_or_current": "historical"} for row in combined],
+    )
+    done = run_years(ran, "--paths-prior-years", str(old))
+    assert done.returncode == 0, done.stdout
+    for table in (VIEW, COMBINED):
+        first = oracle.read_csv(ran.data / f"{OF_ALL[table]}.csv")[:6]
+        assert [row["response_type"] for row in first] == ["overall", "standard"] * 3
+        assert {row["year"] for row in first} == {"21-22"}
+    first = oracle.read_csv(ran.data / f"{VIEW_OF_ALL}.csv")[:6]
+    assert [row["grade"] for row in first] == ["3", "3", "0", "0", "3", "3"]
+    assert [row["score"] for row in first] == ["", "66"] * 3
+    assert (
+        f"{path} (UTF-8): 6 rows of 21-22, 3 values unreadable (set to null): score 3; "
+        "2 rows have the key of a row before\n"
+    ) in done.stdout
 
 
 REFUSED = [
@@ -306,6 +348,7 @@ REFUSED = [
     ("no year", "line 3: column year must hold a school year"),
     ("same year", "line 2: rows of 23-24 would be duplicates"),
     ("copied", "is a copy of"),
+    ("overlapping", "it has rows of 19-20, and so has"),
     ("other name", "Rename the file so that its name begins with"),
     ("nothing", "there is no CSV file"),
 ]
@@ -330,6 +373,9 @@ def test_a_prior_file_that_cannot_be_used_stops_all_years(
         rows[1]["year"] = ""
     elif fault == "copied":
         write_csv(old / "illuminate_assessment_results_older.csv", rows)
+    elif fault == "overlapping":
+        older = [{**row, "year": year} for row in rows for year in ("18-19", "19-20")]
+        write_csv(old / "illuminate_assessment_results_all_to_2020.csv", older)
     elif fault == "other name":
         name = "results.csv"
     if fault != "nothing":

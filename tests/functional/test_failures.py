@@ -173,13 +173,34 @@ def corrupt_roster(inputs: dict[str, Path]) -> str:
     return "lines 2 and 4"
 
 
+def damage_roster(inputs: dict[str, Path]) -> str:
+    inputs["STUDENT_ROSTERS"].write_text(
+        f"Student_Number,Grade_Level\n{STUDENT},4\n7.70016E+11,5\n7.70016E+11,6\n",
+        encoding="utf-8",
+    )
+    return "roster.txt, lines 3 and 4: the student number is damaged"
+
+
+def pack_roster(inputs: dict[str, Path]) -> str:
+    inputs["STUDENT_ROSTERS"].write_bytes(b"PK\x03\x04\x14\x00" + b"\x00" * 30)
+    return "looks like an Excel workbook"
+
+
 def remove_roster(inputs: dict[str, Path]) -> str:
     inputs["STUDENT_ROSTERS"].unlink()
     return "roster"
 
 
 @pytest.mark.parametrize(
-    "corrupt", [corrupt_rules, corrupt_overrides, corrupt_roster, remove_roster]
+    "corrupt",
+    [
+        corrupt_rules,
+        corrupt_overrides,
+        corrupt_roster,
+        damage_roster,
+        pack_roster,
+        remove_roster,
+    ],
 )
 def test_bad_input_files_stop_before_any_request(
     place: Workplace,

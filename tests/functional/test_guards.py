@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.simulator import SMALL, District, Fault, Server, serving
 from pipeline.years import SchoolYear
+from tests import canaries
 from tests.functional import oracle
 from tests.functional.conftest import REPOSITORY, Workplace
 from tests.functional.test_reruns import newest_record
@@ -231,6 +232,26 @@ def test_another_districts_roster_stops_the_run(place: Workplace, server: Server
     assert "99000001" not in done.stdout + done.stderr
     lower = place.run("--checks-roster-floor", "0", STUDENT_ROSTERS=str(roster))
     assert lower.returncode == 0
+
+
+def test_ids_that_lost_their_leading_zeros_are_counted(
+    place: Workplace, district: District
+) -> None:
+    """By the check and by the summary; neither names one."""
+    grades = dict(district.roster(YEAR))
+    lines = ["Student_Number;Grade_Level", *(f"0000{i};{grade}" for i, grade in grades.items())]
+    roster = place.folder / "roster.csv"
+    roster.write_text("\n".join(lines), encoding="utf-8")
+    stopped = place.run(STUDENT_ROSTERS=str(roster))
+    done = place.run("--checks-roster-floor", "0", STUDENT_ROSTERS=str(roster))
+    assert (stopped.returncode, done.returncode) == (30, 0)
+    view = oracle.read_csv(place.data / "views/23-24/illuminate_assessment_results_historical.csv")
+    near = len({row["local_student_id"] for row in view} & grades.keys())
+    words = "others differ from an id on it only by leading zeros or .0"
+    assert f"{near:,} of the {words}" in stopped.stdout
+    assert f"; {near:,} {words}" in done.stdout
+    said = stopped.stdout + stopped.stderr + done.stdout + done.stderr
+    assert canaries.found([f"0000{i}" for i in grades], said) == set()
 
 
 def test_a_roster_with_far_fewer_students_than_last_time_stops_the_run(

@@ -243,6 +243,30 @@ def test_a_comment_in_the_rules_changes_nothing(
     }
 
 
+def test_overrides_that_match_nothing_are_counted_and_named(
+    ran: Workplace, server: Server, district: District
+) -> None:
+    tested = district.ids_with_results(SchoolYear(2023))
+    empty = min(set(oracle.catalogue_ids(district)) - set(tested))
+    overrides = ran.folder / "overrides.csv"
+    lines = [
+        "assessment_id,grade,test_type,curriculum,unit,title,reason",
+        f"{tested[0]},,survey,,,,matches",
+        f"{tested[0]},14,survey,,,,no such grade",
+        f"{tested[0]}.0,PK,survey,,,,no such id",
+        f"{empty},,survey,,,,no results",
+    ]
+    overrides.write_text("\n".join(lines), encoding="utf-8")
+    done = ran.run(MANUAL_CHANGES=str(overrides))
+    assert done.returncode == 0, done.stdout
+    assert server.log == []
+    assert (
+        f"overrides   3 of 4 match nothing: assessment {tested[0]}.0 grade -1 (not in the "
+        f"catalogue), {empty} (no results), {tested[0]} grade 14 (no results)\n"
+    ) in done.stdout
+    assert '"unmatched overrides": [' in newest_record(ran)
+
+
 def test_a_roster_edited(ran: Workplace, server: Server, inputs: Path) -> None:
     """Nothing is fetched; grades in the view follow the roster."""
     source = (inputs / "Student_Rosters_23-24.txt").read_text(encoding="utf-8")
@@ -254,6 +278,20 @@ def test_a_roster_edited(ran: Workplace, server: Server, inputs: Path) -> None:
     assert server.log == []
     view = oracle.read_csv(ran.data / f"{VIEW}.csv")
     assert {row["grade"] for row in view} == {"7", ""}
+
+
+def test_a_roster_in_another_form_with_codes(ran: Workplace, district: District) -> None:
+    """The grades are the same, but for a code, which is null and counted."""
+    before = oracle.read_csv(ran.data / f"{VIEW}.csv")
+    coded = next(row["local_student_id"] for row in before if row["grade"])
+    students = [(i, "99" if i == coded else grade) for i, grade in district.roster(oracle.YEAR)]
+    lines = ['"[1]STUDENT_NUMBER";"[1]Grade_Level"', *(f'"{i}";"{grade}"' for i, grade in students)]
+    (ran.folder / "roster.csv").write_text("\n".join(lines), encoding="utf-8")
+    done = ran.run("--report-enabled", "true", STUDENT_ROSTERS=str(ran.folder / "roster.csv"))
+    assert done.returncode == 0, done.stdout
+    assert "; 1 on it have a code that is no grade (set to null)" in done.stdout
+    expected = [row | {"grade": ""} if row["local_student_id"] == coded else row for row in before]
+    assert oracle.read_csv(ran.data / f"{VIEW}.csv") == expected
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -325,15 +363,16 @@ def test_include_and_exclude(ran: Workplace, server: Server, district: District)
     assert shunned != hidden
     done = ran.run(
         *("--illuminate-include-ids", f'["{hidden}"]'),
-        *("--illuminate-exclude-ids", f'["{shunned}"]'),
+        *("--illuminate-exclude-ids", f'["{shunned}", "mistyped"]'),
     )
     assert done.returncode == 0, done.stdout
     assert requested_shards(server) == {(e, hidden) for e in ("overall", "standard", "group")}
     rows = oracle.read_csv(ran.data / "illuminate/23-24/assessment_results_combined_historical.csv")
     ids = sorted({*oracle.catalogue_ids(district), hidden} - {shunned})
     assert rows == oracle.combined(district, ids)
-    assert f"excluded    assessment {shunned}" in done.stdout
-    assert f'"excluded_ids": [\n  "{shunned}"\n ]' in newest_record(ran)
+    assert f"excluded    assessment {shunned}, mistyped" in done.stdout
+    assert "exclude_ids); not in the catalogue: mistyped\n" in done.stdout
+    assert f'"excluded_ids": [\n  "{shunned}",\n  "mistyped"\n ]' in newest_record(ran)
 
 
 def newest_record(place: Workplace) -> str:

@@ -55,6 +55,10 @@ def test_the_catalogue_of_another_source_is_not_used(written):
     assert Catalogue.read(written, "another district", WINDOW) is None
 
 
+def test_ids_that_are_not_listed_are_found():
+    assert catalogue("1", "2").unlisted(["3", "2", "02"]) == ["02", "3"]
+
+
 @pytest.mark.parametrize("side", ["start", "end"])
 def test_the_catalogue_of_another_window_is_not_used(written, side):
     other = replace(WINDOW, **{side: dt.date(2024, 1, 1)})

@@ -16,12 +16,12 @@ LINE = ",".join(ROW)
 
 @pytest.fixture
 def read(tmp_path):
-    """Read bytes, or text as UTF-8, as a file of the group table: what was found, and the copy."""
+    """Read bytes, or text as UTF-8, as a file of a table: what was found, and the copy."""
 
-    def run(content, built=()):
-        path, copy = tmp_path / "assessment_results_group.csv", tmp_path / "copy.csv"
+    def run(content, built=(), table=GROUP, end=""):
+        path, copy = tmp_path / f"{table.stem}{end}.csv", tmp_path / "copy.csv"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        found = prior_years.copy_clean(path, GROUP, copy, built=built)
+        found = prior_years.copy_clean(path, table, copy, built=built)
         with copy.open(encoding="utf-8", newline="") as file:
             return found, list(csv.DictReader(file))
 
@@ -80,7 +80,9 @@ def test_columns_come_in_the_tables_order_and_years_in_one_spelling(read):
         **dict(zip(NAMES, ROW, strict=True)),
         "year": "19-20",
     }
-    assert {text for name, text in rows[0].items() if name not in NAMES} == {""}
+    others = {name: text for name, text in rows[0].items() if name not in NAMES}
+    assert others.pop("response_type") == "group"
+    assert set(others.values()) == {""}
 
 
 @pytest.mark.parametrize(
@@ -111,6 +113,67 @@ def test_texts_are_copied_unchanged(read, text):
 def test_blank_lines_and_a_header_alone_hold_no_row(read):
     assert read(f"{HEAD}\r\n\r\n{LINE}\r\n\r\n")[0].rows == {"19-20": 1}
     assert read(f"{HEAD}\n")[0].rows == {}
+
+
+# Files of the earlier scripts.
+
+EARLIER = "data_source,assessment_id,date_taken,grade,local_student_id,title,standard_code,score"
+
+
+@pytest.mark.parametrize("ignored", ["__count", "count", "new_or_current"])
+def test_columns_of_the_earlier_scripts_are_ignored(read, ignored):
+    _, rows = read(f"{ignored},{HEAD}\nx,{LINE}\n")
+    assert {name: rows[0][name] for name in NAMES[1:]} == dict(zip(NAMES[1:], ROW[1:], strict=True))
+    assert list(rows[0]) == list(GROUP.names)
+
+
+@pytest.mark.parametrize(
+    ("end", "year"),
+    [("_21-22", "21-22"), ("_historical_2021-22", "21-22"), ("_2021-2022", "21-22")],
+)
+def test_the_year_is_that_of_the_name_where_no_column_has_it(read, end, year):
+    line = "illuminate,A1,2022-01-15,3.0,S1,T,percent,81"
+    found, rows = read(f"{EARLIER}\n{line}\n{line}\n", table=VIEW, end=end)
+    assert found.rows == {year: 2}
+    assert {row["year"] for row in rows} == {year}
+    with pytest.raises(InputFileError, match="rows of 21-22 would be duplicates"):
+        read(f"{EARLIER}\n{line}\n", table=VIEW, end=end, built={"21-22"})
+
+
+@pytest.mark.parametrize("end", ["", "_2021", "_21-23", "_2020-11-12", "_21-22_old", "21"])
+def test_a_name_without_a_year_at_its_end_gives_none(read, end):
+    with pytest.raises(InputFileError, match=r"lacks year, and the file's name does not end like"):
+        read(f"{EARLIER}\n", table=VIEW, end=end)
+
+
+def test_a_year_in_a_column_is_the_one_that_counts(read):
+    assert read(f"{HEAD}\n{LINE}\n", end="_21-22")[0].rows == {"19-20": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "response_type"),
+    [
+        (None, "percent", "overall"),
+        (None, "3.OA.1", "standard"),
+        ("No_Standard", "percent", "overall"),
+        ("no_standard", "", "overall"),
+        ("Standard", "3.OA.1", "standard"),
+        ("Standard", "percent", "standard"),
+        ("", "percent", "overall"),
+        ("", "3.OA.1", "standard"),
+    ],
+)
+def test_the_response_type_follows_from_kind_or_code(read, kind, code, response_type):
+    header, line = f"{EARLIER},Standard_No_Standard", f"illuminate,A1,2022-01-15,3.0,S1,T,{code},81"
+    header, line = (EARLIER, line) if kind is None else (header, f"{line},{kind}")
+    _, rows = read(f"{header}\n{line}\n", table=VIEW, end="_21-22")
+    assert rows[0]["response_type"] == response_type
+
+
+def test_a_response_type_that_is_there_is_kept(read):
+    line = "illuminate,A1,2022-01-15,3.0,S1,T,percent,81,standard"
+    _, rows = read(f"{EARLIER},response_type\n{line}\n", table=VIEW, end="_21-22")
+    assert rows[0]["response_type"] == "standard"
 
 
 # What is refused.

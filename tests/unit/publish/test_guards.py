@@ -89,6 +89,14 @@ def test_enough_students_must_be_on_the_roster(matched, before, ok):
     assert check_roster_match_rate(now, before, floor=0.5, drop=0.1).ok is ok
 
 
+@pytest.mark.parametrize("matched", [3, 90])
+def test_ids_that_are_nearly_on_the_roster_are_counted(matched):
+    now = RowCounts({}, students=100, matched=matched)
+    found = check_roster_match_rate(now, None, near=7, floor=0.5, drop=0.1)
+    assert "7 of the others differ from an id on it only by leading zeros or .0" in found.note
+    assert "differ" not in check_roster_match_rate(now, None, floor=0.5, drop=0.1).note
+
+
 @pytest.mark.parametrize("now", [RowCounts({}), RowCounts({}, students=0, matched=0)])
 def test_without_a_roster_or_students_there_is_nothing_to_compare(now):
     assert check_roster_match_rate(now, 0.9, floor=0.5, drop=0.1).ok

@@ -220,6 +220,11 @@ def test_coverage_counts_students_with_any_result_in_a_group_that_is_shown(tmp_p
     assert found.students == 20
 
 
+def test_students_with_a_code_in_place_of_a_grade_are_in_no_grade_of_the_roster(tmp_path):
+    (tmp_path / "roster.csv").write_text("local_student_id,grade\n1,4\n2,\n3,4\n")
+    assert aggregates.rostered(tmp_path / "roster.csv") == {4: 2}
+
+
 def test_quantiles_count_each_student_once(tmp_path: Path) -> None:
     """Two students with many results are still two students."""
     few = [

@@ -29,14 +29,16 @@ def fetched(now=True, requests=0, retries=0, fetched=0, reused=0, failed=0):
 
 def steps() -> dict[str, dict]:
     return {
-        "ReadRoster": step(students=400),
         "FetchMetadata": step(requests=3, retries=1, assessments=900, fetched_on="2024-10-02"),
         "CountResults": step(changed={}, unreached=336, problem=""),
+        "ReadRoster": step(**{"students": 400, "students without a grade": 0}),
         "FetchScores overall": fetched(requests=1000, retries=4, fetched=900, reused=100),
         "FetchScores standard": fetched(requests=500, fetched=400, reused=600),
         "FetchScores group": fetched(now=False, requests=7000, retries=70, fetched=1000),
         "ListAssessments": step(rows=900),
-        "LabelAssessments": step(rows=1200, unmapped=34),
+        "LabelAssessments": step(
+            **{"rows": 1200, "unmapped": 34, "overrides": 9, "unmatched overrides": []}
+        ),
         "CombineResults": step(
             rows=20_000,
             values={
@@ -46,7 +48,14 @@ def steps() -> dict[str, dict]:
         ),
         "CombineGroup": step(rows=5_000, values={"points": {"null": 5, "unparseable": 4}}),
         "BuildViews": step(
-            **{"rows": 20_000, "students": 410, "students on the roster": 395, "latest": 19_000}
+            **{
+                "rows": 20_000,
+                "students": 410,
+                "students on the roster": 395,
+                "students nearly on the roster": 0,
+                "unmatched overrides": [],
+                "latest": 19_000,
+            }
         ),
         "CheckTables": step(checks=[{"ok": True}] * 10),
     }
@@ -213,6 +222,22 @@ def test_titles_without_labels_are_counted():
     assert lines(record())["titles"] == "34 of 1,200 without curriculum or unit"
 
 
+def test_overrides_that_match_nothing_are_named_with_the_reason():
+    found = steps()
+    found["LabelAssessments"]["unmatched overrides"] = [
+        {"assessment_id": "204411.0", "grade": None, "is_listed": False},
+        {"assessment_id": "7", "grade": 0, "is_listed": True},
+    ]
+    found["BuildViews"]["unmatched overrides"] = [{"assessment_id": "8", "grade": 12}]
+    assert lines(record(steps=found))["overrides"] == (
+        "3 of 9 match nothing: assessment 204411.0 (not in the catalogue), 7 grade 0 (no results), "
+        "8 grade 12 (no results)"
+    )
+    found["BuildViews"]["unmatched overrides"] *= 4
+    assert lines(record(steps=found))["overrides"].endswith("8 grade 12 (no results) and others")
+    assert "overrides" not in lines(record())
+
+
 def test_checks_are_counted():
     assert lines(record())["checks"] == "10 passed"
 
@@ -224,6 +249,17 @@ def test_the_match_of_the_roster_is_reported():
     assert lines(record())["roster"] == "395 of 410 students are on it"
 
 
+def test_near_misses_and_codes_on_the_roster_are_counted():
+    found = steps()
+    found["BuildViews"]["students nearly on the roster"] = 12
+    found["ReadRoster"]["students without a grade"] = 3
+    assert lines(record(steps=found))["roster"] == (
+        "395 of 410 students are on it; "
+        "12 others differ from an id on it only by leading zeros or .0; "
+        "3 on it have a code that is no grade (set to null)"
+    )
+
+
 def test_that_no_roster_is_configured_is_reported():
     without = steps() | {"ReadRoster": step(students=0)}
     assert lines(record(steps=without))["roster"] == "none: grades are null"
@@ -233,6 +269,11 @@ def test_assessments_left_out_are_named_with_the_setting():
     reported = lines(record(excluded_ids=["115538", "7"]))["excluded"]
     assert "115538, 7" in reported
     assert "exclude_ids" in reported
+    assert "catalogue" not in reported
+    found = steps()
+    found["ListAssessments"]["excluded but not listed"] = ["7"]
+    reported = lines(record(excluded_ids=["115538", "7"], steps=found))["excluded"]
+    assert reported.endswith("([illuminate] exclude_ids); not in the catalogue: 7")
     assert "excluded" not in lines(record())
 
 

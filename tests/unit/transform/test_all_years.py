@@ -65,7 +65,11 @@ def prior(tmp_path):
         ("grade", "5.0", "5", 5),
         ("grade", "05", "5", 5),
         ("grade", "5.5", None, None),
-        ("grade", "K", None, None),
+        ("grade", "K", "0", 0),
+        ("grade", " pk ", "-1", -1),
+        ("grade", "99", None, None),
+        ("score", "66.5", None, None),
+        ("score", "66.0", "66", 66),
         ("date_taken", "2020-01-15", "2020-01-15", dt.date(2020, 1, 15)),
         ("date_taken", "2020-02-30", None, None),
         ("title", "=1", "'=1", "=1"),
@@ -83,6 +87,20 @@ def test_a_prior_value_is_kept_in_its_digits_or_made_null_and_counted(
     assert part.parquet.collect()[name].to_list() == [value]
     counted = all_years.count_unparseable(path, VIEW)
     assert sum(counts["unparseable"] for counts in counted.values()) == (text is None)
+
+
+def test_rows_with_the_key_of_a_row_before_are_counted(tmp_path):
+    filled = {
+        "year": ["19-20", "18-19", "19-20", "19-20", "19-20"],
+        "local_student_id": ["1", "1", "1", "2", "1"],
+        "title": ["T", "T", "another", "T", "T"],
+    }
+    cells = {name: filled.get(name, [None] * 5) for name in GROUP.names}
+    frame = pl.LazyFrame(cells).cast(pl.String)
+    write_csv(frame, tmp_path / "copy.csv")
+    assert all_years.count_repeated_keys(tmp_path / "copy.csv", GROUP) == 2
+    write_csv(frame.head(0), tmp_path / "none.csv")
+    assert all_years.count_repeated_keys(tmp_path / "none.csv", GROUP) == 0
 
 
 def test_the_types_of_a_prior_file_are_those_of_the_table(prior):

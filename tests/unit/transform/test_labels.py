@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.settings import DEFAULT_RULES
 from pipeline.errors import InputFileError
+from pipeline.inputs.grades import GRADES
 from pipeline.inputs.rules import (
     TitleRules,
     empty_overrides,
@@ -18,7 +19,12 @@ from pipeline.inputs.rules import (
     read_overrides,
     read_rules,
 )
-from pipeline.transform.labels import label_assessments, label_by_grade, list_unmapped
+from pipeline.transform.labels import (
+    label_assessments,
+    label_by_grade,
+    list_unmapped,
+    list_unmatched,
+)
 
 RULES = read_rules(DEFAULT_RULES)
 COLUMNS = ["assessment_id", "title", "test_type", "curriculum", "unit", "unit_labels", "matched_by"]
@@ -493,6 +499,12 @@ def test_overrides_are_text_but_for_the_grade_and_empty_cells_are_null(overrides
     ]
 
 
+@pytest.mark.parametrize(("spelling", "grade"), GRADES.items())
+def test_an_override_knows_the_grades_of_the_roster(overrides_file, spelling, grade):
+    overrides = read_overrides(overrides_file(f"1,{spelling.lower()},,Math,,,"))
+    assert overrides["grade"].to_list() == [grade]
+
+
 def test_empty_overrides_have_the_shape_of_a_file_without_lines(overrides_file):
     pd.testing.assert_frame_equal(empty_overrides(), read_overrides(overrides_file()))
 
@@ -501,8 +513,9 @@ BAD_OVERRIDES = {
     " ,,,Math,,,": "the assessment_id is empty",
     "2,13th,,Math,,,": '"13th" is not a grade',
     "2,15,,Math,,,": '"15" is not a grade',
-    "2,-3,,Math,,,": '"-3" is not a grade',
-    "2,3.0,,Math,,,": '"3.0" is not a grade',
+    "2,-4,,Math,,,": '"-4" is not a grade (K, KG, PK, TK, or a whole number from -3 to 14)',
+    "2,3.5,,Math,,,": '"3.5" is not a grade',
+    "2,UG,,Math,,,": '"UG" is not a grade',
     "2,3,,,,,only a reason": "it changes nothing",
     "1,,,Science,,,": "it repeats the assessment and grade of line 2",
     "1,09,,Science,,,": "it repeats the assessment and grade of line 3",
@@ -616,6 +629,20 @@ def test_labels_by_grade_keep_their_columns_when_there_are_none():
 
 
 # What is left to map.
+
+
+def test_overrides_of_assessments_without_results_are_listed(rules_file):
+    titles = pd.DataFrame([("1", "T")], columns=["assessment_id", "title"], dtype="string")
+    overrides = overrides_of(
+        {"assessment_id": "1", "unit": "U"},
+        {"assessment_id": "1.0", "unit": "U"},
+        {"assessment_id": "2", "grade": 0, "unit": "U"},
+    )
+    labels = label_assessments(titles, read_rules(rules_file()), overrides)
+    assert list_unmatched(overrides, labels, {"1", "2", "3"}) == [
+        {"assessment_id": "1.0", "grade": None, "is_listed": False},
+        {"assessment_id": "2", "grade": 0, "is_listed": True},
+    ]
 
 
 def test_unmapped_are_those_without_curriculum_or_unit_by_descending_rows_then_id():

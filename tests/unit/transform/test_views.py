@@ -21,6 +21,7 @@ from tests.unit.transform.rows import (
     ids,
     labels_frame,
     overall,
+    roster_frame,
     rows_of,
     students,
     text_of,
@@ -132,6 +133,20 @@ def test_labels_for_one_grade_apply_to_students_of_that_grade_only(folder):
     assert by_student == {"1": special, "2": usual, "3": usual}
 
 
+def test_overrides_for_a_grade_that_no_student_is_in_are_listed(folder):
+    special = ("U", None, "Math", "2", "2")
+    by_grade = {("1", 0): special, ("1", 4): special, ("1", 12): special}
+    rows = overall(folder, {"local_student_id": "1"}, {"local_student_id": "2"})
+    labelled = view_rows(rows, {}, by_grade, {"1": 4, "2": None, "3": 12})
+    lists = views.list_unmatched(labelled, by_grade_frame(by_grade))
+    assert write_files({}, lists)[1]["unmatched overrides"] == [
+        {"assessment_id": "1", "grade": 0},
+        {"assessment_id": "1", "grade": 12},
+    ]
+    none = views.list_unmatched(labelled, by_grade_frame({}))
+    assert write_files({}, none)[1]["unmatched overrides"] == []
+
+
 def test_labels_for_grade_0_apply_too(folder):
     special = ("U", None, "Math", "2", "2")
     got = view_of(overall(folder, STUDENT), {}, {("1", 0): special}, {"1": 0}).collect()
@@ -155,15 +170,37 @@ def test_a_field_that_the_api_may_add_changes_nothing_in_the_view(folder, name):
 
 def test_the_roster_match_counts_each_student_once(folder):
     rows = [{"local_student_id": s, "points": p} for s in ("1", "2", "3") for p in ("1", "2")]
-    frame = view_rows(overall(folder, *rows), roster={"1": 4, "2": 0})
-    counts = write_files({}, views.count_roster_match(frame))[1]
-    assert counts == {"students": 3, "students on the roster": 2}
+    assert roster_match(overall(folder, *rows), {"1": 4, "2": None}) == (3, 2, 0)
 
 
 def test_a_row_without_a_student_id_counts_as_no_student(folder):
-    frame = view_rows(overall(folder, STUDENT, {"local_student_id": None}), roster={"1": 4})
-    counts = write_files({}, views.count_roster_match(frame))[1]
-    assert counts == {"students": 1, "students on the roster": 1}
+    rows = overall(folder, STUDENT, {"local_student_id": None})
+    assert roster_match(rows, {"1": 4}) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("sent", "on_roster", "near"),
+    [
+        ("0042", "42", 1),
+        ("42", "0042", 1),
+        ("42.0", "42", 1),
+        ("0042.00", "042", 1),
+        ("42", "42", 0),
+        ("42", "420", 0),
+        ("42", "43", 0),
+        ("420", "42", 0),
+    ],
+)
+def test_an_id_that_only_lost_its_zeros_is_a_near_miss(folder, sent, on_roster, near):
+    rows = overall(folder, {"local_student_id": sent}, {"local_student_id": "7"})
+    found = roster_match(rows, {on_roster: 4, "7": 4, "007": 5})
+    assert found == (2, 1 + (sent == on_roster), near)
+
+
+def roster_match(rows, roster):
+    """The students, those on the roster, and the near misses."""
+    counts = views.count_roster_match(view_rows(rows, roster=roster), roster_frame(roster))
+    return tuple(write_files({}, counts)[1].values())
 
 
 def test_small_files_are_read_as_text_with_empty_fields_as_null(folder):

@@ -50,7 +50,7 @@ with DAG(
             None,
             type=["null", "string"],
             pattern=r"^\d{2}-\d{2}$",
-            description="school year, like 23-24; empty: the current one of luigi.cfg",
+            description="school year, like 23-24; empty: the one that contains today",
         )
     },
     default_args={

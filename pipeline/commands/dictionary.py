@@ -15,7 +15,7 @@ as true numbers (double precision) and dates. A text that is no number, or no da
 both, and is counted in the run record. Fields of the API that are not listed here follow the
 listed columns, in alphabetical order. Rows are in the order of the key.
 
-Names end in `_historical` for years before `[years] current`. All years together, made by
+Names end in `_historical` for years before `[years] historical_before`. All years together, made by
 `make years`, have the same columns; they lie in `<folder>/all/`, in the order of the years, and
 their names end in `_all_years`; only `illuminate_latest_results` is of one year, because attempts
 are counted within a year. Columns marked *personal* tell about one student. What analysts' own SQL

@@ -6,10 +6,12 @@ Classes are named like their sections, in lower case, as Luigi's own are, so tha
 """
 
 import json
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
 import luigi
+from luigi.cmdline_parser import CmdlineParser
 
 from pipeline.errors import SettingsError
 
@@ -160,9 +162,12 @@ class paths(Settings):  # noqa: N801
 
 
 class years(Settings):  # noqa: N801
-    """Which school years are history."""
+    """Which school years are history; only names of files follow from it."""
 
-    current = luigi.Parameter(default="24-25", description="the first year that is not historical")
+    historical_before = luigi.Parameter(
+        default="24-25", description="tables of earlier years are named _historical"
+    )
+    current = RenamedParameter("years", "current", "historical_before")
 
 
 class checks(Settings):  # noqa: N801
@@ -207,6 +212,22 @@ class build(Settings):  # noqa: N801
     """How tables are built."""
 
     threads = luigi.IntParameter(default=0, description="processor threads; 0: all cores")
+
+
+def forbid_abbreviations() -> None:
+    """Let no option of Luigi's command line stand for a longer one.
+
+    Luigi reads the command line once before it knows the task. `--year`, which it does not know
+    then, would be short for every option of `years`, and be refused as ambiguous.
+    """
+    build = CmdlineParser._build_parser  # noqa: SLF001  Luigi offers no other place
+
+    def build_exact(*args: Any, **kwargs: Any) -> ArgumentParser:  # noqa: ANN401
+        parser: ArgumentParser = build(*args, **kwargs)
+        parser.allow_abbrev = False
+        return parser
+
+    CmdlineParser._build_parser = staticmethod(build_exact)  # type: ignore[method-assign]  # noqa: SLF001
 
 
 OAUTH2 = ("ILLUMINATE_CLIENT_ID", "ILLUMINATE_CLIENT_SECRET")

@@ -175,9 +175,9 @@ def folders() -> Folders:
     )
 
 
-def current_year() -> SchoolYear:
-    """Return the first year that is not historical."""
-    return SchoolYear.parse(read(years).current)
+def historical_before() -> SchoolYear:
+    """Return the first year whose tables are not named historical."""
+    return SchoolYear.parse(read(years).historical_before)
 
 
 def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date) -> Snapshot:
@@ -190,7 +190,12 @@ def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date) -> Snapshot:
     if window.end > today:
         raise YearError(f"--as-of {as_of} is still to come; today is {today}.")
     provisional = window.end == year.last_day and today <= year.last_day
-    return Snapshot(folders(), year, window, year.suffix(current_year()), provisional)
+    return Snapshot(folders(), year, window, year.suffix(historical_before()), provisional)
+
+
+def demo_roster(year: SchoolYear) -> Path:
+    """Return where the demo district's roster of a school year is."""
+    return folders().inputs / f"Student_Rosters_{year}.txt"
 
 
 def input_files(year: SchoolYear) -> InputFiles:
@@ -201,16 +206,15 @@ def input_files(year: SchoolYear) -> InputFiles:
     """
     chosen, inputs = read(paths), folders().inputs
 
-    def find(configured: str, of_demo: str) -> Path | None:
+    def find(configured: str, own: Path) -> Path | None:
         if configured:
             return Path(configured)
-        own = inputs / of_demo
         return own if is_demo() and own.exists() else None
 
     return InputFiles(
-        find(chosen.rosters.replace("{year}", str(year)), f"Student_Rosters_{year}.txt"),
-        find(chosen.title_rules, "title_rules.csv") or DEFAULT_RULES,
-        find(chosen.manual_changes, "overrides.csv"),
+        find(chosen.rosters.replace("{year}", str(year)), demo_roster(year)),
+        find(chosen.title_rules, inputs / "title_rules.csv") or DEFAULT_RULES,
+        find(chosen.manual_changes, inputs / "overrides.csv"),
     )
 
 

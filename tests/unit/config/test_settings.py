@@ -212,9 +212,9 @@ def test_the_folders_are_the_ones_configured(environment):
     assert snapshot.published_folder("views") == Path("/v/23-24")
 
 
-@pytest.mark.parametrize(("current", "suffix"), [("24-25", "_historical"), ("2023-2024", "")])
-def test_the_current_year_decides_what_is_historical(current, suffix):
-    put("years", "current", current)
+@pytest.mark.parametrize(("before", "suffix"), [("24-25", "_historical"), ("2023-2024", "")])
+def test_tables_of_earlier_years_are_historical(before, suffix):
+    put("years", "historical_before", before)
     assert settings.snapshot(SchoolYear(2023), SchoolYear(2023).last_day, TODAY).suffix == suffix
 
 
@@ -240,10 +240,10 @@ def test_other_numbers_of_threads_are_refused(count):
     assert str(error.value) == f"[illuminate] threads is {count}; it must be 1 to 64."
 
 
-def test_a_current_year_that_is_none_is_refused():
-    put("years", "current", "2024")
+def test_a_year_of_history_that_is_none_is_refused():
+    put("years", "historical_before", "2024")
     with pytest.raises(SettingsError, match="2024 could mean"):
-        settings.current_year()
+        settings.historical_before()
 
 
 @pytest.mark.parametrize(
@@ -286,10 +286,10 @@ def test_a_setting_of_the_wrong_kind_is_reported_by_name_and_meaning(section, na
 
 
 def test_settings_can_be_given_on_any_command_line():
-    arguments = ["RunAll", "--illuminate-threads", "16", "--years-current", "25-26"]
+    arguments = ["RunAll", "--illuminate-threads", "16", "--years-historical-before", "25-26"]
     with CmdlineParser.global_instance(arguments):
         assert settings.threads() == 16
-        assert settings.current_year() == SchoolYear(2025)
+        assert settings.historical_before() == SchoolYear(2025)
 
 
 def test_every_setting_is_described_with_its_value_and_where_it_is_from(environment):
@@ -298,7 +298,7 @@ def test_every_setting_is_described_with_its_value_and_where_it_is_from(environm
     described = {(section, name): found for section, name, *found in settings.describe()}
     assert described["illuminate", "threads"] == [16, "luigi.cfg"]
     assert described["paths", "save_path"] == ["/exports", "SAVE_PATH"]
-    assert described["years", "current"] == ["24-25", "default"]
+    assert described["years", "historical_before"] == ["24-25", "default"]
     assert len(described) == sum(len(section.current_params()) for section in SECTIONS)
 
 
@@ -362,6 +362,13 @@ def test_an_old_name_in_the_file_is_refused_with_the_new_one(old, new):
     put("illuminate", old, "1")
     with pytest.raises(SettingsError, match=rf"{old} was renamed to {new}.*run the same command"):
         settings.limits()
+
+
+def test_the_year_of_history_has_a_new_name():
+    """The old one also was the default of `--year`."""
+    put("years", "current", "24-25")
+    with pytest.raises(SettingsError, match=r"\[years\] current was renamed to historical_before"):
+        settings.snapshot(SchoolYear(2023), SchoolYear(2023).last_day, TODAY)
 
 
 @pytest.mark.parametrize("value", [["7"], []], ids=["with a value", "as a switch"])

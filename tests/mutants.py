@@ -474,6 +474,13 @@ MUTANTS = (
         "tests/simulator/test_simulator_district.py -k known_on_a_day",
     ),
     Mutant(
+        "let a time zone that is not known mean UTC",
+        "runs/context.py",
+        "        settings.check_time_zone()\n",
+        "",
+        "tests/functional/test_years.py -k time_zone",
+    ),
+    Mutant(
         "leave the district out of task ids",
         "tasks/parameters.py",
         '"the district\'s name in task ids; default the configured source",',

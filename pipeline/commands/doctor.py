@@ -50,6 +50,12 @@ def _shown(name: str, value: object) -> object:
     return "(none)" if value in ("", ()) else value
 
 
+def _time_zone() -> str:
+    settings.check_time_zone()
+    zone = os.environ.get("TZ") or "the machine's own"
+    return f"{zone}; today is {today()}, in the school year {SchoolYear.of(today())}"
+
+
 def _credentials() -> str:
     if settings.is_demo():
         settings.check_address()
@@ -128,6 +134,7 @@ def _disk() -> str:
 
 _TRIALS: dict[str, Callable[[], str]] = {
     "Python": _python,
+    "time zone": _time_zone,
     "credentials": _credentials,
     "district": _district,
     "roster": _roster,

@@ -8,8 +8,10 @@ that need no check are read from there, by `read`. Secrets are not settings; see
 import contextlib
 import datetime as dt
 import os
+import re
 import sys
 import warnings
+import zoneinfo
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import fields
@@ -40,6 +42,9 @@ DEMO_SOURCE = "demo district 1"
 """The name of the demo district as a source; changes when its data change."""
 DEFAULT_RULES = Path(__file__).parents[1] / "inputs" / "title_rules.csv"
 """The title rules that are shipped, for districts without their own."""
+
+_NEEDS_NO_TZDATA = re.compile(r"$|UTC$|([A-Za-z]{3,}|<[\w+-]{3,}>)[+-]?\d")
+"""Values of TZ that mean what they say without a file: none, UTC, or one with its offset."""
 
 T = TypeVar("T")
 
@@ -146,6 +151,22 @@ def check_address(environ: Mapping[str, str] = os.environ) -> None:
             f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} set and "
             "ILLUMINATE_BASE_URL is not, so nothing was requested. Set it to your district's "
             "address, or unset the credentials to work with the demo district."
+        )
+
+
+def check_time_zone(environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse a time zone that the machine would silently take for UTC: a misspelled one, or PST.
+
+    Raises:
+        SettingsError: TZ is one.
+    """
+    name = environ.get("TZ", "").removeprefix(":")
+    is_known = any(Path(folder, name).is_file() for folder in zoneinfo.TZPATH)
+    if not is_known and not _NEEDS_NO_TZDATA.match(name):
+        raise SettingsError(
+            f"TZ is {name}, which is no time zone that this machine knows, so the day would end as "
+            "in UTC. Write it like America/Los_Angeles, and install tzdata if it is missing. "
+            "Nothing was requested and nothing was changed."
         )
 
 

@@ -262,6 +262,7 @@ class RunContext:
         self.allowed_shrink = settings.allowed_once("allow_shrink")
         self.replaced_source = settings.allowed_once("replace_source")
         settings.check_address()
+        settings.check_time_zone()
         settings.smallest_group()  # refused before any request
         process.prepare()
 

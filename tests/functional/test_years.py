@@ -1,5 +1,7 @@
 """School years: spellings, windows, names of files, years beside each other."""
 
+import json
+
 import pytest
 
 from pipeline.commands.run import NOTHING_NEW
@@ -76,6 +78,25 @@ def test_every_command_means_the_year_of_today(place: Workplace) -> None:
         done = place.look(command)
         assert done.returncode == 0, done.stdout + done.stderr
         assert year in done.stdout or command == "verify"
+
+
+def test_the_day_ends_where_the_school_is(place: Workplace) -> None:
+    """In these two zones it is never the same day."""
+    days = []
+    for zone in ("Etc/GMT+12", "Pacific/Kiritimati"):
+        place.environment["TZ"] = zone
+        days.append(json.loads(place.look("status", "--json").stdout)["as_of"])
+        assert f"time zone: {zone}; today is {days[-1]}, in" in place.look("doctor").stdout
+    assert days[0] < days[1]
+
+
+def test_a_time_zone_that_is_not_known_is_refused(place: Workplace, server: Server) -> None:
+    """It would silently be UTC, where the day ends in the afternoon of a school in the west."""
+    place.environment["TZ"] = "PST"
+    done = place.run()
+    assert done.returncode == 30
+    assert "TZ is PST, which is no time zone that this machine knows" in done.stderr
+    assert server.log == []
 
 
 def test_the_name_that_the_setting_had_is_refused(place: Workplace, server: Server) -> None:

@@ -3,8 +3,10 @@
 import configparser
 import datetime as dt
 import os
+import re
 import subprocess
 import sys
+import zoneinfo
 from pathlib import Path
 
 import luigi
@@ -54,6 +56,7 @@ def put(section: str, name: str, value: object) -> None:
 
 PROBE = """
 import sys
+import zoneinfo
 import pipeline
 from luigi.cmdline_parser import CmdlineParser
 with CmdlineParser.global_instance(["RunAll", *sys.argv[1:]]):
@@ -300,6 +303,33 @@ def test_every_setting_is_described_with_its_value_and_where_it_is_from(environm
     assert described["paths", "save_path"] == ["/exports", "SAVE_PATH"]
     assert described["years", "historical_before"] == ["24-25", "default"]
     assert len(described) == sum(len(section.current_params()) for section in SECTIONS)
+
+
+# The time zone.
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        *("", "UTC", "America/Los_Angeles", ":America/Los_Angeles"),
+        *("/usr/share/zoneinfo/Asia/Tokyo", "PST8PDT", "PST8PDT,M3.2.0,M11.1.0", "<-03>3", "UTC-5"),
+    ],
+)
+def test_a_time_zone_that_the_machine_knows_is_taken(zone):
+    settings.check_time_zone({"TZ": zone})
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angelos", "PST", "America", "8", "Mars/Olympus+1"])
+def test_a_time_zone_that_would_mean_utc_is_refused(zone):
+    with pytest.raises(SettingsError, match=f"^TZ is {re.escape(zone)}, which is no time zone"):
+        settings.check_time_zone({"TZ": zone})
+
+
+def test_without_tzdata_a_time_zone_is_refused(monkeypatch):
+    monkeypatch.setattr(zoneinfo, "TZPATH", ("/nonexistent",))
+    settings.check_time_zone({"TZ": "UTC"})
+    with pytest.raises(SettingsError, match="install tzdata"):
+        settings.check_time_zone({"TZ": "America/Los_Angeles"})
 
 
 # Input files.

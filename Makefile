@@ -31,25 +31,26 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: need-year $(VENV)/.run ## Fetch what is missing and publish the tables: make run YEAR=23-24
+# Without YEAR it is empty, and the command takes the school year of today.
+run: $(VENV)/.run ## Fetch what is missing and publish the tables, of today's school year or: make run YEAR=23-24
 	@$(BIN)/luigi --module pipeline RunAll --year "$(YEAR)" $(ARGS)
 
 years: need-years $(VENV)/.run ## Publish several years and all together: make years YEARS="22-23 23-24"
 	@$(BIN)/luigi --module pipeline RunYears --years "$(YEARS)" $(ARGS)
 
-status: need-year $(VENV)/.run ## Show what is done, missing, failed and published: make status YEAR=23-24
+status: $(VENV)/.run ## Show what is done, missing, failed and published: make status YEAR=23-24
 	@$(BIN)/python -m pipeline status --year "$(YEAR)"
 
-report: need-year $(VENV)/.run ## Rebuild the report: make report YEAR=23-24
+report: $(VENV)/.run ## Rebuild the report: make report YEAR=23-24
 	@$(BIN)/python -m pipeline report --year "$(YEAR)"
 
-verify: need-year $(VENV)/.run ## Verify every checksum and row count, offline: make verify YEAR=23-24
+verify: $(VENV)/.run ## Verify every checksum and row count, offline: make verify YEAR=23-24
 	@$(BIN)/python -m pipeline verify --year "$(YEAR)"
 
-load: need-year $(VENV)/.run ## Load the published tables into a database: make load YEAR=23-24
+load: $(VENV)/.run ## Load the published tables into a database: make load YEAR=23-24
 	@$(BIN)/luigi --module pipeline LoadYear --year "$(YEAR)"
 
-copy: need-year $(VENV)/.run ## Copy the published files to [paths] copy_to: make copy YEAR=23-24
+copy: $(VENV)/.run ## Copy the published files to [paths] copy_to: make copy YEAR=23-24
 	@$(BIN)/luigi --module pipeline CopyYear --year "$(YEAR)"
 
 s3: $(VENV)/.run ## Install S3 support for `make copy`
@@ -58,7 +59,7 @@ s3: $(VENV)/.run ## Install S3 support for `make copy`
 gs: $(VENV)/.run ## Install Google Cloud support for `make copy`
 	@$(call install,$(VENV),requirements/$@.txt)
 
-refresh: need-year $(VENV)/.run ## Remove the snapshot and fetch everything again: make refresh YEAR=23-24
+refresh: $(VENV)/.run ## Remove the snapshot and fetch everything again: make refresh YEAR=23-24
 	@$(BIN)/python -m pipeline forget --year "$(YEAR)"
 	@$(MAKE) --no-print-directory run YEAR="$(YEAR)"
 
@@ -120,10 +121,6 @@ lock: ## Update the locks (for maintainers; needs uv)
 clean: ## Remove virtual environments, caches, build/ and the benchmark's work; data stays
 	rm -rf $(VENV) $(AUDIT) $(BENCH) $(DLT) $(AIRFLOW) .bench build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
 	find pipeline tests benchmarks dags -name __pycache__ -type d -prune -exec rm -rf {} +
-
-.PHONY: need-year
-need-year:
-	@[ -n "$(YEAR)" ] || { echo "Which school year? Type, for example: make $(firstword $(MAKECMDGOALS)) YEAR=23-24" >&2; exit 2; }
 
 .PHONY: need-years
 need-years:

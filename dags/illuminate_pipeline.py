@@ -6,7 +6,8 @@ folders that they name are mounted into the container under the same paths. Also
     PIPELINE_IMAGE      the image; default illuminate-pipeline:latest
     PIPELINE_SCHEDULE   when, in cron's notation; default 5 o'clock every morning
     PIPELINE_RETRIES    retries after a failure; default 2
-    TZ                  time zone of the schedule and of the school's day; default UTC
+    TZ                  time zone of the schedule and of the school's day; default UTC, where the
+                        day ends at 17:00 in Los Angeles (16:00 in winter)
 
 Parsing this file reads nothing from Airflow's database and writes no secret into it.
 """
@@ -21,6 +22,7 @@ from airflow.sdk import DAG, Param
 from docker.types import Mount
 
 NOTHING_NEW = 99
+TZ = os.environ.get("TZ") or "UTC"
 
 FOLDERS = {
     "PIPELINE_DATA_DIR": os.environ.get("PIPELINE_DATA_DIR", "/srv/illuminate"),
@@ -62,7 +64,7 @@ def mounts() -> list[Mount]:
 
 def in_container(task_id: str, command: str, **options: object) -> DockerOperator:
     """Return a task that runs a command in the image, as the worker's user."""
-    others = {name: os.environ.get(name, "") for name in ("ILLUMINATE_BASE_URL", "TZ")}
+    others = {"ILLUMINATE_BASE_URL": os.environ.get("ILLUMINATE_BASE_URL", ""), "TZ": TZ}
     named = {name: text for name, text in (FOLDERS | FILES | others).items() if text}
     return DockerOperator(
         task_id=task_id,
@@ -85,7 +87,7 @@ with DAG(
     description="Illuminate assessment results as clean tables",
     doc_md=__doc__,
     schedule=os.environ.get("PIPELINE_SCHEDULE", "0 5 * * *"),
-    start_date=pendulum.datetime(2024, 7, 1, tz=os.environ.get("TZ", "UTC")),
+    start_date=pendulum.datetime(2024, 7, 1, tz=TZ),
     catchup=False,
     max_active_runs=1,
     tags=["illuminate"],
@@ -94,7 +96,7 @@ with DAG(
             None,
             type=["null", "string"],
             pattern=r"^\d{2}-\d{2}$",
-            description="school year, like 23-24; empty: the current one of luigi.cfg",
+            description="school year, like 23-24; empty: the one that contains today",
         )
     },
     default_args={

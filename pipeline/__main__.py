@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         for name, text in _COMMANDS.items()
     }
     for name in _OF_A_YEAR:
-        parsers[name].add_argument("--year", default="", help="like 23-24; default the current")
+        parsers[name].add_argument("--year", default="", help="like 23-24; default today's")
     for name in _OF_A_DAY:
         parsers[name].add_argument("--as-of", type=_day, help="like 2024-01-31; default today")
     parsers["status"].add_argument("--json", action="store_true", help="for other programs")

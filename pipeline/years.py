@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from pipeline.errors import YearError
 
 HISTORICAL = "_historical"
-"""Suffix of the tables of years before the current one."""
+"""Suffix of the tables of earlier years."""
 
 _SPELLINGS = re.compile(r"(?:20)?([0-9]{2})-(?:20)?([0-9]{2})")
+_JULY = 7
+
+
+def today() -> dt.date:
+    """Return today in the school's own time zone."""
+    return dt.date.today()  # noqa: DTZ011
 
 
 @dataclass(frozen=True, order=True)
@@ -39,13 +45,18 @@ class SchoolYear:
             raise YearError(f"{text!r} is not a school year: its two years must be consecutive.")
         return cls(2000 + start)
 
+    @classmethod
+    def of(cls, day: dt.date) -> "SchoolYear":
+        """Return the school year that contains a day."""
+        return cls(day.year if day.month >= _JULY else day.year - 1)
+
     def __str__(self) -> str:
         return f"{self.start % 100:02}-{(self.start + 1) % 100:02}"
 
     @property
     def first_day(self) -> dt.date:
         """Return 1 July of the year it begins in."""
-        return dt.date(self.start, 7, 1)
+        return dt.date(self.start, _JULY, 1)
 
     @property
     def last_day(self) -> dt.date:
@@ -65,9 +76,9 @@ class SchoolYear:
         found = dt.datetime.strptime(f"{self.start + 1}-{day}", "%Y-%m-%d").date()  # noqa: DTZ007
         return found if found > self.last_day else found.replace(year=found.year + 1)
 
-    def suffix(self, current: "SchoolYear") -> str:
-        """Return the suffix of this year's tables: `_historical` if it is before `current`."""
-        return HISTORICAL if self < current else ""
+    def suffix(self, historical_before: "SchoolYear") -> str:
+        """Return the suffix of this year's tables: `_historical` if it is before that one."""
+        return HISTORICAL if self < historical_before else ""
 
 
 @dataclass(frozen=True)

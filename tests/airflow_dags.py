@@ -19,6 +19,7 @@ PYTHON = REPOSITORY / ".venv" / "bin" / "python"
 AIRFLOW = Path(sys.executable).with_name("airflow")
 DOCKER, BASH = "illuminate_pipeline", "illuminate_pipeline_bash"
 YEAR = "23-24"
+ZONE = "America/Los_Angeles"
 WRONG = "made-up-canary-4711"
 
 # Settings with which DAGs are loaded but not run.
@@ -26,6 +27,7 @@ ONLY_TO_LOAD = {
     "SAVE_PATH": "/exports/{year}/tables",
     "STUDENT_ROSTERS": "/rosters/Student_Rosters.txt",
     "PIPELINE_WEBHOOK_URL_FILE": "/run/secrets/webhook",
+    "TZ": ZONE,
 }
 
 # Variables of this machine that must not reach the trial.
@@ -90,12 +92,16 @@ def loads_without_errors(home: Path) -> str:
         )
         see(dag.get_task("run_all").skip_on_exit_code == [99], f"{dag.dag_id} never skips")
         see(all(task.retries == 2 for task in dag.tasks), f"{dag.dag_id} gives up at once")
+        see(dag.timezone.name == ZONE, f"{dag.dag_id} runs in the time zone {dag.timezone.name}")
+        see(dag.params["year"] is None, f"{dag.dag_id} runs {dag.params['year']} for ever")
         see(takes(dag, None) and takes(dag, YEAR), f"{dag.dag_id} refuses a school year")
         see(not takes(dag, f"{YEAR}; id"), f"{dag.dag_id} takes a command for a school year")
         see(all(task.execution_timeout for task in dag.tasks), f"{dag.dag_id} may hang")
         written = json.dumps(DagSerialization.to_dict(dag), default=str)
         see(WRONG not in written, f"{dag.dag_id} writes a secret into Airflow's database")
     check_container(bag.dags[DOCKER].get_task("run_all"), home)
+    on_worker = bag.dags[BASH].get_task("run_all").env
+    see(on_worker == {"TZ": ZONE}, f"the run gets {on_worker} on the worker")
     see(not (home / "airflow.db").exists(), "Airflow's database was used while DAGs were parsed")
     return "both DAGs load with no error, no database and no secret, and have the same shape"
 
@@ -132,6 +138,7 @@ def check_container(task: Any, home: Path) -> None:
         "/run/secrets/webhook": ("/run/secrets/webhook", True),
     }
     see(mounted == wanted, f"the container mounts {mounted}")
+    see(task.environment["TZ"] == ZONE, "the day ends elsewhere in the container")
     see(WRONG not in str(task.environment), "a secret is visible among the container's variables")
     private = task._private_environment
     see(private == {"ILLUMINATE_CLIENT_SECRET": WRONG}, f"{sorted(private)} are passed as secrets")

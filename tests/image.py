@@ -35,8 +35,8 @@ PACKAGES = "python3.11,python3-pip,ca-certificates,tzdata,netbase"
 
 _LISTENING = "import socket; socket.create_connection(('127.0.0.1', {}), 1)"
 _LOOK = """
-import importlib.util, os
-print(os.getpid(), os.getuid(), bool(os.statvfs('/').f_flag & os.ST_RDONLY), end=' ')
+import importlib.util, os, time
+print(time.timezone, os.getpid(), os.getuid(), bool(os.statvfs('/').f_flag & os.ST_RDONLY), end=' ')
 print([name for name in ('pip', 'flit_core') if importlib.util.find_spec(name)])
 """
 _TASKS = """
@@ -305,12 +305,15 @@ def find_engine() -> Iterator[Engine]:
 
 
 def holds_what_runs(engine: Engine, folder: Path) -> str:
-    """Check the image's user, and that nothing unneeded is in it."""
+    """Check the image's user, that time zones are in it, and nothing unneeded."""
     need(engine.image["User"] == f"{USER}:{USER}", "the image's user is another")
-    with engine.running(Wish(["python", "-c", _LOOK])) as container:
+    with engine.running(Wish(["python", "-c", _LOOK], {"TZ": "America/Los_Angeles"})) as container:
         code, said = container.end()
-    need((code, said.strip()) == (0, f"1 {engine.owner[0]} True []"), f"unlike it must be: {said}")
-    return f"process 1 of user {engine.owner[0]}, root read-only, neither pip nor flit_core there"
+    need(
+        (code, said.strip()) == (0, f"28800 1 {engine.owner[0]} True []"),
+        f"unlike it must be: {said}",
+    )
+    return f"user {engine.owner[0]}, root read-only, time zones, neither pip nor flit_core there"
 
 
 @contextlib.contextmanager

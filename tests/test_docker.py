@@ -219,7 +219,7 @@ def test_the_only_credentials_are_made_up() -> None:
         "ILLUMINATE_CLIENT_ID": made_up.client_id,
         "ILLUMINATE_CLIENT_SECRET": made_up.client_secret,
     }
-    known = {*sections.ENVIRONMENT, "LUIGI_CONFIG_PATH"}
+    known = {*sections.ENVIRONMENT, "LUIGI_CONFIG_PATH", "TZ"}
     assert {name for name in variables if not SECRET.search(name)} <= known
 
 
@@ -227,6 +227,16 @@ def test_nothing_from_this_machine_is_mounted() -> None:
     mounts = {mount for one in SERVICES.values() for mount in one.get("volumes", ())}
     assert mounts == {"made-up:/app/data"}
     assert set(compose()["volumes"]) == {"made-up"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_one_variable_says_where_the_day_ends(name: str) -> None:
+    assert SERVICES[name]["environment"]["TZ"] == "${TZ:-UTC}"
+
+
+def test_without_a_year_the_run_takes_the_one_of_today() -> None:
+    """As everywhere, an empty year is none."""
+    assert SERVICES["pipeline"]["command"] == ["--year", "${YEAR:-}"]
 
 
 def test_the_run_uses_the_scheduler_of_its_file() -> None:

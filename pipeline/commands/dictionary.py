@@ -16,7 +16,7 @@ both, and is counted in the run record. Fields of the API that are not listed he
 listed columns, in alphabetical order. Rows are in the order of the key; in the views, in that of
 the combined table.
 
-Names end in `_historical` for years before `[years] current`. All years together, made by
+Names end in `_historical` for years before `[years] historical_before`. All years together, made by
 `make years`, have the same columns; they lie in `<folder>/all/`, in the order of the years, and
 their names end in `_all_years`; only `illuminate_latest_results` is of one year, because attempts
 are counted within a year. Columns marked *personal* tell about one student. What analysts' own SQL

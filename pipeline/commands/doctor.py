@@ -17,6 +17,7 @@ from pipeline.runs.notify import find_webhook
 from pipeline.simulator.demo import ensure_inputs
 from pipeline.storage.files import make_folder
 from pipeline.transform import sql_views
+from pipeline.years import SchoolYear, today
 
 _NEEDED_BYTES = 1 << 30
 
@@ -24,7 +25,7 @@ _NEEDED_BYTES = 1 << 30
 def main(_: argparse.Namespace) -> int:
     """Print a line per thing tried; return 0 when all is well, else 1."""
     if settings.is_demo():
-        ensure_inputs(settings.folders().inputs)
+        ensure_inputs(settings.folders().inputs, today())
     print("Settings (command line > environment > luigi.cfg > default):")
     for section, name, value, origin in settings.describe():
         shown = _shown(name, value)
@@ -47,6 +48,12 @@ def _shown(name: str, value: object) -> object:
         except SettingsError:
             return "(not usable)"  # it may hold a password
     return "(none)" if value in ("", ()) else value
+
+
+def _time_zone() -> str:
+    settings.check_time_zone()
+    zone = os.environ.get("TZ") or "the machine's own"
+    return f"{zone}; today is {today()}, in the school year {SchoolYear.of(today())}"
 
 
 def _credentials() -> str:
@@ -75,7 +82,7 @@ def _district() -> str:
 
 
 def _roster() -> str:
-    year = settings.current_year()
+    year = SchoolYear.of(today())
     path = settings.input_files(year).roster
     if path is None:
         return "none is configured, so grades will be null"
@@ -87,13 +94,13 @@ def _roster() -> str:
 
 
 def _rules() -> str:
-    path = settings.input_files(settings.current_year()).title_rules
+    path = settings.input_files(SchoolYear.of(today())).title_rules
     read = rules.read_rules(path)
     return f"{path} has {sum(map(len, read.by_column.values())):,} rules"
 
 
 def _overrides() -> str:
-    path = settings.input_files(settings.current_year()).overrides
+    path = settings.input_files(SchoolYear.of(today())).overrides
     if path is None:
         return "none are configured"
     return f"{path} has {len(rules.read_overrides(path)):,} overrides"
@@ -130,6 +137,7 @@ def _disk() -> str:
 
 _TRIALS: dict[str, Callable[[], str]] = {
     "Python": _python,
+    "time zone": _time_zone,
     "credentials": _credentials,
     "district": _district,
     "roster": _roster,

@@ -1,18 +1,18 @@
 """Remove the snapshot of a year; what is published stays until the next run replaces it."""
 
 import argparse
-import datetime as dt
 import shutil
 
 from pipeline.commands.options import year_of
 from pipeline.config import settings
 from pipeline.runs.lock import Lock
+from pipeline.years import today
 
 
 def main(options: argparse.Namespace) -> int:
     """Remove everything fetched and built for the year as of the day, and say so."""
-    year, today = year_of(options), dt.date.today()  # noqa: DTZ011  the school's own day
-    snapshot = settings.snapshot(year, options.as_of or today, today)
+    year, day = year_of(options), today()
+    snapshot = settings.snapshot(year, options.as_of or day, day)
     with Lock(snapshot.folders.lock):
         if not snapshot.work.exists():
             print(f"There is no snapshot of {year} as of {snapshot.window.end} to remove.")

@@ -2,10 +2,9 @@
 
 import argparse
 
-from pipeline.config import settings
-from pipeline.years import SchoolYear
+from pipeline.years import SchoolYear, today
 
 
 def year_of(options: argparse.Namespace) -> SchoolYear:
-    """Return the school year that is given, or the current one."""
-    return SchoolYear.parse(options.year) if options.year else settings.current_year()
+    """Return the school year that is given, or the one of today."""
+    return SchoolYear.parse(options.year) if options.year else SchoolYear.of(today())

@@ -4,13 +4,14 @@ import argparse
 import sys
 
 from pipeline.simulator import Credentials, District, Protocol, Server, demo, serve_forever
+from pipeline.years import today
 
 
 def main(options: argparse.Namespace) -> int:
     """Serve it on the port; 1 if the port cannot be used."""
-    credentials = Credentials()
+    credentials, day = Credentials(), today()
     if options.inputs:
-        demo.ensure_inputs(options.inputs, options.seed)
+        demo.ensure_inputs(options.inputs, day, options.seed)
 
     def ready(base_url: str) -> None:
         write = demo.print_address if options.for_parent else demo.print_instructions
@@ -18,7 +19,8 @@ def main(options: argparse.Namespace) -> int:
 
     try:
         protocol = Protocol(latency_seconds=options.latency)
-        server = Server(District.make(options.seed), protocol, credentials, options.port)
+        district = District.make(options.seed, today=day)
+        server = Server(district, protocol, credentials, options.port)
         serve_forever(server, ready, until_stdin_closes=options.for_parent)
     except OSError as error:
         print(f"Port {options.port} cannot be used: {error.strerror}.", file=sys.stderr)

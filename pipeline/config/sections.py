@@ -162,15 +162,18 @@ class paths(Settings):  # noqa: N801
 
 
 class years(Settings):  # noqa: N801
-    """Which school years are history, and when they are final."""
+    """How years are named, and when one that is over is final."""
 
-    current = luigi.Parameter(default="24-25", description="the first year that is not historical")
+    historical_before = luigi.Parameter(
+        default="24-25", description="tables of earlier years are named _historical"
+    )
     settles = luigi.Parameter(
         default="09-30", description="until this day after its end a year is fetched again daily"
     )
     recheck_days = luigi.IntParameter(
         default=30, description="days until the counts of a settled year are checked; 0: never"
     )
+    current = RenamedParameter("years", "current", "historical_before")
 
 
 class checks(Settings):  # noqa: N801

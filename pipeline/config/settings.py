@@ -8,8 +8,10 @@ that need no check are read from there, by `read`. Secrets are not settings; see
 import contextlib
 import datetime as dt
 import os
+import re
 import sys
 import warnings
+import zoneinfo
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import fields
@@ -40,6 +42,9 @@ DEMO_SOURCE = "demo district 1"
 """The name of the demo district as a source; changes when its data change."""
 DEFAULT_RULES = Path(__file__).parents[1] / "inputs" / "title_rules.csv"
 """The title rules that are shipped, for districts without their own."""
+
+_NEEDS_NO_TZDATA = re.compile(r"$|UTC$|([A-Za-z]{3,}|<[\w+-]{3,}>)[+-]?\d")
+"""Values of TZ that mean what they say without a file: none, UTC, or one with its offset."""
 
 T = TypeVar("T")
 
@@ -149,6 +154,22 @@ def check_address(environ: Mapping[str, str] = os.environ) -> None:
         )
 
 
+def check_time_zone(environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse a time zone that the machine would silently take for UTC: a misspelled one, or PST.
+
+    Raises:
+        SettingsError: TZ is one.
+    """
+    name = environ.get("TZ", "").removeprefix(":")
+    is_known = any(Path(folder, name).is_file() for folder in zoneinfo.TZPATH)
+    if not is_known and not _NEEDS_NO_TZDATA.match(name):
+        raise SettingsError(
+            f"TZ is {name}, which is no time zone that this machine knows, so the day would end as "
+            "in UTC. Write it like America/Los_Angeles, and install tzdata if it is missing. "
+            "Nothing was requested and nothing was changed."
+        )
+
+
 def address() -> Address:
     """Return the address of the district's API.
 
@@ -175,9 +196,9 @@ def folders() -> Folders:
     )
 
 
-def current_year() -> SchoolYear:
-    """Return the first year that is not historical."""
-    return SchoolYear.parse(read(years).current)
+def historical_before() -> SchoolYear:
+    """Return the first year whose tables are not named historical."""
+    return SchoolYear.parse(read(years).historical_before)
 
 
 def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date) -> Snapshot:
@@ -192,7 +213,7 @@ def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date) -> Snapshot:
         raise YearError(f"--as-of {as_of} is still to come; today is {today}.")
     is_final = window.end < year.last_day or today > _settles_on(year)
     fetched_on = None if is_final else today
-    return Snapshot(folders(), year, window, year.suffix(current_year()), fetched_on)
+    return Snapshot(folders(), year, window, year.suffix(historical_before()), fetched_on)
 
 
 def _settles_on(year: SchoolYear) -> dt.date:
@@ -205,6 +226,11 @@ def _settles_on(year: SchoolYear) -> dt.date:
         ) from None
 
 
+def demo_roster(year: SchoolYear) -> Path:
+    """Return where the demo district's roster of a school year is."""
+    return folders().inputs / f"Student_Rosters_{year}.txt"
+
+
 def input_files(year: SchoolYear) -> InputFiles:
     """Return the roster, title rules and overrides that are configured.
 
@@ -213,16 +239,15 @@ def input_files(year: SchoolYear) -> InputFiles:
     """
     chosen, inputs = read(paths), folders().inputs
 
-    def find(configured: str, of_demo: str) -> Path | None:
+    def find(configured: str, own: Path) -> Path | None:
         if configured:
             return Path(configured)
-        own = inputs / of_demo
         return own if is_demo() and own.exists() else None
 
     return InputFiles(
-        find(chosen.rosters.replace("{year}", str(year)), f"Student_Rosters_{year}.txt"),
-        find(chosen.title_rules, "title_rules.csv") or DEFAULT_RULES,
-        find(chosen.manual_changes, "overrides.csv"),
+        find(chosen.rosters.replace("{year}", str(year)), demo_roster(year)),
+        find(chosen.title_rules, inputs / "title_rules.csv") or DEFAULT_RULES,
+        find(chosen.manual_changes, inputs / "overrides.csv"),
     )
 
 

@@ -44,6 +44,7 @@ from pipeline.runs.recovery import recover_publications
 from pipeline.runs.signals import StopSignals
 from pipeline.storage import files
 from pipeline.storage.paths import Folders, TableSetPaths
+from pipeline.years import SchoolYear, today
 
 if TYPE_CHECKING:
     from pipeline.runs.webhook import Webhook
@@ -232,10 +233,10 @@ class RunContext:
         self._signals.handle()
         if self.is_demo and self.folders:
             log.info("Demo district: every student and result is made up (no base URL is set).")
-            if not self.folders.inputs.exists():
+            if not settings.demo_roster(SchoolYear.of(day := today())).exists():
                 from pipeline.simulator.demo import ensure_inputs
 
-                ensure_inputs(self.folders.inputs)
+                ensure_inputs(self.folders.inputs, day)
 
     def _acquire_lock(self) -> None:
         self.is_demo = settings.is_demo()
@@ -261,6 +262,7 @@ class RunContext:
         self.allowed_shrink = settings.allowed_once("allow_shrink")
         self.replaced_source = settings.allowed_once("replace_source")
         settings.check_address()
+        settings.check_time_zone()
         settings.smallest_group()  # refused before any request
         process.prepare()
 

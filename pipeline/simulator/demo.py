@@ -1,13 +1,15 @@
 """The demo: the made-up district as a server in its own process, and its input files."""
 
+import datetime as dt
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from pipeline.errors import SettingsError
 from pipeline.simulator import District, write_inputs
+from pipeline.simulator.district.planning import years_until
+from pipeline.simulator.inputs import roster_path
 from pipeline.storage.files import make_folder
 
 
@@ -55,12 +57,10 @@ def print_instructions(base_url: str, client_id: str, client_secret: str) -> Non
     )
 
 
-def ensure_inputs(folder: Path, seed: int = 1) -> None:
-    """Write the demo's rosters, title rules and overrides, unless the folder already exists."""
-    if folder.exists():
-        return
-    make_folder(folder.parent)
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    write_inputs(District.make(seed), unfinished)
-    unfinished.rename(folder)
+def ensure_inputs(folder: Path, day: dt.date, seed: int = 1) -> None:
+    """Write those of the demo's title rules, overrides and rosters until a day that are missing.
+
+    A file that was removed comes back with the roster of the next school year.
+    """
+    if not roster_path(folder, years_until(day)[-1]).exists():
+        write_inputs(District.make(seed, today=day), make_folder(folder))

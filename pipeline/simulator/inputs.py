@@ -24,21 +24,36 @@ _OVERRIDES = (
 )
 
 
+def roster_path(folder: Path, year: SchoolYear) -> Path:
+    """Return where the roster of a year is."""
+    return folder / f"Student_Rosters_{year}.txt"
+
+
 def write_inputs(district: District, folder: Path) -> None:
-    """Write a roster for each year, example title rules and example overrides into `folder`."""
+    """Write example title rules, example overrides and a roster for each year into `folder`.
+
+    Files that are there are left as they are, and the roster of the last year is written last.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for year in district.years:
-        rows = [_ROSTER_COLUMNS, *_roster(district, year)]
-        text = "".join("\t".join(row) + "\r\n" for row in rows)
-        write_text(folder / f"Student_Rosters_{year}.txt", text)
-    write_text(folder / _RULES.name, _RULES.read_text(encoding="utf-8"))
     overrides = io.StringIO()
     writer = csv.writer(overrides, lineterminator="\n")
     writer.writerows([_OVERRIDE_COLUMNS, *_overrides(district)])
-    write_text(folder / "overrides.csv", overrides.getvalue())
+    texts = {
+        folder / _RULES.name: _RULES.read_text(encoding="utf-8"),
+        folder / "overrides.csv": overrides.getvalue(),
+        **{roster_path(folder, year): _roster(district, year) for year in district.years},
+    }
+    for path, text in texts.items():
+        if not path.exists():
+            write_text(path, text)
 
 
-def _roster(district: District, year: SchoolYear) -> Iterator[Sequence[str]]:
+def _roster(district: District, year: SchoolYear) -> str:
+    rows = [_ROSTER_COLUMNS, *_students(district, year)]
+    return "".join("\t".join(row) + "\r\n" for row in rows)
+
+
+def _students(district: District, year: SchoolYear) -> Iterator[Sequence[str]]:
     """Yield rows as PowerSchool exports them: kindergarten is grade 0, dates are American."""
     for number, label in district.roster(year):
         grade = "0" if label == "K" else label

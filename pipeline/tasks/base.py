@@ -7,7 +7,7 @@ what it requires. Locks, signals, records and checksums are in `pipeline.runs` a
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -26,6 +26,7 @@ from pipeline.tasks.parameters import (
     DistrictParameter,
     SchoolYearParameter,
     SchoolYearsParameter,
+    fill_in_days,
 )
 from pipeline.tasks.targets import FilesTarget
 
@@ -38,6 +39,13 @@ class PipelineTask(Step):
     district = DistrictParameter()
     as_of = DayParameter("last day of results, like 2024-06-30; default today")
     today = DayParameter("the day of the run; only for tests of other days", significant=False)
+
+    @classmethod
+    def get_param_values(
+        cls, params: Sequence[tuple[str, luigi.Parameter[Any]]], args: object, kwargs: object
+    ) -> list[tuple[str, Any]]:
+        """Return the values of all parameters; day and year are those of today if not given."""
+        return fill_in_days(super().get_param_values(params, args, kwargs))
 
     def other(self, task: type[Task], **parameters: Any) -> Task:  # noqa: ANN401
         """Return another task for the same district, day and year unless others are given."""
@@ -149,7 +157,7 @@ class IncrementalTask(PipelineTask):
 class YearTask(PipelineTask):
     """A task of one school year."""
 
-    year = SchoolYearParameter("school year, like 23-24; default [years] current")
+    year = SchoolYearParameter("school year, like 23-24; default today's")
 
     @property
     def partition(self) -> str:

@@ -3,35 +3,42 @@
 import contextlib
 import datetime as dt
 from collections.abc import Iterable
+from typing import Any
 
 import luigi
 
 from pipeline.config import settings
 from pipeline.errors import SettingsError, YearError
-from pipeline.years import SchoolYear
+from pipeline.years import SchoolYear, today
 
 
-def today() -> dt.date:
-    """Return today in the school's own time zone."""
-    return dt.date.today()  # noqa: DTZ011
+def fill_in_days(values: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return the values of a task's parameters; those that are None follow from today.
+
+    The clock is read once, so that they agree at midnight too.
+    """
+    given = dict(values)
+    day = given["today"] or today()
+    defaults = {"today": day, "as_of": day, "year": SchoolYear.of(day)}
+    return [(name, defaults.get(name) if value is None else value) for name, value in given.items()]
 
 
 class SchoolYearParameter(luigi.Parameter[SchoolYear]):
-    """A school year, written `23-24`; without one it is `[years] current`."""
+    """A school year, written `23-24`; without one, or empty, it is the one of today."""
 
     def __init__(self, description: str) -> None:
-        # The default is only known when settings are read, so normalize() fills it in.
+        # `fill_in_days` gives the default, which is another one each year.
         super().__init__(default=None, description=description)  # type: ignore[arg-type]
 
     def parse(self, text: str) -> SchoolYear:
         """Return a school year, or raise YearError."""
         return SchoolYear.parse(text)
 
-    def normalize(self, value: SchoolYear | str | None) -> SchoolYear:
-        """Return the school year that is given as one, as text, or not at all."""
-        if isinstance(value, SchoolYear):
-            return value
-        return self.parse(value) if value else settings.current_year()
+    def normalize(self, value: SchoolYear | str | None) -> SchoolYear | None:
+        """Return the school year that is given as one or as text, if there is one."""
+        if not value:
+            return None
+        return value if isinstance(value, SchoolYear) else self.parse(value)
 
 
 class SchoolYearsParameter(luigi.Parameter[tuple[SchoolYear, ...]]):
@@ -62,7 +69,7 @@ class SchoolYearsParameter(luigi.Parameter[tuple[SchoolYear, ...]]):
 
 
 class DayParameter(luigi.DateParameter):
-    """A day; without one it is today, read once, when the requested task is made."""
+    """A day; without one it is today, when the requested task is made (see `fill_in_days`)."""
 
     def __init__(self, description: str, *, significant: bool = True) -> None:
         super().__init__(
@@ -71,12 +78,9 @@ class DayParameter(luigi.DateParameter):
             significant=significant,
         )
 
-    def normalize(self, value: dt.date | None) -> dt.date:
-        """Return the day, or today."""
-        if value is None:
-            return today()
-        day: dt.date = super().normalize(value)
-        return day
+    def normalize(self, value: dt.date | None) -> dt.date | None:
+        """Return the day, if there is one."""
+        return None if value is None else super().normalize(value)
 
 
 class DistrictParameter(luigi.Parameter[str]):

@@ -1,11 +1,14 @@
 """With no settings at all, the whole job runs against the demo district."""
 
+import datetime as dt
 import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.simulator import District, write_inputs
+from pipeline.simulator.demo import ensure_inputs
+from pipeline.years import SchoolYear, today
 from tests.functional import oracle
 from tests.functional.conftest import LUIGI, REPOSITORY, Workplace
 
@@ -48,6 +51,16 @@ def test_its_grades_and_labels_come_with_it(demo: Workplace) -> None:
     rows = oracle.read_csv(path)
     assert sum(row["grade"] != "" for row in rows) > 0.9 * len(rows)
     assert sum(row["curriculum"] != "" for row in rows) > 0.8 * len(rows)
+
+
+def test_a_demo_of_an_earlier_school_year_goes_on(tmp_path: Path) -> None:
+    """Today's roster comes to those that are there."""
+    place, day = Workplace(tmp_path), today()
+    ensure_inputs(place.data / "demo" / "inputs", dt.date(2025, 6, 30))
+    done = place.finish(place.start(LUIGI, "--module", "pipeline", "ReadRoster"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (read,) = place.data.glob(f"demo/work/{SchoolYear.of(day)}/*/roster.csv")
+    assert len(oracle.read_csv(read)) == len(District.make(today=day).roster(SchoolYear.of(day)))
 
 
 def test_a_rerun_starts_no_district(demo: Workplace) -> None:

@@ -1,9 +1,12 @@
 """School years: spellings, windows, names of files, years beside each other."""
 
+import json
+
 import pytest
 
-from pipeline.simulator import Server
-from pipeline.years import SchoolYear
+from pipeline.commands.run import NOTHING_NEW
+from pipeline.simulator import SMALL, District, Server, serving
+from pipeline.years import SchoolYear, today
 from tests.functional import oracle
 from tests.functional.conftest import LUIGI, Workplace
 from tests.helpers import is_count
@@ -43,9 +46,66 @@ def test_other_spellings_are_refused_in_a_sentence(
     assert server.log == []
 
 
-def test_the_current_year_is_the_default_and_has_no_suffix(place: Workplace) -> None:
-    assert place.finish(place.start_run()).returncode == 0
-    assert names(place, "24-25") == expected("")
+@pytest.mark.parametrize(
+    ("day", "year", "has_rows"),
+    [("2025-03-01", "24-25", True), ("2024-07-01", "24-25", False), ("2024-06-30", "23-24", True)],
+)
+def test_without_a_year_it_is_the_one_of_today(
+    place: Workplace, day: str, year: str, has_rows: bool
+) -> None:
+    """And its first day, when there is no result yet, is a success."""
+    done = place.finish(place.start_run("--today", day))
+    assert done.returncode == 0, done.stdout
+    assert f"School year {year} as of {day}" in done.stdout
+    suffix = "" if year == "24-25" else "_historical"
+    assert names(place, year) == expected(suffix)
+    view = place.data / "views" / year / f"illuminate_assessment_results{suffix}.csv"
+    assert bool(oracle.read_csv(view)) == has_rows
+
+
+def test_every_command_means_the_year_of_today(place: Workplace) -> None:
+    """By the machine's own clock."""
+    day = today()
+    year, district = str(SchoolYear.of(day)), District.make(size=SMALL, today=day)
+    with serving(district) as server:
+        place.point_at(server)
+        done = place.finish(place.start_run())
+    assert done.returncode == 0, done.stdout
+    assert names(place, year) == expected("")
+    place.environment["LUIGI_CONFIG_PATH"] = str(place.folder / "quick.cfg")
+    (place.folder / "quick.cfg").write_text("[report]\nenabled=false\n")
+    assert place.look("run").returncode == NOTHING_NEW
+    for command in ("status", "verify", "load", "forget"):
+        done = place.look(command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert year in done.stdout or command == "verify"
+
+
+def test_the_day_ends_where_the_school_is(place: Workplace) -> None:
+    """In these two zones it is never the same day."""
+    days = []
+    for zone in ("Etc/GMT+12", "Pacific/Kiritimati"):
+        place.environment["TZ"] = zone
+        days.append(json.loads(place.look("status", "--json").stdout)["as_of"])
+        assert f"time zone: {zone}; today is {days[-1]}, in" in place.look("doctor").stdout
+    assert days[0] < days[1]
+
+
+def test_a_time_zone_that_is_not_known_is_refused(place: Workplace, server: Server) -> None:
+    """It would silently be UTC, where the day ends in the afternoon of a school in the west."""
+    place.environment["TZ"] = "PST"
+    done = place.run()
+    assert done.returncode == 30
+    assert "TZ is PST, which is no time zone that this machine knows" in done.stderr
+    assert server.log == []
+
+
+def test_the_name_that_the_setting_had_is_refused(place: Workplace, server: Server) -> None:
+    """It was the default of `--year` as well, so nothing may be published under it."""
+    done = place.run("--years-current", "24-25")
+    assert done.returncode == 30
+    assert "[years] current was renamed to historical_before" in done.stdout + done.stderr
+    assert server.log == []
 
 
 def test_years_never_overwrite_each_other(
@@ -119,10 +179,10 @@ def test_when_a_year_becomes_history_its_files_are_renamed(
     place: Workplace, server: Server
 ) -> None:
     """No file without the suffix is left behind to be taken for the current year."""
-    assert place.run("--years-current", "23-24").returncode == 0
+    assert place.run("--years-historical-before", "23-24").returncode == 0
     assert names(place, "23-24") == expected("")
     server.clear_log()
-    assert place.run("--years-current", "24-25").returncode == 0
+    assert place.run("--years-historical-before", "24-25").returncode == 0
     assert names(place, "23-24") == expected("_historical")
     assert server.log == []
 

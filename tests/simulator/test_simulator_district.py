@@ -82,6 +82,54 @@ def test_results_do_not_depend_on_the_order_of_queries(small):
     assert everything_in(backwards) == everything_in(small)
 
 
+def known_until(district, day):
+    """Return all that was known of the district on a day."""
+    years = [year for year in SHARED if year.first_day <= day]
+    return json.dumps(
+        [
+            district.catalogue,
+            [district.roster(year) for year in years],
+            [
+                district.results(endpoint, None, year.first_day, min(day, year.last_day))
+                for endpoint in ENDPOINTS
+                for year in years
+            ],
+        ]
+    )
+
+
+SHARED = [SchoolYear(start) for start in range(2022, 2030)]
+DAYS = [dt.date(2025, 3, 1), dt.date(2025, 7, 1), dt.date(2026, 11, 28), dt.date(2030, 1, 1)]
+
+
+@pytest.mark.parametrize("today", DAYS)
+def test_what_was_known_on_a_day_is_the_same_on_each_later_day(today):
+    then = known_until(District.make(1, SMALL, today), today)
+    for later in [day for day in DAYS if day > today]:
+        assert known_until(District.make(1, SMALL, later), today) == then
+
+
+@pytest.mark.parametrize("today", DAYS)
+def test_results_end_today(today):
+    district = District.make(1, SMALL, today)
+    assert district.years[-1] == SchoolYear.of(today)
+    taken = {row["date_taken"] for endpoint in ENDPOINTS for row in district.results(endpoint)}
+    dates = taken - {None, "infinity"}
+    assert max(dates) <= today.isoformat()
+    assert (max(dates) >= district.years[-1].first_day.isoformat()) == (today.month != 7)
+
+
+@pytest.mark.parametrize("start", range(2025, 2031))
+def test_later_years_are_as_large_as_those_that_they_repeat(start):
+    """The catalogue does not grow, so that a run costs the same in each year."""
+    district = District.make(1, SMALL, dt.date(2031, 6, 30))
+    year, repeated = SchoolYear(start), SchoolYear(2022 + (start - 2022) % 3)
+    assert len(district.catalogue) == len(District.make(1, SMALL).catalogue)
+    assert district.ids_with_results(year) == district.ids_with_results(repeated)
+    assert abs(len(district.roster(year)) - len(district.roster(repeated))) <= 5
+    assert district.results("overall", None, year.first_day, year.last_day)
+
+
 def test_the_demo_has_the_size_of_a_district(rows, name):
     counts = {endpoint: [len(some) for some in by_id.values()] for endpoint, by_id in rows.items()}
     total = sum(map(sum, counts.values()))

@@ -1,16 +1,22 @@
 import csv
+import datetime as dt
 import re
 import stat
 
 import pytest
 
 from pipeline.simulator import DEMO, District, write_inputs
+from pipeline.simulator.demo import ensure_inputs
 
 
 @pytest.fixture
 def folder(small, tmp_path):
     write_inputs(small, tmp_path / "inputs")
     return tmp_path / "inputs"
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def read(path):
@@ -30,9 +36,11 @@ def test_which_files_are_written(folder):
 
 
 def test_writing_again_gives_the_same_bytes(small, folder):
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = content(folder)
+    for path in folder.iterdir():
+        path.unlink()
     write_inputs(small, folder)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert content(folder) == before
 
 
 def test_a_roster_looks_like_a_powerschool_export(small, folder, year):
@@ -70,3 +78,27 @@ def test_rules_label_most_titles_of_the_demo_but_not_all(tmp_path, year):
         patterns = [re.compile(r["pattern"], re.IGNORECASE) for r in rules if r["column"] == column]
         labelled = [any(pattern.search(title) for pattern in patterns) for title in titles]
         assert least < sum(labelled) / len(titles) < 1
+
+
+def test_a_new_school_year_brings_its_roster_and_changes_no_other_file(tmp_path):
+    folder = tmp_path / "inputs"
+    ensure_inputs(folder, dt.date(2026, 6, 30))
+    (folder / "title_rules.csv").write_text("column,pattern,value\n")
+    before = content(folder)
+    assert "Student_Rosters_25-26.txt" in before
+    ensure_inputs(folder, dt.date(2026, 6, 30))
+    assert content(folder) == before
+    ensure_inputs(folder, dt.date(2026, 7, 1))
+    new = content(folder)
+    assert new.keys() - before.keys() == {"Student_Rosters_26-27.txt"}
+    assert {name: new[name] for name in before} == before
+
+
+def test_inputs_that_were_half_written_are_completed(tmp_path):
+    folder, whole = tmp_path / "inputs", tmp_path / "whole"
+    ensure_inputs(whole, dt.date(2026, 7, 1))
+    ensure_inputs(folder, dt.date(2026, 7, 1))
+    for name in ("overrides.csv", "Student_Rosters_24-25.txt", "Student_Rosters_26-27.txt"):
+        (folder / name).unlink()
+    ensure_inputs(folder, dt.date(2026, 7, 1))
+    assert content(folder) == content(whole)

@@ -125,6 +125,14 @@ def test_the_window_is_empty_exactly_before_the_first_day_of_the_year(year, day)
     assert year.window(as_of).is_empty == (day < 0)
 
 
+@given(days)
+@example(dt.date(2024, 6, 30))
+@example(dt.date(2024, 7, 1))
+def test_the_year_of_a_day_is_the_one_that_contains_it(day):
+    year = SchoolYear.of(day)
+    assert year.first_day <= day <= year.last_day
+
+
 # Names.
 
 
@@ -132,5 +140,5 @@ def test_the_window_is_empty_exactly_before_the_first_day_of_the_year(year, day)
     ("year", "suffix"),
     [("22-23", "_historical"), ("23-24", "_historical"), ("24-25", ""), ("25-26", "")],
 )
-def test_only_years_before_the_current_one_are_historical(year, suffix):
+def test_only_years_before_the_one_that_is_set_are_historical(year, suffix):
     assert SchoolYear.parse(year).suffix(SchoolYear.parse("24-25")) == suffix

@@ -1,7 +1,8 @@
 """A made-up school district: its schools, students, assessments and results.
 
 The same seed and size make the same district, value for value, on every machine. Nobody in it
-exists.
+exists. It goes on until today: on another day more is known, and nothing that was known before
+is different.
 """
 
 import datetime as dt
@@ -11,34 +12,48 @@ from functools import cached_property
 from pipeline.simulator.district import administrations
 from pipeline.simulator.district.administrations import Administration, Endpoint, Row
 from pipeline.simulator.district.people import KINDERGARTEN, LAST_GRADE, Student, enrol, grade_label
-from pipeline.simulator.district.planning import DEMO, YEARS, Assessment, Size, catalogue_row, plan
+from pipeline.simulator.district.planning import (
+    DEMO,
+    YEARS,
+    Assessment,
+    Size,
+    catalogue_row,
+    plan,
+    years_until,
+)
 from pipeline.simulator.district.rng import seeded
 from pipeline.simulator.district.standards import choose_groups, choose_standards
 from pipeline.simulator.district.titles import MATH, Design
 from pipeline.years import SchoolYear
 
 _GRADE_OF_ADDED = 5
+_END = YEARS[-1].last_day
 
 
 class District:
     """What a district's server knows. Use `make` to make one; do not change the rows it returns."""
 
-    years = YEARS
-
     def __init__(
-        self, seed: int, students: Iterable[Student], assessments: Iterable[Assessment]
+        self,
+        seed: int,
+        students: Iterable[Student],
+        assessments: Iterable[Assessment],
+        today: dt.date = _END,
     ) -> None:
         self.seed = seed
+        self.today = today
+        self.years = years_until(today)
         self.students = tuple(students)
         self.version = 0
         self._assessments = {a.assessment_id: a for a in assessments}
-        self._results: dict[str, dict[Endpoint, list[Row]]] = {}
+        self._results: dict[tuple[str, SchoolYear], dict[Endpoint, list[Row]]] = {}
 
     @classmethod
-    def make(cls, seed: int = 1, size: Size = DEMO) -> "District":
-        """Return the district of this seed and size."""
-        students = enrol(seed, size.students, YEARS)
-        return cls(seed, students, plan(seed, size, students))
+    def make(cls, seed: int = 1, size: Size = DEMO, today: dt.date = _END) -> "District":
+        """Return the district of this seed and size, with its results until a day."""
+        years = years_until(today)
+        students = enrol(seed, size.students, YEARS, years[len(YEARS) :])
+        return cls(seed, students, plan(seed, size, students, years), today)
 
     @property
     def catalogue(self) -> list[Row]:
@@ -61,15 +76,16 @@ class District:
         """
         known = self._assessments
         wanted = known if assessment_id is None else {assessment_id} & known.keys()
-        rows = [row for each in wanted for row in self._all_results(known[each])[endpoint]]
+        window = start or dt.date.min, end or dt.date.max
+        rows = [row for each in wanted for row in self._results_of(known[each], endpoint, *window)]
         if start is None and end is None:
             return rows
-        first, last = (start or dt.date.min).isoformat(), (end or dt.date.max).isoformat()
+        first, last = (day.isoformat() for day in window)
         # ISO dates compare as text; "infinity" sorts after all of them.
         return [row for row in rows if (date := row["date_taken"]) and first <= date <= last]
 
     def ids_with_results(self, year: SchoolYear) -> list[str]:
-        """Return the assessments with results in a year, listed or not."""
+        """Return the assessments that are given in a year, on whatever day, listed or not."""
         return [
             a.assessment_id
             for a in self._assessments.values()
@@ -115,7 +131,7 @@ class District:
             int(in_catalogue),
             (given,),
         )
-        self._results.pop(new_id, None)
+        self._results.pop((new_id, year), None)
         self.version += 1
         return new_id
 
@@ -148,20 +164,37 @@ class District:
     def _next_id(self) -> str:
         return str(1 + max(int(i) for i in self._assessments if i.isdecimal() and len(i) < 9))
 
-    def _all_results(self, of: Assessment) -> dict[Endpoint, list[Row]]:
-        """Return all results of an assessment, generated on first use."""
-        if of.assessment_id not in self._results:
-            rows: dict[Endpoint, list[Row]] = {"overall": [], "standard": [], "group": []}
-            for given in of.administrations:
-                rng = seeded(self.seed, of.assessment_id, given.year)
-                more = administrations.generate_results(
-                    of.assessment_id, of.design.title, given, rng
-                )
-                for endpoint, added in more.items():
-                    rows[endpoint].extend(added)
-            rows["standard"].sort(key=lambda row: row["standard_code"] or "")
-            self._results[of.assessment_id] = rows
-        return self._results[of.assessment_id]
+    def _results_of(
+        self, of: Assessment, endpoint: Endpoint, start: dt.date, end: dt.date
+    ) -> list[Row]:
+        """Return all results of an assessment in the years that `start` to `end` touches."""
+        rows = [
+            row
+            for given in of.administrations
+            if start <= given.year.last_day and given.year.first_day <= end
+            for row in self._generate(of, given)[endpoint]
+        ]
+        return sorted(rows, key=_standard_code) if endpoint == "standard" else rows
+
+    def _generate(self, of: Assessment, given: Administration) -> dict[Endpoint, list[Row]]:
+        """Return the results of an administration until today, generated on first use."""
+        key = of.assessment_id, given.year
+        if key not in self._results:
+            rng = seeded(self.seed, *key)
+            rows = administrations.generate_results(of.assessment_id, of.design.title, given, rng)
+            self._results[key] = {
+                endpoint: [row for row in some if not self._is_to_come(row)]
+                for endpoint, some in rows.items()
+            }
+        return self._results[key]
+
+    def _is_to_come(self, row: Row) -> bool:
+        date = row["date_taken"] or ""
+        return date != "infinity" and date > self.today.isoformat()
+
+
+def _standard_code(row: Row) -> str:
+    return row["standard_code"] or ""
 
 
 def _site(site_id: str, name: str, kind: str, first_grade: int, last_grade: int) -> Row:

@@ -1,6 +1,6 @@
 """The students of the made-up district. None of them exists."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.simulator.district.rng import seeded
@@ -56,13 +56,19 @@ def grade_label(grade: int) -> str:
     return "K" if grade == KINDERGARTEN else str(grade)
 
 
-def enrol(seed: int, per_year: int, years: tuple[SchoolYear, ...]) -> tuple[Student, ...]:
-    """Return about `per_year` students for each of `years`, the same number in each grade."""
+def enrol(
+    seed: int, per_year: int, years: Sequence[SchoolYear], later: Sequence[SchoolYear] = ()
+) -> tuple[Student, ...]:
+    """Return about `per_year` students for each of `years`, the same number in each grade.
+
+    The kindergartens of `later` years follow, so that they change nobody before them.
+    """
     rng = seeded(seed, "students")
     first_names, last_names = rng.sample(_FIRST, len(_FIRST)), rng.sample(_LAST, len(_LAST))
     numbers = _student_numbers(seed)
     cohorts = range(years[0].start - LAST_GRADE, years[-1].start + 1)
     each = max(1, round(per_year / (LAST_GRADE + 1)))
+    starts = [*list(cohorts) * each, *(year.start for year in later for _ in range(each))]
     # The lengths of the name lists have no common factor: cycling through them uses every name,
     # and a pair of names rarely repeats.
     return tuple(
@@ -75,7 +81,7 @@ def enrol(seed: int, per_year: int, years: tuple[SchoolYear, ...]) -> tuple[Stud
             ability=_LEAST_ABILITY + _RANGE_OF_ABILITY * (rng.random() + rng.random()) / 2,
             on_roster=index % _ONE_NOT_ON_ROSTER_OF != 5,
         )
-        for index, kindergarten_year in enumerate(list(cohorts) * each)
+        for index, kindergarten_year in enumerate(starts)
     )
 
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -15,6 +15,7 @@ from pipeline.simulator.district.titles import SPECIAL, Design
 from pipeline.years import SchoolYear
 
 YEARS = (SchoolYear(2022), SchoolYear(2023), SchoolYear(2024))
+"""The years that assessments are made for; each later year gives those of one of them again."""
 
 # Ids grow with time; a district's have five digits at first and six later.
 _MIDDLE_OF_IDS = 100_000
@@ -92,6 +93,10 @@ class _Draft:
     times_listed: int = 1
     special: int | None = None
 
+    def is_given(self, year: SchoolYear) -> bool:
+        """Return whether it is given in a year of YEARS, or in one that repeats such a year."""
+        return YEARS[(year.start - YEARS[0].start) % len(YEARS)] in self.years
+
 
 @dataclass
 class _Scheduler:
@@ -99,7 +104,7 @@ class _Scheduler:
 
     seed: int
     size: Size
-    students: Sequence[Student]
+    enrolled: Mapping[SchoolYear, Sequence[Student]]
     given: Counter[SchoolYear] = field(default_factory=Counter)
 
     def administer(self, assessment_id: str, draft: _Draft, year: SchoolYear) -> Administration:
@@ -125,16 +130,28 @@ class _Scheduler:
         self, design: Design, year: SchoolYear, count: int, rng: Random
     ) -> tuple[Student, ...]:
         """Return students of the intended grades, or of all grades if those have too few."""
-        enrolled = [s for s in self.students if s.grade(year) is not None]
+        enrolled = self.enrolled[year]
         intended = [s for s in enrolled if s.grade(year) in design.grades]
         pool = intended if len(intended) >= count else enrolled
         return tuple(rng.sample(pool, min(count, len(pool))))
 
 
-def plan(seed: int, size: Size, students: Sequence[Student]) -> list[Assessment]:
-    """Return all assessments of a district, including those that the catalogue does not list."""
+def years_until(day: dt.date) -> tuple[SchoolYear, ...]:
+    """Return YEARS and all later ones up to that of a day."""
+    last = max(YEARS[-1], SchoolYear.of(day))
+    return tuple(map(SchoolYear, range(YEARS[0].start, last.start + 1)))
+
+
+def plan(
+    seed: int, size: Size, students: Sequence[Student], years: Sequence[SchoolYear]
+) -> list[Assessment]:
+    """Return all assessments of a district, including those that the catalogue does not list.
+
+    Neither the catalogue nor what is given in a year depends on how many years follow.
+    """
     rng = seeded(seed, "plan")
-    scheduler = _Scheduler(seed, size, students)
+    enrolled = {year: [s for s in students if s.grade(year) is not None] for year in years}
+    scheduler = _Scheduler(seed, size, enrolled)
     drafts = [*_special_drafts(), *_common_drafts(size, rng)]
     number = _MIDDLE_OF_IDS - len(drafts) * _LARGEST_ID_GAP // 4
     assessments = []
@@ -145,7 +162,9 @@ def plan(seed: int, size: Size, students: Sequence[Student]) -> list[Assessment]
         created = dt.datetime.combine(draft.created_in.first_day, dt.time()) + dt.timedelta(
             days=rng.randrange(30), hours=7 + rng.randrange(10), minutes=rng.randrange(60)
         )
-        given = tuple(scheduler.administer(new_id, draft, year) for year in draft.years)
+        given = tuple(
+            scheduler.administer(new_id, draft, year) for year in years if draft.is_given(year)
+        )
         assessments.append(Assessment(new_id, draft.design, created, draft.times_listed, given))
     return assessments
 

@@ -3,8 +3,10 @@
 import configparser
 import datetime as dt
 import os
+import re
 import subprocess
 import sys
+import zoneinfo
 from pathlib import Path
 
 import luigi
@@ -54,6 +56,7 @@ def put(section: str, name: str, value: object) -> None:
 
 PROBE = """
 import sys
+import zoneinfo
 import pipeline
 from luigi.cmdline_parser import CmdlineParser
 with CmdlineParser.global_instance(["RunAll", *sys.argv[1:]]):
@@ -212,9 +215,9 @@ def test_the_folders_are_the_ones_configured(environment):
     assert snapshot.published_folder("views") == Path("/v/23-24")
 
 
-@pytest.mark.parametrize(("current", "suffix"), [("24-25", "_historical"), ("2023-2024", "")])
-def test_the_current_year_decides_what_is_historical(current, suffix):
-    put("years", "current", current)
+@pytest.mark.parametrize(("before", "suffix"), [("24-25", "_historical"), ("2023-2024", "")])
+def test_tables_of_earlier_years_are_historical(before, suffix):
+    put("years", "historical_before", before)
     assert settings.snapshot(SchoolYear(2023), SchoolYear(2023).last_day, TODAY).suffix == suffix
 
 
@@ -240,10 +243,10 @@ def test_other_numbers_of_threads_are_refused(count):
     assert str(error.value) == f"[illuminate] threads is {count}; it must be 1 to 64."
 
 
-def test_a_current_year_that_is_none_is_refused():
-    put("years", "current", "2024")
+def test_a_year_of_history_that_is_none_is_refused():
+    put("years", "historical_before", "2024")
     with pytest.raises(SettingsError, match="2024 could mean"):
-        settings.current_year()
+        settings.historical_before()
 
 
 @pytest.mark.parametrize(
@@ -286,10 +289,10 @@ def test_a_setting_of_the_wrong_kind_is_reported_by_name_and_meaning(section, na
 
 
 def test_settings_can_be_given_on_any_command_line():
-    arguments = ["RunAll", "--illuminate-threads", "16", "--years-current", "25-26"]
+    arguments = ["RunAll", "--illuminate-threads", "16", "--years-historical-before", "25-26"]
     with CmdlineParser.global_instance(arguments):
         assert settings.threads() == 16
-        assert settings.current_year() == SchoolYear(2025)
+        assert settings.historical_before() == SchoolYear(2025)
 
 
 def test_every_setting_is_described_with_its_value_and_where_it_is_from(environment):
@@ -298,8 +301,35 @@ def test_every_setting_is_described_with_its_value_and_where_it_is_from(environm
     described = {(section, name): found for section, name, *found in settings.describe()}
     assert described["illuminate", "threads"] == [16, "luigi.cfg"]
     assert described["paths", "save_path"] == ["/exports", "SAVE_PATH"]
-    assert described["years", "current"] == ["24-25", "default"]
+    assert described["years", "historical_before"] == ["24-25", "default"]
     assert len(described) == sum(len(section.current_params()) for section in SECTIONS)
+
+
+# The time zone.
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        *("", "UTC", "America/Los_Angeles", ":America/Los_Angeles"),
+        *("/usr/share/zoneinfo/Asia/Tokyo", "PST8PDT", "PST8PDT,M3.2.0,M11.1.0", "<-03>3", "UTC-5"),
+    ],
+)
+def test_a_time_zone_that_the_machine_knows_is_taken(zone):
+    settings.check_time_zone({"TZ": zone})
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angelos", "PST", "America", "8", "Mars/Olympus+1"])
+def test_a_time_zone_that_would_mean_utc_is_refused(zone):
+    with pytest.raises(SettingsError, match=f"^TZ is {re.escape(zone)}, which is no time zone"):
+        settings.check_time_zone({"TZ": zone})
+
+
+def test_without_tzdata_a_time_zone_is_refused(monkeypatch):
+    monkeypatch.setattr(zoneinfo, "TZPATH", ("/nonexistent",))
+    settings.check_time_zone({"TZ": "UTC"})
+    with pytest.raises(SettingsError, match="install tzdata"):
+        settings.check_time_zone({"TZ": "America/Los_Angeles"})
 
 
 # Input files.
@@ -362,6 +392,13 @@ def test_an_old_name_in_the_file_is_refused_with_the_new_one(old, new):
     put("illuminate", old, "1")
     with pytest.raises(SettingsError, match=rf"{old} was renamed to {new}.*run the same command"):
         settings.limits()
+
+
+def test_the_year_of_history_has_a_new_name():
+    """The old one also was the default of `--year`."""
+    put("years", "current", "24-25")
+    with pytest.raises(SettingsError, match=r"\[years\] current was renamed to historical_before"):
+        settings.snapshot(SchoolYear(2023), SchoolYear(2023).last_day, TODAY)
 
 
 @pytest.mark.parametrize("value", [["7"], []], ids=["with a value", "as a switch"])

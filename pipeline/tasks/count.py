@@ -14,6 +14,7 @@ from pipeline.extract.result_counts import (
 from pipeline.illuminate.endpoints import Endpoint
 from pipeline.runs import context
 from pipeline.storage import files
+from pipeline.storage.receipts import BuildKey
 from pipeline.tasks.base import IncrementalTask, YearTask, incremental
 from pipeline.tasks.check_tables import score_tasks
 from pipeline.tasks.extract import FetchScores, open_client, open_pool
@@ -34,6 +35,12 @@ class CountResults(YearTask, IncrementalTask):
     def output(self) -> FilesTarget:
         """Return the counts."""
         return self.target(self.paths.counts)
+
+    def build_key(self) -> BuildKey:
+        """Return the request: a lost shard that is fetched again is no reason to count again."""
+        window = [day.isoformat() for day in (self.paths.window.start, self.paths.window.end)]
+        request = {"source": settings.source_name(), "window": window}
+        return BuildKey(self.name, self.version, request, {})
 
     def has_output(self) -> bool:
         """Return True while no count is due."""

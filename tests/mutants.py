@@ -115,6 +115,27 @@ MUTANTS = (
         "tests/unit/illuminate/test_auth.py",
     ),
     Mutant(
+        "request nothing once more",
+        "extract/fetch.py",
+        "            if outcome.may_pass:",
+        "            if False:",
+        "tests/unit/extract/test_fetch.py",
+    ),
+    Mutant(
+        "request everything once more while the server is down",
+        "extract/fetch.py",
+        "                if outcome.failed and not take_retry():",
+        "                if False:",
+        "tests/unit/extract/test_fetch.py",
+    ),
+    Mutant(
+        "give no retries before the first success",
+        "illuminate/retry.py",
+        "            requests = max(self._expected, self._succeeded)",
+        "            requests = self._succeeded",
+        "tests/unit/illuminate/test_retry.py",
+    ),
+    Mutant(
         "pause one thread only",
         "illuminate/retry.py",
         "            self._until = max(self._until, time.monotonic() + seconds)",

@@ -77,6 +77,14 @@ class Client:
         """End every open request, and the thread that watches deadlines."""
         self._watcher.close()
 
+    def expect(self, requests: int) -> None:
+        """Allow the retries that so many requests more may need from now on."""
+        self._retrying.budget.expect(requests)
+
+    def take_retry(self) -> bool:
+        """Take one retry of the run's budget; return False if none is left."""
+        return self._retrying.budget.take()
+
     def count_assessments(self) -> int:
         """Return the number of assessments in the catalogue, by one request for one row."""
         return self._page(CATALOGUE, {}, number=1, limit=1).num_results

@@ -6,12 +6,13 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import luigi
+import tenacity
 
 from pipeline.config import sections, settings
 from pipeline.errors import FetchError, IlluminateError
 from pipeline.extract import shards
 from pipeline.extract.catalogue import SCHEMA, Catalogue
-from pipeline.extract.fetch import Outcome, failure, fetch_shards
+from pipeline.extract.fetch import MAY_PASS, Outcome, failure, fetch_shards
 from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
 from pipeline.extract.pool import Pool
 from pipeline.extract.request_plan import largest_first, select_assessments
@@ -101,8 +102,13 @@ class FetchMetadata(YearTask, IncrementalTask):
         log.info("%s catalogue: %s assessments", self.year, f"{len(rows):,}")
 
     def _request(self, client: "Client") -> "Result":
+        pool = context.current().share(open_pool)
+        may_pass = tenacity.retry_if_exception_type(MAY_PASS)
+        once_more = tenacity.Retrying(
+            retry=may_pass, stop=tenacity.stop_after_attempt(2), reraise=True
+        )
         try:
-            return context.current().share(open_pool).submit(client.catalogue).result()
+            return once_more(lambda: pool.submit(client.catalogue).result())
         except IlluminateError as error:
             raise FetchError(
                 f"The catalogue could not be read: {error}. What was fetched before is kept and "
@@ -206,6 +212,7 @@ class FetchScores(YearTask):
         self, run: RunContext, target: ShardsTarget, missing: list[str]
     ) -> tuple[list[Outcome], dict[str, int]]:
         client, endpoint, window = run.share(open_client), self._api_endpoint(), self.paths.window
+        client.expect(len(missing))
         before = client.counts.snapshot()
 
         def save(assessment_id: str, result: "Result") -> ManifestEntry:
@@ -226,6 +233,7 @@ class FetchScores(YearTask):
                 save,
                 pool=run.share(open_pool),
                 stop=run.stop,
+                take_retry=client.take_retry,
                 on_done=lambda outcome: steps.step(failed=outcome.failed),
             )
         return outcomes, client.counts.since(before)

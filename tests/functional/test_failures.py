@@ -75,6 +75,19 @@ def test_passing_faults_are_retried(
     assert " 0 of them retries" not in done.stdout
 
 
+@pytest.mark.parametrize("endpoint", ["catalogue", "overall", "standard", "group"])
+def test_a_bad_beginning_of_a_step(
+    place: Workplace, server: Server, undisturbed: dict[str, bytes], endpoint: str
+) -> None:
+    """What failed in all its attempts is requested once more at the end of its step."""
+    times = {"catalogue": 7, "overall": 40}.get(endpoint, 25)
+    server.faults.add(Fault("status", 502, endpoint, times=times))
+    done = place.run()
+    assert done.returncode == 0, done.stdout
+    assert place.published() == undisturbed
+    assert sum(request.status == 502 for request in server.log) == times
+
+
 def test_tokens_that_end_early_lose_nothing(
     place: Workplace, district: District, undisturbed: dict[str, bytes]
 ) -> None:

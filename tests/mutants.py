@@ -136,6 +136,13 @@ MUTANTS = (
         "tests/unit/illuminate/test_retry.py",
     ),
     Mutant(
+        "blame the address for every web page",
+        "illuminate/client.py",
+        "            self._has_sent_data = True",
+        "            pass",
+        "tests/unit/illuminate/test_client.py",
+    ),
+    Mutant(
         "pause one thread only",
         "illuminate/retry.py",
         "            self._until = max(self._until, time.monotonic() + seconds)",

@@ -71,6 +71,7 @@ class Client:
         self._verify = found["verify"]
         self._limiter = _limiter(limits.max_requests_per_second)
         self._auth = self._make_auth(credentials)
+        self._has_sent_data = False
         self._retrying = Retrying(limits, self._stop, lambda: self.counts.add("retries"))
 
     def close(self) -> None:
@@ -129,7 +130,13 @@ class Client:
     ) -> pages.Page:
         query = {**parameters, "page": str(number), "limit": str(limit)}
         url = self._address.method_url(endpoint.method)
-        return self._retrying.call(lambda: pages.decode(self._get(url, query), endpoint, number))
+
+        def attempt() -> pages.Page:
+            page = pages.decode(self._get(url, query), endpoint, number)
+            self._has_sent_data = True
+            return page
+
+        return self._retrying.call(attempt)
 
     def _get(self, url: str, parameters: dict[str, str]) -> bytes:
         """Return the body of a good reply; an expired token is renewed."""
@@ -140,7 +147,7 @@ class Client:
                 break
             self._auth.rejected(auth)
         _check_status(response)
-        _check_is_json(response, body)
+        self._check_is_json(response, body)
         self._auth.accepted(auth)
         return body
 
@@ -184,6 +191,17 @@ class Client:
                         f"a reply is larger than {self._limits.max_response_bytes >> 20} MiB"
                     )
         return b"".join(chunks)
+
+    def _check_is_json(self, response: requests.Response, body: bytes) -> None:
+        kind = response.headers.get("Content-Type", "")
+        if "html" not in kind.lower() and body.lstrip()[:1] != b"<":
+            return
+        what = "the server sent a web page instead of data"
+        if self._has_sent_data:  # the address is right
+            raise TransientError(what)
+        raise OutageError(
+            f"{what}; ILLUMINATE_BASE_URL must be like https://<district>.illuminateed.com/live"
+        )
 
     def _network_error(self, watched: WatchedSocket, error: Exception | None = None) -> Exception:
         if self._stop.is_set():
@@ -229,7 +247,7 @@ class Client:
         except (ResponseError, TransientError) as error:
             raise type(error)(f"the token request failed: {error}") from None
         if response.status_code == requests.codes.ok:
-            _check_is_json(response, body)
+            self._check_is_json(response, body)
         wait = parse_retry_after(response.headers.get("Retry-After"))
         return read_token(response.status_code, body, wait)
 
@@ -258,15 +276,6 @@ _MEANING = {
     403: ": the account of these credentials has no permission to read this",
     404: ": not found; check ILLUMINATE_BASE_URL",
 }
-
-
-def _check_is_json(response: requests.Response, body: bytes) -> None:
-    kind = response.headers.get("Content-Type", "")
-    if "html" in kind.lower() or body.lstrip()[:1] == b"<":
-        raise OutageError(
-            "the server sent a web page instead of data; ILLUMINATE_BASE_URL must be like "
-            "https://<district>.illuminateed.com/live"
-        )
 
 
 def _check_requested(rows: pl.DataFrame, assessment_id: str, window: Window) -> None:

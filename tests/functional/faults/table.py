@@ -200,7 +200,15 @@ STATUSES = (
     FaultCase("400", "status", A_PAGE, REFUSED, None, 400, message="400"),
     FaultCase("redirect", "redirect", A_PAGE, REFUSED, REFUSED, message="redirects"),
     FaultCase("redirect", "redirect", (TOKEN,), None, REFUSED, message="302"),
-    FaultCase("a web page", "html", SOMEWHERE, ENDS, ENDS, message="sent a web page"),
+    FaultCase("a web page", "html", A_PAGE, message="sent a web page"),
+    FaultCase(
+        "a web page before any data",
+        "html",
+        (*pages([CATALOGUE], 1), TOKEN),
+        ENDS,
+        ENDS,
+        message="ILLUMINATE_BASE_URL must be like",
+    ),
 )
 
 

@@ -265,6 +265,20 @@ def test_redirects_are_not_followed(server, connect, window, elsewhere):
     assert [entry.endpoint for entry in server.log] == ["token", "overall"]
 
 
+@pytest.mark.parametrize(("endpoint", "token_lasts"), [("overall", None), ("token", 1)])
+def test_a_web_page_after_data_came_is_retried(serve, connect, window, endpoint, token_lasts):
+    """The address is right: somebody's maintenance page or firewall passed by."""
+    server = serve(protocol=Protocol(token_requests_limit=token_lasts))
+    client = connect(server)
+    client.count_assessments()
+    server.faults.add(Fault("html", endpoint=endpoint, times=2))
+    client.results(OVERALL, "1", window)
+    assert client.counts.snapshot()["retries"] == 2
+    server.faults.add(Fault("html", endpoint=endpoint))
+    with pytest.raises(TransientError, match="sent a web page instead of data"):
+        client.results(OVERALL, "1", window)
+
+
 def test_a_web_page_ends_the_run_with_a_hint(server, connect, window):
     server.faults.add(Fault("html", endpoint="overall"))
     with pytest.raises(OutageError, match="ILLUMINATE_BASE_URL must be like"):

@@ -143,6 +143,13 @@ MUTANTS = (
         "tests/unit/illuminate/test_client.py",
     ),
     Mutant(
+        "take an informational reply for the response",
+        "illuminate/wire.py",
+        "    connection.response_class = _FinalResponse\n",
+        "",
+        "tests/unit/illuminate/test_wire.py",
+    ),
+    Mutant(
         "pause one thread only",
         "illuminate/retry.py",
         "            self._until = max(self._until, time.monotonic() + seconds)",

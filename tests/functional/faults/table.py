@@ -121,6 +121,7 @@ NETWORK = (
     FaultCase("reset before the reply", "reset_before", EVERYWHERE, message=FAILED),
     FaultCase("reset inside the body", "reset_inside", SOMEWHERE, message=FAILED),
     FaultCase("body shorter than promised", "short_body", SOMEWHERE, message=FAILED),
+    FaultCase("103 before the reply", "informational", SOMEWHERE, None, RECOVERS),
     FaultCase("half a body without a length", "unframed_body", A_PAGE, message=NOT_JSON),
     FaultCase("drip of the body", "drip_body", SOMEWHERE, message="within 0.5 s", options=DRIP),
     FaultCase(

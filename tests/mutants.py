@@ -150,6 +150,13 @@ MUTANTS = (
         "tests/unit/illuminate/test_wire.py",
     ),
     Mutant(
+        "take two names of fields that differ in case only",
+        "illuminate/pages.py",
+        "        elif folded in taken:",
+        "        elif name in taken:",
+        "tests/unit/illuminate/test_pages.py",
+    ),
+    Mutant(
         "pause one thread only",
         "illuminate/retry.py",
         "            self._until = max(self._until, time.monotonic() + seconds)",

@@ -246,6 +246,19 @@ PAGES = (
     FaultCase("dates are ignored on a page", "ignores_dates", pages(RESULTS, 2)),
 )
 
+FIELDS = tuple(
+    FaultCase(
+        f"a field named {name!r}",
+        "set_row_fields",
+        pages(RESULTS[:1], 1),
+        None,
+        REFUSED,
+        {name: "x"},
+        message=f"a field named {name!r}, which cannot",
+    )
+    for name in ("\0points", "Points", "title ", "", "a\n\x1b[32mb", "__Count")
+)
+
 NO_NUMBERS = ("", "NaN", "1e400", "infinity", "1,5", "twelve", True, [1])
 VALUES = tuple(
     FaultCase(f"{number!r} as a number", "bad_numbers", RESULTS[1:], None, NULLS, number)
@@ -293,7 +306,7 @@ TOKENS = (
     FaultCase("a token that is a number", "set_fields", (TOKEN,), value={"access_token": 7}),
 )
 
-TABLE = (*NETWORK, *BODIES, *STATUSES, *PAGES, *VALUES, *CATALOGUES, *TOKENS)
+TABLE = (*NETWORK, *BODIES, *STATUSES, *PAGES, *FIELDS, *VALUES, *CATALOGUES, *TOKENS)
 
 
 def _combine() -> list[Combination]:

@@ -157,6 +157,20 @@ MUTANTS = (
         "tests/unit/illuminate/test_pages.py",
     ),
     Mutant(
+        "let an error quote line breaks",
+        "errors.py",
+        "map(printable, lines)",
+        "lines",
+        "tests/unit/test_errors.py",
+    ),
+    Mutant(
+        "let a summary quote line breaks",
+        "runs/summary.py",
+        "map(printable, lines)",
+        "lines",
+        "tests/unit/runs/test_summary.py",
+    ),
+    Mutant(
         "pause one thread only",
         "illuminate/retry.py",
         "            self._until = max(self._until, time.monotonic() + seconds)",

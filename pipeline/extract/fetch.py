@@ -167,11 +167,11 @@ def failure(endpoint: str, outcomes: Sequence[Outcome]) -> FetchError:
         for reason, ids in _by_reason([o for o in missing if not o.failed]).items()
     ]
     return FetchError(
-        f"{len(missing):,} of {len(outcomes):,} {endpoint} shards could not be fetched:\n"
-        + "\n".join(lines)
-        + f"\n  {len(outcomes) - len(missing):,} were fetched and are kept; nothing was "
-        "published. Run the same command again to fetch only the missing ones; an assessment that "
-        "never succeeds can be left out with [illuminate] exclude_ids."
+        f"{len(missing):,} of {len(outcomes):,} {endpoint} shards could not be fetched:",
+        *lines,
+        f"  {len(outcomes) - len(missing):,} were fetched and are kept; nothing was published. Run "
+        "the same command again to fetch only the missing ones; an assessment that never succeeds "
+        "can be left out with [illuminate] exclude_ids.",
     )
 
 

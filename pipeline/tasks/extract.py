@@ -9,7 +9,7 @@ import luigi
 import tenacity
 
 from pipeline.config import sections, settings
-from pipeline.errors import FetchError, IlluminateError
+from pipeline.errors import FetchError, IlluminateError, printable
 from pipeline.extract import shards
 from pipeline.extract.catalogue import SCHEMA, Catalogue
 from pipeline.extract.fetch import MAY_PASS, Outcome, failure, fetch_shards
@@ -96,7 +96,7 @@ class FetchMetadata(YearTask, IncrementalTask):
             build.stats |= {
                 "assessments": len(rows),
                 "duplicates": result.duplicates,
-                "no longer listed": sorted(listed.keys() - now.keys()),
+                "no longer listed": sorted(map(printable, listed.keys() - now.keys())),
                 **client.counts.since(before),
             }
         log.info("%s catalogue: %s assessments", self.year, f"{len(rows):,}")

@@ -8,6 +8,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from pipeline.errors import printable
 from tests.functional.faults.district import LONG
 
 
@@ -43,7 +44,7 @@ class Place:
     def words(self) -> tuple[str, ...]:
         """Return the words of which a message must contain one to name this place."""
         if self.assessment_id:
-            return (f"{self.endpoint} of assessment {self.assessment_id}:",)
+            return (f"{self.endpoint} of assessment {printable(self.assessment_id)}:",)
         return _TOKEN_WORDS if self.endpoint == "token" else ("catalogue",)
 
     def __str__(self) -> str:

@@ -24,6 +24,7 @@ IDS = {
     "the same in small letters": "unit",
     "Arabic digits": "٣٤",
     "a query": "a b&page=9#%?",
+    "a line of its own": "7\n\x1b[32m\x9b\u202e\u2028",
 }
 COMBINATIONS = [
     pytest.param(

@@ -171,6 +171,20 @@ MUTANTS = (
         "tests/unit/runs/test_summary.py",
     ),
     Mutant(
+        "leave white space around the ids of the API",
+        "transform/scan.py",
+        ".with_columns(pl.col(padded).str.strip_chars(ids.WHITE_SPACE))",
+        "",
+        "tests/unit/transform/test_combine.py",
+    ),
+    Mutant(
+        "order a shard by ids with the white space around them",
+        "extract/shards.py",
+        " if name in COLUMNS else ",
+        " if False else ",
+        "tests/unit/extract/test_shards.py",
+    ),
+    Mutant(
         "pause one thread only",
         "illuminate/retry.py",
         "            self._until = max(self._until, time.monotonic() + seconds)",

@@ -18,6 +18,7 @@ from pipeline.errors import (
     StoppedError,
     TransientError,
 )
+from pipeline.ids import WHITE_SPACE, trim
 from pipeline.illuminate import pages
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.auth import (
@@ -279,7 +280,7 @@ _MEANING = {
 
 
 def _check_requested(rows: pl.DataFrame, assessment_id: str, window: Window) -> None:
-    if rows["assessment_id"].ne_missing(assessment_id).any():
+    if rows["assessment_id"].str.strip_chars(WHITE_SPACE).ne_missing(trim(assessment_id)).any():
         raise ResponseError("the reply has rows of another assessment")
     first, last = window.start.isoformat(), window.end.isoformat()
     dates = rows["date_taken"].unique()
@@ -288,10 +289,16 @@ def _check_requested(rows: pl.DataFrame, assessment_id: str, window: Window) -> 
 
 
 def _check_ids(ids: pl.Series) -> None:
-    if not all(ids):
+    trimmed = ids.str.strip_chars(WHITE_SPACE)
+    if not all(trimmed):
         raise ResponseError("the catalogue has an assessment without an id")
     if ids.n_unique() != len(ids):
         raise PaginationError("the catalogue lists an assessment twice with different contents")
+    if alike := ids.filter(trimmed.is_duplicated()).sort().to_list():
+        raise ResponseError(
+            f"the catalogue has {alike[0]!r} and {alike[1]!r}, ids of assessments that differ in "
+            "the white space around them only"
+        )
 
 
 def _is_date(text: str) -> bool:

@@ -16,6 +16,7 @@ from pipeline.extract.fetch import MAY_PASS, Outcome, failure, fetch_shards
 from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
 from pipeline.extract.pool import Pool
 from pipeline.extract.request_plan import largest_first, select_assessments
+from pipeline.ids import trim
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, Endpoint, group
 from pipeline.publish.guards import CATALOGUE, raise_on_failure
 from pipeline.runs import connection, context
@@ -79,7 +80,7 @@ class FetchMetadata(YearTask, IncrementalTask):
         before = client.counts.snapshot()
         result = self._request(client)
         rows = result.rows.to_dicts()
-        now = {row["assessment_id"] or "": 1 for row in rows}
+        now = {trim(row["assessment_id"] or ""): 1 for row in rows}
         raise_on_failure([compare_with_published(self, CATALOGUE, now)])
         listed = published.rows.get(CATALOGUE, {}) if (published := published_counts(self)) else {}
         catalogue = Catalogue(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.extract import shards
 from pipeline.extract.manifest import ManifestEntry
+from pipeline.ids import trim
 from pipeline.runs import context
 from pipeline.schema import CATALOGUE, COMBINED, GROUP, LABELS, UNMAPPED
 from pipeline.storage import files
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 class ListAssessments(YearTask, IncrementalTask):
     """List the catalogue as a table."""
 
+    version = 2
+
     def requires(self) -> FetchMetadata:
         return self.other(FetchMetadata)
 
@@ -42,7 +45,7 @@ class ListAssessments(YearTask, IncrementalTask):
         import polars as pl
 
         catalogue = self.requires().catalogue()
-        rows = catalogue.assessments if catalogue else []
+        rows = catalogue.rows() if catalogue else []
         extra = sorted({name for row in rows for name in row} - set(CATALOGUE.names))
         schema = dict.fromkeys((*CATALOGUE.names, *extra), pl.String)
         (path,) = self.output().paths
@@ -54,7 +57,7 @@ class ListAssessments(YearTask, IncrementalTask):
 class CombineResults(YearTask, IncrementalTask):
     """Combine overall and standard results into one table."""
 
-    version = 3
+    version = 4
 
     def requires(self) -> list[FetchScores]:
         return [self.other(FetchScores, endpoint=kind) for kind in ("overall", "standard")]
@@ -83,7 +86,7 @@ class CombineResults(YearTask, IncrementalTask):
 class CombineGroup(YearTask, IncrementalTask):
     """Combine results by reporting group into one table."""
 
-    version = 3
+    version = 4
 
     def requires(self) -> FetchScores:
         return self.other(FetchScores, endpoint="group")
@@ -111,6 +114,8 @@ class CombineGroup(YearTask, IncrementalTask):
 
 class LabelAssessments(YearTask, IncrementalTask):
     """Read curriculum, unit and test type of every assessment with results from its title."""
+
+    version = 2
 
     def requires(self) -> list[YearTask]:
         read = (ReadTitleRules, ReadOverrides, FetchMetadata, CombineResults, CombineGroup)
@@ -150,7 +155,7 @@ class LabelAssessments(YearTask, IncrementalTask):
         catalogue = self.other(FetchMetadata).catalogue()
         known = {
             row["assessment_id"]: row.get("title")
-            for row in (catalogue.assessments if catalogue else [])
+            for row in (catalogue.rows() if catalogue else [])
         }
         rows = [(i, known.get(i) if title is None else title) for i, title in titles.items()]
         return pd.DataFrame(rows, columns=["assessment_id", "title"], dtype="string")
@@ -160,9 +165,15 @@ class LabelAssessments(YearTask, IncrementalTask):
 
 
 def entries(fetched: FetchScores) -> dict[str, ManifestEntry]:
-    """Return the manifest entries of an endpoint, in the order of assessment ids."""
+    """Return the manifest entries of an endpoint by the ids of the tables, in their order."""
+    return {trim(i): entry for i, entry in _shards(fetched).items()}
+
+
+def _shards(fetched: FetchScores) -> dict[str, ManifestEntry]:
+    """Return the manifest entries of an endpoint, in the order of the tables."""
     manifest = fetched.receipt
-    return manifest.shards if manifest else {}
+    found = manifest.shards if manifest else {}
+    return {i: found[i] for i in sorted(found, key=trim)}
 
 
 def count_rows(*fetched: FetchScores) -> dict[str, int]:
@@ -182,7 +193,7 @@ def dataset(fetched: FetchScores) -> "ShardDataset":
     from pipeline.transform.scan import ShardDataset
 
     target = fetched.output()
-    with_rows = {i: entry for i, entry in entries(fetched).items() if entry.rows}
+    with_rows = {i: entry for i, entry in _shards(fetched).items() if entry.rows}
     target.verify(with_rows, context.current().verified)
     columns = dict.fromkeys(name for entry in with_rows.values() for name in entry.columns)
     paths = [target.folder / shards.file_name(assessment_id) for assessment_id in with_rows]

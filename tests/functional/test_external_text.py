@@ -12,9 +12,9 @@ from tests.functional.conftest import YEAR, Workplace
 from tests.functional.faults import district
 from tests.receiver import Receiver, receiving
 
-FORGED = "7\n\x1b[32m  tables      published\x1b[0m\x9b2K\u202e\u2028"
+FORGED = "7\n\x1b[32m  tables      published\x1b[0m\x9b2K\u202e\u2028."
 """An id that forges a green line of the summary."""
-SHOWN = r"7\n\x1b[32m  tables      published\x1b[0m\x9b2K\u202e\u2028"
+SHOWN = r"7\n\x1b[32m  tables      published\x1b[0m\x9b2K\u202e\u2028."
 IDS = ("7001", FORGED)
 
 

@@ -144,8 +144,17 @@ def test_an_assessment_that_the_catalogue_describes_in_two_ways_is_refused(serve
         connect(server, page_limit=30).catalogue()
 
 
-def test_an_assessment_without_an_id_is_refused(server, connect):
-    server.faults.add(Fault("set_row_fields", {"assessment_id": None}, endpoint="catalogue"))
+def test_two_ids_of_the_catalogue_that_differ_in_white_space_only_are_refused(server, connect):
+    known = max(row["assessment_id"] for row in server.district.catalogue)
+    padded = Fault("set_row_fields", {"assessment_id": f" {known}"}, endpoint="catalogue", page=1)
+    server.faults.add(padded)
+    with pytest.raises(ResponseError, match=f"' {known}' and '{known}'"):
+        connect(server, page_limit=len(server.district.catalogue) // 2).catalogue()
+
+
+@pytest.mark.parametrize("nothing", [None, "", " ", "\x1c"])
+def test_an_assessment_without_an_id_is_refused(server, connect, nothing):
+    server.faults.add(Fault("set_row_fields", {"assessment_id": nothing}, endpoint="catalogue"))
     with pytest.raises(IlluminateError):
         connect(server).catalogue()
 
@@ -223,6 +232,12 @@ def test_rows_of_another_assessment_are_refused(server, connect, window, small):
     server.faults.add(Fault("wrong_assessment", endpoint="overall"))
     with pytest.raises(ResponseError, match="another assessment"):
         connect(server).results(OVERALL, small, window)
+
+
+def test_white_space_around_the_id_of_an_assessment_makes_no_other(server, connect, window, small):
+    server.faults.add(Fault("set_row_fields", {"assessment_id": f" {small}"}, endpoint="overall"))
+    rows = connect(server).results(OVERALL, small, window).rows
+    assert {*rows["assessment_id"]} == {small, f" {small}"}
 
 
 def test_rows_outside_of_the_window_are_refused(server, connect, window, small):

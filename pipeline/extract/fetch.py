@@ -33,6 +33,7 @@ class Outcome:
     """The result for one shard: its manifest entry, or the reason why there is none.
 
     A shard that was not fetched, or not to the end, because the run stopped has not failed.
+    `may_pass` says whether the same request may succeed later.
     """
 
     assessment_id: str

@@ -1,9 +1,9 @@
 """Shards: one assessment's results at one endpoint, as a Parquet file with an entry in a manifest.
 
 Every value is the text that the API sent; rows are distinct and in canonical order, which is that
-of trimmed ids, as tables have them. A shard
-without rows is an entry and no file. Parquet has no digest of its own, and a reader of a damaged
-file may crash, so no shard is parsed before its digest was compared with its entry.
+of trimmed ids, as tables have them. A shard without rows is an entry and no file. Parquet has no
+digest of its own, and a reader of a damaged file may crash, so no shard is parsed before its digest
+was compared with its entry.
 """
 
 import hashlib

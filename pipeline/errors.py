@@ -9,8 +9,9 @@ PipelineError
     FolderInUseError, StoppedError
 
 A message says what happened, where, what state things are in and what to do next. It never holds a
-student's value, a secret or the text of a response. An error raised by mistake may hold anything;
-`redact_unexpected` puts an UnexpectedError in its place.
+student's value, a secret or the text of a response. What it quotes from outside (ids, names, paths)
+is shown by `printable`. An error raised by mistake may hold anything; `redact_unexpected` puts an
+UnexpectedError in its place.
 """
 
 import contextlib
@@ -19,8 +20,25 @@ from pathlib import Path
 from typing import Self
 
 
+def printable(text: str) -> str:
+    """Return a text as one line that a terminal shows and does not obey.
+
+    Line breaks, escape sequences and what changes the direction of text are written as in Python.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class PipelineError(Exception):
-    """The base of all errors raised on purpose; users see its message unchanged."""
+    """The base of all errors raised on purpose; users see its message, which is `printable`.
+
+    Args:
+        lines: most have one.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(map(printable, lines)))
 
 
 class SettingsError(PipelineError):

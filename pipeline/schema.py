@@ -54,7 +54,7 @@ _TITLE_RULES = "title rules and overrides"
 
 _YEAR = Column("year", "School year, like 23-24", source="the run")
 _RESPONSE_TYPE = Column("response_type", "overall or standard", source="the endpoint")
-_ASSESSMENT_ID = Column("assessment_id", "Illuminate's id of the assessment")
+_ASSESSMENT_ID = Column("assessment_id", "Illuminate's id of the assessment, trimmed")
 _TITLE = Column("title", "Title of the assessment, as sent")
 _CLEAN_TITLE = Column(
     "title",
@@ -63,7 +63,7 @@ _CLEAN_TITLE = Column(
 )
 _STANDARD_CODE = Column("standard_code", "Code of the standard; percent in overall rows")
 _GUID = Column("academic_benchmark_guid", "Academic Benchmarks' id of the standard")
-_STUDENT_ID = Column("local_student_id", "The district's student number", personal=True)
+_STUDENT_ID = Column("local_student_id", "The district's student number, trimmed", personal=True)
 _STUDENT = (
     _STUDENT_ID,
     Column("first_name", "First name", personal=True),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.config import sections, settings
 from pipeline.config.credentials import find_credentials
-from pipeline.errors import PipelineError, SettingsError
+from pipeline.errors import PipelineError, SettingsError, printable
 from pipeline.illuminate.auth import OAuth2Credentials
 from pipeline.inputs import prior_years, roster, rules
 from pipeline.runs.connection import open_client
@@ -29,12 +29,13 @@ def main(_: argparse.Namespace) -> int:
     print("Settings (command line > environment > luigi.cfg > default):")
     for section, name, value, origin in settings.describe():
         shown = _shown(name, value)
-        print(f"  [{section}] {name} = {shown}, from {origin}".replace("from default", "default"))
+        line = f"  [{section}] {name} = {shown}, from {origin}".replace("from default", "default")
+        print(printable(line))
     print("Tried:")
     failed = False
     for name, trial in _TRIALS.items():
         try:
-            print(f"  ok      {name}: {trial()}")
+            print(printable(f"  ok      {name}: {trial()}"))
         except PipelineError as error:
             failed = True
             print(f"  FAILED  {name}: {error}")

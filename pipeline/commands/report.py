@@ -5,7 +5,7 @@ import datetime as dt
 
 from pipeline.commands.options import year_of
 from pipeline.config import sections, settings
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, printable
 from pipeline.publish.commit import Publication
 from pipeline.runs.lock import Lock
 from pipeline.storage import files
@@ -40,5 +40,5 @@ def main(options: argparse.Namespace) -> int:
         key, stats = task.build_key(), task.draw(task.records())
         if key:  # else its snapshot was removed, and the next run draws the page again
             task.output().write_receipt(key, FilesBuild(stats), publication.run)
-    print(f"Report of {year}: {task.paths.report}")
+    print(printable(f"Report of {year}: {task.paths.report}"))
     return 0

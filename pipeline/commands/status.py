@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.commands.options import year_of
 from pipeline.config import sections, settings
+from pipeline.errors import printable
 from pipeline.runs import record
 from pipeline.runs.build import Step, steps_of
 from pipeline.tasks.extract import FetchMetadata, FetchScores
@@ -46,7 +47,8 @@ def as_text(found: dict[str, Any]) -> str:
     made_up = " (demo district, nobody in it is real)" if found["is_made_up"] else ""
     head = f"School year {found['year']} as of {found['as_of']}{made_up}, in {found['work']}"
     lines = {**found["steps"], "last run": _last_run(found["last_run"])}
-    return "\n".join([head, *(f"  {name:<21} {text}" for name, text in lines.items())])
+    texts = [head, *(f"  {name:<21} {text}" for name, text in lines.items())]
+    return "\n".join(printable(line) for text in texts for line in text.split("\n"))
 
 
 def _state(step: Step) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from pipeline.commands.options import year_of
 from pipeline.config import settings
+from pipeline.errors import printable
 from pipeline.extract import shards
 from pipeline.publish.checks import list_some
 from pipeline.publish.commit import find_damaged
@@ -26,7 +27,7 @@ def main(options: argparse.Namespace) -> int:
     with settings.frozen():
         for what, faults in (*_files(publish), *_counts(publish)):
             wrong += bool(faults)
-            print(f"  {what}: " + (list_some(faults) if faults else "intact"))
+            print(printable(f"  {what}: " + (list_some(faults) if faults else "intact")))
     if wrong:
         print("Something is wrong. `make run` restores it.")
         return 1

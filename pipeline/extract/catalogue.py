@@ -1,11 +1,13 @@
 """The catalogue of a district's assessments, kept as `metadata.json`."""
 
 import datetime as dt
+import operator
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from pipeline.ids import trim
 from pipeline.storage import files
 from pipeline.years import Window
 
@@ -46,12 +48,21 @@ class Catalogue(msgspec.Struct, frozen=True):
         return files.decode_json(content, cls)
 
     def select_ids(self, include: Iterable[str], exclude: Iterable[str]) -> list[str]:
-        """Return the ids of the catalogue and those to include, without those to exclude."""
-        return sorted((self._ids() | set(include)) - set(exclude))
+        """Return the ids of the catalogue and those to include, without those to exclude.
+
+        An id is that of the catalogue if only the white space around them differs.
+        """
+        known = (row["assessment_id"] or "" for row in self.assessments)
+        found = {trim(each): each for each in (*include, *known)}
+        return sorted(found[each] for each in found.keys() - set(map(trim, exclude)))
 
     def unlisted(self, ids: Iterable[str]) -> list[str]:
         """Return those of some ids that it does not have."""
-        return sorted(set(ids) - self._ids())
+        return sorted({*map(trim, ids)} - {row["assessment_id"] for row in self.rows()})
 
-    def _ids(self) -> set[str]:
-        return {row["assessment_id"] or "" for row in self.assessments}
+    def rows(self) -> list[dict[str, str | None]]:
+        """Return the assessments as tables have them: with trimmed ids, and ordered by them."""
+        rows = [
+            row | {"assessment_id": trim(row["assessment_id"] or "")} for row in self.assessments
+        ]
+        return sorted(rows, key=operator.itemgetter("assessment_id"))

@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -11,14 +11,19 @@ from pipeline.errors import (
     AuthError,
     FetchError,
     OutageError,
+    PaginationError,
     PipelineError,
     StoppedError,
     StorageError,
+    TransientError,
 )
 from pipeline.extract.manifest import ManifestEntry
 from pipeline.extract.pool import Pool
 
 T = TypeVar("T")
+
+MAY_PASS = (TransientError, PaginationError)
+"""The errors after which the same request may succeed a while later."""
 
 _AHEAD = 4
 
@@ -28,12 +33,14 @@ class Outcome:
     """The result for one shard: its manifest entry, or the reason why there is none.
 
     A shard that was not fetched, or not to the end, because the run stopped has not failed.
+    `may_pass` says whether the same request may succeed later.
     """
 
     assessment_id: str
     entry: ManifestEntry | None
     reason: str = ""
     attempted: bool = True
+    may_pass: bool = field(default=False, compare=False)
 
     @property
     def failed(self) -> bool:
@@ -48,29 +55,41 @@ def fetch_shards(
     *,
     pool: Pool,
     stop: threading.Event,
+    take_retry: Callable[[], bool],
     on_done: Callable[[Outcome], None],
 ) -> list[Outcome]:
     """Call `fetch` for each assessment and `write` with what came, on the threads of a pool.
 
-    `on_done` is called with each outcome. A failed shard does not stop the others. After an error
-    that would fail every shard (credentials, outage, disk, stop) the rest are not attempted, and
-    their outcomes give the reason. Only a few are in progress at a time, so that memory does not
-    grow with their number.
+    A failed shard does not stop the others; one whose failure may pass is fetched once more at the
+    end, where each that fails again takes a retry, and the first without one ends the fetching: an
+    outage costs little. After an error that would fail every shard (credentials, outage, disk,
+    stop) the rest are not attempted, and their outcomes give the reason. Only a few are in progress
+    at a time, so that memory does not grow with their number. `on_done` gets each outcome.
     """
     shards = _Shards(fetch, write, pool, stop)
     outcomes: list[Outcome] = []
-    waiting = iter(assessment_ids)
+    failed: dict[str, Outcome] = {}
+
+    def note(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        on_done(outcome)
+
     try:
-        while True:
-            for assessment_id in itertools.islice(waiting, _AHEAD * pool.threads - shards.begun):
-                shards.begin(assessment_id)
-            if not shards.begun:
-                return outcomes
-            outcomes.append(shards.next())
-            on_done(outcomes[-1])
+        for outcome in shards.run(assessment_ids):
+            if outcome.may_pass:
+                failed[outcome.assessment_id] = outcome
+            else:
+                note(outcome)
+        # One alone shows whether the server is back.
+        for again in ([*failed][:1], [*failed][1:]):
+            for outcome in shards.run(again):
+                if outcome.failed and not take_retry():
+                    shards.abort(outcome.reason)
+                note(outcome if outcome.attempted else failed[outcome.assessment_id])
     except BaseException:
         shards.end()
         raise
+    return outcomes
 
 
 @dataclass
@@ -81,28 +100,35 @@ class _Shards(Generic[T]):
     _write: Callable[[str, T], ManifestEntry]
     _pool: Pool
     _stop: threading.Event
-    begun: int = 0
+    _begun: int = 0
     _abort_reason: str = ""
     _finished: SimpleQueue[Outcome | BaseException] = field(default_factory=SimpleQueue)
 
-    def begin(self, assessment_id: str) -> None:
-        """Begin one more shard."""
-        self.begun += 1
-        self._pool.submit(self._guarded, self._fetch_one, assessment_id)
-
-    def next(self) -> Outcome:
-        """Wait for an outcome; an unexpected error is raised here."""
-        finished = self._finished.get()
-        self.begun -= 1
-        if isinstance(finished, BaseException):
-            raise finished
-        return finished
+    def run(self, assessment_ids: Iterable[str]) -> Iterator[Outcome]:
+        """Yield an outcome of each assessment; an unexpected error is raised here."""
+        waiting = iter(assessment_ids)
+        while True:
+            room = _AHEAD * self._pool.threads - self._begun
+            for assessment_id in itertools.islice(waiting, room):
+                self._begun += 1
+                self._pool.submit(self._guarded, self._fetch_one, assessment_id)
+            if not self._begun:
+                return
+            finished = self._finished.get()
+            self._begun -= 1
+            if isinstance(finished, BaseException):
+                raise finished
+            yield finished
 
     def end(self) -> None:
         """Begin nothing more, and wait for what has begun."""
-        self._abort("the run ended")
-        for _ in range(self.begun):
+        self.abort("the run ended")
+        for _ in range(self._begun):
             self._finished.get()
+
+    def abort(self, reason: str) -> None:
+        """Attempt none of the shards that have not begun."""
+        self._abort_reason = self._abort_reason or reason
 
     def _fetch_one(self, assessment_id: str) -> None:
         reason = self._abort_reason or ("the run was asked to stop" if self._stop.is_set() else "")
@@ -119,17 +145,15 @@ class _Shards(Generic[T]):
         try:
             step(assessment_id, *fetched)
         except (AuthError, OutageError, StorageError, StoppedError) as error:
-            self._abort(str(error))
+            self.abort(str(error))
             stopped = isinstance(error, StoppedError)
             self._finished.put(Outcome(assessment_id, None, str(error), attempted=not stopped))
         except PipelineError as error:
-            self._finished.put(Outcome(assessment_id, None, str(error)))
+            may_pass = isinstance(error, MAY_PASS)
+            self._finished.put(Outcome(assessment_id, None, str(error), may_pass=may_pass))
         except BaseException as error:  # noqa: BLE001  raised where outcomes are waited for
-            self._abort("the run ended")  # a bug: the other shards would fail as well
+            self.abort("the run ended")  # a bug: the other shards would fail as well
             self._finished.put(error)
-
-    def _abort(self, reason: str) -> None:
-        self._abort_reason = self._abort_reason or reason
 
 
 def failure(endpoint: str, outcomes: Sequence[Outcome]) -> FetchError:
@@ -144,11 +168,11 @@ def failure(endpoint: str, outcomes: Sequence[Outcome]) -> FetchError:
         for reason, ids in _by_reason([o for o in missing if not o.failed]).items()
     ]
     return FetchError(
-        f"{len(missing):,} of {len(outcomes):,} {endpoint} shards could not be fetched:\n"
-        + "\n".join(lines)
-        + f"\n  {len(outcomes) - len(missing):,} were fetched and are kept; nothing was "
-        "published. Run the same command again to fetch only the missing ones; an assessment that "
-        "never succeeds can be left out with [illuminate] exclude_ids."
+        f"{len(missing):,} of {len(outcomes):,} {endpoint} shards could not be fetched:",
+        *lines,
+        f"  {len(outcomes) - len(missing):,} were fetched and are kept; nothing was published. Run "
+        "the same command again to fetch only the missing ones; an assessment that never succeeds "
+        "can be left out with [illuminate] exclude_ids.",
     )
 
 

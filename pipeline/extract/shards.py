@@ -1,8 +1,9 @@
 """Shards: one assessment's results at one endpoint, as a Parquet file with an entry in a manifest.
 
-Every value is the text that the API sent; rows are distinct and in canonical order. A shard
-without rows is an entry and no file. Parquet has no digest of its own, and a reader of a damaged
-file may crash, so no shard is parsed before its digest was compared with its entry.
+Every value is the text that the API sent; rows are distinct and in canonical order, which is that
+of trimmed ids, as tables have them. A shard without rows is an entry and no file. Parquet has no
+digest of its own, and a reader of a damaged file may crash, so no shard is parsed before its digest
+was compared with its entry.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.extract.manifest import ManifestEntry
+from pipeline.ids import COLUMNS, WHITE_SPACE
 from pipeline.schema import SHARD_ORDER
 from pipeline.storage import files
 
@@ -58,10 +60,16 @@ def _write_rows(path: Path, endpoint: str, rows: "pl.DataFrame") -> files.FileSt
         with files.wrap_os_errors(path):
             path.unlink(missing_ok=True)
         return None
+    import polars as pl
+
     first = [name for name in SHARD_ORDER[endpoint] if name in rows.columns]
     rest = [name for name in rows.columns if name not in first]
+    key = [
+        pl.col(name).str.strip_chars(WHITE_SPACE) if name in COLUMNS else pl.col(name)
+        for name in first
+    ]
     buffer = io.BytesIO()
-    rows.sort(first + rest).write_parquet(buffer, statistics=False)
+    rows.sort([*key, *rest, *first]).write_parquet(buffer, statistics=False)
     content = buffer.getvalue()
     files.write_bytes(path, content, sync_folder=False)
     return files.FileStamp.with_digest(hashlib.sha256(content).hexdigest(), path)

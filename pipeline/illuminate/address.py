@@ -28,6 +28,8 @@ class Address:
                 other than this machine.
         """
         invalid = SettingsError(f"ILLUMINATE_BASE_URL is not a valid URL; use {_EXAMPLE}.")
+        if not url.strip().isprintable():
+            raise invalid
         try:
             parts = urlsplit(url.strip())
             host, port = parts.hostname, parts.port

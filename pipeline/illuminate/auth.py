@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import requests
@@ -175,14 +174,16 @@ def read_token(status: int, body: bytes, retry_after: float | None = None) -> tu
 
 class _Token(msgspec.Struct):
     access_token: str
-    expires_in: Any = None
+    # As it was sent: a number too large for the decoder, like 1e400, spoils no token.
+    expires_in: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def _lifetime(expires_in: object) -> float:
-    if expires_in is None:
+def _lifetime(expires_in: msgspec.Raw) -> float:
+    text = bytes(expires_in).decode().strip('"')
+    if text == "null":
         return _DEFAULT_LIFETIME
     try:
-        life = float(str(expires_in))
+        life = float(text)
     except ValueError:
         return _SHORT_LIFETIME
     return min(life, _MAX_LIFETIME) if life > 0 else _SHORT_LIFETIME  # NaN as well

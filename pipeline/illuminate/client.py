@@ -18,6 +18,7 @@ from pipeline.errors import (
     StoppedError,
     TransientError,
 )
+from pipeline.ids import WHITE_SPACE, trim
 from pipeline.illuminate import pages
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.auth import (
@@ -71,11 +72,20 @@ class Client:
         self._verify = found["verify"]
         self._limiter = _limiter(limits.max_requests_per_second)
         self._auth = self._make_auth(credentials)
+        self._has_sent_data = False
         self._retrying = Retrying(limits, self._stop, lambda: self.counts.add("retries"))
 
     def close(self) -> None:
         """End every open request, and the thread that watches deadlines."""
         self._watcher.close()
+
+    def expect(self, requests: int) -> None:
+        """Allow the retries that so many requests more may need from now on."""
+        self._retrying.budget.expect(requests)
+
+    def take_retry(self) -> bool:
+        """Take one retry of the run's budget; return False if none is left."""
+        return self._retrying.budget.take()
 
     def count_assessments(self) -> int:
         """Return the number of assessments in the catalogue, by one request for one row."""
@@ -133,7 +143,13 @@ class Client:
     ) -> pages.Page:
         query = {**parameters, "page": str(number), "limit": str(limit)}
         url = self._address.method_url(endpoint.method)
-        return self._retrying.call(lambda: pages.decode(self._get(url, query), endpoint, number))
+
+        def attempt() -> pages.Page:
+            page = pages.decode(self._get(url, query), endpoint, number)
+            self._has_sent_data = True
+            return page
+
+        return self._retrying.call(attempt)
 
     def _get(self, url: str, parameters: dict[str, str]) -> bytes:
         """Return the body of a good reply; an expired token is renewed."""
@@ -144,7 +160,7 @@ class Client:
                 break
             self._auth.rejected(auth)
         _check_status(response)
-        _check_is_json(response, body)
+        self._check_is_json(response, body)
         self._auth.accepted(auth)
         return body
 
@@ -188,6 +204,17 @@ class Client:
                         f"a reply is larger than {self._limits.max_response_bytes >> 20} MiB"
                     )
         return b"".join(chunks)
+
+    def _check_is_json(self, response: requests.Response, body: bytes) -> None:
+        kind = response.headers.get("Content-Type", "")
+        if "html" not in kind.lower() and body.lstrip()[:1] != b"<":
+            return
+        what = "the server sent a web page instead of data"
+        if self._has_sent_data:  # the address is right
+            raise TransientError(what)
+        raise OutageError(
+            f"{what}; ILLUMINATE_BASE_URL must be like https://<district>.illuminateed.com/live"
+        )
 
     def _network_error(self, watched: WatchedSocket, error: Exception | None = None) -> Exception:
         if self._stop.is_set():
@@ -233,7 +260,7 @@ class Client:
         except (ResponseError, TransientError) as error:
             raise type(error)(f"the token request failed: {error}") from None
         if response.status_code == requests.codes.ok:
-            _check_is_json(response, body)
+            self._check_is_json(response, body)
         wait = parse_retry_after(response.headers.get("Retry-After"))
         return read_token(response.status_code, body, wait)
 
@@ -264,17 +291,8 @@ _MEANING = {
 }
 
 
-def _check_is_json(response: requests.Response, body: bytes) -> None:
-    kind = response.headers.get("Content-Type", "")
-    if "html" in kind.lower() or body.lstrip()[:1] == b"<":
-        raise OutageError(
-            "the server sent a web page instead of data; ILLUMINATE_BASE_URL must be like "
-            "https://<district>.illuminateed.com/live"
-        )
-
-
 def _check_requested(rows: pl.DataFrame, assessment_id: str, window: Window) -> None:
-    if rows["assessment_id"].ne_missing(assessment_id).any():
+    if rows["assessment_id"].str.strip_chars(WHITE_SPACE).ne_missing(trim(assessment_id)).any():
         raise ResponseError("the reply has rows of another assessment")
     first, last = window.start.isoformat(), window.end.isoformat()
     dates = rows["date_taken"].unique()
@@ -283,10 +301,16 @@ def _check_requested(rows: pl.DataFrame, assessment_id: str, window: Window) -> 
 
 
 def _check_ids(ids: pl.Series) -> None:
-    if not all(ids):
+    trimmed = ids.str.strip_chars(WHITE_SPACE)
+    if not all(trimmed):
         raise ResponseError("the catalogue has an assessment without an id")
     if ids.n_unique() != len(ids):
         raise PaginationError("the catalogue lists an assessment twice with different contents")
+    if alike := ids.filter(trimmed.is_duplicated()).sort().to_list():
+        raise ResponseError(
+            f"the catalogue has {alike[0]!r} and {alike[1]!r}, ids of assessments that differ in "
+            "the white space around them only"
+        )
 
 
 def _is_date(text: str) -> bool:

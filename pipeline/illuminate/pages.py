@@ -14,10 +14,12 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from pipeline.errors import PaginationError, TransientError
+from pipeline.errors import PaginationError, ResponseError, TransientError
 from pipeline.illuminate.endpoints import Endpoint
 
 COUNT_FIELD = "__count"
+# PostgreSQL's limit, in bytes; the rest of a longer name is cut off silently.
+_LONGEST_NAME = 63
 
 
 class _Envelope(msgspec.Struct):
@@ -57,6 +59,7 @@ def decode(content: bytes, endpoint: Endpoint, expected_page: int) -> Page:
 
     Raises:
         TransientError: the body is no complete JSON in UTF-8, or not a page of this endpoint.
+        ResponseError: an unknown field has a name that no column can have.
     """
     body = content.removeprefix(_BYTE_ORDER_MARK)
     try:
@@ -119,8 +122,24 @@ def _decode_any(body: bytes, endpoint: Endpoint) -> _Decoded:
     rows = [{name: _as_text(value) for name, value in row.items()} for row in page.results]
     counts = {row.pop(COUNT_FIELD) for row in rows if COUNT_FIELD in row}
     columns = _in_order({name for row in rows for name in row}, endpoint.fields)
+    _check_names(columns, endpoint)
     values = [tuple(row.get(name) for name in columns) for row in rows]
     return page, counts, pl.DataFrame(values, schema=_text(columns), orient="row")
+
+
+def _check_names(columns: Iterable[str], endpoint: Endpoint) -> None:
+    """Raise ResponseError for a field that files and databases could not have as a column."""
+    reserved = {COUNT_FIELD, *endpoint.renames.values()}.difference(endpoint.fields)
+    taken = {name.casefold(): name for name in reserved}
+    for name in columns:
+        fault, folded = "", name.strip().casefold()
+        if not folded or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
+            fault = f"cannot name a column: that takes 1 to {_LONGEST_NAME} printable letters"
+        elif folded in taken:
+            fault = f"cannot be told from the column {taken[folded]!r}"
+        if fault:
+            raise ResponseError(f"rows have a field named {name[:_LONGEST_NAME]!r}, which {fault}")
+        taken[folded] = name
 
 
 def _as_text(value: object) -> str | None:

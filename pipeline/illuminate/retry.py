@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _FIRST_RETRIES = 10
-_SHARE_OF_RETRIES = 0.1
+_REQUESTS_A_RETRY = 10
 _MOST_FAILURES_IN_A_ROW = 50
 
 
@@ -75,21 +75,26 @@ class Cooldown:
 class RetryBudget:
     """The retries that a run may still make, shared by all threads.
 
-    A run begins with a few retries, and each good reply adds a tenth of one. So a few bad
-    assessments are retried in full, while a server that is down gets little more than one request
-    for each assessment, and far fewer when nothing succeeds.
+    A run has a few retries, and a tenth of the requests that it expects to make, or that succeeded
+    if these are more. So a few bad assessments are retried in full, and so is a bad beginning,
+    while a server that is down gets little more than one request for each assessment, and far
+    fewer when nothing succeeds.
     """
 
     def __init__(self) -> None:
-        self._retries = float(_FIRST_RETRIES)
-        self._failures = 0
+        self._taken = self._failures = self._expected = self._succeeded = 0
         self._lock = threading.Lock()
+
+    def expect(self, requests: int) -> None:
+        """Expect so many requests more."""
+        with self._lock:
+            self._expected += requests
 
     def succeeded(self) -> None:
         """Record a good reply."""
         with self._lock:
             self._failures = 0
-            self._retries += _SHARE_OF_RETRIES
+            self._succeeded += 1
 
     def failed(self, error: TransientError) -> None:
         """Record a failed attempt.
@@ -107,9 +112,10 @@ class RetryBudget:
     def take(self) -> bool:
         """Take one retry; return False if none is left."""
         with self._lock:
-            if self._retries < 1:
+            requests = max(self._expected, self._succeeded)
+            if self._taken >= _FIRST_RETRIES + requests // _REQUESTS_A_RETRY:
                 return False
-            self._retries -= 1
+            self._taken += 1
             return True
 
 
@@ -117,7 +123,7 @@ class Retrying:
     """Repeats an attempt until it succeeds, a limit is reached, or the run is stopped."""
 
     def __init__(self, limits: Limits, stop: threading.Event, on_retry: Callable[[], None]) -> None:
-        self._budget = RetryBudget()
+        self.budget = RetryBudget()
         self._cooldown = Cooldown(stop, limits.max_retry_after)
         self._tries = limits.tries
         self._final_error: AuthError | OutageError | None = None
@@ -145,7 +151,7 @@ class Retrying:
         except (AuthError, OutageError) as error:
             self._final_error = error
             raise
-        self._budget.succeeded()
+        self.budget.succeeded()
         return result
 
     def _guarded(self, attempt: Callable[[], T]) -> T:
@@ -160,8 +166,8 @@ class Retrying:
             return False
         if error.retry_after is not None:
             self._cooldown.extend(error.retry_after)
-        self._budget.failed(error)
-        return state.attempt_number < self._tries and self._budget.take()
+        self.budget.failed(error)
+        return state.attempt_number < self._tries and self.budget.take()
 
     def _note_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

@@ -6,10 +6,12 @@ sends one byte a second holds a thread for hours.
 
 import contextlib
 import functools
+import http.client
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -112,12 +114,22 @@ class _Adapter(HTTPAdapter):
         return pool
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """Reads over informational replies (1xx), of which the library skips 100 alone."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        is_informational = status // 100 == 1 and status != HTTPStatus.SWITCHING_PROTOCOLS
+        return version, HTTPStatus.CONTINUE if is_informational else status, reason
+
+
 def _new_connection(
     kind: type[HTTPConnection],
     watched: WatchedSocket,
     **options: Any,  # noqa: ANN401
 ) -> HTTPConnection:
     connection = kind(**options)
+    connection.response_class = _FinalResponse
     connection._new_conn = functools.partial(_connect, connection, watched)  # type: ignore[method-assign]  # noqa: SLF001
     return connection
 

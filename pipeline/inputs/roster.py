@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import InputFileError
+from pipeline.ids import trim
 from pipeline.inputs import encodings
 from pipeline.inputs.grades import GRADES
 
@@ -100,7 +101,7 @@ def _read_cells(path: Path) -> pd.DataFrame:
     uneven = pd.DataFrame({"line": [line for line, row in rows if len(row) != len(header)]})
     _refuse(path, uneven, f"there are not {len(header)} cells, as many as in the header")
     return pd.DataFrame(
-        [(line, row[id_at], row[grade_at]) for line, row in rows],
+        [(line, trim(row[id_at]), row[grade_at]) for line, row in rows],
         columns=["line", "local_student_id", "grade"],
     ).astype({"local_student_id": "string", "grade": "string"})
 

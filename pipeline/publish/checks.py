@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from pipeline.errors import printable
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -152,4 +154,4 @@ def count_csv(path: Path) -> int:
 def list_some(names: Sequence[str]) -> str:
     """Return the first few names as text, and how many more there are."""
     more = f" and {len(names) - _MAX_NAMED:,} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(names[:_MAX_NAMED]) + more
+    return ", ".join(map(printable, names[:_MAX_NAMED])) + more

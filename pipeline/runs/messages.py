@@ -6,9 +6,16 @@ from collections.abc import Iterator
 
 from luigi.rpc import RPCError
 
-from pipeline.errors import PipelineError, UnexpectedError
+from pipeline.errors import PipelineError, UnexpectedError, printable
 
 log = logging.getLogger("pipeline")
+
+
+class _PrintableLines(logging.Formatter):
+    """Write each message as one line, whatever text from outside it quotes."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return printable(super().formatMessage(record))
 
 
 class _PlainErrors(logging.Filter):
@@ -40,7 +47,7 @@ def quiet_luigi() -> None:
 def print_lines() -> Iterator[None]:
     """Print the pipeline's own lines on standard error, with the time, until the block ends."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_PrintableLines("%(asctime)s %(message)s", "%H:%M:%S"))
     level, propagate = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.INFO)

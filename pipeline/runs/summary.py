@@ -1,9 +1,10 @@
 """The record of a run, as a few lines for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import printable
 from pipeline.storage.paths import Snapshot, TableSetPaths
 
 _HEADLINES = {
@@ -40,7 +41,7 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
     """Return what a run did to a school year; `path` is where its record is."""
     made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
     year = f"School year {record['year']} as of {record['as_of']}{made_up}"
-    lines = [f"\n{year}: {_headline(record)}"]
+    lines = [f"{year}: {_headline(record)}"]
     if snapshot.window.is_empty:
         lines += [
             f"  The year begins on {snapshot.window.start}, so there were no results to fetch."
@@ -52,23 +53,23 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
         lines += [f"  {name:<11} {text}" for name, text in _published(record, snapshot)]
     if record.get("report"):
         lines += [f"  {'report':<11} {record['report']}"]
-    return "\n".join([*lines, *_record(record, path)])
+    return _text([*lines, *_record(record, path)])
 
 
 def summarize_delivery(record: dict[str, Any], step: str, path: Path) -> str:
     """Return how a delivery ended that did not succeed; `path` is where its record is."""
-    lines = [f"\nSchool year {record['year']}, {step}: {_headline(record)}"]
-    return "\n".join([*lines, *_failures(record), *_record(record, path)])
+    lines = [f"School year {record['year']}, {step}: {_headline(record)}"]
+    return _text([*lines, *_failures(record), *_record(record, path)])
 
 
 def summarize_all_years(record: dict[str, Any], paths: TableSetPaths, path: Path) -> str:
     """Return what a run did to all years together; `path` is where its record is."""
     made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
-    lines = [f"\nAll years, {', '.join(record['years'])}{made_up}: {_headline(record)}"]
+    lines = [f"All years, {', '.join(record['years'])}{made_up}: {_headline(record)}"]
     lines += _failures(record)
     if record["outcome"] in {"published", "up to date"}:
         lines += [f"  {name:<11} {text}" for name, text in _all_years(record, paths)]
-    return "\n".join([*lines, *_record(record, path)])
+    return _text([*lines, *_record(record, path)])
 
 
 def _headline(record: dict[str, Any]) -> str:
@@ -81,7 +82,16 @@ def _headline(record: dict[str, Any]) -> str:
 
 
 def _failures(record: dict[str, Any]) -> list[str]:
-    return [f"  {failure['step']}: {failure['reason']}" for failure in record["failures"]]
+    return [
+        line
+        for failure in record["failures"]
+        for line in f"  {failure['step']}: {failure['reason']}".split("\n")
+    ]
+
+
+def _text(lines: Iterable[str]) -> str:
+    """Return the lines below an empty one."""
+    return "\n".join(["", *map(printable, lines)])
 
 
 def _changed(record: dict[str, Any]) -> Iterator[str]:

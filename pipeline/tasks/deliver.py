@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import luigi
 
 from pipeline.config import sections, settings
-from pipeline.errors import LoadError, SettingsError
+from pipeline.errors import LoadError, SettingsError, printable
 from pipeline.publish.commit import Publication
 from pipeline.runs import context
 from pipeline.tasks.base import YearTask, incremental
@@ -79,7 +79,8 @@ class DeliverYear(DeliveryTask):
         """Return that it was there already; what a run delivers is among its notes."""
         publication = self.requires().publication()
         of_run = f" of run {publication.run}" if publication else ""
-        return f"{self.year}{of_run} is already in {self.output().path}; nothing was changed."
+        text = f"{self.year}{of_run} is already in {self.output().path}; nothing was changed."
+        return printable(text)
 
 
 class LoadYear(DeliverYear):
@@ -117,7 +118,7 @@ class LoadYear(DeliverYear):
         lines = [
             f"  {table:<32}{now:>12,} rows, {before:,} before" for table, before, now in loaded
         ]
-        context.current().notes[self.partition] = "\n".join([head, *lines])
+        context.current().notes[self.partition] = "\n".join(map(printable, [head, *lines]))
 
 
 class CopyYear(DeliverYear):
@@ -144,7 +145,7 @@ class CopyYear(DeliverYear):
 
         copied = copies.copy(self.paths.publication, *self._place())
         text = f"{copied.place}: {copied.uploaded} files uploaded, {copied.reused} reused"
-        context.current().notes[self.partition] = text
+        context.current().notes[self.partition] = printable(text)
 
     def _place(self) -> tuple[str, str]:
         """Return the URL and the folder there.

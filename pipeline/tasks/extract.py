@@ -6,15 +6,17 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import luigi
+import tenacity
 
 from pipeline.config import sections, settings
-from pipeline.errors import FetchError, IlluminateError
+from pipeline.errors import FetchError, IlluminateError, printable
 from pipeline.extract import shards
 from pipeline.extract.catalogue import SCHEMA, Catalogue
-from pipeline.extract.fetch import Outcome, failure, fetch_shards
+from pipeline.extract.fetch import MAY_PASS, Outcome, failure, fetch_shards
 from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
 from pipeline.extract.pool import Pool
 from pipeline.extract.request_plan import largest_first, select_assessments
+from pipeline.ids import trim
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, Endpoint, group
 from pipeline.publish.guards import CATALOGUE, raise_on_failure
 from pipeline.runs import connection, context
@@ -80,7 +82,7 @@ class FetchMetadata(YearTask, IncrementalTask):
         before = client.counts.snapshot()
         result = self._request(client)
         rows = result.rows.to_dicts()
-        now = {row["assessment_id"] or "": 1 for row in rows}
+        now = {trim(row["assessment_id"] or ""): 1 for row in rows}
         raise_on_failure([compare_with_published(self, CATALOGUE, now)])
         listed = published.rows.get(CATALOGUE, {}) if (published := published_counts(self)) else {}
         catalogue = Catalogue(
@@ -98,14 +100,19 @@ class FetchMetadata(YearTask, IncrementalTask):
                 "assessments": len(rows),
                 "duplicates": result.duplicates,
                 "fetched_on": self.today.isoformat(),
-                "no longer listed": sorted(listed.keys() - now.keys()),
+                "no longer listed": sorted(map(printable, listed.keys() - now.keys())),
                 **client.counts.since(before),
             }
         log.info("%s catalogue: %s assessments", self.year, f"{len(rows):,}")
 
     def _request(self, client: "Client") -> "Result":
+        pool = context.current().share(open_pool)
+        may_pass = tenacity.retry_if_exception_type(MAY_PASS)
+        once_more = tenacity.Retrying(
+            retry=may_pass, stop=tenacity.stop_after_attempt(2), reraise=True
+        )
         try:
-            return context.current().share(open_pool).submit(client.catalogue).result()
+            return once_more(lambda: pool.submit(client.catalogue).result())
         except IlluminateError as error:
             raise FetchError(
                 f"The catalogue could not be read: {error}. What was fetched before is kept and "
@@ -214,6 +221,7 @@ class FetchScores(YearTask):
         self, run: RunContext, target: ShardsTarget, missing: list[str]
     ) -> tuple[list[Outcome], dict[str, int]]:
         client, endpoint, window = run.share(open_client), self.api_endpoint(), self.paths.window
+        client.expect(len(missing))
         before = client.counts.snapshot()
 
         def save(assessment_id: str, result: "Result") -> ManifestEntry:
@@ -234,6 +242,7 @@ class FetchScores(YearTask):
                 save,
                 pool=run.share(open_pool),
                 stop=run.stop,
+                take_retry=client.take_retry,
                 on_done=lambda outcome: steps.step(failed=outcome.failed),
             )
         return outcomes, client.counts.since(before)

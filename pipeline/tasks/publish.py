@@ -151,7 +151,7 @@ class Publish(YearTask, PublishTask):
     def _count(self) -> RowCounts:
         fetched = score_tasks(self)
         catalogue = self.other(FetchMetadata).catalogue()
-        assessments = catalogue.assessments if catalogue else []
+        assessments = catalogue.rows() if catalogue else []
         rows = {
             "combined": count_rows(fetched["overall"], fetched["standard"]),
             "group": count_rows(fetched["group"]),

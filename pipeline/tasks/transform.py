@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config import sections, settings
 from pipeline.extract import shards
 from pipeline.extract.manifest import ManifestEntry
+from pipeline.ids import trim
 from pipeline.runs import context
 from pipeline.schema import CATALOGUE, COMBINED, GROUP, LABELS, UNMAPPED
 from pipeline.storage import files
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 class ListAssessments(YearTask, IncrementalTask):
     """List the catalogue as a table."""
 
+    version = 2
+
     def requires(self) -> FetchMetadata:
         return self.other(FetchMetadata)
 
@@ -48,7 +51,7 @@ class ListAssessments(YearTask, IncrementalTask):
         import polars as pl
 
         catalogue = self.requires().catalogue()
-        rows = catalogue.assessments if catalogue else []
+        rows = catalogue.rows() if catalogue else []
         extra = sorted({name for row in rows for name in row} - set(CATALOGUE.names))
         schema = dict.fromkeys((*CATALOGUE.names, *extra), pl.String)
         (path,) = self.output().paths
@@ -62,7 +65,7 @@ class ListAssessments(YearTask, IncrementalTask):
 class CombineResults(YearTask, IncrementalTask):
     """Combine overall and standard results into one table."""
 
-    version = 3
+    version = 4
 
     def requires(self) -> list[FetchScores]:
         return [self.other(FetchScores, endpoint=kind) for kind in ("overall", "standard")]
@@ -91,7 +94,7 @@ class CombineResults(YearTask, IncrementalTask):
 class CombineGroup(YearTask, IncrementalTask):
     """Combine results by reporting group into one table."""
 
-    version = 3
+    version = 4
 
     def requires(self) -> FetchScores:
         return self.other(FetchScores, endpoint="group")
@@ -157,7 +160,7 @@ class LabelAssessments(YearTask, IncrementalTask):
     def _catalogue(self) -> "dict[str, str | None]":
         """Return the title of each assessment in the catalogue, by its id."""
         catalogue = self.other(FetchMetadata).catalogue()
-        rows = catalogue.assessments if catalogue else []
+        rows = catalogue.rows() if catalogue else []
         return {row["assessment_id"] or "": row.get("title") for row in rows}
 
     def _titles(self, catalogue: "Mapping[str, str | None]") -> "pd.DataFrame":
@@ -177,9 +180,15 @@ class LabelAssessments(YearTask, IncrementalTask):
 
 
 def entries(fetched: FetchScores) -> dict[str, ManifestEntry]:
-    """Return the manifest entries of an endpoint, in the order of assessment ids."""
+    """Return the manifest entries of an endpoint by the ids of the tables, in their order."""
+    return {trim(i): entry for i, entry in _shards(fetched).items()}
+
+
+def _shards(fetched: FetchScores) -> dict[str, ManifestEntry]:
+    """Return the manifest entries of an endpoint, in the order of the tables."""
     manifest = fetched.receipt
-    return manifest.shards if manifest else {}
+    found = manifest.shards if manifest else {}
+    return {i: found[i] for i in sorted(found, key=trim)}
 
 
 def count_rows(*fetched: FetchScores) -> dict[str, int]:
@@ -199,7 +208,7 @@ def dataset(fetched: FetchScores) -> "ShardDataset":
     from pipeline.transform.scan import ShardDataset
 
     target = fetched.output()
-    with_rows = {i: entry for i, entry in entries(fetched).items() if entry.rows}
+    with_rows = {i: entry for i, entry in _shards(fetched).items() if entry.rows}
     target.verify(with_rows, context.current().verified)
     columns = dict.fromkeys(name for entry in with_rows.values() for name in entry.columns)
     paths = [target.folder / shards.file_name(assessment_id) for assessment_id in with_rows]

@@ -8,6 +8,8 @@ from typing import Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from pipeline import ids
+
 # How many rows are read at once. Shards are small, and the overhead of each batch equals the cost
 # of some thousand rows; but memory grows with this number.
 _BATCH = 20_000
@@ -36,10 +38,11 @@ class ShardDataset:
         return register_io_source(self._batches, schema=self.schema)
 
     def read(self, paths: list[Path], columns: Sequence[str]) -> pl.LazyFrame:
-        """Return the rows of some shards, in order."""
+        """Return the rows of some shards, in order, with trimmed ids."""
         schema = dict.fromkeys(self.columns, pl.String())
         rows = pl.scan_parquet(paths, schema=schema, missing_columns="insert", glob=False)
-        return rows.select(columns)
+        padded = [name for name in ids.COLUMNS if name in columns]
+        return rows.select(columns).with_columns(pl.col(padded).str.strip_chars(ids.WHITE_SPACE))
 
     def _batches(
         self,

@@ -189,6 +189,8 @@ def _rows(
 def _clean(name: str, text: str | None) -> str:
     if text is None:
         return ""
+    if name in {"assessment_id", "local_student_id"}:
+        return text.strip()
     if name in {"points", "points_possible", "percent_correct"}:
         return text if _is_number(text) else ""
     if name == "date_taken":

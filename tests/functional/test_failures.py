@@ -12,6 +12,7 @@ import pytest
 from pipeline.simulator import District, Fault, Protocol, Server, serving
 from pipeline.years import SchoolYear
 from tests import canaries
+from tests.functional import oracle
 from tests.functional.conftest import LUIGI, YEAR, Workplace
 from tests.functional.test_reruns import request_counts, requested_shards
 
@@ -73,6 +74,30 @@ def test_passing_faults_are_retried(
     assert done.returncode == 0, done.stdout
     assert place.published() == undisturbed
     assert " 0 of them retries" not in done.stdout
+
+
+@pytest.mark.parametrize("endpoint", ["catalogue", "overall", "standard", "group"])
+def test_a_bad_beginning_of_a_step(
+    place: Workplace, server: Server, undisturbed: dict[str, bytes], endpoint: str
+) -> None:
+    """What failed in all its attempts is requested once more at the end of its step."""
+    times = {"catalogue": 7, "overall": 40}.get(endpoint, 25)
+    server.faults.add(Fault("status", 502, endpoint, times=times))
+    done = place.run()
+    assert done.returncode == 0, done.stdout
+    assert place.published() == undisturbed
+    assert sum(request.status == 502 for request in server.log) == times
+
+
+def test_an_outage_costs_at_most_a_tenth_more_requests(
+    place: Workplace, server: Server, district: District
+) -> None:
+    """A few retries are free, and each thread may have a request under way when it is noticed."""
+    threads = 4
+    server.faults.add(Fault("status", 503, "overall"))
+    assert place.run("--illuminate-threads", str(threads)).returncode == 30
+    wanted = len(oracle.catalogue_ids(district))
+    assert request_counts(server)["overall"] <= 10 + 1.1 * wanted + threads
 
 
 def test_tokens_that_end_early_lose_nothing(

@@ -2,11 +2,13 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
-from pipeline.simulator import SMALL, District, Protocol, serving
+from pipeline.simulator import SMALL, District, Protocol, serving, write_inputs
+from pipeline.simulator.district.district import Row
 from tests.functional import oracle
 from tests.functional.conftest import Workplace
 
@@ -52,8 +54,6 @@ def check_view(place: Workplace, district: District, combined: list[oracle.Row])
 @pytest.mark.parametrize(("seed", "cap"), [(1, 1000), (2, 100), (3, 37), (4, 7)])
 def test_tables_are_what_the_district_knows(place: Workplace, seed: int, cap: int) -> None:
     """Whatever the district and however small its pages."""
-    from pipeline.simulator import write_inputs
-
     district = District.make(seed, SMALL)
     inputs = place.folder / "inputs"
     write_inputs(district, inputs)
@@ -65,6 +65,34 @@ def test_tables_are_what_the_district_knows(place: Workplace, seed: int, cap: in
         )
     assert done.returncode == 0, done.stderr
     check_tables(place, district)
+
+
+class Padded(District):
+    """Puts white space around the ids of some students, and sends some rows both ways."""
+
+    def results(self, *wanted: Any) -> list[Row]:  # type: ignore[override]
+        sent = []
+        for number, row in enumerate(super().results(*wanted)):
+            padded = {**row, "local_student_id": f" \xa0{row['local_student_id']}\t"}
+            sent += [[row], [padded], [row, padded]][number % 3]
+        return sent
+
+
+def test_students_are_found_whatever_white_space_is_around_their_ids(place: Workplace) -> None:
+    """Rows that are the same but for it are all there."""
+    district = Padded.make(2, SMALL)
+    with serving(district) as server:
+        place.point_at(server)
+        inputs = place.folder / "inputs"
+        write_inputs(district, inputs)
+        done = place.run(
+            STUDENT_ROSTERS=f"{inputs}/Student_Rosters_{{year}}.txt",
+            MANUAL_CHANGES=f"{inputs}/overrides.csv",
+        )
+    assert done.returncode == 0, done.stdout
+    check_tables(place, district)
+    shards = pl.read_parquet(place.shards("overall"), missing_columns="insert")
+    assert shards["local_student_id"].str.contains("^ \xa0").any(), "shards keep what was sent"
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,11 @@ def test_dripping_headers_are_complete_in_the_end(client):
     assert client.call("Sites").status_code == 200
 
 
+@tries("informational")
+def test_an_informational_reply_comes_before_the_response(faulty, pages):
+    assert faulty(Fault("informational", 100)).json() == pages[1]
+
+
 @tries("unframed_body")
 def test_an_unframed_body_is_cut_silently(faulty):
     reply = faulty(Fault("unframed_body"))

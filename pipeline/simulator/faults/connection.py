@@ -5,6 +5,8 @@ import contextlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from http import HTTPStatus
 from typing import TypeAlias
 
 from tornado.iostream import IOStream, StreamClosedError
@@ -48,6 +50,14 @@ async def _unframed_body(stream: IOStream, response: Response, _value: object) -
     await stream.write(head + response.body[: len(response.body) // 2])
 
 
+async def _informational(stream: IOStream, response: Response, value: object) -> None:
+    """Send an informational reply, with headers, before the response."""
+    status = HTTPStatus(value if isinstance(value, int) else HTTPStatus.EARLY_HINTS)
+    hint = f"HTTP/1.1 {status.value} {status.phrase}\r\nLink: </style.css>; rel=preload\r\n\r\n"
+    closing = replace(response, headers={**response.headers, "Connection": "close"})
+    await stream.write(hint.encode() + closing.head + closing.body)
+
+
 async def _drip_body(stream: IOStream, response: Response, value: object) -> None:
     await stream.write(response.head)
     await _drip(stream, response.body, value)
@@ -77,6 +87,7 @@ CONNECTION: dict[str, _Disturbance] = {
     "reset_inside": _reset_inside,
     "short_body": _short_body,
     "unframed_body": _unframed_body,
+    "informational": _informational,
     "drip_body": _drip_body,
     "drip_headers": _drip_headers,
     "silence": _silence,

@@ -8,6 +8,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from pipeline.errors import printable
 from tests.functional.faults.district import LONG
 
 
@@ -43,7 +44,7 @@ class Place:
     def words(self) -> tuple[str, ...]:
         """Return the words of which a message must contain one to name this place."""
         if self.assessment_id:
-            return (f"{self.endpoint} of assessment {self.assessment_id}:",)
+            return (f"{self.endpoint} of assessment {printable(self.assessment_id)}:",)
         return _TOKEN_WORDS if self.endpoint == "token" else ("catalogue",)
 
     def __str__(self) -> str:
@@ -121,6 +122,7 @@ NETWORK = (
     FaultCase("reset before the reply", "reset_before", EVERYWHERE, message=FAILED),
     FaultCase("reset inside the body", "reset_inside", SOMEWHERE, message=FAILED),
     FaultCase("body shorter than promised", "short_body", SOMEWHERE, message=FAILED),
+    FaultCase("103 before the reply", "informational", SOMEWHERE, None, RECOVERS),
     FaultCase("half a body without a length", "unframed_body", A_PAGE, message=NOT_JSON),
     FaultCase("drip of the body", "drip_body", SOMEWHERE, message="within 0.5 s", options=DRIP),
     FaultCase(
@@ -200,7 +202,15 @@ STATUSES = (
     FaultCase("400", "status", A_PAGE, REFUSED, None, 400, message="400"),
     FaultCase("redirect", "redirect", A_PAGE, REFUSED, REFUSED, message="redirects"),
     FaultCase("redirect", "redirect", (TOKEN,), None, REFUSED, message="302"),
-    FaultCase("a web page", "html", SOMEWHERE, ENDS, ENDS, message="sent a web page"),
+    FaultCase("a web page", "html", A_PAGE, message="sent a web page"),
+    FaultCase(
+        "a web page before any data",
+        "html",
+        (*pages([CATALOGUE], 1), TOKEN),
+        ENDS,
+        ENDS,
+        message="ILLUMINATE_BASE_URL must be like",
+    ),
 )
 
 
@@ -235,6 +245,19 @@ PAGES = (
     FaultCase("rows of another assessment", "wrong_assessment", RESULTS, REFUSED),
     FaultCase("dates are ignored", "ignores_dates", RESULTS, message="dated outside"),
     FaultCase("dates are ignored on a page", "ignores_dates", pages(RESULTS, 2)),
+)
+
+FIELDS = tuple(
+    FaultCase(
+        f"a field named {name!r}",
+        "set_row_fields",
+        pages(RESULTS[:1], 1),
+        None,
+        REFUSED,
+        {name: "x"},
+        message=f"a field named {name!r}, which cannot",
+    )
+    for name in ("\0points", "Points", "title ", "", "a\n\x1b[32mb", "__Count")
 )
 
 NO_NUMBERS = ("", "NaN", "1e400", "infinity", "1,5", "twelve", True, [1])
@@ -284,7 +307,7 @@ TOKENS = (
     FaultCase("a token that is a number", "set_fields", (TOKEN,), value={"access_token": 7}),
 )
 
-TABLE = (*NETWORK, *BODIES, *STATUSES, *PAGES, *VALUES, *CATALOGUES, *TOKENS)
+TABLE = (*NETWORK, *BODIES, *STATUSES, *PAGES, *FIELDS, *VALUES, *CATALOGUES, *TOKENS)
 
 
 def _combine() -> list[Combination]:

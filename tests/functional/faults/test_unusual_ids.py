@@ -24,6 +24,8 @@ IDS = {
     "the same in small letters": "unit",
     "Arabic digits": "٣٤",
     "a query": "a b&page=9#%?",
+    "white space around": " 7\xa0\t",
+    "a line of its own": "7\n\x1b[32m\x9b\u202e\u2028",
 }
 COMBINATIONS = [
     pytest.param(
@@ -78,7 +80,7 @@ def test_every_id_is_fetched_and_none_leaves_the_folder(
     assert done.code == 0, done.output
     table = unusual_sandbox.data / "illuminate/23-24/assessment_results_combined_historical.csv"
     rows = csv.DictReader(io.StringIO(table.read_text("utf-8")))
-    assert {row["assessment_id"] for row in rows} == set(IDS.values())
+    assert {row["assessment_id"] for row in rows} == {each.strip() for each in IDS.values()}
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
     shards = {path.name.lower() for path in unusual_sandbox.data.glob("work/*/*/shards/overall/*")}
     assert len(shards) == len(IDS)

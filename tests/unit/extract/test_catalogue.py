@@ -37,6 +37,13 @@ def test_ids_to_include_or_exclude_may_come_in_any_order_and_twice():
     assert catalogue("2", "1").select_ids(["9", "9", "3"], ("1", "1", "7")) == ["2", "3", "9"]
 
 
+def test_white_space_around_ids_makes_no_difference_but_the_catalogues_is_requested():
+    known = catalogue(" 2", "1\t", "10")
+    assert known.select_ids(["2", " 1", "3"], ["10 "]) == [" 2", "1\t", "3"]
+    assert [row["assessment_id"] for row in known.rows()] == ["1", "10", "2"]
+    assert known.assessments[0]["assessment_id"] == " 2", "kept as it was sent"
+
+
 # On disk.
 
 

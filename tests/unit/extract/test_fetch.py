@@ -31,7 +31,9 @@ def put_away(assessment_id, reply):
     return reply
 
 
-def fetch(fetch_one, ids=IDS, threads=4, stop=None, on_done=None, write=put_away):
+def fetch(
+    fetch_one, ids=IDS, threads=4, stop=None, on_done=None, write=put_away, take_retry=lambda: True
+):
     with Pool(threads) as pool:
         return fetch_shards(
             ids,
@@ -39,6 +41,7 @@ def fetch(fetch_one, ids=IDS, threads=4, stop=None, on_done=None, write=put_away
             write,
             pool=pool,
             stop=stop or threading.Event(),
+            take_retry=take_retry,
             on_done=on_done or [].append,
         )
 
@@ -84,16 +87,83 @@ def test_so_many_shards_are_fetched_at_once_and_no_more():
 
 
 @pytest.mark.parametrize(
-    "error",
-    [TransientError("x"), ResponseError("x"), PaginationError("x"), ShardError("x")],
+    ("error", "again"),
+    [
+        (TransientError("x"), ["7"]),
+        (PaginationError("x"), ["7"]),
+        (ResponseError("x"), []),
+        (ShardError("x"), []),
+    ],
     ids=lambda error: type(error).__name__,
 )
-def test_one_failed_shard_does_not_stop_the_others(error):
+def test_one_failed_shard_does_not_stop_the_others(error, again):
+    """If its failure may pass, it is requested once more when all others are done."""
     fetch_one, requested = failing("7", error)
     outcomes = {outcome.assessment_id: outcome for outcome in fetch(fetch_one)}
-    assert sorted(requested) == sorted(IDS)
+    assert sorted(requested[: len(IDS)]) == sorted(IDS)
+    assert requested[len(IDS) :] == again
     assert outcomes.pop("7") == Outcome("7", None, "x")
     assert all(outcome.entry for outcome in outcomes.values())
+
+
+class Broken:
+    """A server whose first replies are broken; remembers what was requested."""
+
+    def __init__(self, replies):
+        self.replies = replies
+        self.requested = []
+
+    def __call__(self, assessment_id):
+        self.requested.append(assessment_id)
+        if len(self.requested) <= self.replies:
+            raise TransientError(f"broken {len(self.requested)}")
+        return entry(assessment_id)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("retries", [0, 100])
+def test_what_failed_at_the_start_is_fetched_at_the_end(threads, retries):
+    server, announced = Broken(30), []
+    taken = iter(range(retries))
+    outcomes = fetch(
+        server,
+        threads=threads,
+        on_done=announced.append,
+        take_retry=lambda: next(taken, None) is not None,
+    )
+    assert sorted(outcome.assessment_id for outcome in outcomes) == sorted(IDS)
+    assert all(outcome.entry for outcome in outcomes)
+    assert announced == outcomes
+    assert len(server.requested) == len(IDS) + 30
+    assert next(taken, None) in {0, None}, "a retry was taken for a request that succeeded"
+
+
+@pytest.mark.parametrize("retries", [0, 3])
+def test_an_outage_costs_few_requests_more_than_there_are_retries(retries):
+    """One is without a retry, and another may have begun by then."""
+    server, taken = Broken(10**6), iter(range(retries))
+    outcomes = fetch(server, threads=1, take_retry=lambda: next(taken, None) is not None)
+    assert len(server.requested) - len(IDS) - retries in {1, 2}
+    assert sorted(outcome.assessment_id for outcome in outcomes) == sorted(IDS)
+    assert all(outcome.failed for outcome in outcomes), "each was attempted"
+
+
+def test_whether_the_server_is_back_is_asked_by_one_request():
+    server = Broken(10**6)
+    fetch(server, threads=4, take_retry=lambda: False)
+    assert len(server.requested) == len(IDS) + 1
+
+
+def test_nothing_is_requested_once_more_after_an_error_of_every_shard():
+    requested = []
+
+    def fetch_one(assessment_id):
+        requested.append(assessment_id)
+        raise OutageError("down") if assessment_id == "5" else TransientError("broken")
+
+    outcomes = fetch(fetch_one, threads=1)
+    assert requested == IDS[:6]
+    assert [o.reason for o in outcomes if o.failed] == ["down", *["broken"] * 5]
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,19 @@ def test_rows_are_ordered_by_the_key_then_by_the_rest(tmp_path):
     assert len(written) == len(rows)
 
 
+def test_white_space_around_an_id_is_kept_and_does_not_change_the_order(tmp_path):
+    ids = ["7", " 10", "10", " 9\u3000", "8"]
+    rows = [row(each, "a", "") for each in ids]
+    _, path = write(tmp_path, Result(frame(*rows), len(rows), 1, 0))
+    assert pl.read_parquet(path)["local_student_id"].to_list() == [
+        " 10",
+        "10",
+        "7",
+        "8",
+        " 9\u3000",
+    ]
+
+
 @pytest.mark.parametrize("endpoint", ["overall", "standard", "group"])
 def test_the_order_of_rows_makes_no_difference_to_a_single_byte(tmp_path, endpoint):
     draw = random.Random(1)

@@ -167,6 +167,25 @@ def test_an_expires_in_that_is_no_number_is_no_crash(server, expires_in):
     assert life == 60
 
 
+@pytest.mark.parametrize(
+    ("sent", "life"),
+    [
+        ("1e400", 86_400),
+        ("-1e400", 60),
+        ("9" * 5000, 86_400),
+        ("1e-400", 60),
+        ('"Infinity"', 86_400),
+        ('"NaN"', 60),
+        ("[1e400]", 60),
+        ("true", 60),
+        (" null ", 3600),
+    ],
+)
+def test_a_lifetime_out_of_all_reason_spoils_no_token(sent, life):
+    body = f'{{"access_token": "abc", "expires_in":{sent}, "other": 1e400}}'
+    assert auth.read_token(200, body.encode()) == ("abc", life)
+
+
 def test_a_missing_expires_in_means_an_hour(server):
     server.faults.add(Fault("missing_field", "expires_in", endpoint="token"))
     assert request_token(server)[1] == 3600

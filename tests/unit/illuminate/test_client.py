@@ -144,8 +144,17 @@ def test_an_assessment_that_the_catalogue_describes_in_two_ways_is_refused(serve
         connect(server, page_limit=30).catalogue()
 
 
-def test_an_assessment_without_an_id_is_refused(server, connect):
-    server.faults.add(Fault("set_row_fields", {"assessment_id": None}, endpoint="catalogue"))
+def test_two_ids_of_the_catalogue_that_differ_in_white_space_only_are_refused(server, connect):
+    known = max(row["assessment_id"] for row in server.district.catalogue)
+    padded = Fault("set_row_fields", {"assessment_id": f" {known}"}, endpoint="catalogue", page=1)
+    server.faults.add(padded)
+    with pytest.raises(ResponseError, match=f"' {known}' and '{known}'"):
+        connect(server, page_limit=len(server.district.catalogue) // 2).catalogue()
+
+
+@pytest.mark.parametrize("nothing", [None, "", " ", "\x1c"])
+def test_an_assessment_without_an_id_is_refused(server, connect, nothing):
+    server.faults.add(Fault("set_row_fields", {"assessment_id": nothing}, endpoint="catalogue"))
     with pytest.raises(IlluminateError):
         connect(server).catalogue()
 
@@ -225,6 +234,12 @@ def test_rows_of_another_assessment_are_refused(server, connect, window, small):
         connect(server).results(OVERALL, small, window)
 
 
+def test_white_space_around_the_id_of_an_assessment_makes_no_other(server, connect, window, small):
+    server.faults.add(Fault("set_row_fields", {"assessment_id": f" {small}"}, endpoint="overall"))
+    rows = connect(server).results(OVERALL, small, window).rows
+    assert {*rows["assessment_id"]} == {small, f" {small}"}
+
+
 def test_rows_outside_of_the_window_are_refused(server, connect, window, small):
     server.faults.add(Fault("ignores_dates", endpoint="overall"))
     with pytest.raises(ResponseError, match="2023-07-01 to 2024-06-30"):
@@ -263,6 +278,20 @@ def test_redirects_are_not_followed(server, connect, window, elsewhere):
     with pytest.raises(ResponseError, match="ILLUMINATE_BASE_URL"):
         connect(server).results(OVERALL, "1", window)
     assert [entry.endpoint for entry in server.log] == ["token", "overall"]
+
+
+@pytest.mark.parametrize(("endpoint", "token_lasts"), [("overall", None), ("token", 1)])
+def test_a_web_page_after_data_came_is_retried(serve, connect, window, endpoint, token_lasts):
+    """The address is right: somebody's maintenance page or firewall passed by."""
+    server = serve(protocol=Protocol(token_requests_limit=token_lasts))
+    client = connect(server)
+    client.count_assessments()
+    server.faults.add(Fault("html", endpoint=endpoint, times=2))
+    client.results(OVERALL, "1", window)
+    assert client.counts.snapshot()["retries"] == 2
+    server.faults.add(Fault("html", endpoint=endpoint))
+    with pytest.raises(TransientError, match="sent a web page instead of data"):
+        client.results(OVERALL, "1", window)
 
 
 def test_a_web_page_ends_the_run_with_a_hint(server, connect, window):

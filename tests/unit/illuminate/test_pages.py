@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from pipeline.errors import IlluminateError, PaginationError, TransientError
+from pipeline.errors import IlluminateError, PaginationError, ResponseError, TransientError
 from pipeline.illuminate import pages
 from pipeline.illuminate.endpoints import CATALOGUE, OVERALL, STANDARD, group
 from pipeline.illuminate.pages import decode, read_all
@@ -509,6 +509,43 @@ def test_unknown_fields_are_kept_behind_the_known_by_name():
     page = decode(encoded(envelopes([{"z": "1", **row(1), "B": "2", "a": "3"}])[0]), CATALOGUE, 1)
     assert page.rows.columns == ["assessment_id", "title", "B", "a", "z"]
     assert page.rows.rows() == [("1", "Title 1", "2", "3", "1")]
+
+
+@given(names=st.sets(st.text(max_size=70), max_size=4))
+@example(names={"\0points"})
+@example(names={"Title"})
+@example(names={" title"})
+@example(names={"Straße", "STRASSE"})
+@example(names={"__Count"})
+@example(names={""})
+@example(names={"  "})
+@example(names={"a\nb"})
+@example(names={"\x1b[32mok"})
+@example(names={"a\u2028b"})
+@example(names={"a\u202eb"})
+@example(names={"x" * 64})
+@example(names={"ü" * 32})
+@example(names={"x" * 63, "points ", "=1+1", 'a"b', "a,b", "ü"})
+def test_a_field_becomes_a_column_that_can_be_told_from_all_others_or_is_refused_by_name(names):
+    assume(not names & {"__count", "assessment_id", "title"})
+    content = json.dumps(envelopes([{**dict.fromkeys(names, "x"), **row(1)}])[0]).encode()
+    folded = [name.strip().casefold() for name in (*names, "__count", "assessment_id", "title")]
+    fits = [name.isprintable() and 0 < len(name.encode()) < 64 for name in names]
+    if all(fits) and all(folded) and len({*folded}) == len(folded):
+        columns = decode(content, CATALOGUE, 1).rows.columns
+        assert columns == ["assessment_id", "title", *sorted(names)]
+        return
+    with pytest.raises(ResponseError) as error:
+        decode(content, CATALOGUE, 1)
+    assert str(error.value).isprintable()
+    assert any(repr(name[:63]) in str(error.value) for name in names)
+
+
+def test_a_field_that_has_the_name_that_another_field_gets_is_refused():
+    endpoint = group("rg_id", "rg")
+    row_of_group = {**dict.fromkeys(endpoint.fields, "x"), "reporting_group": "y"}
+    with pytest.raises(ResponseError, match="told from the column 'reporting_group'"):
+        decode(encoded(envelopes([row_of_group])[0]), endpoint, 1)
 
 
 @pytest.mark.parametrize("endpoint", RESULTS, ids=lambda endpoint: endpoint.name)

@@ -337,7 +337,7 @@ def test_a_few_bad_assessments_are_retried_in_full_and_end_nothing():
 def test_retries_are_spent_when_every_other_request_fails():
     calls = retrying(tries=5)
     bad = Attempts(10**6)
-    alternate(calls, bad, 200)
+    alternate(calls, bad, 205)
     before = bad.calls
     with pytest.raises(TransientError):
         calls.call(bad)
@@ -353,3 +353,25 @@ def test_successes_give_retries_back():
     again = Attempts(4)
     assert calls.call(again) == "good"
     assert again.calls == 5
+
+
+def test_a_bad_beginning_takes_the_retries_of_all_requests_that_are_expected():
+    """Forty replies are broken; one request in ten may be a retry, before any has succeeded."""
+    calls = retrying(tries=5)
+    calls.budget.expect(300)
+    for _ in range(10):
+        assert calls.call(Attempts(4)) == "good"
+    with pytest.raises(TransientError):
+        calls.call(Attempts(4))
+
+
+def test_requests_that_were_expected_and_succeeded_give_their_retries_once():
+    calls = retrying(tries=5)
+    calls.budget.expect(100)
+    for _ in range(100):
+        calls.call(Attempts(0))
+    bad = Attempts(10**6)
+    for _ in range(8):
+        with pytest.raises(TransientError):
+            calls.call(bad)
+    assert bad.calls == 8 + 10 + 10

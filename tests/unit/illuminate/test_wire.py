@@ -200,6 +200,17 @@ def test_a_proxy_that_never_answers_ends_at_the_deadline(connect_to, monkeypatch
     assert time.monotonic() - began < 5
 
 
+# Informational replies.
+
+
+@pytest.mark.parametrize("status", [100, 102, 103])
+def test_an_informational_reply_before_the_response_is_read_over(server, connect, window, status):
+    server.faults.add(Fault("informational", status))
+    client = connect(server, tries=1)
+    assert client.catalogue().declared == len(server.district.catalogue)
+    assert {entry.fault for entry in server.log} == {"informational"}
+
+
 # Size.
 
 

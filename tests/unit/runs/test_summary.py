@@ -277,6 +277,16 @@ def test_assessments_left_out_are_named_with_the_setting():
     assert "excluded" not in lines(record())
 
 
+def test_an_id_forges_no_line():
+    forged = "7\n  view        \x1b[32mpublished"
+    text = summarize(record(excluded_ids=[forged]), snapshot(), RECORD)
+    assert r"assessment 7\n  view        \x1b[32mpublished ([illuminate]" in text
+    assert len(text.split("\n")) == len(
+        summarize(record(excluded_ids=["7"]), snapshot(), RECORD).split("\n")
+    )
+    assert text.replace("\n", "").isprintable()
+
+
 def test_files_record_and_time_are_reported():
     reported = lines(record())
     assert reported["tables"] == "data/illuminate/23-24"

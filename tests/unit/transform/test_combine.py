@@ -122,6 +122,15 @@ def test_overall_rows_carry_the_code_percent_and_standard_rows_their_own(folder)
     assert set(codes[:2]) == {("overall", "percent")}
 
 
+def test_white_space_around_ids_is_removed_and_no_row_with_it(folder):
+    ids = ["7", " 7", "7\u3000", "8\t", None, " "]
+    rows = [{"assessment_id": " 1\n", "title": " T", "local_student_id": each} for each in ids]
+    got = combined(source_of(folder, rows), NOTHING).collect()
+    found = sorted(got["local_student_id"].to_list(), key=str)
+    assert found == ["", "7", "7", "7", "8", None]
+    assert {*got.select("assessment_id", "title").rows()} == {("1", " T")}
+
+
 def test_unknown_fields_follow_in_alphabetical_order_and_are_null_where_a_shard_lacks_them(folder):
     source = source_of(
         folder,

@@ -12,6 +12,9 @@ SMALLEST_GROUP = 5
 
 Kind = Literal["text", "integer", "number", "date"]
 
+DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]00:00(:00(\.0+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
+"""The text of a date: a day, or the midnight at which it begins, as timestamps have it."""
+
 
 @dataclass(frozen=True)
 class Column:

@@ -35,6 +35,7 @@ from pipeline.illuminate.endpoints import CATALOGUE, Endpoint, results_parameter
 from pipeline.illuminate.limits import Limits
 from pipeline.illuminate.retry import Retrying, parse_retry_after
 from pipeline.illuminate.wire import DeadlineWatcher, WatchedSocket, new_session
+from pipeline.schema import DATE
 from pipeline.years import Window
 
 _READINGS = 3
@@ -266,7 +267,8 @@ def _check_requested(rows: pl.DataFrame, assessment_id: str, window: Window) -> 
         raise ResponseError("the reply has rows of another assessment")
     first, last = window.start.isoformat(), window.end.isoformat()
     dates = rows["date_taken"].unique()
-    if any(_is_date(text) and not first <= text <= last for text in dates if text is not None):
+    days = dates.filter(dates.str.contains(DATE)).str.head(len(first))
+    if ((days < first) | (days > last)).any():
         raise ResponseError(f"the reply has rows dated outside {first} to {last}")
 
 
@@ -275,7 +277,3 @@ def _check_ids(ids: pl.Series) -> None:
         raise ResponseError("the catalogue has an assessment without an id")
     if ids.n_unique() != len(ids):
         raise PaginationError("the catalogue lists an assessment twice with different contents")
-
-
-def _is_date(text: str) -> bool:
-    return len(text) == len("2000-01-01") and text[:4].isdigit() and text[4] == text[7] == "-"

@@ -54,7 +54,7 @@ class ListAssessments(YearTask, IncrementalTask):
 class CombineResults(YearTask, IncrementalTask):
     """Combine overall and standard results into one table."""
 
-    version = 3
+    version = 4
 
     def requires(self) -> list[FetchScores]:
         return [self.other(FetchScores, endpoint=kind) for kind in ("overall", "standard")]
@@ -83,7 +83,7 @@ class CombineResults(YearTask, IncrementalTask):
 class CombineGroup(YearTask, IncrementalTask):
     """Combine results by reporting group into one table."""
 
-    version = 3
+    version = 4
 
     def requires(self) -> FetchScores:
         return self.other(FetchScores, endpoint="group")

@@ -37,7 +37,7 @@ class BuildViews(YearTask, IncrementalTask):
     counted against it before anything is published.
     """
 
-    version = 3
+    version = 4
 
     def requires(self) -> list[YearTask]:
         built = [self.other(task) for task in (CombineResults, LabelAssessments, ReadRoster)]

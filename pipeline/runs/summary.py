@@ -1,6 +1,6 @@
 """The record of a run, as a few lines for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ _HEADLINES = {
     "stopped": "stopped; finished shards are kept; run the same command to continue.",
     "done": "done.",
 }
+_COMPLETE = ("published", "not reported", "up to date")
 _HALF_PUBLISHED = "FAILED; some published files are new and others old."
 _PUBLISHED_ALL_THE_SAME = "FAILED, but the tables of this run are published."
 _OWN = "SqlView-"
@@ -47,8 +48,10 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
         ]
     lines += _failures(record)
     lines += [f"  {name:<11} {text}" for name, text in _requested(record)]
-    if record["outcome"] in {"published", "not reported", "up to date"}:
+    if record["outcome"] in _COMPLETE:
         lines += [f"  {name:<11} {text}" for name, text in _published(record, snapshot)]
+    elif _is_built(record):
+        lines += [f"  {'values':<11} {_values(record['steps'])}"]
     if record.get("report"):
         lines += [f"  {'report':<11} {record['report']}"]
     return "\n".join([*lines, *_record(record, path)])
@@ -91,9 +94,9 @@ def _all_years(record: dict[str, Any], paths: TableSetPaths) -> Iterator[tuple[s
     steps = record["steps"]
     built = {name: steps[step] for name, (step, _) in ROWS_OF_ALL_YEARS.items()}
     for file, facts in steps["ReadPriorYears"]["files"].items():
-        unreadable = sum(counts["unparseable"] for counts in facts["values"].values())
+        unreadable = _unreadable(facts["values"], "values unreadable")
         rows = f"{sum(facts['rows'].values()):,} rows of {', '.join(facts['rows']) or 'no year'}"
-        yield "prior", f"{file} ({facts['encoding']}): {rows}, {unreadable:,} values unreadable"
+        yield "prior", f"{file} ({facts['encoding']}): {rows}, {unreadable}"
     for year in sorted({year for facts in built.values() for year in facts["rows by year"]}):
         counts = [f"{name} {of['rows by year'].get(year, 0):,}" for name, of in built.items()]
         yield year, ", ".join(counts)
@@ -101,6 +104,30 @@ def _all_years(record: dict[str, Any], paths: TableSetPaths) -> Iterator[tuple[s
     yield "checks", f"{sum(len(facts['checks']) for facts in built.values())} passed"
     yield "tables", str(paths.published_folder("illuminate"))
     yield "view", str(paths.published_folder("views"))
+
+
+def _is_built(record: dict[str, Any]) -> bool:
+    """Return True if the tables were built for this run, whether or not they are published."""
+    failed = {failure["step"] for failure in record["failures"]}
+    return record["outcome"] in _COMPLETE or "Publish" in failed
+
+
+def _values(steps: dict[str, Any]) -> str:
+    values = {
+        f"{table} {column}": counts
+        for table in ("combined", "group")
+        for column, counts in steps[ROWS[table][0]]["values"].items()
+    }
+    empty = sum(counts["null"] for counts in values.values())
+    unreadable = _unreadable(values, "unreadable (set to null)")
+    return f"{empty:,} values empty at source, {unreadable}"
+
+
+def _unreadable(values: Mapping[str, Mapping[str, int]], what: str) -> str:
+    """Return how many values could not be read, in all and by column."""
+    counts = {name: of["unparseable"] for name, of in values.items() if of["unparseable"]}
+    named = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return f"{sum(counts.values()):,} {what}" + (f": {named}" if named else "")
 
 
 def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -121,7 +148,10 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         some = ", ".join(gone[:_NAMED]) + (" and others" if len(gone) > _NAMED else "")
         yield "catalogue", f"{len(gone):,} {what} no longer listed, without results: {some}"
     if record["allowed_shrink"]:
-        yield "allowed", f"{record['allowed_shrink']} rows fewer, by --publish-allow-shrink"
+        yield (
+            "allowed",
+            f"{record['allowed_shrink']} rows or values fewer, by --publish-allow-shrink",
+        )
     if record["replaced_source"]:
         yield "replaced", f"tables of {record['replaced_source']}, by --publish-replace-source"
     if record["excluded_ids"]:
@@ -134,12 +164,6 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     steps = record["steps"]
     rows = [f"{name} {steps[step][fact]:,}" for name, (step, fact) in ROWS.items()]
-    values = [
-        counts
-        for step in ("CombineResults", "CombineGroup")
-        for counts in steps[step]["values"].values()
-    ]
-    empty, unreadable = (sum(counts[name] for counts in values) for name in ("null", "unparseable"))
     labels, view = steps["LabelAssessments"], steps["BuildViews"]
     matched = f"{view['students on the roster']:,} of {view['students']:,} students are on it"
     yield "rows", ", ".join(rows)
@@ -148,8 +172,7 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
     ]
     if own:
         yield "own views", ", ".join(f"{name} {count:,}" for name, count in own)
-    nulls = f"{empty:,} numbers and dates empty at source, {unreadable:,} unreadable (set to null)"
-    yield "values", nulls
+    yield "values", _values(steps)
     yield "titles", f"{labels['unmapped']:,} of {labels['rows']:,} without curriculum or unit"
     yield "roster", matched if steps["ReadRoster"]["students"] else "none: grades are null"
     yield "checks", f"{len(steps['CheckTables']['checks'])} passed"

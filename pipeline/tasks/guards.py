@@ -9,9 +9,11 @@ from pipeline.errors import CheckError, SettingsError
 from pipeline.illuminate.address import Address
 from pipeline.publish.commit import Publication
 from pipeline.publish.guards import (
+    GUARDED,
     GuardResult,
     RowCounts,
     check_no_shrink,
+    check_readable,
     guarded_rows,
     parse_allowed_shrink,
 )
@@ -97,3 +99,15 @@ def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -
         tolerance=settings.read(sections.checks).shrink_tolerance,
         allowed=parse_allowed_shrink(context.current().allowed_shrink).get(table, 0),
     )
+
+
+def compare_columns(task: YearTask, now: RowCounts) -> list[GuardResult]:
+    """Check that columns are as readable as those published, but for what the settings allow."""
+    before = published_counts(task)
+    drop = settings.read(sections.checks).readable_drop
+    allowed = parse_allowed_shrink(context.current().allowed_shrink)
+    return [
+        result
+        for table in GUARDED
+        for result in check_readable(table, now, before, drop=drop, allowed=allowed)
+    ]

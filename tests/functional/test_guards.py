@@ -62,9 +62,64 @@ def test_lost_rows_stop_the_run_and_are_named(place: Workplace, changing: Server
 
     let = place.run("--publish-allow-shrink", f"combined={gone}")
     assert let.returncode == 0, let.stdout
-    assert f"combined={gone} rows fewer, by --publish-allow-shrink" in let.stdout
+    assert f"combined={gone} rows or values fewer, by --publish-allow-shrink" in let.stdout
     assert json.loads(newest_record(place))["allowed_shrink"] == f"combined={gone}"
     assert place.run().returncode == 0  # the new set is what the next run is compared with
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "column", "text", "table"),
+    [
+        (None, "percent_correct", "{}%", "combined"),
+        ("overall", "percent_correct", None, "combined"),
+        ("standard", "date_taken", "{} 13:45:00", "combined"),
+        ("group", "mastered", None, "group"),
+    ],
+)
+def test_a_column_that_cannot_be_read_any_more_stops_the_run(
+    place: Workplace, changing: Server, endpoint: str | None, column: str, text: str, table: str
+) -> None:
+    before = everything(place)
+    changing.faults.add(Fault("rewrite_fields", {column: text}, endpoint))
+    done = place.run()
+    assert done.returncode == 30
+    assert f"{table}.{column} is readable in " in done.stdout
+    assert "of what is published)" in done.stdout
+    unreadable = done.stdout.partition(" unreadable (set to null): ")[2]
+    assert text is None or f"{table} {column} " in unreadable
+    assert everything(place) == before
+
+    flag = done.stdout.split("--publish-allow-shrink ")[1].split(".\n")[0]
+    let = place.run("--publish-allow-shrink", flag)
+    assert let.returncode == 0, let.stdout
+    assert json.loads(newest_record(place))["allowed_shrink"] == flag
+    manifest = json.loads((place.data / "illuminate/23-24/published.json").read_bytes())
+    assert manifest["about"]["allowed_shrink"] == flag
+    assert place.look("forget", "--year", "23-24").returncode == 0
+    assert place.run().returncode == 0  # what the next run is compared with is no better
+
+
+@pytest.mark.parametrize("text", [None, "{}%"])
+def test_less_than_half_of_a_column_stops_the_first_run(
+    place: Workplace, server: Server, text: str | None
+) -> None:
+    server.faults.add(Fault("rewrite_fields", {"percent_correct": text}))
+    done = place.run()
+    assert done.returncode == 30
+    for table in ("combined", "group"):
+        assert f"{table}.percent_correct is readable in 0.0% of " in done.stdout
+    assert place.published() == {}
+    server.faults.clear()
+    assert place.look("forget", "--year", "23-24").returncode == 0
+    assert place.run().returncode == 0
+
+
+def test_a_district_without_performance_bands_is_published(
+    place: Workplace, server: Server
+) -> None:
+    bands = ("performance_band_level", "performance_band_label", "mastered")
+    server.faults.add(Fault("rewrite_fields", dict.fromkeys(bands)))
+    assert place.run().returncode == 0
 
 
 def unlist(server: Server, assessment_id: str) -> None:

@@ -172,10 +172,17 @@ def test_views_of_ones_own_are_counted():
     assert reported["own"] == "views   late 1,234, bands 0"
 
 
-def test_null_and_unparseable_values_of_both_tables_are_added_up():
+def test_null_and_unparseable_values_of_both_tables_are_added_up_and_the_columns_named():
     assert lines(record())["values"] == (
-        "15 numbers and dates empty at source, 7 unreadable (set to null)"
+        "15 values empty at source, 7 unreadable (set to null): "
+        "combined points 1, combined date_taken 2, group points 4"
     )
+
+
+def test_values_are_counted_where_publishing_was_refused_and_not_where_it_was_not_reached():
+    refused = record("failed", failures=[{"step": "Publish", "reason": "r"}])
+    assert lines(refused)["values"] == lines(record())["values"]
+    assert "values" not in lines(record("failed", failures=[{"step": "FetchScores", "reason": ""}]))
 
 
 def test_titles_without_labels_are_counted():

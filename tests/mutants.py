@@ -594,6 +594,20 @@ MUTANTS = (
         "",
         "tests/functional/test_guards.py -k half",
     ),
+    Mutant(
+        "request a year that has not begun",
+        "tasks/extract.py",
+        "        check_has_begun(self)\n",
+        "",
+        "tests/functional/test_years.py -k refused_before",
+    ),
+    Mutant(
+        "publish a finished year without results",
+        "tasks/guards.py",
+        "if has_results or not task.paths.is_of_whole_year or",
+        "if True or",
+        "tests/functional/test_guards.py -k finished",
+    ),
 )
 
 

@@ -175,6 +175,9 @@ class checks(Settings):  # noqa: N801
         default=0.02,
         description="by how much the readable part of a column may be less than last time",
     )
+    allow_empty = luigi.BoolParameter(
+        default=False, description="publish a finished year, or one to come, without results"
+    )
     roster_floor = luigi.FloatParameter(
         default=0.5, description="least part of the students that must be on the roster"
     )

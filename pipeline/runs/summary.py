@@ -41,11 +41,7 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
     """Return what a run did to a school year; `path` is where its record is."""
     made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
     year = f"School year {record['year']} as of {record['as_of']}{made_up}"
-    lines = [f"\n{year}: {_headline(record)}"]
-    if snapshot.window.is_empty:
-        lines += [
-            f"  The year begins on {snapshot.window.start}, so there were no results to fetch."
-        ]
+    lines = [f"\n{year}{_no_results(record, snapshot)}: {_headline(record)}"]
     lines += _failures(record)
     lines += [f"  {name:<11} {text}" for name, text in _requested(record)]
     if record["outcome"] in _COMPLETE:
@@ -104,6 +100,16 @@ def _all_years(record: dict[str, Any], paths: TableSetPaths) -> Iterator[tuple[s
     yield "checks", f"{sum(len(facts['checks']) for facts in built.values())} passed"
     yield "tables", str(paths.published_folder("illuminate"))
     yield "view", str(paths.published_folder("views"))
+
+
+def _no_results(record: dict[str, Any], snapshot: Snapshot) -> str:
+    """Return that a school year has no results; nothing if it has some, or that is not known."""
+    if snapshot.window.is_empty:
+        return f" begins on {snapshot.window.start} and has no results yet"
+    rows = (record["steps"][ROWS[table][0]]["rows"] for table in ("combined", "group"))
+    if not _is_built(record) or any(rows):
+        return ""
+    return " has no results" if snapshot.is_of_whole_year else " has no results yet"
 
 
 def _is_built(record: dict[str, Any]) -> bool:

@@ -209,6 +209,11 @@ class Snapshot(TableSetPaths):
         return str(self.year)
 
     @property
+    def is_of_whole_year(self) -> bool:
+        """Whether the year was over, so that no more tests will be taken in it."""
+        return self.window.end == self.year.last_day and not self.provisional
+
+    @property
     def work(self) -> Path:
         """The folder of what is fetched and built, before it is published."""
         day = self.window.end.isoformat() + ("-provisional" if self.provisional else "")

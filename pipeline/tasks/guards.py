@@ -63,6 +63,38 @@ def check_source(manifest: Path, destinations: Iterable[Path]) -> None:
     )
 
 
+def check_has_begun(task: YearTask) -> None:
+    """Check that the school year has begun, or may be empty.
+
+    Raises:
+        CheckError: it has not.
+    """
+    window = task.paths.window
+    if window.is_empty and not settings.read(sections.checks).allow_empty:
+        raise CheckError(
+            f"The school year {task.year} begins on {window.start}, so it has no results yet. "
+            "Nothing was requested, and what was published before is unchanged. Check --year, or "
+            "set [checks] allow_empty=true to publish tables without rows."
+        )
+
+
+def check_has_results(task: YearTask, now: RowCounts) -> None:
+    """Check that a finished school year has results, or may be empty.
+
+    Raises:
+        CheckError: it has none.
+    """
+    has_results = any(now.rows[table] for table in GUARDED)
+    if has_results or not task.paths.is_of_whole_year or settings.read(sections.checks).allow_empty:
+        return
+    raise CheckError(
+        f"The school year {task.year} is over, and the server has no results of it. Nothing was "
+        "published, and what was published before is unchanged. Check --year and what the account "
+        "may read, then run make refresh, which fetches the year again; if it really has no "
+        "results, set [checks] allow_empty=true."
+    )
+
+
 def source_of(publication: Publication) -> str:
     """Return whose tables they are, in the spelling of today."""
     written = str(publication.metadata.get("source", UNKNOWN))

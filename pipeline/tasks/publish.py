@@ -23,6 +23,7 @@ from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, increme
 from pipeline.tasks.check_tables import CheckTables, score_tasks, table_tasks
 from pipeline.tasks.extract import FetchMetadata
 from pipeline.tasks.guards import (
+    check_has_results,
     check_source,
     compare_columns,
     compare_with_published,
@@ -172,6 +173,7 @@ class Publish(YearTask, PublishTask):
         Raises:
             CheckError: a guard stops the run.
         """
+        check_has_results(self, now)
         chosen, before = settings.read(sections.checks), published_counts(self)
         found = [compare_with_published(self, table, now.rows[table]) for table in GUARDED]
         found += compare_columns(self, now)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.schema import ENDPOINTS
 from pipeline.simulator import SMALL, District, Fault, Server, serving
 from pipeline.years import SchoolYear
 from tests.functional import oracle
@@ -265,13 +266,32 @@ def test_an_empty_catalogue_after_a_full_one_stops_the_run(
     assert everything(place) == before
 
 
-def test_a_district_without_results_yet_is_a_success(place: Workplace, server: Server) -> None:
-    """Nothing was published before, so there is nothing to miss."""
+@pytest.mark.parametrize("options", [("--as-of", "2023-08-20"), ("--checks-allow-empty",)])
+def test_a_district_without_results_yet_is_a_success(
+    place: Workplace, server: Server, options: tuple[str, ...]
+) -> None:
+    """Nothing was published before, so there is nothing to miss; not after the year's end."""
     server.faults.add(Fault("empty_catalogue", endpoint="catalogue"))
-    done = place.run()
+    done = place.run(*options)
     assert done.returncode == 0, done.stdout
+    assert " has no results" in done.stdout.splitlines()[1]
     path = place.data / "illuminate/23-24/assessment_results_combined_historical.csv"
     assert oracle.read_csv(path) == []
+
+
+def test_a_finished_year_without_any_results_is_not_published(
+    place: Workplace, server: Server
+) -> None:
+    """Although there is a catalogue; the first line of the summary says so."""
+    nothing = {"results": [], "num_results": 0, "num_pages": 0}
+    server.faults.add(*(Fault("set_fields", nothing, kind) for kind in ENDPOINTS))
+    done = place.run()
+    assert done.returncode == 30
+    first = done.stdout.splitlines()[1]
+    assert first.startswith("School year 23-24 as of 2024-06-30 has no results: FAILED")
+    assert "set [checks] allow_empty=true" in done.stdout
+    assert place.published() == {}
+    assert place.run("--checks-allow-empty").returncode == 0
 
 
 def test_another_districts_roster_stops_the_run(place: Workplace, server: Server) -> None:

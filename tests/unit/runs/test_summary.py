@@ -133,8 +133,20 @@ def test_made_up_students_are_called_so():
 
 def test_a_year_that_has_not_begun_is_reported_to_have_no_results():
     text = summarize(record(), snapshot(dt.date(2023, 6, 1)), RECORD)
-    assert "begins on 2023-07-01" in text
+    assert " begins on 2023-07-01 and has no results yet: published." in text.splitlines()[1]
     assert "begins on" not in summarize(record(), snapshot(), RECORD)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "end"), [((2024, 6, 30), "has no results:"), ((2023, 9, 1), "has no results yet:")]
+)
+def test_a_year_without_results_is_reported_first(as_of, end):
+    empty = steps() | {name: step(rows=0, values={}) for name in ("CombineResults", "CombineGroup")}
+    refused = [{"step": "Publish", "reason": "r"}]
+    for of in (record(steps=empty), record("failed", steps=empty, failures=refused)):
+        assert end in summarize(of, snapshot(dt.date(*as_of)), RECORD).splitlines()[1]
+    for known in (record("failed", steps=empty), record("failed", steps={}), record()):
+        assert "has no results" not in summarize(known, snapshot(), RECORD)
 
 
 # Sums.

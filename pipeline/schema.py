@@ -12,16 +12,23 @@ SMALLEST_GROUP = 5
 
 Kind = Literal["text", "integer", "number", "date"]
 
+DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]00:00(:00(\.0+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
+"""The text of a date: a day, or the midnight at which it begins, as timestamps have it."""
+
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, meaning, kind of values and source."""
+    """A column: its name, meaning, kind of values and source.
+
+    An `expected` text has a value in most rows, as numbers and dates have.
+    """
 
     name: str
     meaning: str
     kind: Kind = "text"
     source: str = "the row of the API"
     personal: bool = False
+    expected: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,12 @@ class Table:
         """Return the names of its columns of one kind, in order."""
         return tuple(column.name for column in self.columns if column.kind == kind)
 
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """Return the names of the columns whose values must not be lost: numbers, dates, others."""
+        others = tuple(column.name for column in self.columns if column.expected)
+        return self.of_kind("number") + self.of_kind("date") + others
+
 
 _TITLE_RULES = "title rules and overrides"
 
@@ -63,7 +76,9 @@ _CLEAN_TITLE = Column(
 )
 _STANDARD_CODE = Column("standard_code", "Code of the standard; percent in overall rows")
 _GUID = Column("academic_benchmark_guid", "Academic Benchmarks' id of the standard")
-_STUDENT_ID = Column("local_student_id", "The district's student number, trimmed", personal=True)
+_STUDENT_ID = Column(
+    "local_student_id", "The district's student number, trimmed", personal=True, expected=True
+)
 _STUDENT = (
     _STUDENT_ID,
     Column("first_name", "First name", personal=True),
@@ -79,10 +94,10 @@ _PERCENT = Column(
     "percent_correct", "Points earned as a percentage of those possible, 0 to 100", "number"
 )
 _BAND = (
-    Column("performance_band_level", "Level within the assessment's own band set"),
-    Column("performance_band_label", "Name of that level"),
+    Column("performance_band_level", "Level within the assessment's own band set", expected=True),
+    Column("performance_band_label", "Name of that level", expected=True),
 )
-_MASTERED = Column("mastered", "Whether the level counts as mastery: t or f")
+_MASTERED = Column("mastered", "Whether the level counts as mastery: t or f", expected=True)
 _RESULT = (*_STUDENT, _DATE_TAKEN, *_POINTS, _PERCENT, *_BAND, _MASTERED)
 _STUDENT_AND_DAY = ("local_student_id", "date_taken")
 _LABELS = (

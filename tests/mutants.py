@@ -187,8 +187,8 @@ MUTANTS = (
     Mutant(
         "believe the dates of rows",
         "illuminate/client.py",
-        "    if any(_is_date(text) and not first <= text <= last",
-        "    if any(_is_date(text) and False",
+        "    if ((days < first) | (days > last)).any():",
+        "    if False:",
         "tests/unit/illuminate/test_client.py",
     ),
     Mutant(
@@ -754,6 +754,48 @@ MUTANTS = (
         'labelled.filter(pl.col("attempts").is_not_null())',
         "labelled.with_columns(pl.col(ATTEMPTS).fill_null(1))",
         "tests/unit/transform/test_attempts.py -k plain_python",
+    ),
+    Mutant(
+        "take any time of day for a date",
+        "schema.py",
+        "([ T]00:00(:00",
+        "([ T][0-9]{2}:[0-9]{2}(:00",
+        "tests/unit/transform/test_values.py -k date",
+    ),
+    Mutant(
+        "overlook midnights outside of the window",
+        "illuminate/client.py",
+        "dates.filter(dates.str.contains(DATE))",
+        "dates.filter(dates.str.len_chars() == 10)",
+        "tests/unit/illuminate/test_client.py -k window",
+    ),
+    Mutant(
+        "publish less of a column that was published before",
+        "publish/guards.py",
+        "most = max(rows * (share + drop), ",
+        "most = max(rows, ",
+        "tests/unit/publish/test_guards.py -k readable",
+    ),
+    Mutant(
+        "publish columns without asking how much of them can be read",
+        "tasks/publish.py",
+        "        found += compare_columns(self, now)\n",
+        "",
+        "tests/functional/test_guards.py -k half",
+    ),
+    Mutant(
+        "request a year that has not begun",
+        "tasks/extract.py",
+        "        check_has_begun(self)\n",
+        "",
+        "tests/functional/test_years.py -k refused_before",
+    ),
+    Mutant(
+        "publish a finished year without results",
+        "tasks/guards.py",
+        "if has_results or not task.paths.is_of_whole_year or",
+        "if True or",
+        "tests/functional/test_guards.py -k finished",
     ),
 )
 

@@ -11,10 +11,10 @@ Written from `pipeline/schema.py` by `make dictionary`; edit that, not this page
 
 Every CSV is UTF-8 with a header, commas, LF line ends and RFC 4180 quoting; an empty field is
 null. Numbers and dates are in the CSV with the digits that the API sent, and in the Parquet file
-as true numbers (double precision) and dates. A text that is no number, or no date, is null in
-both, and is counted in the run record. Fields of the API that are not listed here follow the
-listed columns, in alphabetical order. Rows are in the order of the key; in the views, in that of
-the combined table.
+as true numbers (double precision) and dates. A date followed by midnight is that date; any other
+time of day makes it none. A text that is no number, or no date, is null in both, and is counted in
+the run record. Fields of the API that are not listed here follow the listed columns, in
+alphabetical order. Rows are in the order of the key; in the views, in that of the combined table.
 
 Names end in `_historical` for years before `[years] historical_before`. All years together, made by
 `make years`, have the same columns; they lie in `<folder>/all/`, in the order of the years, and

@@ -182,6 +182,13 @@ class checks(Settings):  # noqa: N801
     shrink_tolerance = luigi.FloatParameter(
         default=0.0, description="part of the published rows that may be gone, 0 to 1"
     )
+    readable_drop = luigi.FloatParameter(
+        default=0.02,
+        description="by how much the readable part of a column may be less than last time",
+    )
+    allow_empty = luigi.BoolParameter(
+        default=False, description="publish a finished year, or one to come, without results"
+    )
     roster_floor = luigi.FloatParameter(
         default=0.5, description="least part of the students that must be on the roster"
     )
@@ -207,7 +214,8 @@ class publish(Settings):  # noqa: N801
     """What is allowed once; only on the command line."""
 
     allow_shrink = luigi.Parameter(
-        default="", description="rows that may be gone this once: combined=120,group=3"
+        default="",
+        description="rows or values that may be gone this once: combined=120,group.points=3",
     )
     replace_source = luigi.Parameter(
         default="", description="the source whose published tables this run may replace"

@@ -36,6 +36,7 @@ from pipeline.illuminate.endpoints import CATALOGUE, Endpoint, date_parameters, 
 from pipeline.illuminate.limits import Limits
 from pipeline.illuminate.retry import Retrying, parse_retry_after
 from pipeline.illuminate.wire import DeadlineWatcher, WatchedSocket, new_session
+from pipeline.schema import DATE
 from pipeline.years import Window
 
 _READINGS = 3
@@ -296,7 +297,8 @@ def _check_requested(rows: pl.DataFrame, assessment_id: str, window: Window) -> 
         raise ResponseError("the reply has rows of another assessment")
     first, last = window.start.isoformat(), window.end.isoformat()
     dates = rows["date_taken"].unique()
-    if any(_is_date(text) and not first <= text <= last for text in dates if text is not None):
+    days = dates.filter(dates.str.contains(DATE)).str.head(len(first))
+    if ((days < first) | (days > last)).any():
         raise ResponseError(f"the reply has rows dated outside {first} to {last}")
 
 
@@ -311,7 +313,3 @@ def _check_ids(ids: pl.Series) -> None:
             f"the catalogue has {alike[0]!r} and {alike[1]!r}, ids of assessments that differ in "
             "the white space around them only"
         )
-
-
-def _is_date(text: str) -> bool:
-    return len(text) == len("2000-01-01") and text[:4].isdigit() and text[4] == text[7] == "-"

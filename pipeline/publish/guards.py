@@ -1,7 +1,8 @@
 """Guards before publishing: compare a run with what is published now, and stop suspicious changes.
 
 The checks prove that tables hold what the server declared. Guards are the second net: they notice
-when the server itself suddenly declares less, or when the roster is another year's.
+when the server itself suddenly declares less, or sends values that cannot be read, or when the
+roster is another year's.
 """
 
 import re
@@ -12,40 +13,58 @@ import msgspec
 
 from pipeline.errors import CheckError, SettingsError
 from pipeline.publish.checks import list_some
+from pipeline.schema import COMBINED, GROUP
 
-GUARDED = ("combined", "group")
-"""The tables whose rows are counted per assessment."""
+GUARDED = {"combined": COMBINED, "group": GROUP}
+"""The tables whose rows are counted per assessment, and whose values are counted per column."""
 
 CATALOGUE = "catalogue"
 """The catalogue, guarded when it is fetched: one that shrank is not even stored."""
 
-_NAMES = (*GUARDED, CATALOGUE)
-_ALLOWED = re.compile(r"([a-z]+)=([0-9]+)")
+_TABLES = (*GUARDED, CATALOGUE)
+_NAMES = {*_TABLES, *(f"{name}.{column}" for name, of in GUARDED.items() for column in of.expected)}
+_ALLOWED = re.compile(r"([a-z_.]+)=([0-9]+)")
+_LEAST_READABLE = 0.5
+_FEW = 10  # values that say nothing about a column
 
 
 class RowCounts(msgspec.Struct, frozen=True):
     """The counts of a published set: rows per guarded table and assessment, and students.
 
     `students` counts those with results, `matched` those of them on the roster; both are None
-    where no roster was configured.
+    where no roster was configured. `readable` counts the values of each guarded table by expected
+    column; it is empty in sets of earlier versions.
     """
 
     rows: dict[str, dict[str, int]]
     students: int | None = None
     matched: int | None = None
+    readable: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
 
     @property
     def match_rate(self) -> float | None:
         """The share of students with results that is on the roster, 0 to 1."""
         return None if not self.students or self.matched is None else self.matched / self.students
 
+    def total(self, table: str) -> int:
+        """Return how many rows a table has."""
+        return sum(self.rows.get(table, {}).values())
+
+    def lacking(self, table: str, column: str) -> int | None:
+        """Return how many rows of a table lack a readable value; None if they were not counted."""
+        rows, readable = self.total(table), self.readable.get(table)
+        return rows - readable.get(column, 0) if rows and readable is not None else None
+
 
 class GuardResult(NamedTuple):
-    """Whether a set may be published, and a sentence with the counts; which table lost how much."""
+    """Whether a set may be published, and a sentence with the counts; what lost how much.
+
+    `what` is a table, which lost rows, or a column, like `group.points`, which lacks values.
+    """
 
     ok: bool
     note: str
-    table: str = ""
+    what: str = ""
     lost: int = 0
 
 
@@ -62,7 +81,9 @@ def guarded_rows(before: RowCounts, table: str) -> dict[str, int]:
 
 
 def parse_allowed_shrink(text: str) -> dict[str, int]:
-    """Return how many rows each table may lose this once, from text like `combined=120,group=3`.
+    """Return how much may be gone this once, from text like `combined=120,group.points=3`.
+
+    A table's name gives rows that it may lose, a column's the values that it may lack.
 
     Raises:
         SettingsError: the text is something else.
@@ -72,8 +93,9 @@ def parse_allowed_shrink(text: str) -> dict[str, int]:
         match = _ALLOWED.fullmatch(part)
         if match is None or match[1] not in _NAMES:
             raise SettingsError(
-                f"--publish-allow-shrink is {text!r}; write a table ({', '.join(_NAMES)}) and "
-                "a number of rows, like combined=120."
+                f"--publish-allow-shrink is {text!r}; write a table ({', '.join(_TABLES)}) and "
+                "a number of rows, like combined=120, or a column and a number of values, like "
+                "combined.percent_correct=120."
             )
         allowed[match[1]] = int(match[2])
     return allowed
@@ -111,6 +133,39 @@ def check_no_shrink(
     note = f"{table} lost {total:,} rows" + (f" (assessment {named})" if lost else "")
     limit = max(allowed, int(tolerance * sum(before.values())))
     return GuardResult(total <= limit, note, table, total)
+
+
+def check_readable(
+    table: str, now: RowCounts, before: RowCounts | None, *, drop: float, allowed: Mapping[str, int]
+) -> list[GuardResult]:
+    """Check that each expected column is as readable as in what is published.
+
+    Where nothing is known of that yet, half of the rows must have a number or a date; other columns
+    may be empty. A few values more may always be unreadable, but not half of a small table.
+
+    Args:
+        table: the table's name.
+        now: the counts of this run.
+        before: the counts of what is published, if known.
+        drop: by how much the readable share may be lower than in what is published.
+        allowed: how many values may be empty or unreadable this once, by table and column.
+    """
+    rows, results = now.total(table), []
+    for column in GUARDED[table].expected:
+        if (lacking := now.lacking(table, column)) is None:
+            continue
+        name, is_text = f"{table}.{column}", column in GUARDED[table].of_kind("text")
+        known = before.lacking(table, column) if before else None
+        if before is None or known is None:
+            most, compared = rows if is_text else rows * _LEAST_READABLE, "less than half"
+        else:
+            share = known / before.total(table)
+            # Not by share alone: an excluded assessment takes only good values away.
+            most = max(rows * (share + drop), min(known + _FEW, rows * _LEAST_READABLE))
+            compared = f"{1 - share:.1%} of what is published"
+        note = f"{name} is readable in {1 - lacking / rows:.1%} of {rows:,} rows ({compared})"
+        results.append(GuardResult(lacking <= max(most, allowed.get(name, 0)), note, name, lacking))
+    return results
 
 
 def check_roster_match_rate(
@@ -153,10 +208,10 @@ def raise_on_failure(
         return
     failed = "; ".join(f"check failed: {result.note}" for result in wrong)
     todo = []
-    if losses := [f"{result.table}={result.lost}" for result in wrong if result.lost]:
+    if losses := [f"{result.what}={result.lost}" for result in wrong if result.lost]:
         todo.append(
             "If the server was at fault, run make refresh, which fetches the year again. If the "
-            "rows are rightly gone, allow it once with --publish-allow-shrink "
+            "loss is correct, allow it once with --publish-allow-shrink "
             f"{','.join(losses)}."
         )
         if fetched_before:

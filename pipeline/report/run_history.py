@@ -105,7 +105,8 @@ def _quality(steps: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for step, table in (("CombineResults", "combined"), ("CombineGroup", "group")):
         stats = steps.get(step, {})
         for column, counts in stats.get("values", {}).items():
-            what = _VALUES.get(column, column)
+            if (what := _VALUES.get(column)) is None:
+                continue
             empty, unreadable = (_part(counts[of], stats["rows"]) for of in ("null", "unparseable"))
             yield f"{what} empty at source, {table} table", empty
             yield f"{what} unreadable (set to null), {table} table", unreadable

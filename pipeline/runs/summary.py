@@ -1,6 +1,6 @@
 """The record of a run, as a few lines for people."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ _HEADLINES = {
     "stopped": "stopped; finished shards are kept; run the same command to continue.",
     "done": "done.",
 }
+_COMPLETE = ("published", "not reported", "up to date")
 _HALF_PUBLISHED = "FAILED; some published files are new and others old."
 _PUBLISHED_ALL_THE_SAME = "FAILED, but the tables of this run are published."
 _OWN = "SqlView-"
@@ -41,16 +42,14 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
     """Return what a run did to a school year; `path` is where its record is."""
     made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
     year = f"School year {record['year']} as of {record['as_of']}{made_up}"
-    lines = [f"{year}: {_headline(record)}"]
-    if snapshot.window.is_empty:
-        lines += [
-            f"  The year begins on {snapshot.window.start}, so there were no results to fetch."
-        ]
+    lines = [f"{year}{_no_results(record, snapshot)}: {_headline(record)}"]
     lines += _failures(record)
     lines += [f"  {text}" for text in _changed(record)]
     lines += [f"  {name:<11} {text}" for name, text in _requested(record)]
-    if record["outcome"] in {"published", "not reported", "up to date"}:
+    if record["outcome"] in _COMPLETE:
         lines += [f"  {name:<11} {text}" for name, text in _published(record, snapshot)]
+    elif _is_built(record):
+        lines += [f"  {'values':<11} {_values(record['steps'])}"]
     if record.get("report"):
         lines += [f"  {'report':<11} {record['report']}"]
     return _text([*lines, *_record(record, path)])
@@ -114,7 +113,8 @@ def _all_years(record: dict[str, Any], paths: TableSetPaths) -> Iterator[tuple[s
     built = {name: steps[step] for name, (step, _) in ROWS_OF_ALL_YEARS.items()}
     for file, facts in steps["ReadPriorYears"]["files"].items():
         rows = f"{sum(facts['rows'].values()):,} rows of {', '.join(facts['rows']) or 'no year'}"
-        text = f"{file} ({facts['encoding']}): {rows}, {_unreadable(facts['values'])}"
+        unreadable = _unreadable(facts["values"], "values unreadable (set to null)")
+        text = f"{file} ({facts['encoding']}): {rows}, {unreadable}"
         if repeated := facts["repeated keys"]:
             text += f"; {repeated:,} rows have the key of a row before"
         yield "prior", text
@@ -154,12 +154,38 @@ def _list_overrides(unmatched: list[dict[str, Any]]) -> str:
     return some + (" and others" if len(unmatched) > _NAMED else "")
 
 
-def _unreadable(values: dict[str, dict[str, int]]) -> str:
-    """Return how many values of a prior file are unreadable, in all and by column."""
-    columns = {name: of["unparseable"] for name, of in values.items() if of["unparseable"]}
-    by_column = ", ".join(f"{name} {count:,}" for name, count in columns.items())
-    text = f"{sum(columns.values()):,} values unreadable"
-    return f"{text} (set to null): {by_column}" if columns else text
+def _no_results(record: dict[str, Any], snapshot: Snapshot) -> str:
+    """Return that a school year has no results; nothing if it has some, or that is not known."""
+    if snapshot.window.is_empty:
+        return f" begins on {snapshot.window.start} and has no results yet"
+    rows = (record["steps"][ROWS[table][0]]["rows"] for table in ("combined", "group"))
+    if not _is_built(record) or any(rows):
+        return ""
+    return " has no results" if snapshot.is_of_whole_year else " has no results yet"
+
+
+def _is_built(record: dict[str, Any]) -> bool:
+    """Return True if the tables were built for this run, whether or not they are published."""
+    failed = {failure["step"] for failure in record["failures"]}
+    return record["outcome"] in _COMPLETE or "Publish" in failed
+
+
+def _values(steps: dict[str, Any]) -> str:
+    values = {
+        f"{table} {column}": counts
+        for table in ("combined", "group")
+        for column, counts in steps[ROWS[table][0]]["values"].items()
+    }
+    empty = sum(counts["null"] for counts in values.values())
+    unreadable = _unreadable(values, "unreadable (set to null)")
+    return f"{empty:,} values empty at source, {unreadable}"
+
+
+def _unreadable(values: Mapping[str, Mapping[str, int]], what: str) -> str:
+    """Return how many values could not be read, in all and by column."""
+    counts = {name: of["unparseable"] for name, of in values.items() if of["unparseable"]}
+    named = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return f"{sum(counts.values()):,} {what}" + (f": {named}" if named else "")
 
 
 def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -182,7 +208,10 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         some = ", ".join(gone[:_NAMED]) + (" and others" if len(gone) > _NAMED else "")
         yield "catalogue", f"{len(gone):,} {what} no longer listed, without results: {some}"
     if record["allowed_shrink"]:
-        yield "allowed", f"{record['allowed_shrink']} rows fewer, by --publish-allow-shrink"
+        yield (
+            "allowed",
+            f"{record['allowed_shrink']} rows or values fewer, by --publish-allow-shrink",
+        )
     if record["replaced_source"]:
         yield "replaced", f"tables of {record['replaced_source']}, by --publish-replace-source"
     if record["excluded_ids"]:
@@ -196,12 +225,6 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     steps = record["steps"]
     rows = [f"{name} {steps[step][fact]:,}" for name, (step, fact) in ROWS.items()]
-    values = [
-        counts
-        for step in ("CombineResults", "CombineGroup")
-        for counts in steps[step]["values"].values()
-    ]
-    empty, unreadable = (sum(counts[name] for counts in values) for name in ("null", "unparseable"))
     labels, view = steps["LabelAssessments"], steps["BuildViews"]
     yield "rows", ", ".join(rows)
     own = [
@@ -209,8 +232,7 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
     ]
     if own:
         yield "own views", ", ".join(f"{name} {count:,}" for name, count in own)
-    nulls = f"{empty:,} numbers and dates empty at source, {unreadable:,} unreadable (set to null)"
-    yield "values", nulls
+    yield "values", _values(steps)
     yield from _unreached(steps.get("CountResults"))
     yield "titles", f"{labels['unmapped']:,} of {labels['rows']:,} without curriculum or unit"
     if unmatched := [*labels["unmatched overrides"], *view["unmatched overrides"]]:

@@ -210,6 +210,11 @@ class Snapshot(TableSetPaths):
         return str(self.year)
 
     @property
+    def is_of_whole_year(self) -> bool:
+        """Whether the year was over, so that no more tests will be taken in it."""
+        return self.window.end == self.year.last_day != self.fetched_on
+
+    @property
     def work(self) -> Path:
         """The folder of what is fetched and built, before it is published."""
         day = self.window.end.isoformat() + (f"-on-{self.fetched_on}" if self.fetched_on else "")

@@ -25,7 +25,12 @@ from pipeline.runs.progress import ProgressReporter
 from pipeline.schema import ENDPOINTS, TABLES
 from pipeline.storage import files
 from pipeline.tasks.base import IncrementalTask, YearTask, incremental
-from pipeline.tasks.guards import check_source, compare_with_published, published_counts
+from pipeline.tasks.guards import (
+    check_has_begun,
+    check_source,
+    compare_with_published,
+    published_counts,
+)
 from pipeline.tasks.inputs import CheckInputs
 from pipeline.tasks.targets import FilesTarget, ShardsTarget
 
@@ -73,9 +78,10 @@ class FetchMetadata(YearTask, IncrementalTask):
 
         Raises:
             FetchError: it could not be read.
-            CheckError: it shrank, and the next run requests it again; or the published tables are
-                another district's, and nothing was requested.
+            CheckError: it shrank, and the next run requests it again; or the year has not begun,
+                or the published tables are another district's, and nothing was requested.
         """
+        check_has_begun(self)
         tables = (path for table in TABLES for path in self.paths.published_paths(table))
         check_source(self.paths.publication, tables)
         client = context.current().share(open_client)

@@ -9,9 +9,11 @@ from pipeline.errors import CheckError, SettingsError
 from pipeline.illuminate.address import Address
 from pipeline.publish.commit import Publication
 from pipeline.publish.guards import (
+    GUARDED,
     GuardResult,
     RowCounts,
     check_no_shrink,
+    check_readable,
     guarded_rows,
     parse_allowed_shrink,
 )
@@ -58,6 +60,38 @@ def check_source(manifest: Path, destinations: Iterable[Path]) -> None:
         f"{what}; this run's are of {source}. Nothing was published, and what was published before "
         "is unchanged. If this run may replace it, allow it once with --publish-replace-source "
         f"{shlex.quote(found)}; if not, give each district folders of its own."
+    )
+
+
+def check_has_begun(task: YearTask) -> None:
+    """Check that the school year has begun, or may be empty.
+
+    Raises:
+        CheckError: it has not.
+    """
+    window = task.paths.window
+    if window.is_empty and not settings.read(sections.checks).allow_empty:
+        raise CheckError(
+            f"The school year {task.year} begins on {window.start}, so it has no results yet. "
+            "Nothing was requested, and what was published before is unchanged. Check --year, or "
+            "set [checks] allow_empty=true to publish tables without rows."
+        )
+
+
+def check_has_results(task: YearTask, now: RowCounts) -> None:
+    """Check that a finished school year has results, or may be empty.
+
+    Raises:
+        CheckError: it has none.
+    """
+    has_results = any(now.rows[table] for table in GUARDED)
+    if has_results or not task.paths.is_of_whole_year or settings.read(sections.checks).allow_empty:
+        return
+    raise CheckError(
+        f"The school year {task.year} is over, and the server has no results of it. Nothing was "
+        "published, and what was published before is unchanged. Check --year and what the account "
+        "may read, then run make refresh, which fetches the year again; if it really has no "
+        "results, set [checks] allow_empty=true."
     )
 
 
@@ -113,3 +147,15 @@ def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -
         tolerance=settings.read(sections.checks).shrink_tolerance,
         allowed=parse_allowed_shrink(context.current().allowed_shrink).get(table, 0),
     )
+
+
+def compare_columns(task: YearTask, now: RowCounts) -> list[GuardResult]:
+    """Check that columns are as readable as those published, but for what the settings allow."""
+    before = published_counts(task)
+    drop = settings.read(sections.checks).readable_drop
+    allowed = parse_allowed_shrink(context.current().allowed_shrink)
+    return [
+        result
+        for table in GUARDED
+        for result in check_readable(table, now, before, drop=drop, allowed=allowed)
+    ]

@@ -23,14 +23,16 @@ from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, increme
 from pipeline.tasks.check_tables import CheckTables, score_tasks, table_tasks
 from pipeline.tasks.extract import FetchMetadata
 from pipeline.tasks.guards import (
+    check_has_results,
     check_source,
+    compare_columns,
     compare_with_published,
     fetched_before,
     published_counts,
 )
 from pipeline.tasks.inputs import ReadRoster
 from pipeline.tasks.targets import PublicationTarget
-from pipeline.tasks.transform import count_rows
+from pipeline.tasks.transform import CombineGroup, CombineResults, count_readable, count_rows
 from pipeline.tasks.views import BuildViews
 
 
@@ -140,7 +142,8 @@ class Publish(YearTask, PublishTask):
         """Publish, unless a guard stops it.
 
         Raises:
-            CheckError: a guard found that rows would be lost, or that the roster is another's.
+            CheckError: a guard found that rows or values would be lost, or that the roster is
+                another's.
         """
         row_counts = self._count()
         self._guard(row_counts)
@@ -157,10 +160,15 @@ class Publish(YearTask, PublishTask):
             "group": count_rows(fetched["group"]),
             CATALOGUE: {str(row["assessment_id"]): 1 for row in assessments},
         }
+        readable = {
+            "combined": count_readable(self.other(CombineResults)),
+            "group": count_readable(self.other(CombineGroup)),
+        }
         roster, view = self.other(ReadRoster).receipt, self.other(BuildViews).receipt
         if not (roster and view and roster.stats["students"]):
-            return RowCounts(rows)
-        return RowCounts(rows, view.stats["students"], view.stats["students on the roster"])
+            return RowCounts(rows, readable=readable)
+        students, matched = view.stats["students"], view.stats["students on the roster"]
+        return RowCounts(rows, students, matched, readable)
 
     def _guard(self, now: RowCounts) -> None:
         """Compare with what is published.
@@ -168,8 +176,10 @@ class Publish(YearTask, PublishTask):
         Raises:
             CheckError: a guard stops the run.
         """
+        check_has_results(self, now)
         chosen, before = settings.read(sections.checks), published_counts(self)
         found = [compare_with_published(self, table, now.rows[table]) for table in GUARDED]
+        found += compare_columns(self, now)
         rate = before.match_rate if before else None
         view = self.other(BuildViews).receipt
         near = view.stats["students nearly on the roster"] if view else 0

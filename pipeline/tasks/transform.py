@@ -199,6 +199,13 @@ def count_rows(*fetched: FetchScores) -> dict[str, int]:
     return dict(rows)
 
 
+def count_readable(combined: CombineResults | CombineGroup) -> dict[str, int]:
+    """Return how many rows of a table have a readable value in each expected column."""
+    receipt = combined.receipt
+    stats = receipt.stats if receipt else {"values": {}}
+    return {name: stats["rows"] - sum(of.values()) for name, of in stats["values"].items()}
+
+
 def dataset(fetched: FetchScores) -> "ShardDataset":
     """Return the shards of an endpoint that have rows, for the builders.
 

@@ -102,11 +102,11 @@ def _scan_copy(copy: Path, table: Table) -> pl.LazyFrame:
 
 
 def _as_text(text: pl.LazyFrame, table: Table) -> pl.LazyFrame:
-    """Keep the digits of what can be parsed, except that integers get their shortest form."""
-    integers = table.of_kind("integer")
+    """Keep the digits of numbers that can be parsed; integers and dates get one spelling."""
+    respelled = table.of_kind("integer") + table.of_kind("date")
     return text.with_columns(
         value.cast(pl.String).alias(name)
-        if name in integers
+        if name in respelled
         else pl.when(value.is_not_null()).then(name).alias(name)
         for name, value in _parsed_columns(table).items()
     )

@@ -46,7 +46,7 @@ def combine_group(dataset: ShardDataset, year: str) -> pl.LazyFrame:
 
 
 def count_unparseable(rows: pl.LazyFrame, table: Table, *datasets: ShardDataset) -> pl.LazyFrame:
-    """Count the nulls and the unparseable texts of each number and date that a dataset has.
+    """Count the nulls and the unparseable texts of each expected column that a dataset has.
 
     Args:
         rows: `combine_results` or `combine_group` of these datasets.
@@ -58,10 +58,11 @@ def count_unparseable(rows: pl.LazyFrame, table: Table, *datasets: ShardDataset)
         `unparseable` the texts that are not a number, or not a date, which the table has as null.
     """
     fields = {field for dataset in datasets for field in dataset.columns}
-    present = [name for name in pair_columns(table) if name in fields]
-    nulls = {name: text_of(name).null_count() for name in present}
+    present, pairs = [name for name in table.expected if name in fields], pair_columns(table)
+    nulls = {n: (text_of(n) if n in pairs else pl.col(n)).null_count() for n in present}
+    unparseable = {n: value_of(n).null_count() - nulls[n] for n in present if n in pairs}
     return rows.select(
-        pl.struct(null=null, unparseable=value_of(name).null_count() - null).alias(name)
+        pl.struct(null=null, unparseable=unparseable.get(name, pl.lit(0))).alias(name)
         for name, null in nulls.items()
     )
 

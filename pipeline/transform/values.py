@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 import polars as pl
 
-from pipeline.schema import Table
+from pipeline.schema import DATE, Table
 
 # What spreadsheets run as a formula. Text that already begins with apostrophes before one of
 # these gets another, so that removing one always gives the original.
 FORMULA = r"^'*[=+\-@]"
 _ESCAPED = r"^'+[=+\-@]"
-_DATE = r"^\d{4}-\d{2}-\d{2}$"
 
 
 class TableOutputs(NamedTuple):
@@ -74,9 +73,15 @@ def value_of(name: str) -> pl.Expr:
 
 
 def as_text(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
-    """Replace each pair by its text, or by null where it cannot be parsed: for the CSV file."""
+    """Replace each pair by its text, or by null where it cannot be parsed: for the CSV file.
+
+    Numbers keep their digits; a date that was sent as a midnight is the date.
+    """
+    dates = table.of_kind("date")
     return rows.with_columns(
-        pl.when(value_of(name).is_not_null()).then(text_of(name)).alias(name)
+        value_of(name).cast(pl.String).alias(name)
+        if name in dates
+        else pl.when(value_of(name).is_not_null()).then(text_of(name)).alias(name)
         for name in pair_columns(table)
     )
 
@@ -93,9 +98,9 @@ def parse_number(text: pl.Expr) -> pl.Expr:
 
 
 def parse_date(text: pl.Expr) -> pl.Expr:
-    """Return the date that a text like 2024-03-01 spells; null if it spells none."""
-    date = text.str.to_date("%Y-%m-%d", strict=False)
-    return pl.when(text.str.contains(_DATE) & (date >= dt.date.min)).then(date)
+    """Return the date that a text like 2024-03-01 spells, alone or with midnight; else null."""
+    date = text.str.head(len("2024-03-01")).str.to_date("%Y-%m-%d", strict=False)
+    return pl.when(text.str.contains(DATE) & (date >= dt.date.min)).then(date)
 
 
 def parse_integer(text: pl.Expr) -> pl.Expr:

@@ -172,7 +172,7 @@ def test_one_changed_shard_rebuilds_its_year_and_all_years_only(
     before = lasting(ran)
     victim = max(ran.shards("standard").glob("*.parquet"), key=lambda path: path.stat().st_size)
     victim.unlink()
-    server.faults.add(Fault("bad_numbers", endpoint="standard"))
+    server.faults.add(Fault("rewrite_fields", {"mastered": "x"}, "standard"))
     done = run_years(ran)
     assert done.returncode == 0, done.stdout
     assert {(r.endpoint, r.assessment_id) for r in server.log if r.endpoint != "token"} == {
@@ -202,7 +202,7 @@ def test_a_year_that_fails_leaves_all_years_as_they_were(
     broken = district.ids_with_results(SchoolYear(2023))[1]
     server.faults.add(
         Fault("status", endpoint="group", assessment_id=broken, value=500),
-        Fault("bad_numbers", endpoint="standard", assessment_id=victim.stem),
+        Fault("rewrite_fields", {"mastered": "x"}, "standard", victim.stem),
     )
     done = run_years(ran)
     assert done.returncode == 30

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.schema import ENDPOINTS
 from pipeline.simulator import SMALL, District, Fault, Server, serving
 from pipeline.years import SchoolYear
 from tests import canaries
@@ -63,9 +64,64 @@ def test_lost_rows_stop_the_run_and_are_named(place: Workplace, changing: Server
 
     let = place.run("--publish-allow-shrink", f"combined={gone}")
     assert let.returncode == 0, let.stdout
-    assert f"combined={gone} rows fewer, by --publish-allow-shrink" in let.stdout
+    assert f"combined={gone} rows or values fewer, by --publish-allow-shrink" in let.stdout
     assert json.loads(newest_record(place))["allowed_shrink"] == f"combined={gone}"
     assert place.run().returncode == 0  # the new set is what the next run is compared with
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "column", "text", "table"),
+    [
+        (None, "percent_correct", "{}%", "combined"),
+        ("overall", "percent_correct", None, "combined"),
+        ("standard", "date_taken", "{} 13:45:00", "combined"),
+        ("group", "mastered", None, "group"),
+    ],
+)
+def test_a_column_that_cannot_be_read_any_more_stops_the_run(
+    place: Workplace, changing: Server, endpoint: str | None, column: str, text: str, table: str
+) -> None:
+    before = everything(place)
+    changing.faults.add(Fault("rewrite_fields", {column: text}, endpoint))
+    done = place.run()
+    assert done.returncode == 30
+    assert f"{table}.{column} is readable in " in done.stdout
+    assert "of what is published)" in done.stdout
+    unreadable = done.stdout.partition(" unreadable (set to null): ")[2]
+    assert text is None or f"{table} {column} " in unreadable
+    assert everything(place) == before
+
+    flag = done.stdout.split("--publish-allow-shrink ")[1].split(".\n")[0]
+    let = place.run("--publish-allow-shrink", flag)
+    assert let.returncode == 0, let.stdout
+    assert json.loads(newest_record(place))["allowed_shrink"] == flag
+    manifest = json.loads((place.data / "illuminate/23-24/published.json").read_bytes())
+    assert manifest["about"]["allowed_shrink"] == flag
+    assert place.look("forget", "--year", "23-24").returncode == 0
+    assert place.run().returncode == 0  # what the next run is compared with is no better
+
+
+@pytest.mark.parametrize("text", [None, "{}%"])
+def test_less_than_half_of_a_column_stops_the_first_run(
+    place: Workplace, server: Server, text: str | None
+) -> None:
+    server.faults.add(Fault("rewrite_fields", {"percent_correct": text}))
+    done = place.run()
+    assert done.returncode == 30
+    for table in ("combined", "group"):
+        assert f"{table}.percent_correct is readable in 0.0% of " in done.stdout
+    assert place.published() == {}
+    server.faults.clear()
+    assert place.look("forget", "--year", "23-24").returncode == 0
+    assert place.run().returncode == 0
+
+
+def test_a_district_without_performance_bands_is_published(
+    place: Workplace, server: Server
+) -> None:
+    bands = ("performance_band_level", "performance_band_label", "mastered")
+    server.faults.add(Fault("rewrite_fields", dict.fromkeys(bands)))
+    assert place.run().returncode == 0
 
 
 def unlist(server: Server, assessment_id: str) -> None:
@@ -211,13 +267,32 @@ def test_an_empty_catalogue_after_a_full_one_stops_the_run(
     assert everything(place) == before
 
 
-def test_a_district_without_results_yet_is_a_success(place: Workplace, server: Server) -> None:
-    """Nothing was published before, so there is nothing to miss."""
+@pytest.mark.parametrize("options", [("--as-of", "2023-08-20"), ("--checks-allow-empty",)])
+def test_a_district_without_results_yet_is_a_success(
+    place: Workplace, server: Server, options: tuple[str, ...]
+) -> None:
+    """Nothing was published before, so there is nothing to miss; not after the year's end."""
     server.faults.add(Fault("empty_catalogue", endpoint="catalogue"))
-    done = place.run()
+    done = place.run(*options)
     assert done.returncode == 0, done.stdout
+    assert " has no results" in done.stdout.splitlines()[1]
     path = place.data / "illuminate/23-24/assessment_results_combined_historical.csv"
     assert oracle.read_csv(path) == []
+
+
+def test_a_finished_year_without_any_results_is_not_published(
+    place: Workplace, server: Server
+) -> None:
+    """Although there is a catalogue; the first line of the summary says so."""
+    nothing = {"results": [], "num_results": 0, "num_pages": 0}
+    server.faults.add(*(Fault("set_fields", nothing, kind) for kind in ENDPOINTS))
+    done = place.run()
+    assert done.returncode == 30
+    first = done.stdout.splitlines()[1]
+    assert first.startswith("School year 23-24 as of 2024-06-30 has no results: FAILED")
+    assert "set [checks] allow_empty=true" in done.stdout
+    assert place.published() == {}
+    assert place.run("--checks-allow-empty").returncode == 0
 
 
 def test_another_districts_roster_stops_the_run(place: Workplace, server: Server) -> None:

@@ -168,9 +168,10 @@ def test_a_year_that_has_not_begun_gets_a_report(place: Workplace) -> None:
     """The year before it is not over either."""
     year = str(SchoolYear(dt.date.today().year + 1))  # noqa: DTZ011  as the command sees it
     place.environment["STUDENT_ROSTERS"] = ""
-    done = place.finish(place.start(LUIGI, "--module", "pipeline", "RunAll", "--year", year))
+    command = (LUIGI, "--module", "pipeline", "RunAll", "--year", year, "--checks-allow-empty")
+    done = place.finish(place.start(*command))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "The year begins on" in done.stdout
+    assert " begins on " in done.stdout.splitlines()[1]
     assert place.look("report", "--year", year).returncode == 0
     assert "No group of students is large enough to show" in text_of(page_of(place))
 

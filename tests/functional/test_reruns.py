@@ -320,7 +320,7 @@ def test_other_rows_of_either_endpoint_make_another_table(
     before = ran.published()
     victim = max(ran.shards(endpoint).glob("*.parquet"), key=lambda p: p.stat().st_size)
     victim.unlink()
-    server.faults.add(Fault("bad_numbers", endpoint=endpoint))
+    server.faults.add(Fault("rewrite_fields", {"mastered": "x"}, endpoint))
     done = ran.run()
     assert done.returncode == 0, done.stdout
     changed = {Path(name).name for name, data in ran.published().items() if data != before[name]}

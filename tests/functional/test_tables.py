@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipeline.simulator import SMALL, District, Protocol, serving, write_inputs
+from pipeline.simulator import SMALL, District, Fault, Protocol, Server, serving, write_inputs
 from pipeline.simulator.district.district import Row
 from tests.functional import oracle
 from tests.functional.conftest import Workplace
@@ -49,6 +49,14 @@ def check_view(place: Workplace, district: District, combined: list[oracle.Row])
             label = labels[row["assessment_id"]]
             for name in ("test_type", "curriculum", "unit", "unit_labels", "title"):
                 assert row[name].removeprefix("'") == label[name].removeprefix("'")
+
+
+def test_dates_as_midnights_make_the_same_tables(
+    place: Workplace, server: Server, undisturbed: dict[str, bytes]
+) -> None:
+    server.faults.add(Fault("rewrite_fields", {"date_taken": "{} 00:00:00"}))
+    assert place.run().returncode == 0
+    assert place.published() == undisturbed
 
 
 @pytest.mark.parametrize(("seed", "cap"), [(1, 1000), (2, 100), (3, 37), (4, 7)])

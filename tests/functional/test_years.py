@@ -8,7 +8,7 @@ from pipeline.commands.run import NOTHING_NEW
 from pipeline.simulator import SMALL, District, Server, serving
 from pipeline.years import SchoolYear, today
 from tests.functional import oracle
-from tests.functional.conftest import LUIGI, Workplace
+from tests.functional.conftest import LUIGI, YEAR, Workplace
 from tests.helpers import is_count
 
 
@@ -163,16 +163,31 @@ def test_a_running_year_has_a_snapshot_for_each_day(place: Workplace, server: Se
     }
 
 
-def test_a_year_that_has_not_begun_is_a_success_without_rows(
+@pytest.mark.parametrize(
+    "options", [("--year", "32-33"), ("--year", YEAR, "--as-of", "2023-05-01")]
+)
+def test_a_year_that_has_not_begun_is_refused_before_anything_is_requested(
+    place: Workplace, server: Server, options: tuple[str, ...]
+) -> None:
+    done = place.finish(place.start_run(*options, STUDENT_ROSTERS=""))
+    assert done.returncode == 30
+    first_day = SchoolYear.parse(options[1]).first_day
+    assert f" begins on {first_day} and has no results yet: FAILED" in done.stdout.splitlines()[1]
+    assert "set [checks] allow_empty=true" in done.stdout
+    assert server.log == []
+    assert place.published() == {}
+
+
+def test_a_year_that_has_not_begun_is_a_success_without_rows_if_that_is_allowed(
     place: Workplace, server: Server
 ) -> None:
-    done = place.run("--as-of", "2023-05-01")
+    done = place.run("--as-of", "2023-05-01", "--checks-allow-empty")
     assert done.returncode == 0, done.stdout
     assert not {"overall", "standard", "group"} & {r.endpoint for r in server.log}
     path = place.data / "illuminate/23-24/assessment_results_combined_historical.csv"
     assert oracle.read_csv(path) == []
     assert oracle.header(path) == oracle.COMBINED
-    assert SchoolYear(2023).first_day.isoformat() in done.stdout
+    assert SchoolYear(2023).first_day.isoformat() in done.stdout.splitlines()[1]
 
 
 def test_when_a_year_becomes_history_its_files_are_renamed(

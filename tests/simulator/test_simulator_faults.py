@@ -266,6 +266,14 @@ def test_any_field_of_a_row(faulty):
     assert (row["title"], row["new"]) == ("\x00", [1])
 
 
+@tries("rewrite_fields")
+def test_fields_of_all_rows_in_another_form(faulty, pages):
+    before = [row["date_taken"] for row in pages[1]["results"]]
+    rows = faulty(Fault("rewrite_fields", {"date_taken": "{}T", "points": None})).json()["results"]
+    assert [row["date_taken"] for row in rows] == [f"{date}T" for date in before]
+    assert {row["points"] for row in rows} == {None}
+
+
 def test_every_kind_has_a_test():
     assert TRIED_HERE == KINDS
 

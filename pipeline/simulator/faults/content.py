@@ -109,6 +109,14 @@ def _with_row_fields(page: Page) -> Envelope:
     return page.envelope
 
 
+def _with_rewritten_fields(page: Page) -> Envelope:
+    """Rewrite the fields of `value` in all rows: `{}` in the new text is what was sent; or null."""
+    for row in page.rows:
+        texts = {name: new for name, new in page.fields.items() if row.get(name) is not None}
+        row.update({name: new and str(new).format(row[name]) for name, new in texts.items()})
+    return page.envelope
+
+
 _Content: TypeAlias = Callable[[Page], Envelope]
 CONTENT: dict[str, _Content] = {
     "count_up": lambda page: _change_count(page, 1),
@@ -126,4 +134,5 @@ CONTENT: dict[str, _Content] = {
     "nan": _with_nan,
     "set_fields": lambda page: {**page.envelope, **page.fields},
     "set_row_fields": _with_row_fields,
+    "rewrite_fields": _with_rewritten_fields,
 }

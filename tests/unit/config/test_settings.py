@@ -215,6 +215,20 @@ def test_the_folders_are_the_ones_configured(environment):
     assert snapshot.published_folder("views") == Path("/v/23-24")
 
 
+@pytest.mark.parametrize(
+    ("as_of", "today", "is_whole"),
+    [
+        ((2024, 6, 30), (2024, 7, 1), True),
+        ((2026, 11, 28), (2026, 11, 28), True),
+        ((2024, 6, 30), (2024, 6, 30), False),
+        ((2024, 6, 29), (2024, 7, 1), False),
+    ],
+)
+def test_a_snapshot_is_of_a_whole_year_when_its_last_day_is_over(as_of, today, is_whole):
+    snapshot = settings.snapshot(SchoolYear(2023), dt.date(*as_of), dt.date(*today))
+    assert snapshot.is_of_whole_year is is_whole
+
+
 @pytest.mark.parametrize(("before", "suffix"), [("24-25", "_historical"), ("2023-2024", "")])
 def test_tables_of_earlier_years_are_historical(before, suffix):
     put("years", "historical_before", before)

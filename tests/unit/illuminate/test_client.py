@@ -255,12 +255,16 @@ def test_rows_outside_of_the_window_are_refused(server, connect, window, small):
         ("2024-07-01", False),
         ("2000-01-01", False),
         ("9999-12-31", False),
+        ("2024-06-30 00:00:00", True),
+        ("2024-07-01 00:00:00", False),
+        ("2023-06-30T00:00:00Z", False),
+        ("2024-07-01 13:45:00", True),
         (None, True),
         ("infinity", True),
         ("", True),
     ],
 )
-def test_the_window_has_its_first_and_last_day_and_no_date_is_not_outside(
+def test_the_window_has_its_first_and_last_day_and_what_is_no_date_is_not_outside(
     server, connect, window, small, date, fits
 ):
     server.faults.add(Fault("set_row_fields", {"date_taken": date}, endpoint="overall"))

@@ -8,6 +8,7 @@ from pipeline.errors import CheckError, SettingsError
 from pipeline.publish.guards import (
     RowCounts,
     check_no_shrink,
+    check_readable,
     check_roster_match_rate,
     guarded_rows,
     parse_allowed_shrink,
@@ -61,16 +62,126 @@ def test_a_tolerance_is_a_share_of_all_published_rows():
         ("combined=120", {"combined": 120}),
         ("combined=120, group=3", {"combined": 120, "group": 3}),
         ("catalogue=1", {"catalogue": 1}),
+        ("combined.percent_correct=9,group=3", {"combined.percent_correct": 9, "group": 3}),
     ],
 )
 def test_an_allowance_names_tables_and_rows(text, allowed):
     assert parse_allowed_shrink(text) == allowed
 
 
-@pytest.mark.parametrize("text", ["yes", "combined", "combined=", "combined=-1", "all=9", "120"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("yes", "combined", "combined=", "combined=-1", "all=9", "120"),
+        *("combined.title=9", "combined.=9", "points=9", "catalogue.points=9"),
+    ],
+)
 def test_anything_else_is_refused(text):
     with pytest.raises(SettingsError, match="combined=120"):
         parse_allowed_shrink(text)
+
+
+TYPED = ("points", "points_possible", "percent_correct", "date_taken")
+TEXT = ("local_student_id", "performance_band_level", "performance_band_label", "mastered")
+
+
+def counts(rows: int, **readable: int) -> RowCounts:
+    """Counts of a group table of one assessment; columns that are not given are all readable."""
+    columns = dict.fromkeys((*TYPED, *TEXT), rows)
+    return RowCounts({"group": {"7": rows}}, readable={"group": columns | readable})
+
+
+def unreadable(now, before, drop=0.02, **allowed):
+    """The columns of the group table for which a set is not published."""
+    allowed = {f"group.{name}": values for name, values in allowed.items()}
+    results = check_readable("group", now, before, drop=drop, allowed=allowed)
+    return {result.what.removeprefix("group."): result.lost for result in results if not result.ok}
+
+
+@pytest.mark.parametrize("column", [*TYPED, *TEXT])
+def test_a_column_that_cannot_be_read_any_more_is_noticed(column):
+    assert unreadable(counts(1000, **{column: 0}), counts(900)) == {column: 1000}
+
+
+@pytest.mark.parametrize(
+    ("readable", "before", "ok"),
+    [
+        (980, 1000, True),
+        (979, 1000, False),
+        (99_999, 100_000, True),
+        (600, 610, True),
+        (400, 410, True),
+        (1000, 400, True),
+    ],
+)
+def test_a_readable_share_may_drop_by_as_much_as_the_setting_says(readable, before, ok):
+    """Whatever it is: a column that was hardly readable before is no reason to stop."""
+    rows = 100_000 if before > 1000 else 1000
+    known = counts(rows, points=before)
+    assert (unreadable(counts(rows, points=readable), known) == {}) is ok
+
+
+@pytest.mark.parametrize(
+    ("rows", "readable", "ok"),
+    [
+        *[(500, 490, True), (500, 489, False), (40, 30, True), (40, 29, False)],
+        *[(6, 3, True), (6, 2, False), (1, 0, False)],
+    ],
+)
+def test_a_few_values_of_a_small_table_are_no_reason_to_stop(rows, readable, ok):
+    assert (unreadable(counts(rows, points=readable), counts(rows)) == {}) is ok
+
+
+def test_more_rows_do_not_hide_that_new_values_are_unreadable():
+    assert unreadable(counts(2000, points=1000), counts(1000)) == {"points": 1000}
+
+
+@pytest.mark.parametrize("before", [None, RowCounts({"group": {"7": 9}}), counts(0)])
+@pytest.mark.parametrize(("readable", "ok"), [(500, True), (499, False)])
+def test_half_of_the_rows_must_be_readable_where_nothing_is_known_yet(before, readable, ok):
+    """In the first run, after one of an earlier version, and after a set without rows."""
+    assert (unreadable(counts(1000, date_taken=readable), before) == {}) is ok
+
+
+def test_readable_values_that_are_gone_do_not_count_as_unreadable():
+    """As when a large assessment is excluded."""
+    before = counts(4000, points=3960)
+    assert unreadable(counts(400, points=350), before) == {}
+    assert unreadable(counts(400, points=349), before) == {"points": 51}
+    assert unreadable(counts(40, points=19), before) == {"points": 21}
+
+
+def test_text_may_be_empty_where_nothing_is_known_yet():
+    assert unreadable(counts(1000, **dict.fromkeys(TEXT, 0)), None) == {}
+
+
+def test_a_table_without_rows_has_no_columns_that_cannot_be_read():
+    assert unreadable(counts(0), counts(100)) == {}
+    assert unreadable(RowCounts({"group": {}}), None) == {}
+
+
+def test_exactly_the_unreadable_values_must_be_allowed():
+    now = counts(1000, points=100, date_taken=0)
+    assert unreadable(now, counts(900), points=900) == {"date_taken": 1000}
+    assert unreadable(now, counts(900), points=899, date_taken=1000) == {"points": 900}
+
+
+def test_a_column_that_is_not_there_any_more_is_not_readable():
+    there = dict.fromkeys((*TYPED[1:], *TEXT), 10)
+    now = RowCounts({"group": {"7": 10}}, readable={"group": there})
+    assert unreadable(now, counts(9)) == {TYPED[0]: 10}
+
+
+def test_a_failure_gives_the_shares_of_a_column_before_and_now_and_the_flag_that_allows_it():
+    now = counts(1000, percent_correct=120)
+    results = check_readable("group", now, counts(10, percent_correct=9), drop=0.02, allowed={})
+    with pytest.raises(CheckError) as error:
+        raise_on_failure(results)
+    assert "group.percent_correct is readable in 12.0% of 1,000 rows (90.0% of what is" in str(
+        error.value
+    )
+    assert "--publish-allow-shrink group.percent_correct=880." in str(error.value)
+    assert "roster" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pipeline.report import run_history
 
 def record(rows: int, null: int, unparseable: int = 0, repeated: int = 0) -> dict:
     counts = {"points": {"null": null, "unparseable": unparseable}}
+    counts["mastered"] = {"null": 0, "unparseable": 0}
     return {
         "run": "a run",
         "finished_at": "2024-07-01T02:00:00+00:00",
@@ -56,6 +57,7 @@ def test_values_are_given_as_shares(null: int, text: str) -> None:
     assert quality["points empty at source, combined table"] == text
     assert quality["points unreadable (set to null), combined table"] == "under 1 %"
     assert quality["duplicate assessments in the catalogue"] == "3"
+    assert not any("mastered" in what for what in quality)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 9_999])

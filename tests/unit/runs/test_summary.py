@@ -173,8 +173,20 @@ def test_made_up_students_are_called_so():
 
 def test_a_year_that_has_not_begun_is_reported_to_have_no_results():
     text = summarize(record(), snapshot(dt.date(2023, 6, 1)), RECORD)
-    assert "begins on 2023-07-01" in text
+    assert " begins on 2023-07-01 and has no results yet: published." in text.splitlines()[1]
     assert "begins on" not in summarize(record(), snapshot(), RECORD)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "end"), [((2024, 6, 30), "has no results:"), ((2023, 9, 1), "has no results yet:")]
+)
+def test_a_year_without_results_is_reported_first(as_of, end):
+    empty = steps() | {name: step(rows=0, values={}) for name in ("CombineResults", "CombineGroup")}
+    refused = [{"step": "Publish", "reason": "r"}]
+    for of in (record(steps=empty), record("failed", steps=empty, failures=refused)):
+        assert end in summarize(of, snapshot(dt.date(*as_of)), RECORD).splitlines()[1]
+    for known in (record("failed", steps=empty), record("failed", steps={}), record()):
+        assert "has no results" not in summarize(known, snapshot(), RECORD)
 
 
 # Sums.
@@ -212,10 +224,17 @@ def test_views_of_ones_own_are_counted():
     assert reported["own"] == "views   late 1,234, bands 0"
 
 
-def test_null_and_unparseable_values_of_both_tables_are_added_up():
+def test_null_and_unparseable_values_of_both_tables_are_added_up_and_the_columns_named():
     assert lines(record())["values"] == (
-        "15 numbers and dates empty at source, 7 unreadable (set to null)"
+        "15 values empty at source, 7 unreadable (set to null): "
+        "combined points 1, combined date_taken 2, group points 4"
     )
+
+
+def test_values_are_counted_where_publishing_was_refused_and_not_where_it_was_not_reached():
+    refused = record("failed", failures=[{"step": "Publish", "reason": "r"}])
+    assert lines(refused)["values"] == lines(record())["values"]
+    assert "values" not in lines(record("failed", failures=[{"step": "FetchScores", "reason": ""}]))
 
 
 def test_titles_without_labels_are_counted():

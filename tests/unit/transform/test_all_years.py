@@ -71,6 +71,8 @@ def prior(tmp_path):
         ("score", "66.5", None, None),
         ("score", "66.0", "66", 66),
         ("date_taken", "2020-01-15", "2020-01-15", dt.date(2020, 1, 15)),
+        ("date_taken", "2020-01-15 00:00:00", "2020-01-15", dt.date(2020, 1, 15)),
+        ("date_taken", "2020-01-15 13:45:00", None, None),
         ("date_taken", "2020-02-30", None, None),
         ("title", "=1", "'=1", "=1"),
         ("title", "'=1", "'=1", "=1"),

@@ -247,6 +247,14 @@ def test_nulls_are_counted_apart_from_what_was_made_null(folder):
     assert counts == {"points": (2, 1), "date_taken": (2, 1)}
 
 
+def test_empty_texts_that_are_expected_are_counted_as_well(folder):
+    rows = [
+        {"assessment_id": "1", "title": str(n), "local_student_id": student, "version": None}
+        for n, student in enumerate([None, "1", "2", None])
+    ]
+    assert count_unparseable(source_of(folder, rows), COMBINED) == {"local_student_id": (2, 0)}
+
+
 @pytest.mark.parametrize("table", [COMBINED, GROUP], ids=lambda table: table.stem)
 def test_without_a_shard_nothing_is_unparseable(table):
     assert not any(map(any, count_unparseable(NOTHING, table).values()))

@@ -18,6 +18,7 @@ from pipeline.transform import combine, values
 from tests.helpers import read_csv, source_of, write_csv, write_parquet
 from tests.unit.transform.rows import (
     CODES,
+    MIDNIGHTS,
     NOT_DATES,
     NOT_NUMBERS,
     NOTHING,
@@ -30,6 +31,7 @@ from tests.unit.transform.rows import (
     view_rows,
 )
 
+DAY = "2024-03-01"
 TYPES = {"text": pl.String, "number": pl.Float64, "integer": pl.Int64, "date": pl.Date}
 
 
@@ -53,6 +55,16 @@ def test_an_unparseable_date_becomes_null_and_is_counted(folder, text):
     source = source_of(folder, [{"assessment_id": "1", "title": "T", "date_taken": text}])
     assert combined(source, NOTHING).collect()["date_taken"].to_list() == [None]
     assert count_unparseable(source, COMBINED) == {"date_taken": (0, 1)}
+
+
+@pytest.mark.parametrize("midnight", MIDNIGHTS)
+def test_a_date_followed_by_midnight_is_that_date_in_both_files(folder, midnight):
+    source = source_of(folder, [{"assessment_id": "1", "title": "T", "date_taken": DAY + midnight}])
+    rows = combine.combine_results(source, NOTHING, "23-24")
+    assert text_of(rows).collect()["date_taken"].to_list() == [DAY]
+    in_parquet = values.as_values(rows, COMBINED).collect()["date_taken"].to_list()
+    assert in_parquet == [dt.date.fromisoformat(DAY)]
+    assert count_unparseable(source, COMBINED) == {"date_taken": (0, 0)}
 
 
 def test_the_29th_of_february_is_a_date_in_a_leap_year_only(folder):

@@ -88,7 +88,12 @@ _LABELS = (
     Column("test_type", "Kind of test, like checkpoint or exit ticket", source=_TITLE_RULES),
     Column("curriculum", "Curriculum or subject", source=_TITLE_RULES),
     Column("unit", "Unit, module, interim or lesson", source=_TITLE_RULES),
-    Column("unit_labels", "The unit in a form that sorts correctly", source=_TITLE_RULES),
+    Column(
+        "unit_labels",
+        "The unit as text that sorts in the order of teaching: 01 Module, 01 Unit, 01-02 Units, "
+        "12 Unit, Interim 01, Z Final",
+        source=_TITLE_RULES,
+    ),
 )
 
 COMBINED = Table(

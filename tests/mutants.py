@@ -495,6 +495,20 @@ MUTANTS = (
         "tests/unit/transform/test_values.py",
     ),
     Mutant(
+        "read titles as they are spelled",
+        "inputs/rules.py",
+        "        simple = simplify(text)\n",
+        "        simple = text\n",
+        "tests/unit/transform/test_labels.py -k spellings",
+    ),
+    Mutant(
+        "sort unit 10 before unit 2",
+        "inputs/rules.py",
+        """r"0\\g<0>", label)""",
+        """r"\\g<0>", label)""",
+        "tests/unit/transform/test_labels.py -k order_of_teaching",
+    ),
+    Mutant(
         "let spreadsheets run text",
         "transform/values.py",
         """    return rows.with_columns(

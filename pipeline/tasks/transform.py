@@ -112,6 +112,8 @@ class CombineGroup(YearTask, IncrementalTask):
 class LabelAssessments(YearTask, IncrementalTask):
     """Read curriculum, unit and test type of every assessment with results from its title."""
 
+    version = 2
+
     def requires(self) -> list[YearTask]:
         read = (ReadTitleRules, ReadOverrides, FetchMetadata, CombineResults, CombineGroup)
         return [*map(self.other, read), *self._scores()]

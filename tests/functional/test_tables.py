@@ -166,6 +166,35 @@ def test_small_tables(place: Workplace, district: District) -> None:
     assert unmapped
 
 
+def test_titles_of_one_meaning_get_one_label(place: Workplace) -> None:
+    """By the rules that are shipped; the titles stay as they were delivered."""
+    units = {
+        ("Math U2L3", "Math U2 L3", "Math Unit No. 2", "Math Unit\u00a0\uff12"): "02 Unit",
+        ("Math M1L5", "Math M1 L5"): "01 Module",
+        ("Math Unit 1-2", "Math Units 1\u20142", "Math Unit 1\u20112"): "01-02 Units",
+        ("Math Unit 1",): "01 Unit",
+        ("Math Interim 1",): "Interim 01",
+        ("Math Final",): "Z Final",
+    }
+    district = District.make(size=SMALL)
+    expected = {
+        district.add_assessment(title, year=oracle.YEAR, students=1, standards=1): (title, label)
+        for titles, label in units.items()
+        for title in titles
+    }
+    with serving(district) as server:
+        place.point_at(server)
+        done = place.run(TITLE_RULES="")
+    assert done.returncode == 0, done.stdout
+    view = place.data / "views" / "23-24" / "illuminate_assessment_results_historical.csv"
+    found = {
+        row["assessment_id"]: (row["title"], row["unit_labels"])
+        for row in oracle.read_csv(view)
+        if row["assessment_id"] in expected
+    }
+    assert found == {i: (oracle.one_space(title), label) for i, (title, label) in expected.items()}
+
+
 def test_no_name_of_a_student_is_in_the_view(place: Workplace) -> None:
     assert place.run().returncode == 0
     path = place.data / "views" / "23-24" / "illuminate_assessment_results_historical.csv"

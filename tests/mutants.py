@@ -548,9 +548,23 @@ MUTANTS = (
     Mutant(
         "show the value that cannot be cast",
         "transform/sql_views.py",
-        "reason = _EXPLANATIONS.get(\n",
+        "reason = EXPLANATIONS.get(\n",
         "reason = str(error) or (\n",
         "tests/unit/transform/test_sql_views.py -k shows_no_value",
+    ),
+    Mutant(
+        "let SQL read the views of DuckDB itself",
+        "transform/sql_rules.py",
+        "WHERE own.internal AND",
+        "WHERE NOT own.internal AND",
+        "tests/unit/transform/test_sql_views.py -k invalid_sql",
+    ),
+    Mutant(
+        "let SQL run on when the run is to stop",
+        "transform/interrupt.py",
+        "if is_late or stop.is_set():",
+        "if is_late:",
+        "tests/unit/transform/test_sql_views.py -k a_stop_interrupts",
     ),
     Mutant(
         "leave the order of rows to chance",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import luigi
 
-from pipeline.config import settings
+from pipeline.config import sections, settings
+from pipeline.runs import context
 from pipeline.schema import COMBINED, GROUP, LABELS, LATEST, VIEW, Table, custom_view
 from pipeline.storage import files
 from pipeline.tasks.base import IncrementalTask, YearTask, incremental
@@ -132,7 +133,14 @@ class SqlView(YearTask, IncrementalTask):
         csv, parquet = self.output().paths
         with self.output().build() as build:
             with files.atomic_write(csv) as text, files.atomic_write(parquet) as values:
-                sql_views.run(sql, self._tables(), text, values, self.paths.work / "sql")
+                sql_views.run(
+                    sql,
+                    self._tables(),
+                    sql_views.Outputs(text, values),
+                    self.paths.work / "sql",
+                    context.current().stop,
+                    settings.read(sections.build).view_time_limit,
+                )
             note_written(build, {path: output.read_back(path) for path in (csv, parquet)})
 
     def _tables(self) -> dict[str, Path]:

@@ -481,6 +481,13 @@ MUTANTS = (
         "tests/functional/test_request_plan.py -k stops_the_run",
     ),
     Mutant(
+        "show what a stop left out as done",
+        "tasks/extract.py",
+        "            if outcome.attempted:\n",
+        "            if outcome:\n",
+        "tests/functional/test_failures.py -k stopping_while",
+    ),
+    Mutant(
         "ignore unknown fields",
         "illuminate/pages.py",
         "forbid_unknown_fields=True",

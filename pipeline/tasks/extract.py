@@ -11,7 +11,7 @@ from pipeline.config import sections, settings
 from pipeline.errors import FetchError, IlluminateError
 from pipeline.extract import shards
 from pipeline.extract.catalogue import SCHEMA, Catalogue
-from pipeline.extract.fetch import Outcome, failure, fetch_shards
+from pipeline.extract.fetch import Outcome, failure, fetch_shards, stopped
 from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
 from pipeline.extract.pool import Pool
 from pipeline.extract.request_plan import largest_first, select_assessments
@@ -156,7 +156,8 @@ class FetchScores(YearTask):
         """Fetch what is missing, and write the manifest.
 
         Raises:
-            FetchError: some shards could not be fetched; names each of them.
+            FetchError: some shards could not be fetched, and it names each of them; or the run was
+                asked to stop, and it says how many were fetched.
         """
         run, target = context.current(), self.output()
         expected, intact = self.expected() or [], target.intact()
@@ -174,7 +175,7 @@ class FetchScores(YearTask):
         }
         Manifest(target.request, intact | fetched, stats, run.id).write(target.path)
         if len(fetched) < len(missing):
-            raise failure(self.endpoint, outcomes)
+            raise (stopped if run.stop.is_set() else failure)(self.endpoint, outcomes)
 
     def expected(self) -> list[str] | None:
         """Return the assessments whose shards are needed; None while that cannot be known.
@@ -216,6 +217,10 @@ class FetchScores(YearTask):
                 run.verified.add((path, entry.file.sha256))  # hashed while it was written
             return entry
 
+        def show(outcome: Outcome) -> None:
+            if outcome.attempted:
+                steps.step(failed=outcome.failed)
+
         with (
             ManifestLog(target.path, target.folder) as manifest,
             ProgressReporter(f"{self.year} {self.endpoint}", len(missing), self._report) as steps,
@@ -226,7 +231,7 @@ class FetchScores(YearTask):
                 save,
                 pool=run.share(open_pool),
                 stop=run.stop,
-                on_done=lambda outcome: steps.step(failed=outcome.failed),
+                on_done=show,
             )
         return outcomes, client.counts.since(before)
 

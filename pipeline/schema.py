@@ -29,7 +29,8 @@ class Table:
     """A published table.
 
     `stem` is its file name without the year's suffix; `key` is the order of its rows. An open
-    table has unknown fields of the API after its own columns.
+    table has unknown fields of the API after its own columns. The CSV file of a table that people
+    open in spreadsheets is escaped: text that would be run as a formula has an apostrophe in front.
     """
 
     stem: str
@@ -39,6 +40,7 @@ class Table:
     folder: Literal["illuminate", "views"] = "illuminate"
     is_open: bool = False
     is_large: bool = False
+    is_escaped: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -49,7 +51,14 @@ class Table:
         """Return the names of its columns of one kind, in order."""
         return tuple(column.name for column in self.columns if column.kind == kind)
 
+    @property
+    def foreign_text(self) -> tuple[str, ...]:
+        """Return the names of its columns with text from outside, which may be a formula."""
+        texts = (column for column in self.columns if column.kind == "text")
+        return tuple(column.name for column in texts if column.source not in _OWN_SOURCES)
 
+
+_OWN_SOURCES = ("the run", "the endpoint", "rules")
 _TITLE_RULES = "title rules and overrides"
 
 _YEAR = Column("year", "School year, like 23-24", source="the run")
@@ -114,6 +123,7 @@ COMBINED = Table(
     ("response_type", "assessment_id", "standard_code", "version", *_STUDENT_AND_DAY),
     is_open=True,
     is_large=True,
+    is_escaped=False,
 )
 
 GROUP = Table(
@@ -131,6 +141,7 @@ GROUP = Table(
     ("assessment_id", "reporting_group_id", *_STUDENT_AND_DAY),
     is_open=True,
     is_large=True,
+    is_escaped=False,
 )
 
 VIEW = Table(
@@ -234,6 +245,7 @@ ROSTER = Table(
     "one row per student of the roster",
     (_STUDENT_ID, Column("grade", "Grade of the student, K = 0", "integer", "the roster")),
     ("local_student_id",),
+    is_escaped=False,
 )
 """The roster as read; it is not published."""
 

@@ -517,12 +517,24 @@ MUTANTS = (
     ),
     Mutant(
         "let spreadsheets run text",
-        "transform/values.py",
-        """    return rows.with_columns(
-        pl.when(text.str.contains(FORMULA))""",
-        """    return rows.with_columns(
-        pl.when(text.str.contains("never"))""",
+        "storage/formulas.py",
+        "pl.when(text.str.contains(FORMULA))",
+        'pl.when(text.str.contains("never"))',
         "tests/unit/transform/test_values.py",
+    ),
+    Mutant(
+        "let spreadsheets run the titles of labels",
+        "tasks/transform.py",
+        "frames = (labels.escape(labelled), labels.escape(unmapped), by_grade)",
+        "frames = (labelled, unmapped, by_grade)",
+        "tests/functional/test_tables.py -k no_spreadsheet",
+    ),
+    Mutant(
+        "load the apostrophe of a CSV",
+        "publish/database/duckdb_file.py",
+        "{formulas.unescape_sql(name)} AS {name}",
+        "{name}",
+        "tests/databases/test_load.py -k apostrophe",
     ),
     Mutant(
         "take any row of one day for the latest",

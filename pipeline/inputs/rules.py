@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from pipeline.errors import InputFileError
+from pipeline.storage import formulas
 
 TITLE_LABELS = ("test_type", "curriculum", "unit")
 """The labels that are read from a title."""
@@ -69,9 +70,12 @@ class TitleRules:
     def find(self, column: str, text: str) -> Label | None:
         """Return the label from the first rule of `column` that has one for `text`."""
         simple = simplify(text)
+        # Who copies a title from a CSV file may copy an apostrophe with it.
+        spellings = dict.fromkeys([simple, formulas.escape_text(simple)])
         for rule in self.by_column[column]:
-            if value := rule.label(simple):
-                return Label(value, f"line {rule.line}")
+            for spelling in spellings:
+                if value := rule.label(spelling):
+                    return Label(value, f"line {rule.line}")
         return None
 
 
@@ -190,7 +194,7 @@ def _simple_part(part: re.Match[str]) -> str:
 
 def _read_override(line: _Line) -> dict[str, Any]:
     """Parse and check one override; an empty cell is None."""
-    cells = (normalise_title(cell) or None for cell in line.cells)
+    cells = (normalise_title(formulas.unescape_text(cell)) or None for cell in line.cells)
     record: dict[str, Any] = dict(zip(_OVERRIDE_HEADER, cells, strict=True))
     if record["assessment_id"] is None:
         raise line.error("the assessment_id is empty")

@@ -38,7 +38,7 @@ class BuildViews(YearTask, IncrementalTask):
     counted against it before anything is published.
     """
 
-    version = 3
+    version = 4
 
     def requires(self) -> list[YearTask]:
         built = [self.other(task) for task in (CombineResults, LabelAssessments, ReadRoster)]
@@ -79,12 +79,13 @@ class BuildViews(YearTask, IncrementalTask):
         """Return the labels of assessments, and those that hold for one grade only."""
         import polars as pl
 
+        from pipeline.storage import formulas
         from pipeline.transform.views import read_small_table
 
         (labels,) = self.paths.staging_paths(LABELS)
         text = dict.fromkeys(LABELS.names[:-1], pl.String())
         return (
-            read_small_table(labels, text),
+            read_small_table(labels, text).with_columns(formulas.unescape(pl.col(*text))),
             read_small_table(self.paths.labels_by_grade, {**text, "grade": pl.Int64()}),
         )
 
@@ -100,7 +101,7 @@ class BuildViews(YearTask, IncrementalTask):
 class SqlView(YearTask, IncrementalTask):
     """Build a custom view: the rows of the SELECT in an SQL file, run over the other tables."""
 
-    version = 3
+    version = 4
     view = luigi.Parameter(description="name of a file in [paths] sql_views, without .sql")
 
     @property

@@ -135,7 +135,7 @@ def _stamp(path: Path, known: FileStamp | None) -> FileStamp:
 class ConcatYears(YearsTask, IncrementalTask):
     """Concatenate a large table of all years, streamed from those of the years and prior files."""
 
-    version = 3
+    version = 4
     table: ClassVar[Table]
     of_year: ClassVar[type[IncrementalTask]]
     """The task that builds the table of one year."""

@@ -17,6 +17,7 @@ from pipeline.inputs.rules import (
     normalise_title,
     text_frame,
 )
+from pipeline.storage import formulas
 
 _LABELS = (*OVERRIDABLE, "unit_labels")
 
@@ -94,6 +95,13 @@ def list_unmapped(labels: pd.DataFrame, rows: Mapping[str, int]) -> pd.DataFrame
         .assign(rows=pd.array(counts, dtype="Int64"))
         .sort_values(["rows", "assessment_id"], ascending=[False, True], ignore_index=True)
     )
+
+
+def escape(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as its CSV file has it: text that is a formula with an apostrophe in front."""
+    text: pd.DataFrame = table.select_dtypes("string")
+    escaped = {name: text[name].map(formulas.escape_text, na_action="ignore") for name in text}
+    return table.assign(**escaped)
 
 
 def _resolve(

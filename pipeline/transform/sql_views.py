@@ -21,10 +21,9 @@ import duckdb
 
 from pipeline.errors import InputFileError
 from pipeline.schema import COMBINED, GROUP, LABELS, LATEST, ROSTER, TABLES, VIEW, Table
-from pipeline.storage import files
+from pipeline.storage import files, formulas
 from pipeline.transform.interrupt import call_until
 from pipeline.transform.sql_rules import EXPLANATIONS, FLOATS, MEMORY, RECAST, define, refusal
-from pipeline.transform.values import FORMULA
 
 VISIBLE_TABLES = {
     "combined": COMBINED,
@@ -184,7 +183,12 @@ def _select(table: Table, file: Path) -> str:
         return f"SELECT {', '.join(columns)} FROM {_parquet(file)}"  # noqa: S608
     types = ", ".join(f"{_quoted(c.name)}: {_quoted(_TYPES[c.kind])}" for c in table.columns)
     how = "header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"'"
-    return f"FROM read_csv({_quoted(glob.escape(str(file)))}, {how}, columns = {{{types}}})"
+    rows = f"FROM read_csv({_quoted(glob.escape(str(file)))}, {how}, columns = {{{types}}})"
+    if not table.is_escaped:
+        return rows
+    names = map(_name, table.of_kind("text"))
+    originals = ", ".join(f"{formulas.unescape_sql(name)} AS {name}" for name in names)
+    return f"SELECT * REPLACE ({originals}) {rows}"
 
 
 def _parquet(file: Path) -> str:
@@ -208,8 +212,7 @@ def _text(name: str, kind: str, *, is_alone: bool) -> str:
     """Return a column with formulas escaped."""
     text = column = _name(name)
     if kind == "VARCHAR":
-        is_formula = f"regexp_matches({column}, {_quoted(FORMULA)})"
-        text = f"CASE WHEN {is_formula} THEN chr(39) || {column} ELSE {column} END"
+        text = formulas.escape_sql(column)
     if is_alone:  # many readers skip an empty line, so null is an empty text, written in quotes
         text = f"coalesce(CAST({text} AS VARCHAR), '')"
     return f"{text} AS {column}"

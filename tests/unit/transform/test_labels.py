@@ -18,7 +18,7 @@ from pipeline.inputs.rules import (
     read_overrides,
     read_rules,
 )
-from pipeline.transform.labels import label_assessments, label_by_grade, list_unmapped
+from pipeline.transform.labels import escape, label_assessments, label_by_grade, list_unmapped
 
 RULES = read_rules(DEFAULT_RULES)
 COLUMNS = ["assessment_id", "title", "test_type", "curriculum", "unit", "unit_labels", "matched_by"]
@@ -459,6 +459,16 @@ def test_a_pattern_may_be_copied_from_a_title(rules_file, pattern):
     assert [label(t, rules)["unit"] for t in ("Unit 1\u20132", "Unit 1-2")] == ["Both", "Both"]
 
 
+@pytest.mark.parametrize("pattern", ["'=Unit 4", "^'=Unit 4", "^=Unit 4"])
+def test_a_pattern_may_be_copied_with_the_apostrophe_of_a_csv(rules_file, pattern):
+    assert label("=Unit 4 Quiz", read_rules(rules_file(f"unit,{pattern},Four")))["unit"] == "Four"
+
+
+def test_labels_are_escaped_for_people_and_nulls_stay():
+    labels = label_assessments(frame("=Unit 4", None, "a"), RULES, empty_overrides())
+    assert [row["title"] for row in plain(escape(labels))] == ["'=Unit 4", None, "a"]
+
+
 def test_a_single_digit_of_a_unit_label_gets_a_zero(rules_file):
     rules = read_rules(rules_file(r"unit,u(\d+)(-\d)?,\1\2", r"unit_labels,(.+),U\1"))
     labels = [label(title, rules)["unit_labels"] for title in ("u2", "u12", "u2-3", "u123")]
@@ -618,6 +628,13 @@ def test_a_bad_override_is_refused_with_its_line_and_fault(overrides_file, line,
 def test_overrides_with_a_missing_or_unknown_column_are_refused(overrides_file, header):
     with pytest.raises(InputFileError, match=rf'line 1: the header must read "{OVERRIDE_HEADER}"'):
         read_overrides(overrides_file(header=header))
+
+
+def test_an_apostrophe_that_was_copied_from_a_csv_is_no_part_of_a_cell(overrides_file):
+    overrides = read_overrides(overrides_file("'=1,,,'- a,'+b,'=Unit 4,", "2,,,'quoted',,,"))
+    changed = [list(row.values()) for row in plain(overrides)]
+    assert changed[0][:6] == ["=1", None, None, "- a", "+b", "=Unit 4"]
+    assert changed[1][3] == "'quoted'"
 
 
 def test_the_header_of_a_wrong_file_is_not_repeated(overrides_file):

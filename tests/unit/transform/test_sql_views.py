@@ -24,7 +24,7 @@ ROWS = {
         {"local_student_id": "3", "title": None, "score": None, "date_taken": dt.date(2024, 5, 2)},
     ],
     "roster": [{"local_student_id": "1", "grade": 0}, {"local_student_id": "02", "grade": 8}],
-    "labels": [{"assessment_id": "7", "title": 'Unit "1",\nagain', "unit": "Unit 1"}],
+    "labels": [{"assessment_id": "7", "title": 'Unit "1",\nagain', "unit": "'=Unit 1"}],
 }
 
 
@@ -204,12 +204,12 @@ def test_an_unknown_field_of_the_api_is_not_visible(tmp_path, tables):
     assert "new" not in header
 
 
-def test_the_roster_and_the_labels_are_read_unchanged(tmp_path, tables):
+def test_the_roster_and_the_labels_are_read_as_they_are_without_apostrophes(tmp_path, tables):
     (_, *records), in_parquet = run(tmp_path, "SELECT local_student_id, grade FROM roster", tables)
     assert records == [["02", "8"], ["1", "0"]]
     assert in_parquet.schema == {"local_student_id": pl.String, "grade": pl.Int64}
     _, in_parquet = run(tmp_path, "SELECT title, unit, curriculum FROM labels", tables)
-    assert in_parquet.rows() == [('Unit "1",\nagain', "Unit 1", None)]
+    assert in_parquet.rows() == [('Unit "1",\nagain', "=Unit 1", None)]
 
 
 def test_folders_of_any_name(tmp_path):

@@ -7,6 +7,7 @@ import re
 import tempfile
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.publish import checks
 from pipeline.schema import COMBINED, VIEW, Column, Table
+from pipeline.storage import formulas
 from pipeline.transform import combine, values
 from tests.helpers import read_csv, source_of, write_csv, write_parquet
 from tests.unit.transform.rows import (
@@ -30,6 +32,7 @@ from tests.unit.transform.rows import (
     view_rows,
 )
 
+DUCKDB = duckdb.connect()
 TYPES = {"text": pl.String, "number": pl.Float64, "integer": pl.Int64, "date": pl.Date}
 
 
@@ -80,7 +83,10 @@ def safe(*texts: str | None) -> list[str | None]:
     return values.escape_formulas(frame, MIXED).collect()["text"].to_list()
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "=", "-", "=\n"])
+SIGNS = "=+-@\t\r\uff1d\uff0b\uff0d\uff20"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "=", "-", "=\n", *SIGNS, "\t=1"])
 def test_a_formula_gets_one_apostrophe(text):
     assert safe(text) == [f"'{text}"]
 
@@ -90,12 +96,30 @@ def test_other_text_stays_as_it_is(text):
     assert safe(text) == [text]
 
 
-@given(st.lists(st.text(st.sampled_from("'=+-@a \n"), max_size=5), min_size=1))
+@given(st.lists(st.text(st.sampled_from("'a \n" + SIGNS), max_size=5), min_size=1))
 def test_removing_the_apostrophe_gives_the_original_back(originals):
-    for original, made in zip(originals, safe(*originals), strict=True):
-        assert made[:1] not in set("=+-@")
-        marked = re.match(r"'+[=+\-@]", made)
-        assert (made[1:] if marked else made) == original
+    made = safe(*originals)
+    for original, text in zip(originals, made, strict=True):
+        assert text[:1] not in set(SIGNS)
+        marked = re.match(f"'+[{re.escape(SIGNS)}]", text)
+        assert (text[1:] if marked else text) == original
+    frame = values.unescape_formulas(pl.LazyFrame({"text": made}), MIXED).collect()
+    assert frame["text"].to_list() == originals
+
+
+@given(st.text(st.sampled_from("'a \n" + SIGNS), max_size=5))
+def test_tables_labels_and_sql_agree_on_formulas(original):
+    (escaped,) = safe(original)
+    assert formulas.escape_text(original) == escaped
+    assert formulas.unescape_text(escaped) == original
+    sql = f"SELECT {formulas.escape_sql('$a')}, {formulas.unescape_sql('$b')}"
+    assert DUCKDB.execute(sql, {"a": original, "b": escaped}).fetchall() == [(escaped, original)]
+
+
+def test_an_unknown_column_of_text_is_escaped_and_one_of_our_own_is_not_searched():
+    table = Table("t", "", (Column("year", "", source="the run"), Column("b", "")), ("b",))
+    frame = pl.LazyFrame({"year": "=x", "b": "=x", "unknown": "=x"})
+    assert values.escape_formulas(frame, table).collect().rows() == [("=x", "'=x", "'=x")]
 
 
 def test_numbers_and_days_are_left_alone():

@@ -7,7 +7,6 @@ import re
 import tempfile
 from pathlib import Path
 
-import duckdb
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 
 from pipeline.publish import checks
 from pipeline.schema import COMBINED, VIEW, Column, Table
-from pipeline.storage import formulas
 from pipeline.transform import combine, values
 from tests.helpers import read_csv, source_of, write_csv, write_parquet
 from tests.unit.transform.rows import (
@@ -32,7 +30,6 @@ from tests.unit.transform.rows import (
     view_rows,
 )
 
-DUCKDB = duckdb.connect()
 TYPES = {"text": pl.String, "number": pl.Float64, "integer": pl.Int64, "date": pl.Date}
 
 
@@ -105,15 +102,6 @@ def test_removing_the_apostrophe_gives_the_original_back(originals):
         assert (text[1:] if marked else text) == original
     frame = values.unescape_formulas(pl.LazyFrame({"text": made}), MIXED).collect()
     assert frame["text"].to_list() == originals
-
-
-@given(st.text(st.sampled_from("'a \n" + SIGNS), max_size=5))
-def test_tables_labels_and_sql_agree_on_formulas(original):
-    (escaped,) = safe(original)
-    assert formulas.escape_text(original) == escaped
-    assert formulas.unescape_text(escaped) == original
-    sql = f"SELECT {formulas.escape_sql('$a')}, {formulas.unescape_sql('$b')}"
-    assert DUCKDB.execute(sql, {"a": original, "b": escaped}).fetchall() == [(escaped, original)]
 
 
 def test_an_unknown_column_of_text_is_escaped_and_one_of_our_own_is_not_searched():

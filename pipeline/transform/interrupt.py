@@ -31,7 +31,7 @@ def call_until(
         StoppedError: The run was asked to stop before the call had succeeded.
         TimeoutError: The time was up.
     """
-    end = time.monotonic() + time_limit if time_limit else math.inf
+    end = time.monotonic() + time_limit if time_limit > 0 else math.inf
     is_late = False
     with ThreadPoolExecutor(1) as worker:
         called = worker.submit(call)

@@ -36,7 +36,8 @@ class Table:
     """A published table.
 
     `stem` is its file name without the year's suffix; `key` is the order of its rows. An open
-    table has unknown fields of the API after its own columns.
+    table has unknown fields of the API after its own columns. The CSV file of a table that people
+    open in spreadsheets is escaped: text that would be run as a formula has an apostrophe in front.
     """
 
     stem: str
@@ -46,6 +47,7 @@ class Table:
     folder: Literal["illuminate", "views"] = "illuminate"
     is_open: bool = False
     is_large: bool = False
+    is_escaped: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,7 +64,14 @@ class Table:
         others = tuple(column.name for column in self.columns if column.expected)
         return self.of_kind("number") + self.of_kind("date") + others
 
+    @property
+    def foreign_text(self) -> tuple[str, ...]:
+        """Return the names of its columns with text from outside, which may be a formula."""
+        texts = (column for column in self.columns if column.kind == "text")
+        return tuple(column.name for column in texts if column.source not in _OWN_SOURCES)
 
+
+_OWN_SOURCES = ("the run", "the endpoint", "rules")
 _TITLE_RULES = "title rules and overrides"
 
 _YEAR = Column("year", "School year, like 23-24", source="the run")
@@ -104,7 +113,12 @@ _LABELS = (
     Column("test_type", "Kind of test, like checkpoint or exit ticket", source=_TITLE_RULES),
     Column("curriculum", "Curriculum or subject", source=_TITLE_RULES),
     Column("unit", "Unit, module, interim or lesson", source=_TITLE_RULES),
-    Column("unit_labels", "The unit in a form that sorts correctly", source=_TITLE_RULES),
+    Column(
+        "unit_labels",
+        "The unit as text that sorts in the order of teaching: 01 Module, 01 Unit, 01-02 Units, "
+        "12 Unit, Interim 01, Z Final",
+        source=_TITLE_RULES,
+    ),
 )
 
 COMBINED = Table(
@@ -125,6 +139,7 @@ COMBINED = Table(
     ("response_type", "assessment_id", "standard_code", "version", *_STUDENT_AND_DAY),
     is_open=True,
     is_large=True,
+    is_escaped=False,
 )
 
 GROUP = Table(
@@ -142,6 +157,7 @@ GROUP = Table(
     ("assessment_id", "reporting_group_id", *_STUDENT_AND_DAY),
     is_open=True,
     is_large=True,
+    is_escaped=False,
 )
 
 VIEW = Table(
@@ -262,6 +278,7 @@ ROSTER = Table(
         Column("grade", "Grade of the student, K = 0; null for a code", "integer", "the roster"),
     ),
     ("local_student_id",),
+    is_escaped=False,
 )
 """The roster as read; it is not published."""
 

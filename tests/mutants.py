@@ -593,6 +593,13 @@ MUTANTS = (
         "tests/functional/test_request_plan.py -k stops_the_run",
     ),
     Mutant(
+        "show what a stop left out as done",
+        "tasks/extract.py",
+        "            if outcome.attempted:\n",
+        "            if outcome:\n",
+        "tests/functional/test_failures.py -k stopping_while",
+    ),
+    Mutant(
         "ignore unknown fields",
         "illuminate/pages.py",
         "forbid_unknown_fields=True",
@@ -607,13 +614,39 @@ MUTANTS = (
         "tests/unit/transform/test_values.py",
     ),
     Mutant(
+        "read titles as they are spelled",
+        "inputs/rules.py",
+        "        simple = simplify(text)\n",
+        "        simple = text\n",
+        "tests/unit/transform/test_labels.py -k spellings",
+    ),
+    Mutant(
+        "sort unit 10 before unit 2",
+        "inputs/rules.py",
+        """r"0\\g<0>", label)""",
+        """r"\\g<0>", label)""",
+        "tests/unit/transform/test_labels.py -k order_of_teaching",
+    ),
+    Mutant(
         "let spreadsheets run text",
-        "transform/values.py",
-        """    return rows.with_columns(
-        pl.when(text.str.contains(FORMULA))""",
-        """    return rows.with_columns(
-        pl.when(text.str.contains("never"))""",
+        "storage/formulas.py",
+        "pl.when(text.str.contains(FORMULA))",
+        'pl.when(text.str.contains("never"))',
         "tests/unit/transform/test_values.py",
+    ),
+    Mutant(
+        "let spreadsheets run the titles of labels",
+        "tasks/transform.py",
+        "frames = (labels.escape(labelled), labels.escape(unmapped), by_grade)",
+        "frames = (labelled, unmapped, by_grade)",
+        "tests/functional/test_tables.py -k no_spreadsheet",
+    ),
+    Mutant(
+        "load the apostrophe of a CSV",
+        "publish/database/duckdb_file.py",
+        "{formulas.unescape_sql(name)} AS {name}",
+        "{name}",
+        "tests/databases/test_load.py -k apostrophe",
     ),
     Mutant(
         "take any of equal rows for the latest",
@@ -674,9 +707,23 @@ MUTANTS = (
     Mutant(
         "show the value that cannot be cast",
         "transform/sql_views.py",
-        "reason = _EXPLANATIONS.get(\n",
+        "reason = EXPLANATIONS.get(\n",
         "reason = str(error) or (\n",
         "tests/unit/transform/test_sql_views.py -k shows_no_value",
+    ),
+    Mutant(
+        "let SQL read the views of DuckDB itself",
+        "transform/sql_rules.py",
+        "WHERE own.internal AND",
+        "WHERE NOT own.internal AND",
+        "tests/unit/transform/test_sql_views.py -k invalid_sql",
+    ),
+    Mutant(
+        "let SQL run on when the run is to stop",
+        "transform/interrupt.py",
+        "if is_late or stop.is_set():",
+        "if is_late:",
+        "tests/unit/transform/test_sql_views.py -k a_stop_interrupts",
     ),
     Mutant(
         "leave the order of rows to chance",

@@ -1,8 +1,9 @@
 """The data dictionary: `schema.py` as a page that people read."""
 
 import argparse
+from collections.abc import Iterator
 
-from pipeline.schema import TABLES, Table
+from pipeline.schema import TABLES, Column, Table
 
 _HEAD = """\
 # Data dictionary
@@ -15,6 +16,12 @@ as true numbers (double precision) and dates. A date followed by midnight is tha
 time of day makes it none. A text that is no number, or no date, is null in both, and is counted in
 the run record. Fields of the API that are not listed here follow the listed columns, in
 alphabetical order. Rows are in the order of the key; in the views, in that of the combined table.
+
+A spreadsheet may run a text as a formula if it begins with `=`, `+`, `-`, `@` or their full-width
+forms, with a tab or with a carriage return. In the columns marked *escaped*, and in those that are
+not listed here, the CSV has an apostrophe in front of such a text; the Parquet file, databases and
+your own SQL have it without. `assessment_results_*` are for programs, and nothing in them is
+escaped: open the views in a spreadsheet instead.
 
 Names end in `_historical` for years before `[years] historical_before`. All years together, made by
 `make years`, have the same columns; they lie in `<folder>/all/`, in the order of the years, and
@@ -49,8 +56,16 @@ def _section(table: Table) -> str:
         "|---|---|---|---|",
     ]
     rows = [
-        f"| `{column.name}` | {_KINDS[column.kind]}{', *personal*' if column.personal else ''} "
-        f"| {column.meaning} | {column.source} |"
+        f"| `{column.name}` | {', '.join(_marks(table, column))} | {column.meaning} "
+        f"| {column.source} |"
         for column in table.columns
     ]
     return "\n".join([*head, *rows, ""])
+
+
+def _marks(table: Table, column: Column) -> Iterator[str]:
+    yield _KINDS[column.kind]
+    if table.is_escaped and column.name in table.foreign_text:
+        yield "*escaped*"
+    if column.personal:
+        yield "*personal*"

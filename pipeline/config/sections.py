@@ -226,6 +226,9 @@ class build(Settings):  # noqa: N801
     """How tables are built."""
 
     threads = luigi.IntParameter(default=0, description="processor threads; 0: all cores")
+    view_time_limit = luigi.FloatParameter(
+        default=600.0, description="seconds that a view of your own may take; 0: no limit"
+    )
 
 
 def forbid_abbreviations() -> None:

@@ -181,3 +181,13 @@ def _by_reason(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
     for outcome in sorted(outcomes, key=lambda outcome: outcome.assessment_id):
         reasons.setdefault(outcome.reason, []).append(outcome.assessment_id)
     return reasons
+
+
+def stopped(endpoint: str, outcomes: Sequence[Outcome]) -> FetchError:
+    """Return an error that says how far an endpoint was when the run was asked to stop."""
+    fetched = sum(outcome.entry is not None for outcome in outcomes)
+    failed = sum(outcome.failed for outcome in outcomes)
+    return FetchError(
+        f"{endpoint} stopped; {fetched:,} of {len(outcomes):,} fetched and kept"
+        f"{f', {failed:,} failed' if failed else ''}; run the same command to continue."
+    )

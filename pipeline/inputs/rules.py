@@ -4,8 +4,10 @@ A file is refused at its first invalid line, with a message that names file, lin
 """
 
 import csv
+import functools
 import io
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ import pandas as pd
 
 from pipeline.errors import InputFileError
 from pipeline.inputs.grades import GRADES, SPELLINGS
+from pipeline.storage import formulas
 
 TITLE_LABELS = ("test_type", "curriculum", "unit")
 """The labels that are read from a title."""
@@ -22,6 +25,8 @@ OVERRIDABLE = ("title", *TITLE_LABELS)
 """The columns that an override can replace."""
 _RULE_HEADER = ("column", "pattern", "value")
 _OVERRIDE_HEADER = ("assessment_id", "grade", *TITLE_LABELS, "title", "reason")
+_NON_ASCII = re.compile(r"\\?([^\x00-\x7f])")
+_SINGLE_DIGIT = re.compile(r"(?<!\d)\d(?!\d)")
 
 
 class Label(NamedTuple):
@@ -41,10 +46,17 @@ class TitleRule:
     value: str
 
     def label(self, text: str) -> str:
-        """Return the label of a title (of a unit, for a `unit_labels` rule), or an empty text."""
-        whole = self.column == "unit_labels"
-        match = self.pattern.fullmatch(text) if whole else self.pattern.search(text)
-        return normalise_title(match.expand(self.value)) if match else ""
+        """Return the label of a title (of a unit, for a `unit_labels` rule), or an empty text.
+
+        Args:
+            text: As `simplify` returns it.
+        """
+        if self.column != "unit_labels":
+            match = self.pattern.search(text)
+            return normalise_title(match.expand(self.value)) if match else ""
+        match = self.pattern.fullmatch(text)
+        label = normalise_title(match.expand(self.value)) if match else ""
+        return _SINGLE_DIGIT.sub(r"0\g<0>", label)  # as text, 02 sorts before 10
 
 
 @dataclass(frozen=True)
@@ -55,9 +67,13 @@ class TitleRules:
 
     def find(self, column: str, text: str) -> Label | None:
         """Return the label from the first rule of `column` that has one for `text`."""
+        simple = simplify(text)
+        # Who copies a title from a CSV file may copy an apostrophe with it.
+        spellings = dict.fromkeys([simple, formulas.escape_text(simple)])
         for rule in self.by_column[column]:
-            if value := rule.label(text):
-                return Label(value, f"line {rule.line}")
+            for spelling in spellings:
+                if value := rule.label(spelling):
+                    return Label(value, f"line {rule.line}")
         return None
 
 
@@ -66,11 +82,35 @@ def normalise_title(text: str) -> str:
     return " ".join(text.split())
 
 
+def simplify(text: str) -> str:
+    """Return the copy of a title that rules read, so that one meaning has one spelling.
+
+    Every dash is a hyphen, digits and full-width characters are ASCII, invisible characters are
+    gone, and white space is normalised.
+    """
+    return normalise_title("".join(map(_simple, text)))
+
+
+@functools.cache
+def _simple(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Pd" or character in "\N{MINUS SIGN}\N{SOFT HYPHEN}":
+        return "-"
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
+    if category == "Cf":
+        return ""
+    if "\uff01" <= character <= "\uff5e":  # the full-width forms of ASCII
+        return chr(ord(character) - 0xFEE0)
+    return " " if character.isspace() else character
+
+
 def read_rules(path: Path) -> TitleRules:
     r"""Read a CSV file with the header `column,pattern,value`; cells are trimmed.
 
     `column` is test_type, curriculum, unit or unit_labels, `pattern` a regular expression, and
-    `value` the label, in which `\1` or `\g<name>` refers to a group of the pattern.
+    `value` the label, in which `\1` or `\g<name>` refers to a group of the pattern. In a label of
+    `unit_labels`, a single digit gets a zero in front.
 
     Raises:
         InputFileError: The file cannot be read, or a line is invalid.
@@ -132,7 +172,7 @@ def _read_rule(line: _Line) -> TitleRule:
     if not pattern or not value:
         raise line.error(f"the {'value' if pattern else 'pattern'} is empty")
     try:
-        compiled = re.compile(pattern, re.IGNORECASE)
+        compiled = re.compile(_NON_ASCII.sub(_simple_part, pattern), re.IGNORECASE)
     except (re.error, OverflowError) as exc:
         reason = exc.msg if isinstance(exc, re.error) else exc
         raise line.error(f'"{pattern}" is not a regular expression ({reason})') from exc
@@ -144,9 +184,15 @@ def _read_rule(line: _Line) -> TitleRule:
     return TitleRule(line.number, column, compiled, value)
 
 
+def _simple_part(part: re.Match[str]) -> str:
+    """Return what a character of a pattern, perhaps after a backslash, is in simplified titles."""
+    simple = _simple(part[1])
+    return part[0] if simple == part[1] else re.escape(simple)
+
+
 def _read_override(line: _Line) -> dict[str, Any]:
     """Parse and check one override; an empty cell is None."""
-    cells = (normalise_title(cell) or None for cell in line.cells)
+    cells = (normalise_title(formulas.unescape_text(cell)) or None for cell in line.cells)
     record: dict[str, Any] = dict(zip(_OVERRIDE_HEADER, cells, strict=True))
     if record["assessment_id"] is None:
         raise line.error("the assessment_id is empty")

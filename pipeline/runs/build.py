@@ -11,7 +11,7 @@ import luigi
 from luigi.scheduler import Scheduler
 from luigi.worker import Worker
 
-from pipeline.errors import PipelineError, UnexpectedError
+from pipeline.errors import PipelineError, StoppedError, UnexpectedError
 from pipeline.storage.paths import TableSetPaths
 
 
@@ -125,8 +125,10 @@ class Build:
         self._failed.pop(task.task_id, None)
 
     def fail(self, task: Step, error: BaseException) -> None:
-        """Note a task that failed."""
+        """Note a task that failed; one that stopped because the run did has not failed."""
         self.see(task)
+        if isinstance(error, StoppedError):
+            return
         self._failed[task.task_id] = Failure(
             task.partition, task.get_task_family(), describe(error)
         )

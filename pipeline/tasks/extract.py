@@ -12,7 +12,7 @@ from pipeline.config import sections, settings
 from pipeline.errors import FetchError, IlluminateError, printable
 from pipeline.extract import shards
 from pipeline.extract.catalogue import SCHEMA, Catalogue
-from pipeline.extract.fetch import MAY_PASS, Outcome, failure, fetch_shards
+from pipeline.extract.fetch import MAY_PASS, Outcome, failure, fetch_shards, stopped
 from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
 from pipeline.extract.pool import Pool
 from pipeline.extract.request_plan import largest_first, select_assessments
@@ -172,7 +172,8 @@ class FetchScores(YearTask):
         """Fetch what is missing, and write the manifest.
 
         Raises:
-            FetchError: some shards could not be fetched; names each of them.
+            FetchError: some shards could not be fetched, and it names each of them; or the run was
+                asked to stop, and it says how many were fetched.
         """
         run, target = context.current(), self.output()
         expected, intact = self.expected() or [], target.intact()
@@ -190,7 +191,7 @@ class FetchScores(YearTask):
         }
         Manifest(target.request, intact | fetched, stats, run.id).write(target.path)
         if len(fetched) < len(missing):
-            raise failure(self.endpoint, outcomes)
+            raise (stopped if run.stop.is_set() else failure)(self.endpoint, outcomes)
 
     def expected(self) -> list[str] | None:
         """Return the assessments whose shards are needed; None while that cannot be known.
@@ -238,6 +239,10 @@ class FetchScores(YearTask):
                 run.verified.add((path, entry.file.sha256))  # hashed while it was written
             return entry
 
+        def show(outcome: Outcome) -> None:
+            if outcome.attempted:
+                steps.step(failed=outcome.failed)
+
         with (
             ManifestLog(target.path, target.folder) as manifest,
             ProgressReporter(f"{self.year} {self.endpoint}", len(missing), self._report) as steps,
@@ -249,7 +254,7 @@ class FetchScores(YearTask):
                 pool=run.share(open_pool),
                 stop=run.stop,
                 take_retry=client.take_retry,
-                on_done=lambda outcome: steps.step(failed=outcome.failed),
+                on_done=show,
             )
         return outcomes, client.counts.since(before)
 

@@ -50,13 +50,16 @@ class ListAssessments(YearTask, IncrementalTask):
     def run(self) -> None:
         import polars as pl
 
+        from pipeline.transform.values import escape_formulas
+
         catalogue = self.requires().catalogue()
         rows = catalogue.rows() if catalogue else []
         extra = sorted({name for row in rows for name in row} - set(CATALOGUE.names))
         schema = dict.fromkeys((*CATALOGUE.names, *extra), pl.String)
         (path,) = self.output().paths
+        listed = escape_formulas(pl.LazyFrame(rows, schema=schema), CATALOGUE)
         with self.output().build() as build, files.atomic_write(path) as temporary:
-            pl.DataFrame(rows, schema=schema).write_csv(temporary)
+            listed.collect().write_csv(temporary)
             excluded = self.parameters()["excluded"]
             unlisted = catalogue.unlisted(excluded) if catalogue else []
             build.stats |= {"rows": len(rows), "excluded but not listed": unlisted}
@@ -146,7 +149,7 @@ class LabelAssessments(YearTask, IncrementalTask):
         unmapped = labels.list_unmapped(labelled, count_rows(*self._scores()))
         by_grade = labels.label_by_grade(labelled, title_rules, overrides)
         with self.output().build() as build:
-            frames = (labelled, unmapped, by_grade)
+            frames = (labels.escape(labelled), labels.escape(unmapped), by_grade)
             for frame, path in zip(frames, self.output().paths, strict=True):
                 with files.atomic_write(path) as temporary:
                     frame.to_csv(temporary, index=False, lineterminator="\n")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import luigi
 
-from pipeline.config import settings
+from pipeline.config import sections, settings
+from pipeline.runs import context
 from pipeline.schema import COMBINED, GROUP, LABELS, LATEST, VIEW, Table, custom_view
 from pipeline.storage import files
 from pipeline.tasks.base import IncrementalTask, YearTask, incremental
@@ -81,12 +82,13 @@ class BuildViews(YearTask, IncrementalTask):
         """Return the labels of assessments, and those that hold for one grade only."""
         import polars as pl
 
+        from pipeline.storage import formulas
         from pipeline.transform.views import read_small_table
 
         (labels,) = self.paths.staging_paths(LABELS)
         text = dict.fromkeys(LABELS.names[:-1], pl.String())
         return (
-            read_small_table(labels, text),
+            read_small_table(labels, text).with_columns(formulas.unescape(pl.col(*text))),
             read_small_table(self.paths.labels_by_grade, {**text, "grade": pl.Int64()}),
         )
 
@@ -102,7 +104,7 @@ class BuildViews(YearTask, IncrementalTask):
 class SqlView(YearTask, IncrementalTask):
     """Build a custom view: the rows of the SELECT in an SQL file, run over the other tables."""
 
-    version = 3
+    version = 4
     view = luigi.Parameter(description="name of a file in [paths] sql_views, without .sql")
 
     @property
@@ -135,7 +137,14 @@ class SqlView(YearTask, IncrementalTask):
         csv, parquet = self.output().paths
         with self.output().build() as build:
             with files.atomic_write(csv) as text, files.atomic_write(parquet) as values:
-                sql_views.run(sql, self._tables(), text, values, self.paths.work / "sql")
+                sql_views.run(
+                    sql,
+                    self._tables(),
+                    sql_views.Outputs(text, values),
+                    self.paths.work / "sql",
+                    context.current().stop,
+                    settings.read(sections.build).view_time_limit,
+                )
             note_written(build, {path: output.read_back(path) for path in (csv, parquet)})
 
     def _tables(self) -> dict[str, Path]:

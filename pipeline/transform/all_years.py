@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.inputs.grades import GRADES
-from pipeline.schema import VIEW, Table
+from pipeline.schema import Table
 from pipeline.transform import values
 from pipeline.transform.values import TableOutputs
 
@@ -23,13 +23,13 @@ def scan_year(csv: Path, parquet: Path) -> TableOutputs:
 def scan_prior(copy: Path, table: Table) -> TableOutputs:
     """Return the rows of a file from before the pipeline, given its clean copy.
 
-    Formulas in the view may have been escaped before; they are not escaped twice.
+    Formulas in an escaped table may have been escaped before; they are not escaped twice.
     """
     original = _scan_copy(copy, table)
-    if table is VIEW:
+    if table.is_escaped:
         original = values.unescape_formulas(original, table)
     text = _as_text(original, table)
-    if table is VIEW:
+    if table.is_escaped:
         text = values.escape_formulas(text, table)
     return TableOutputs(text, original.with_columns(**_parsed_columns(table)))
 

@@ -17,6 +17,7 @@ from pipeline.inputs.rules import (
     normalise_title,
     text_frame,
 )
+from pipeline.storage import formulas
 
 _LABELS = (*OVERRIDABLE, "unit_labels")
 
@@ -119,6 +120,13 @@ def list_unmatched(
         }
         for row in _filled(without_results)
     ]
+
+
+def escape(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as its CSV file has it: text that is a formula with an apostrophe in front."""
+    text: pd.DataFrame = table.select_dtypes("string")
+    escaped = {name: text[name].map(formulas.escape_text, na_action="ignore") for name in text}
+    return table.assign(**escaped)
 
 
 def _resolve(

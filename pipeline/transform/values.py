@@ -10,13 +10,10 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 import polars as pl
+import polars.selectors as cs
 
 from pipeline.schema import DATE, Table
-
-# What spreadsheets run as a formula. Text that already begins with apostrophes before one of
-# these gets another, so that removing one always gives the original.
-FORMULA = r"^'*[=+\-@]"
-_ESCAPED = r"^'+[=+\-@]"
+from pipeline.storage import formulas
 
 
 class TableOutputs(NamedTuple):
@@ -119,17 +116,14 @@ def escape_formulas(
 ) -> pl.LazyFrame:
     """Put an apostrophe before text that a spreadsheet would run as a formula.
 
-    Columns that are `formula_free` are not searched.
+    Searched are the columns that the table marks, and those that it does not know; those that are
+    `formula_free` are not.
     """
-    text = pl.col([name for name in table.of_kind("text") if name not in formula_free])
-    return rows.with_columns(
-        pl.when(text.str.contains(FORMULA)).then("'" + text).otherwise(text).name.keep()
-    )
+    left_out = {*table.names} - {*table.foreign_text} | {*formula_free}
+    searched = cs.string() - cs.by_name(*left_out, require_all=False)
+    return rows.with_columns(formulas.escape(searched))
 
 
 def unescape_formulas(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
     """Undo `escape_formulas` wherever it was applied; other text stays as it is."""
-    text = pl.col(table.of_kind("text"))
-    return rows.with_columns(
-        pl.when(text.str.contains(_ESCAPED)).then(text.str.slice(1)).otherwise(text).name.keep()
-    )
+    return rows.with_columns(formulas.unescape(pl.col(table.of_kind("text"))))

@@ -7,12 +7,11 @@ import polars as pl
 from polars._typing import PolarsDataType
 
 from pipeline.schema import COMBINED, LATEST, VIEW
+from pipeline.storage.formulas import FORMULA
 from pipeline.transform.attempts import ATTEMPTS
-from pipeline.transform.values import FORMULA, round_half_up, value_of
+from pipeline.transform.values import round_half_up, value_of
 
 _LABELS = ("title", "test_type", "curriculum", "unit", "unit_labels")
-# Filled in by the pipeline, with text that no spreadsheet runs.
-_FILLED_IN = {"data_source", "year", "response_type"}
 
 
 def label_rows(
@@ -91,14 +90,13 @@ def _merge_labels(
 
 
 def formula_free_columns(*labels: pl.LazyFrame) -> set[str]:
-    """Return the columns of the view that need no search for formulas, row by row.
+    """Return the columns of labels in which none of these small frames has a formula.
 
-    They are those that the pipeline fills in, and those in which none of these small frames of
-    labels has a formula.
+    The view needs no search for formulas in them, row by row.
     """
     found = pl.concat([frame.select(_LABELS) for frame in labels])
     formulas = found.select(pl.all().str.contains(FORMULA).any()).collect().row(0, named=True)
-    return _FILLED_IN | {name for name, has_formula in formulas.items() if not has_formula}
+    return {name for name, has_formula in formulas.items() if not has_formula}
 
 
 def count_roster_match(labelled: pl.LazyFrame, roster: pl.LazyFrame) -> pl.LazyFrame:

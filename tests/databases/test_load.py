@@ -31,6 +31,16 @@ def test_every_table_is_there_with_every_value(desk: Desk) -> None:
         assert f"{made.height} rows, 0 before" in done.stdout
 
 
+def test_the_apostrophe_before_a_formula_in_a_csv_is_not_loaded(desk: Desk) -> None:
+    content = frames("23-24", 1)
+    titles = pl.lit("'=Unit 4").alias("title"), pl.lit("'quoted'").alias("unit")
+    content["assessment_labels"] = content["assessment_labels"].with_columns(*titles)
+    desk.publish(content, "first")
+    assert desk.load().returncode == 0
+    loaded = desk.query("SELECT title, unit FROM assessment_labels")
+    assert set(map(tuple, loaded)) == {("=Unit 4", "'quoted'")}
+
+
 def test_columns_have_their_types_and_comments(desk: Desk) -> None:
     desk.publish(frames("23-24", 2), "first")
     assert desk.load().returncode == 0

@@ -277,6 +277,8 @@ def test_stopping_while_every_thread_waits(
     done = place.finish(process)
     assert done.returncode == -number
     assert "stopped; finished shards are kept; run the same command to continue." in done.stdout
+    for wrong in ("exclude_ids", "could not be fetched", "asked to stop", "FAILED"):
+        assert wrong not in done.stdout
     assert place.leftovers() == []
 
     server.faults.clear()
@@ -284,6 +286,10 @@ def test_stopping_while_every_thread_waits(
     assert place.run().returncode == 0
     assert requested_shards(server).isdisjoint(kept)
     assert place.published() == undisturbed
+    wanted = sum(endpoint == "standard" for endpoint, _ in place.kept_shards())
+    how_far = f"standard stopped; 0 of {wanted} fetched and kept; run the same command to continue."
+    assert f"FetchScores: {how_far}" in done.stdout
+    assert f"23-24 standard: 0 of {wanted}, " in done.stderr
 
 
 def wait_until(ready: Callable[[], bool]) -> None:

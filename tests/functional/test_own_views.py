@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from pipeline.simulator import Server
 from tests.functional import oracle
 from tests.functional.conftest import REPOSITORY, Workplace
+from tests.functional.test_failures import wait_until
 from tests.functional.test_reruns import newest_record
 
 VIEWS = "views/23-24"
@@ -196,6 +198,38 @@ def test_a_cast_that_fails_over_rows_publishes_nothing_and_shows_no_value(views:
     assert not list(place.work.glob("sql*"))
     path.write_text(LATEST, encoding="utf-8")
     assert place.run().returncode == 0
+
+
+ENDLESS = "SELECT sum(a.range * b.range) AS x FROM range(1000000000) AS a, range(1000000000) AS b"
+
+
+def test_a_signal_interrupts_a_view(views: Views, server: Server) -> None:
+    """What was built before it is kept, and the next run publishes."""
+    place = views.place
+    before = place.published()
+    path = views.write("endless", ENDLESS)
+    process = place.start_run("--year", "23-24")
+    wait_until((place.work / "sql").exists)
+    process.terminate()
+    done = place.finish(process)
+    assert done.returncode == -signal.SIGTERM
+    assert "stopped" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert place.published() == before
+    assert not (place.work / "sql").exists()
+    path.write_text(LATEST, encoding="utf-8")
+    assert place.run().returncode == 0
+    assert views.rows("endless") == views.rows("tests_per_student")
+    assert server.log == []
+
+
+def test_a_view_has_a_time_limit(views: Views) -> None:
+    before = views.place.published()
+    path = views.write("endless", ENDLESS)
+    done = views.place.run("--build-view-time-limit", "0.2")
+    assert done.returncode == 30
+    assert f"{path}: it took longer than the 0.2 seconds of [build] view_time_limit" in done.stdout
+    assert views.place.published() == before
 
 
 def test_status_verify_and_doctor_know_them(views: Views) -> None:

@@ -202,6 +202,71 @@ def test_small_tables(place: Workplace, district: District) -> None:
     assert unmapped
 
 
+def test_titles_of_one_meaning_get_one_label(place: Workplace) -> None:
+    """By the rules that are shipped; the titles stay as they were delivered."""
+    units = {
+        ("Math U2L3", "Math U2 L3", "Math Unit No. 2", "Math Unit\u00a0\uff12"): "02 Unit",
+        ("Math M1L5", "Math M1 L5"): "01 Module",
+        ("Math Unit 1-2", "Math Units 1\u20142", "Math Unit 1\u20112"): "01-02 Units",
+        ("Math Unit 1",): "01 Unit",
+        ("Math Interim 1",): "Interim 01",
+        ("Math Final",): "Z Final",
+    }
+    district = District.make(size=SMALL)
+    expected = {
+        district.add_assessment(title, year=oracle.YEAR, students=1, standards=1): (title, label)
+        for titles, label in units.items()
+        for title in titles
+    }
+    with serving(district) as server:
+        place.point_at(server)
+        done = place.run(TITLE_RULES="")
+    assert done.returncode == 0, done.stdout
+    view = place.data / "views" / "23-24" / "illuminate_assessment_results_historical.csv"
+    found = {
+        row["assessment_id"]: (row["title"], row["unit_labels"])
+        for row in oracle.read_csv(view)
+        if row["assessment_id"] in expected
+    }
+    assert found == {i: (oracle.one_space(title), label) for i, (title, label) in expected.items()}
+
+
+def test_no_spreadsheet_runs_a_title(place: Workplace) -> None:
+    """Every CSV for people is escaped; what was sent is in the tables of results and in Parquet."""
+    signs = "=+-@\uff1d\uff0b\uff0d\uff20"
+    district = District.make(size=SMALL)
+    titles = {
+        district.add_assessment(title, year=oracle.YEAR, students=1, standards=1): title
+        for title in [f"{sign}Sheet (1)" for sign in signs] + ["\tTab", "\rReturn"]
+    }
+    rules, overrides = place.folder / "rules.csv", place.folder / "overrides.csv"
+    first, second, *_ = titles
+    rules.write_text("column,pattern,value\nunit,^'=Sheet,Copied\n", encoding="utf-8")
+    header = "assessment_id,grade,test_type,curriculum,unit,title,reason"
+    overrides.write_text(f"{header}\n{second},,,,,'+Sheet (2),\n", encoding="utf-8")
+    with serving(district) as server:
+        place.point_at(server)
+        done = place.run(TITLE_RULES=str(rules), MANUAL_CHANGES=str(overrides))
+    assert done.returncode == 0, done.stdout
+    files = {path.name: path for path in place.data.glob("*/23-24/*.csv")}
+    of_results = {n for n in files if n.startswith("assessment_results_")}
+    assert len(of_results) == 2
+    found = {}
+    for name in files.keys() - of_results:
+        found[name] = {row["assessment_id"]: row for row in oracle.read_csv(files[name])}
+        for row in found[name].values():
+            assert not [cell for cell in row.values() if cell[:1] in set(f"{signs}\t\r")]
+    catalogue, labels = (
+        found[name] for name in ("assessments_metadata.csv", "assessment_labels.csv")
+    )
+    assert {i: catalogue[i]["title"] for i in titles} == {i: f"'{t}" for i, t in titles.items()}
+    assert (labels[first]["title"], labels[first]["unit"]) == ("'=Sheet (1)", "Copied")
+    assert labels[second]["title"] == "'+Sheet (2)"
+    view = files["illuminate_assessment_results_historical.csv"].with_suffix(".parquet")
+    in_parquet = dict(pl.read_parquet(view).select("assessment_id", "title").iter_rows())
+    assert (in_parquet[first], in_parquet[second]) == ("=Sheet (1)", "+Sheet (2)")
+
+
 def test_no_name_of_a_student_is_in_the_view(place: Workplace) -> None:
     assert place.run().returncode == 0
     path = place.data / "views" / "23-24" / "illuminate_assessment_results_historical.csv"

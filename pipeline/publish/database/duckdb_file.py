@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import LoadError
 from pipeline.publish.database.base import TYPES, Database, quote_name, quote_text, wrong_type
 from pipeline.publish.database.published_set import SourceTable
-from pipeline.storage import files
+from pipeline.storage import files, formulas
 
 if TYPE_CHECKING:
     import duckdb
@@ -112,7 +112,10 @@ def _reader(table: SourceTable) -> str:
     if table.file.suffix == ".parquet":
         return f"read_parquet({file})"
     columns = ", ".join(f"{quote_text(field.name)}: 'VARCHAR'" for field in table.fields)
+    names = [quote_name(field.name) for field in table.fields]
+    originals = ", ".join(f"{formulas.unescape_sql(name)} AS {name}" for name in names)
     return (
-        f"read_csv({file}, columns = {{{columns}}}, header = true, delim = ',', quote = '\"', "
-        "escape = '\"', nullstr = '', auto_detect = false, strict_mode = true)"
+        f"(SELECT {originals} FROM read_csv({file}, columns = {{{columns}}}, header = true, "
+        "delim = ',', quote = '\"', escape = '\"', nullstr = '', auto_detect = false, "
+        "strict_mode = true))"
     )

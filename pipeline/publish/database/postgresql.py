@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import LoadError, SettingsError
 from pipeline.publish.database.base import Database, quote_name, wrong_type
 from pipeline.publish.database.published_set import YEAR, SourceTable
+from pipeline.storage import formulas
 
 if TYPE_CHECKING:
     import polars as pl
@@ -155,6 +156,7 @@ def _batches(table: SourceTable, year: str) -> "Iterator[pl.DataFrame]":
 
     if table.file.suffix == ".csv":
         frame = pl.scan_csv(table.file, infer_schema=False, glob=False)
+        frame = frame.with_columns(formulas.unescape(pl.col(pl.String)))
     else:
         frame = pl.scan_parquet(table.file, glob=False)
     if not table.has_year:

@@ -14,7 +14,7 @@ from pipeline.errors import (
     StorageError,
     TransientError,
 )
-from pipeline.extract.fetch import Outcome, failure, fetch_shards
+from pipeline.extract.fetch import Outcome, failure, fetch_shards, stopped
 from pipeline.extract.manifest import ManifestEntry
 from pipeline.extract.pool import Pool
 from pipeline.storage.files import FileStamp
@@ -317,3 +317,14 @@ def test_the_failure_names_each_failed_assessment_with_its_reason_and_what_was_k
     assert "assessment 10" not in text
     assert "1 were fetched and are kept" in text
     assert "nothing was published" in text
+
+
+def test_a_stopped_endpoint_says_how_far_it_was_and_blames_no_assessment():
+    asked = "the run was asked to stop"
+    rest = [Outcome(str(i), None, asked, attempted=False) for i in range(2000)]
+    done = [Outcome("a", entry("a")), Outcome("b", entry("b"))]
+    assert str(stopped("overall", [*done, *rest])) == (
+        "overall stopped; 2 of 2,002 fetched and kept; run the same command to continue."
+    )
+    broken = Outcome("c", None, "the server answered 500")
+    assert "; 2 of 2,003 fetched and kept, 1 failed; " in str(stopped("", [*done, broken, *rest]))

@@ -20,6 +20,7 @@ from pipeline.inputs.rules import (
     read_rules,
 )
 from pipeline.transform.labels import (
+    escape,
     label_assessments,
     label_by_grade,
     list_unmapped,
@@ -209,53 +210,102 @@ CURRICULA = {
 }
 
 UNITS = {
-    "Unit 2": ("Unit 2", "Unit 02"),
-    "UNIT 02 Test": ("Unit 2", "Unit 02"),
-    "Unit #11": ("Unit 11", "Unit 11"),
-    "Math U2 Quiz": ("Unit 2", "Unit 02"),
-    "Unit 2A": ("Unit 2", "Unit 02"),
-    "Units 1-3 Test": ("Units 1-3", "Units 01-03"),
-    "Unit 0 Diagnostic": ("Unit 0", "Unit 00"),
+    "Unit 2": ("Unit 2", "02 Unit"),
+    "UNIT 02 Test": ("Unit 2", "02 Unit"),
+    "Unit #11": ("Unit 11", "11 Unit"),
+    "Unit No. 4": ("Unit 4", "04 Unit"),
+    "Unit Number 4": ("Unit 4", "04 Unit"),
+    "Unit Notes 4": (None, None),
+    "Math U2 Quiz": ("Unit 2", "02 Unit"),
+    "U2L3": ("Unit 2", "02 Unit"),
+    "U2 L3": ("Unit 2", "02 Unit"),
+    "Unit 2A": ("Unit 2", "02 Unit"),
+    "Units 1-3 Test": ("Units 1-3", "01-03 Units"),
+    "Units 1 & 3": ("Units 1-3", "01-03 Units"),
+    "Unit 1-2": ("Units 1-2", "01-02 Units"),
+    "Unit 9 and 10": ("Units 9-10", "09-10 Units"),
+    "Unit 2 - 3 Digit Addition": ("Unit 2", "02 Unit"),
+    "Unit 2-3.NF.1": ("Unit 2", "02 Unit"),
+    "Unit 3-23-24": ("Unit 3", "03 Unit"),
+    "Unit 0 Diagnostic": ("Unit 0", "00 Unit"),
     "Unit 2024": (None, None),
     "End of Unit - 3rd Grade": (None, None),
     "End of Unit - 3.NF.1": (None, None),
-    "Module 3": ("Module 3", "Module 03"),
-    "G4M3 Exit Ticket": ("Module 3", "Module 03"),
-    "Mod 3": ("Module 3", "Module 03"),
-    "M2 U1": ("Module 2 Unit 1", "Module 02 Unit 01"),
-    "4M2U1": ("Module 2 Unit 1", "Module 02 Unit 01"),
-    "Module 12, End of Unit 3": ("Module 12 Unit 3", "Module 12 Unit 03"),
-    "Module 1 Unit 10": ("Module 1 Unit 10", "Module 01 Unit 10"),
-    "Module 3 Lesson 12": ("Module 3", "Module 03"),
+    "Module 3": ("Module 3", "03 Module"),
+    "Modules 3 to 4": ("Modules 3-4", "03-04 Modules"),
+    "Module 3-4": ("Modules 3-4", "03-04 Modules"),
+    "G4M3 Exit Ticket": ("Module 3", "03 Module"),
+    "Mod 3": ("Module 3", "03 Module"),
+    "M1L5": ("Module 1", "01 Module"),
+    "M1 L5": ("Module 1", "01 Module"),
+    "M2 U1": ("Module 2 Unit 1", "02 Module 01 Unit"),
+    "4M2U1": ("Module 2 Unit 1", "02 Module 01 Unit"),
+    "M2U1L4": ("Module 2 Unit 1", "02 Module 01 Unit"),
+    "Module 12, End of Unit 3": ("Module 12 Unit 3", "12 Module 03 Unit"),
+    "Module 1 Unit 10": ("Module 1 Unit 10", "01 Module 10 Unit"),
+    "Module 3 Lesson 12": ("Module 3", "03 Module"),
     "Interim 1": ("Interim 1", "Interim 01"),
+    "Interim No. 2": ("Interim 2", "Interim 02"),
     "Interim Assessment #2 (Units 3-4)": ("Interim 2", "Interim 02"),
     "IA 2 Math": ("Interim 2", "Interim 02"),
     "Interim 23-24": (None, None),
     "Benchmark 2": ("Benchmark 2", "Benchmark 02"),
-    "Lesson 2.3": ("Lesson 2.3", "Lesson 02.03"),
-    "Lesson 14": ("Lesson 14", "Lesson 14"),
-    "Unit 3 Final": ("Unit 3", "Unit 03"),
-    "Final Exam 2024": ("Final", "Final"),
+    "Lesson 2.3": ("Lesson 2.3", "02.03 Lesson"),
+    "Lesson 14": ("Lesson 14", "14 Lesson"),
+    "Unit 3 Final": ("Unit 3", "03 Unit"),
+    "Final Exam 2024": ("Final", "Z Final"),
     "Semester 2": ("Semester 2", "Semester 02"),
     "Trimester 3 Math": ("Trimester 3", "Trimester 03"),
     "Diagnostic 3": ("Diagnostic 3", "Diagnostic 03"),
-    "Semester 1 Final": ("Semester 1 Final", "Semester 1 Final"),
+    "Semester 1 Final": ("Semester 1 Final", "Semester 01 Final"),
     "Final draft": (None, None),
     "Finally": (None, None),
     "Mid-Term": ("Midterm", "Midterm"),
-    "Topic 4": ("Topic 4", "Topic 04"),
-    "Chapter 5": ("Chapter 5", "Chapter 05"),
-    "Ch. 5 Test": ("Chapter 5", "Chapter 05"),
+    "Topic 4": ("Topic 4", "04 Topic"),
+    "Chapter 5": ("Chapter 5", "05 Chapter"),
+    "Ch. 5 Test": ("Chapter 5", "05 Chapter"),
     "The molecule CH4": (None, None),
     "Quarter 1": ("Quarter 1", "Quarter 01"),
     "Q1 Reading": ("Quarter 1", "Quarter 01"),
     "2nd Quarter": ("Quarter 2", "Quarter 02"),
     "Q9": (None, None),
-    "Week 6": ("Week 6", "Week 06"),
+    "Week 6": ("Week 6", "06 Week"),
     "US 2 History": (None, None),
     "The UN 5 powers": (None, None),
     "I'm 3 years old": (None, None),
+    "U3O8 is an oxide": (None, None),
+    "Area of 2 m²": (None, None),
     "RL.3.1 and MS-LS1-4": (None, None),
+}
+
+SPELLINGS = {
+    "Unit 2": [
+        "UNIT 02",
+        "Unit\u00a02",
+        "\uff35\uff4e\uff49\uff54\u3000\uff12",
+        "Unit \u0662",
+        "Unit\u200b2",
+        "Unit No.\u202f2",
+        "Unit no. 2",
+    ],
+    "Unit 3": ["Unit\u20113", "Unit \u2014 3", "U3L1", "U3 L1", "U3\u2011L1", "U\uff13Q1"],
+    "Units 1-2": [
+        "Unit 1-2",
+        "Unit 1\u20112",
+        "Units 1\u20142",
+        "Units 1 \u2212 2",
+        "Units \uff11\uff0d\uff12",
+        "Unit 1 & 2",
+        "Units 01 to 02",
+    ],
+    "Module 1": [
+        "M1L5",
+        "M1 L5",
+        "M1\u2011L5",
+        "Mod. 1",
+        "Module No. 1",
+        "\uff2d\uff11\uff2c\uff15",
+    ],
 }
 
 
@@ -282,6 +332,28 @@ def test_every_default_rule_is_the_first_match_of_some_title():
     assert used == {rule.line for rules in RULES.by_column.values() for rule in rules}
 
 
+@pytest.mark.parametrize(
+    ("unit", "title"), [(unit, title) for unit, titles in SPELLINGS.items() for title in titles]
+)
+def test_all_spellings_of_a_unit_get_one_label(unit, title):
+    found, expected = label(title), label(unit)
+    assert (found["unit"], found["unit_labels"]) == (unit, expected["unit_labels"])
+    assert found["title"] == normalise_title(title)
+
+
+def test_unit_labels_sort_in_the_order_of_teaching():
+    """Units and modules of one number side by side, a range behind its first unit."""
+    numbered = [f"{word} {number}" for number in range(1, 13) for word in ("Module", "Unit")]
+    numbered.insert(2, "Units 1-2")
+    assert numbered[:5] == ["Module 1", "Unit 1", "Units 1-2", "Module 2", "Unit 2"]
+    in_order = [*numbered, *("Interim 1", "Interim 2", "Interim 10", "Midterm")]
+    in_order += ["Quarter 2", "Semester 1 Final", "Semester 2 Final", "Final"]
+    labels = label_assessments(frame(*in_order), RULES, empty_overrides())["unit_labels"].tolist()
+    assert labels == sorted(set(labels))
+    assert labels[1].startswith("01")
+    assert labels[len(numbered) - 1].startswith("12")
+
+
 @pytest.mark.parametrize("word", ["Unit", "Module", "Topic", "Chapter", "Interim", "Lesson"])
 def test_unit_labels_sort_as_the_numbers_of_their_units_do(word):
     titles = frame(*(f"{word} {number}" for number in range(1, 100)))
@@ -293,7 +365,7 @@ def test_unit_labels_sort_as_the_numbers_of_their_units_do(word):
 @given(st.integers(1, 99), st.integers(1, 99))
 def test_module_and_unit_are_read_together_whatever_their_numbers(module, unit):
     assert (
-        label(f"Grade 4 M{module} U{unit}")["unit_labels"] == f"Module {module:02} Unit {unit:02}"
+        label(f"Grade 4 M{module} U{unit}")["unit_labels"] == f"{module:02} Module {unit:02} Unit"
     )
 
 
@@ -364,20 +436,50 @@ def test_the_first_match_in_file_order_wins(tmp_path_factory, order):
     assert label("a", read_rules(path))["unit"] == order[0]
 
 
-CELL = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1).map(re.escape)
+CELL = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)
 
 
 @given(
     st.lists(st.tuples(st.sampled_from(["test_type", "curriculum", "unit", "unit_labels"]), CELL))
 )
 def test_rules_are_read_as_they_were_written(tmp_path_factory, written):
+    """Each finds the text that it was written for, dashes and full-width characters included."""
     path = tmp_path_factory.mktemp("rules") / "rules.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
-        rows = [(column, pattern, "value") for column, pattern in written]
+        rows = [(column, re.escape(text), "value") for column, text in written]
         csv.writer(file).writerows([("column", "pattern", "value"), *rows])
     rules = [rule for rules in read_rules(path).by_column.values() for rule in rules]
-    read = [(rule.line, rule.column, rule.pattern.pattern) for rule in rules]
-    assert sorted(read) == [(line, *cells) for line, cells in enumerate(written, start=2)]
+    read = sorted((rule.line, rule.column) for rule in rules)
+    assert read == [(line, column) for line, (column, _) in enumerate(written, start=2)]
+    for rule in rules:
+        column, text = written[rule.line - 2]
+        found = TitleRules({column: (rule,)}).find(column, text)
+        assert found == ("value", f"line {rule.line}")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["Units? 1[\u2013\u2014]2", "1\\\u20132", "1\u20142", "\uff11-\uff12", "Unit\u00a01-2"],
+)
+def test_a_pattern_may_be_copied_from_a_title(rules_file, pattern):
+    rules = read_rules(rules_file(f"unit,{pattern},Both"))
+    assert [label(t, rules)["unit"] for t in ("Unit 1\u20132", "Unit 1-2")] == ["Both", "Both"]
+
+
+@pytest.mark.parametrize("pattern", ["'=Unit 4", "^'=Unit 4", "^=Unit 4"])
+def test_a_pattern_may_be_copied_with_the_apostrophe_of_a_csv(rules_file, pattern):
+    assert label("=Unit 4 Quiz", read_rules(rules_file(f"unit,{pattern},Four")))["unit"] == "Four"
+
+
+def test_labels_are_escaped_for_people_and_nulls_stay():
+    labels = label_assessments(frame("=Unit 4", None, "a"), RULES, empty_overrides())
+    assert [row["title"] for row in plain(escape(labels))] == ["'=Unit 4", None, "a"]
+
+
+def test_a_single_digit_of_a_unit_label_gets_a_zero(rules_file):
+    rules = read_rules(rules_file(r"unit,u(\d+)(-\d)?,\1\2", r"unit_labels,(.+),U\1"))
+    labels = [label(title, rules)["unit_labels"] for title in ("u2", "u12", "u2-3", "u123")]
+    assert labels == ["U02", "U12", "U02-03", "U123"]
 
 
 def test_a_pattern_is_searched_anywhere_in_a_title_and_ignores_case(rules_file):
@@ -542,6 +644,13 @@ def test_overrides_with_a_missing_or_unknown_column_are_refused(overrides_file, 
         read_overrides(overrides_file(header=header))
 
 
+def test_an_apostrophe_that_was_copied_from_a_csv_is_no_part_of_a_cell(overrides_file):
+    overrides = read_overrides(overrides_file("'=1,,,'- a,'+b,'=Unit 4,", "2,,,'quoted',,,"))
+    changed = [list(row.values()) for row in plain(overrides)]
+    assert changed[0][:6] == ["=1", None, None, "- a", "+b", "=Unit 4"]
+    assert changed[1][3] == "'quoted'"
+
+
 def test_the_header_of_a_wrong_file_is_not_repeated(overrides_file):
     with pytest.raises(InputFileError) as refusal:
         read_overrides(overrides_file(header="900417,Ada,Example"))
@@ -571,7 +680,7 @@ def test_a_filled_cell_wins_and_an_empty_one_leaves_what_was_derived(title, chan
 
 def test_the_unit_label_follows_the_unit_of_an_override():
     overrides = overrides_of({"assessment_id": "100", "unit": "Module 4"})
-    assert label("Unit 2", overrides=overrides)["unit_labels"] == "Module 04"
+    assert label("Unit 2", overrides=overrides)["unit_labels"] == "04 Module"
 
 
 def test_labels_are_derived_from_the_title_as_sent_and_not_from_its_override():
@@ -614,8 +723,8 @@ def test_labels_by_grade_are_whole_rows_over_the_labels_for_all_grades():
     labels = label_assessments(frame("Math  Unit 2 Quiz"), RULES, overrides)
     by_grade = label_by_grade(labels, RULES, overrides)
     assert [list(row.values()) for row in plain(by_grade)] == [
-        ["100", 0, "Math Unit 2 Quiz", "assessment", "Zearn", "Unit 9", "Unit 09"],
-        ["100", 3, "For three", "checkpoint", "Zearn", "Unit 2", "Unit 02"],
+        ["100", 0, "Math Unit 2 Quiz", "assessment", "Zearn", "Unit 9", "09 Unit"],
+        ["100", 3, "For three", "checkpoint", "Zearn", "Unit 2", "02 Unit"],
     ]
 
 

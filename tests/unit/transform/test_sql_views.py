@@ -2,6 +2,7 @@
 
 import datetime as dt
 import shutil
+import threading
 from pathlib import Path
 
 import duckdb
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import InputFileError
-from pipeline.transform import sql_views
+from pipeline.errors import InputFileError, StoppedError
+from pipeline.transform import sql_rules, sql_views
 from tests.helpers import read_csv
 
 TYPES = {"text": pl.String, "integer": pl.Int64, "number": pl.Float64, "date": pl.Date}
@@ -23,7 +24,7 @@ ROWS = {
         {"local_student_id": "3", "title": None, "score": None, "date_taken": dt.date(2024, 5, 2)},
     ],
     "roster": [{"local_student_id": "1", "grade": 0}, {"local_student_id": "02", "grade": 8}],
-    "labels": [{"assessment_id": "7", "title": 'Unit "1",\nagain', "unit": "Unit 1"}],
+    "labels": [{"assessment_id": "7", "title": 'Unit "1",\nagain', "unit": "'=Unit 1"}],
 }
 
 
@@ -55,8 +56,9 @@ def tables(tmp_path_factory) -> dict[str, Path]:
 
 def run(folder: Path, text: str, tables: dict[str, Path]) -> tuple[list[list[str]], pl.DataFrame]:
     """Return the rows of the CSV, with its header, and the Parquet file that an SQL text gives."""
-    csv, parquet, spill = folder / "own.csv", folder / "own.parquet", folder / "spill"
-    sql_views.run(sql(folder, text), tables, csv, parquet, spill)
+    csv, parquet = files = sql_views.Outputs(folder / "own.csv", folder / "own.parquet")
+    spill = folder / "spill"
+    sql_views.run(sql(folder, text), tables, files, spill, threading.Event())
     assert not spill.exists()
     header, records = read_csv(csv)
     in_parquet = pl.scan_parquet(parquet, glob=False).collect()
@@ -103,6 +105,17 @@ def refused(folder: Path, text: str, name: str = "own") -> str:
         ("SELECT * FROM 'other.parquet'", ': Cannot access file "other.parquet"'),
         ("SELECT * FROM glob('/*')", ", line 1: glob reads something other"),
         ("SELECT * FROM query('SELECT random()')", ", line 1: query reads something other"),
+        ("SELECT 1\nFROM duckdb_views", ", line 2: duckdb_views reads something other"),
+        ("TABLE DuckDB_Tables", ", line 1: duckdb_tables reads something other"),
+        ("FROM system.main.sqlite_master", ", line 1: main.sqlite_master reads something other"),
+        ("FROM pragma_database_list", ", line 1: pragma_database_list reads something other"),
+        ("SELECT 1 FROM pg_class", ", line 1: pg_class reads something other"),
+        (
+            "SELECT 1\nWHERE EXISTS (FROM information_schema.Columns)",
+            ", line 2: information_schema.columns reads something other",
+        ),
+        ("WITH x AS (FROM duckdb_views) FROM x", ", line 1: duckdb_views reads something other"),
+        ("FROM (SHOW DATABASES)", ", line 1: SHOW reads something other"),
         ("SELECT *\nFROM (SELECT 1) WHERE random() > 0", ", line 2: random may change between"),
         ("SELECT '\u00e9\u00e9', now() AS x", ", line 1: now may change between runs"),
         ("SELECT\n\ncurrent_date AS x", ", line 3: current_date may change between runs"),
@@ -162,6 +175,8 @@ def test_a_missing_folder_is_refused(tmp_path):
         "\ufeffSELECT 1 AS x;\n-- the end",
         "FROM results",
         "WITH a AS (SELECT 1 AS x) SELECT * FROM a",
+        "WITH tables AS (SELECT 1 AS x) SELECT tables.x FROM tables",
+        "SELECT column_name FROM (DESCRIBE results)",
         'SELECT * FROM "group"',
         "SELECT * FROM range(3)",
         "SELECT NULL AS x, TRUE AS y, DATE '2024-05-02' AS z, 1.5::DECIMAL(4, 2) AS d",
@@ -189,12 +204,12 @@ def test_an_unknown_field_of_the_api_is_not_visible(tmp_path, tables):
     assert "new" not in header
 
 
-def test_the_roster_and_the_labels_are_read_unchanged(tmp_path, tables):
+def test_the_roster_and_the_labels_are_read_as_they_are_without_apostrophes(tmp_path, tables):
     (_, *records), in_parquet = run(tmp_path, "SELECT local_student_id, grade FROM roster", tables)
     assert records == [["02", "8"], ["1", "0"]]
     assert in_parquet.schema == {"local_student_id": pl.String, "grade": pl.Int64}
     _, in_parquet = run(tmp_path, "SELECT title, unit, curriculum FROM labels", tables)
-    assert in_parquet.rows() == [('Unit "1",\nagain', "Unit 1", None)]
+    assert in_parquet.rows() == [('Unit "1",\nagain', "=Unit 1", None)]
 
 
 def test_folders_of_any_name(tmp_path):
@@ -207,7 +222,7 @@ def test_folders_of_any_name(tmp_path):
 
 def test_no_other_file_is_opened_even_without_the_check(tmp_path, tables, monkeypatch):
     """The database itself is closed; checking the SQL first only gives a better message."""
-    monkeypatch.setattr(sql_views, "_has_order", lambda *_: False)
+    monkeypatch.setattr(sql_rules, "_has_order", lambda *_: False)
     other = tmp_path / "other.csv"
     other.write_text(f"name\n{TITLE}\n", encoding="utf-8")
     for reader in ("read_csv", "read_text", "read_blob"):
@@ -294,13 +309,40 @@ def test_an_error_over_rows_shows_no_value(tmp_path, tables, text, message):
     assert not (tmp_path / "spill").exists()
 
 
+LONG = "SELECT max(a.range + b.range) AS x FROM range(90000) AS a, range(90000) AS b"
+
+
+def run_long(folder: Path, tables: dict[str, Path], stop: threading.Event, limit: float) -> None:
+    files = sql_views.Outputs(folder / "own.csv", folder / "own.parquet")
+    sql_views.run(sql(folder, LONG), tables, files, folder / "spill", stop, limit)
+
+
+def test_a_stop_interrupts_the_sql(tmp_path, tables):
+    stop = threading.Event()
+    threading.Timer(0.05, stop.set).start()
+    with pytest.raises(StoppedError):
+        run_long(tmp_path, tables, stop, 0)
+    assert not (tmp_path / "spill").exists()
+
+
+def test_sql_that_takes_too_long_is_interrupted_by_name(tmp_path, tables):
+    with pytest.raises(InputFileError) as caught:
+        run_long(tmp_path, tables, threading.Event(), 0.05)
+    assert str(caught.value) == (
+        f"{tmp_path}/own.sql: it took longer than the 0.05 seconds of [build] view_time_limit. "
+        "What was published before is unchanged. Simplify the SQL or raise the limit, then run the "
+        "same command again."
+    )
+    assert not (tmp_path / "spill").exists()
+
+
 def test_a_view_larger_than_memory_spills_to_disk(tmp_path, tables, monkeypatch):
     """A sort of some 150 MB in 64 MiB."""
     monkeypatch.setattr(sql_views, "MEMORY", "64MiB")
     text = "SELECT md5(i::VARCHAR) AS x, i FROM range(2000000) AS t(i)"
-    csv, parquet = tmp_path / "own.csv", tmp_path / "own.parquet"
-    sql_views.run(sql(tmp_path, text), tables, csv, parquet, tmp_path / "spill")
-    made = pl.read_parquet(parquet)["x"]
+    files = sql_views.Outputs(tmp_path / "own.csv", tmp_path / "own.parquet")
+    sql_views.run(sql(tmp_path, text), tables, files, tmp_path / "spill", threading.Event())
+    made = pl.read_parquet(files.parquet)["x"]
     assert made.is_sorted()
     assert made.len() == 2_000_000
 

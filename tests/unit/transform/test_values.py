@@ -92,7 +92,10 @@ def safe(*texts: str | None) -> list[str | None]:
     return values.escape_formulas(frame, MIXED).collect()["text"].to_list()
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "=", "-", "=\n"])
+SIGNS = "=+-@\t\r\uff1d\uff0b\uff0d\uff20"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "=", "-", "=\n", *SIGNS, "\t=1"])
 def test_a_formula_gets_one_apostrophe(text):
     assert safe(text) == [f"'{text}"]
 
@@ -102,12 +105,21 @@ def test_other_text_stays_as_it_is(text):
     assert safe(text) == [text]
 
 
-@given(st.lists(st.text(st.sampled_from("'=+-@a \n"), max_size=5), min_size=1))
+@given(st.lists(st.text(st.sampled_from("'a \n" + SIGNS), max_size=5), min_size=1))
 def test_removing_the_apostrophe_gives_the_original_back(originals):
-    for original, made in zip(originals, safe(*originals), strict=True):
-        assert made[:1] not in set("=+-@")
-        marked = re.match(r"'+[=+\-@]", made)
-        assert (made[1:] if marked else made) == original
+    made = safe(*originals)
+    for original, text in zip(originals, made, strict=True):
+        assert text[:1] not in set(SIGNS)
+        marked = re.match(f"'+[{re.escape(SIGNS)}]", text)
+        assert (text[1:] if marked else text) == original
+    frame = values.unescape_formulas(pl.LazyFrame({"text": made}), MIXED).collect()
+    assert frame["text"].to_list() == originals
+
+
+def test_an_unknown_column_of_text_is_escaped_and_one_of_our_own_is_not_searched():
+    table = Table("t", "", (Column("year", "", source="the run"), Column("b", "")), ("b",))
+    frame = pl.LazyFrame({"year": "=x", "b": "=x", "unknown": "=x"})
+    assert values.escape_formulas(frame, table).collect().rows() == [("=x", "'=x", "'=x")]
 
 
 def test_numbers_and_days_are_left_alone():

@@ -145,7 +145,8 @@ def test_a_server_that_cannot_count_over_all_assessments_fails_nothing(
         place.point_at(server)
         done = on(place, "2024-10-01")
         assert "published." in done.stdout
-        assert f"not counted results of every date, because of the server: {reason}" in done.stdout
+        because = f"results over all assessments, because of the server: {reason}"
+        assert f"not counted {because}" in done.stdout
         assert "unreached" not in done.stdout
         server.clear_log()
         assert "CHANGED" not in on(place, "2024-11-02").stdout

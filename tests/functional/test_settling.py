@@ -191,3 +191,10 @@ def test_rows_that_moved_to_an_earlier_year_stop_the_run_with_the_command_for_th
     assert "combined lost " in done.stdout
     assert "make refresh YEAR=22-23 (fetched on 2024-06-01)" in done.stdout
     assert oracle.content(place.data / "illuminate") == before
+
+    manifest = place.data / "illuminate/22-23/published.json"
+    of_earlier_version = json.loads(manifest.read_bytes())
+    del of_earlier_version["about"]["fetched_on"]
+    manifest.write_text(json.dumps(of_earlier_version), "utf-8")
+    done = place.run("--today", "2024-07-03")
+    assert "make refresh YEAR=22-23 (fetched on an unknown day)" in done.stdout

@@ -497,14 +497,14 @@ MUTANTS = (
     Mutant(
         "forget what was counted at first",
         "extract/result_counts.py",
-        "        first=first or known,\n",
+        "        first={**first, **at_first},\n",
         "        first=known,\n",
         "tests/functional/test_settling.py -k counts_are_checked",
     ),
     Mutant(
         "believe a server that counts less than it delivers",
         "extract/result_counts.py",
-        "any(count < fetched[name] for name, count in known.items())",
+        "any(count < fetched[name] for name, count in at_first.items())",
         "False",
         "tests/unit/extract/test_result_counts.py",
     ),

@@ -214,13 +214,11 @@ def raise_on_failure(
             "loss is correct, allow it once with --publish-allow-shrink "
             f"{','.join(losses)}."
         )
-        if fetched_before:
-            years = (
-                f"make refresh YEAR={y} (fetched on {day})" for y, day in fetched_before.items()
-            )
-            todo.append(
-                f"If they were re-dated into another year, fetch that first: {', '.join(years)}."
-            )
+    if fetched_before and any(result.what in GUARDED for result in wrong):
+        years = (f"make refresh YEAR={y} (fetched on {day})" for y, day in fetched_before.items())
+        todo.append(
+            f"If rows were re-dated into another year, fetch that first: {', '.join(years)}."
+        )
     if any(not result.lost for result in wrong):
         todo.append("Configure the roster of this year, then run the same command again.")
     raise CheckError(

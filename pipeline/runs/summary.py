@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.errors import printable
 from pipeline.storage.paths import Snapshot, TableSetPaths
+from pipeline.years import UNKNOWN_DAY
 
 _HEADLINES = {
     "published": "published.",
@@ -99,9 +100,13 @@ def _changed(record: dict[str, Any]) -> Iterator[str]:
     for endpoint, (then, now) in steps.get("CountResults", {}).get("changed", {}).items():
         yield (
             f"CHANGED: the server has {now:,} {endpoint} results of {year}, and had {then:,} when "
-            f"they were fetched, on {steps['FetchMetadata']['fetched_on']}. Run make refresh "
-            f"YEAR={year} to fetch the year again."
+            f"they were fetched, on {_fetched_on(steps)}. Run make refresh YEAR={year} to fetch "
+            "the year again."
         )
+
+
+def _fetched_on(steps: dict[str, Any]) -> str:
+    return str(steps.get("FetchMetadata", {}).get("fetched_on", UNKNOWN_DAY))
 
 
 def _record(record: dict[str, Any], path: Path) -> list[str]:
@@ -189,8 +194,8 @@ def _unreadable(values: Mapping[str, Mapping[str, int]], what: str) -> str:
 
 
 def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if catalogue := record["steps"].get("FetchMetadata"):
-        yield "fetched", f"on {catalogue['fetched_on']}"
+    if "FetchMetadata" in record["steps"]:
+        yield "fetched", f"on {_fetched_on(record['steps'])}"
     steps = record["steps"].values()
     now = [facts for facts in steps if facts["by_this_run"]]
     requests, retries, fetched, failed = (
@@ -246,7 +251,10 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
 
 def _unreached(counts: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
     if counts and counts["problem"]:
-        yield "not counted", f"results of every date, because of the server: {counts['problem']}"
+        yield (
+            "not counted",
+            f"results over all assessments, because of the server: {counts['problem']}",
+        )
     if counts and counts["unreached"]:
         what = "overall results have no date in any school year, so no table has them"
         yield "unreached", f"{counts['unreached']:,} {what}"

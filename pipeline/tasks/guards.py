@@ -124,9 +124,9 @@ def fetched_before(task: YearTask) -> dict[str, str]:
         publication = Publication.read(manifest)
         if publication is None or source_of(publication) != settings.source_name():
             continue
-        year, day = (str(publication.metadata.get(name, "")) for name in ("year", "fetched_on"))
-        if year != str(task.year) and "" < day < task.today.isoformat():
-            found[year] = day
+        year = publication.metadata.get("year", task.partition)  # all years together have none
+        if year != task.partition and publication.fetched_on != task.today.isoformat():
+            found[year] = publication.fetched_on
     return found
 
 

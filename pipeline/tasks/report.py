@@ -90,7 +90,7 @@ class Report(YearTask, IncrementalTask):
         about = page.About(
             year=str(self.year),
             as_of=publication.metadata["as_of"],
-            fetched_on=publication.metadata.get("fetched_on", "an unknown day"),
+            fetched_on=publication.fetched_on,
             run=publication.run,
             made_at=f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}",
             is_made_up=publication.metadata["is_made_up"],

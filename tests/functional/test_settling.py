@@ -145,7 +145,8 @@ def test_a_server_that_cannot_count_over_all_assessments_fails_nothing(
         place.point_at(server)
         done = on(place, "2024-10-01")
         assert "published." in done.stdout
-        assert f"not counted results of every date, because of the server: {reason}" in done.stdout
+        because = f"results over all assessments, because of the server: {reason}"
+        assert f"not counted {because}" in done.stdout
         assert "unreached" not in done.stdout
         server.clear_log()
         assert "CHANGED" not in on(place, "2024-11-02").stdout
@@ -190,3 +191,10 @@ def test_rows_that_moved_to_an_earlier_year_stop_the_run_with_the_command_for_th
     assert "combined lost " in done.stdout
     assert "make refresh YEAR=22-23 (fetched on 2024-06-01)" in done.stdout
     assert oracle.content(place.data / "illuminate") == before
+
+    manifest = place.data / "illuminate/22-23/published.json"
+    of_earlier_version = json.loads(manifest.read_bytes())
+    del of_earlier_version["about"]["fetched_on"]
+    manifest.write_text(json.dumps(of_earlier_version), "utf-8")
+    done = place.run("--today", "2024-07-03")
+    assert "make refresh YEAR=22-23 (fetched on an unknown day)" in done.stdout

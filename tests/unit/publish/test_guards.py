@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import CheckError, SettingsError
 from pipeline.publish.guards import (
+    GuardResult,
     RowCounts,
     check_no_shrink,
     check_readable,
@@ -241,9 +242,15 @@ def test_a_failure_names_the_years_that_rows_may_have_moved_to():
     with pytest.raises(CheckError) as error:
         raise_on_failure([lost], {"22-23": "2023-10-02", "21-22": "2023-10-03"})
     assert str(error.value).endswith(
-        "If they were re-dated into another year, fetch that first: make refresh YEAR=22-23 "
+        "If rows were re-dated into another year, fetch that first: make refresh YEAR=22-23 "
         "(fetched on 2023-10-02), make refresh YEAR=21-22 (fetched on 2023-10-03)."
     )
+
+
+def test_values_that_cannot_be_read_have_not_moved_to_another_year():
+    unreadable = GuardResult(False, "note", "combined.points", 7)
+    with pytest.raises(CheckError, match=r"--publish-allow-shrink combined\.points=7\.$"):
+        raise_on_failure([unreadable], {"22-23": "2023-10-02"})
 
 
 def test_an_assessment_without_results_may_leave_the_catalogue():

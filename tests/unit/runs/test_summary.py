@@ -93,6 +93,9 @@ def lines(of: dict, at: Snapshot | None = None) -> dict[str, str]:
 
 def test_the_day_of_fetching_is_reported():
     assert lines(record())["fetched"] == "on 2024-10-02"
+    # A run that failed before it fetched has the receipt of an earlier version.
+    earlier = steps() | {"FetchMetadata": step(requests=3, retries=1, assessments=900)}
+    assert lines(record("failed", steps=earlier))["fetched"] == "on an unknown day"
 
 
 def test_what_the_server_changed_since_is_reported_first_with_the_command_for_it():
@@ -113,8 +116,8 @@ def test_results_that_no_year_reaches_are_reported():
     unknown = record()
     unknown["steps"]["CountResults"] = step(changed={}, unreached=None, problem="it said no")
     assert "unreached" not in lines(unknown)
-    assert "  not counted results of every date, because of the server: it said no" in summarize(
-        unknown, snapshot(), RECORD
+    assert "  not counted results over all assessments, because of the server: it said no" in (
+        summarize(unknown, snapshot(), RECORD)
     )
 
 

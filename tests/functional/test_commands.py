@@ -119,6 +119,7 @@ def test_verify_finds_every_kind_of_harm(place: Workplace) -> None:
         assert done.returncode == 1, victim
         is_shard = victim.suffix == ".parquet"
         assert (f"assessment {victim.stem} is" if is_shard else victim.name) in done.stdout
+        assert "Run `make run YEAR=23-24`, which restores it." in done.stdout
     assert place.run().returncode == 0  # what verify found, the next run restores
     assert place.look("verify", *YEAR).returncode == 0
 
@@ -136,6 +137,7 @@ def test_a_failed_check_stops_before_publishing(place: Workplace) -> None:
     done = place.run()
     assert done.returncode == 30
     assert "A check failed before publishing (overall shards have every row" in done.stdout
+    assert "make refresh YEAR=23-24" in done.stdout
     assert place.published() == before
 
 

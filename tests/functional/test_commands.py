@@ -91,6 +91,12 @@ def test_a_day_that_is_none_is_refused_in_words(place: Workplace) -> None:
     assert "'2024-13-01' is not a day; write it like 2024-01-31" in done.stderr
 
 
+def test_a_day_of_a_run_that_is_none_is_refused_in_words(place: Workplace) -> None:
+    done = place.run("--as-of", "1/31/2024")
+    assert done.returncode == 40
+    assert done.stderr == "ERROR: '1/31/2024' is not a day: write it like 2024-01-31.\n"
+
+
 def test_verify_finds_all_whole(place: Workplace, server: Server) -> None:
     assert place.run().returncode == 0
     server.clear_log()

@@ -511,8 +511,8 @@ MUTANTS = (
     Mutant(
         "leave out the command for the year that rows moved to",
         "tasks/publish.py",
-        "raise_on_failure(found, fetched_before(self))",
-        "raise_on_failure(found)",
+        "raise_on_failure(found, self.year, fetched_before(self))",
+        "raise_on_failure(found, self.year)",
         "tests/functional/test_settling.py -k moved_to_an_earlier",
     ),
     Mutant(

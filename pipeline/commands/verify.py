@@ -29,7 +29,7 @@ def main(options: argparse.Namespace) -> int:
             wrong += bool(faults)
             print(printable(f"  {what}: " + (list_some(faults) if faults else "intact")))
     if wrong:
-        print("Something is wrong. `make run` restores it.")
+        print(f"Something is wrong. Run `make run YEAR={publish.year}`, which restores it.")
         return 1
     print("All files and counts are intact.")
     return 0

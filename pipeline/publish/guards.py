@@ -192,12 +192,13 @@ def check_roster_match_rate(
 
 
 def raise_on_failure(
-    results: Sequence[GuardResult], fetched_before: Mapping[str, str] | None = None
+    results: Sequence[GuardResult], year: object, fetched_before: Mapping[str, str] | None = None
 ) -> None:
     """Stop before publishing if a guard failed.
 
     Args:
         results: of the guards.
+        year: the school year that they are about.
         fetched_before: other school years that are published, and the days they were fetched on.
 
     Raises:
@@ -210,8 +211,8 @@ def raise_on_failure(
     todo = []
     if losses := [f"{result.what}={result.lost}" for result in wrong if result.lost]:
         todo.append(
-            "If the server was at fault, run make refresh, which fetches the year again. If the "
-            "loss is correct, allow it once with --publish-allow-shrink "
+            f"If the server was at fault, run make refresh YEAR={year}, which fetches the year "
+            "again. If the loss is correct, allow it once with --publish-allow-shrink "
             f"{','.join(losses)}."
         )
     if fetched_before and any(result.what in GUARDED for result in wrong):

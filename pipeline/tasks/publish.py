@@ -185,4 +185,4 @@ class Publish(YearTask, PublishTask):
         near = view.stats["students nearly on the roster"] if view else 0
         floor, drop = chosen.roster_floor, chosen.roster_drop
         found.append(check_roster_match_rate(now, rate, near=near, floor=floor, drop=drop))
-        raise_on_failure(found, fetched_before(self))
+        raise_on_failure(found, self.year, fetched_before(self))

@@ -290,6 +290,7 @@ def test_a_finished_year_without_any_results_is_not_published(
     assert done.returncode == 30
     first = done.stdout.splitlines()[1]
     assert first.startswith("School year 23-24 as of 2024-06-30 has no results: FAILED")
+    assert "make refresh YEAR=23-24, which" in done.stdout
     assert "set [checks] allow_empty=true" in done.stdout
     assert place.published() == {}
     assert place.run("--checks-allow-empty").returncode == 0

@@ -15,7 +15,9 @@ from pipeline.publish.guards import (
     parse_allowed_shrink,
     raise_on_failure,
 )
+from pipeline.years import SchoolYear
 
+YEAR = SchoolYear(2023)
 COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 50))
 
 
@@ -177,7 +179,7 @@ def test_a_failure_gives_the_shares_of_a_column_before_and_now_and_the_flag_that
     now = counts(1000, percent_correct=120)
     results = check_readable("group", now, counts(10, percent_correct=9), drop=0.02, allowed={})
     with pytest.raises(CheckError) as error:
-        raise_on_failure(results)
+        raise_on_failure(results, YEAR)
     assert "group.percent_correct is readable in 12.0% of 1,000 rows (90.0% of what is" in str(
         error.value
     )
@@ -219,14 +221,15 @@ def test_a_failure_says_what_is_wrong_and_what_is_kept():
     lost = check({"7": 10}, {"7": 3})
     counts = RowCounts({}, students=100, matched=2)
     roster = check_roster_match_rate(counts, None, floor=0.5, drop=0.1)
-    raise_on_failure([passed])
+    raise_on_failure([passed], YEAR)
     with pytest.raises(CheckError) as error:
-        raise_on_failure([passed, lost, roster])
+        raise_on_failure([passed, lost, roster], YEAR)
     message = str(error.value)
     assert "check failed: combined lost 7 rows (assessment 7 had 10, has 3)" in message
     assert "check failed: the roster does not match this year: 2 of 100 students" in message
     assert "all shards are kept" in message
     assert message.count("check failed") == 2
+    assert "run make refresh YEAR=23-24, which fetches the year again" in message
     assert "--publish-allow-shrink combined=7." in message
     assert "Configure the roster of this year" in message
 
@@ -234,13 +237,13 @@ def test_a_failure_says_what_is_wrong_and_what_is_kept():
 def test_a_failure_gives_the_one_flag_that_allows_every_loss():
     group = check_no_shrink("group", {"7": 3}, {}, excluded_ids=(), tolerance=0.0, allowed=0)
     with pytest.raises(CheckError, match=r"--publish-allow-shrink combined=7,group=3\.$"):
-        raise_on_failure([check({"7": 10}, {"7": 3}), group])
+        raise_on_failure([check({"7": 10}, {"7": 3}), group], YEAR)
 
 
 def test_a_failure_names_the_years_that_rows_may_have_moved_to():
     lost = check({"7": 10}, {"7": 3})
     with pytest.raises(CheckError) as error:
-        raise_on_failure([lost], {"22-23": "2023-10-02", "21-22": "2023-10-03"})
+        raise_on_failure([lost], YEAR, {"22-23": "2023-10-02", "21-22": "2023-10-03"})
     assert str(error.value).endswith(
         "If rows were re-dated into another year, fetch that first: make refresh YEAR=22-23 "
         "(fetched on 2023-10-02), make refresh YEAR=21-22 (fetched on 2023-10-03)."

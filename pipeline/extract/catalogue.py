@@ -11,7 +11,7 @@ from pipeline.ids import trim
 from pipeline.storage import files
 from pipeline.years import Window
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class Catalogue(msgspec.Struct, frozen=True):

@@ -509,6 +509,13 @@ MUTANTS = (
         "tests/unit/extract/test_result_counts.py",
     ),
     Mutant(
+        "leave the day of fetching in the marker as it was",
+        "tasks/targets.py",
+        "and all(publication.metadata.get(name) == fact for",
+        "and all(True for",
+        "tests/functional/test_settling.py -k with_that_day",
+    ),
+    Mutant(
         "leave out the command for the year that rows moved to",
         "tasks/publish.py",
         "raise_on_failure(found, self.year, fetched_before(self))",

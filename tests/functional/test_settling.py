@@ -67,6 +67,22 @@ def test_a_late_correction_of_a_finished_year_is_fetched_the_next_day(
     assert not own.log
 
 
+def test_the_same_results_fetched_on_another_day_are_published_with_that_day(
+    place: Workplace, own: Server
+) -> None:
+    on(place, "2024-07-02")
+    before = place.published()
+    again = on(place, "2024-07-03")
+    assert "everything is up to date; no table was changed" in again.stdout
+    assert marker(place)["fetched_on"] == "2024-07-03"
+    assert place.published() == before
+    assert place.look("report", "--year", "23-24").returncode == 0
+    page = (place.data / "reports/23-24.html").read_text("utf-8")
+    assert "as of 2024-06-30 · fetched on 2024-07-03" in page
+    on(place, "2024-07-04", "--report-enabled", "true")
+    assert "fetched on 2024-07-04" in (place.data / "reports/23-24.html").read_text("utf-8")
+
+
 def test_the_day_on_which_a_year_settles_is_a_setting(place: Workplace, own: Server) -> None:
     on(place, "2024-09-30")
     on(place, "2024-10-01")

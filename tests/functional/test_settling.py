@@ -79,6 +79,10 @@ def test_the_same_results_fetched_on_another_day_are_published_with_that_day(
     assert place.look("report", "--year", "23-24").returncode == 0
     page = (place.data / "reports/23-24.html").read_text("utf-8")
     assert "as of 2024-06-30 · fetched on 2024-07-03" in page
+    # Nothing was fetched today, so what is verified is what is published.
+    verified = place.look("verify", "--year", "23-24")
+    assert verified.returncode == 0, verified.stdout
+    assert "All files and counts are intact." in verified.stdout
     on(place, "2024-07-04", "--report-enabled", "true")
     assert "fetched on 2024-07-04" in (place.data / "reports/23-24.html").read_text("utf-8")
 

@@ -516,6 +516,13 @@ MUTANTS = (
         "tests/functional/test_settling.py -k with_that_day",
     ),
     Mutant(
+        "give up a count that failed once",
+        "tasks/count.py",
+        "for name in failed}",
+        "for name in []}",
+        "tests/functional/test_settling.py -k requested_once_more",
+    ),
+    Mutant(
         "leave out the command for the year that rows moved to",
         "tasks/publish.py",
         "raise_on_failure(found, self.year, fetched_before(self))",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.simulator import SMALL, District, Protocol, Server, serving
+from pipeline.simulator import SMALL, District, Fault, Protocol, Server, serving
 from pipeline.years import SchoolYear
 from tests.functional import oracle
 from tests.functional.conftest import Workplace
@@ -171,6 +171,15 @@ def test_a_server_that_cannot_count_over_all_assessments_fails_nothing(
         server.clear_log()
         assert "CHANGED" not in on(place, "2024-11-02").stdout
         assert len([request for request in server.log if request.endpoint != "token"]) == 5
+
+
+def test_a_count_that_failed_is_requested_once_more(place: Workplace, own: Server) -> None:
+    on(place, "2024-10-01")
+    correct(own)
+    own.faults.add(Fault("status", 502, "standard", times=1))
+    checked = on(place, "2024-11-01")
+    assert "standard results of 23-24, and had " in checked.stdout
+    assert "not counted" not in checked.stdout
 
 
 def test_results_that_no_school_year_reaches_are_counted(place: Workplace, own: Server) -> None:

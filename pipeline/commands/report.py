@@ -22,7 +22,10 @@ def main(options: argparse.Namespace) -> int:
     path = folders.publication(str(year))
     publication = Publication.read(path)
     if publication is None:
-        raise PipelineError(f"Nothing is published of {year} yet. Run `make run YEAR={year}`.")
+        raise PipelineError(
+            f"Nothing of {year} is published in {path.parent}, or published.json cannot be read. "
+            f"Run `make run YEAR={year}`."
+        )
     if not publication.matches(path.parent):
         raise PipelineError(
             f"The published files of {year} were changed or removed, so there is nothing to report "

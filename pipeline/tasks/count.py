@@ -78,6 +78,6 @@ class CountResults(YearTask, IncrementalTask):
     def _is_due(self) -> bool:
         days: int = settings.read(sections.years).recheck_days
         receipt = self.receipt
-        if receipt is None or not days or not self.paths.is_settled:
+        if receipt is None or days <= 0 or not self.paths.is_settled:
             return False
         return (self.today - dt.date.fromisoformat(receipt.stats["counted_on"])).days > days

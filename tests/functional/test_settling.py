@@ -147,8 +147,9 @@ def test_what_make_refresh_fetches_is_what_later_counts_are_compared_with(
 def test_counts_are_never_checked_if_recheck_days_is_0(place: Workplace, own: Server) -> None:
     on(place, "2024-10-01")
     own.clear_log()
-    on(place, "2026-10-01", "--years-recheck-days", "0")
-    assert not own.log
+    for days in ("0", "-1"):
+        on(place, "2026-10-01", "--years-recheck-days", days)
+        assert not own.log
 
 
 @pytest.mark.parametrize(

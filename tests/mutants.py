@@ -481,6 +481,13 @@ MUTANTS = (
         "tests/functional/test_graph.py -k steps_in_processes",
     ),
     Mutant(
+        "stop at an assessment without performance bands",
+        "publish/guards.py",
+        "            if column in _OF_SOME_ASSESSMENTS:",
+        "            if False:",
+        "tests/unit/publish/test_guards.py -k without_performance_bands",
+    ),
+    Mutant(
         "take a finished year for final at once",
         "config/settings.py",
         "today > _settles_on(year)",

@@ -481,6 +481,13 @@ MUTANTS = (
         "tests/functional/test_graph.py -k steps_in_processes",
     ),
     Mutant(
+        "stop at an assessment without performance bands",
+        "publish/guards.py",
+        "            if column in _OF_SOME_ASSESSMENTS:",
+        "            if False:",
+        "tests/unit/publish/test_guards.py -k without_performance_bands",
+    ),
+    Mutant(
         "take a finished year for final at once",
         "config/settings.py",
         "today > _settles_on(year)",
@@ -507,6 +514,20 @@ MUTANTS = (
         "any(count < fetched[name] for name, count in at_first.items())",
         "False",
         "tests/unit/extract/test_result_counts.py",
+    ),
+    Mutant(
+        "leave the day of fetching in the marker as it was",
+        "tasks/targets.py",
+        "and all(publication.metadata.get(name) == fact for",
+        "and all(True for",
+        "tests/functional/test_settling.py -k with_that_day",
+    ),
+    Mutant(
+        "give up a count that failed once",
+        "tasks/count.py",
+        "for name in failed}",
+        "for name in []}",
+        "tests/functional/test_settling.py -k requested_once_more",
     ),
     Mutant(
         "leave out the command for the year that rows moved to",

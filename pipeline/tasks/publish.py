@@ -129,6 +129,16 @@ class Publish(YearTask, PublishTask):
         checked = [self.other(CheckTables), *self.table_tasks()]
         return [*checked, *guarded, *score_tasks(self).values()]
 
+    def output(self) -> PublicationTarget:
+        """Return what readers see, complete when its manifest names this build and its day."""
+        return PublicationTarget(self.paths.publication, self.digest(), self.about())
+
+    def about(self) -> dict[str, Any]:
+        """Return the year, the day that it is as of, and the day that it was fetched on."""
+        catalogue = self.other(FetchMetadata).receipt
+        fetched_on = catalogue.stats.get("fetched_on") if catalogue else None
+        return {**self.paths.metadata, "fetched_on": fetched_on}
+
     def table_tasks(self) -> list[IncrementalTask]:
         """Return the tasks of the pipeline's own tables, then those of the SQL files."""
         return table_tasks(self)
@@ -147,9 +157,7 @@ class Publish(YearTask, PublishTask):
         """
         row_counts = self._count()
         self._guard(row_counts)
-        catalogue = self.other(FetchMetadata).receipt
-        fetched_on = catalogue.stats["fetched_on"] if catalogue else None
-        self.commit({**self.paths.metadata, "fetched_on": fetched_on}, row_counts)
+        self.commit(self.about(), row_counts)
 
     def _count(self) -> RowCounts:
         fetched = score_tasks(self)

@@ -160,10 +160,14 @@ class ShardsTarget(luigi.Target):
 
 @dataclass(eq=False)
 class PublicationTarget(luigi.Target):
-    """A published table set, complete when its manifest names this build and all files match."""
+    """A published table set, complete when its manifest names this build and all files match.
+
+    The manifest must say `about` of it: the same tables may be fetched again on a later day.
+    """
 
     path: Path
     build: str | None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def exists(self) -> bool:
         """Return True if readers see this build, unchanged."""
@@ -171,6 +175,7 @@ class PublicationTarget(luigi.Target):
         return (
             publication is not None
             and publication.build == self.build
+            and all(publication.metadata.get(name) == fact for name, fact in self.about.items())
             and publication.matches(self.path.parent)
         )
 

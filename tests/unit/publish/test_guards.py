@@ -158,6 +158,20 @@ def test_text_may_be_empty_where_nothing_is_known_yet():
     assert unreadable(counts(1000, **dict.fromkeys(TEXT, 0)), None) == {}
 
 
+BANDS = TEXT[1:]
+
+
+def test_an_assessment_without_performance_bands_may_be_added():
+    """But no band that was there may be lost, and every row has a student."""
+    added = dict.fromkeys(BANDS, 1000)
+    assert unreadable(counts(1500, **added), counts(1000)) == {}
+    lost = dict.fromkeys(BANDS, 960)
+    assert unreadable(counts(1500, **lost), counts(1000)) == dict.fromkeys(BANDS, 540)
+    assert unreadable(counts(1500, local_student_id=1000), counts(1000)) == {
+        "local_student_id": 500
+    }
+
+
 def test_a_table_without_rows_has_no_columns_that_cannot_be_read():
     assert unreadable(counts(0), counts(100)) == {}
     assert unreadable(RowCounts({"group": {}}), None) == {}

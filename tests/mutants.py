@@ -488,6 +488,13 @@ MUTANTS = (
         "tests/unit/publish/test_guards.py -k without_performance_bands",
     ),
     Mutant(
+        "replace grades by nulls when the roster is gone",
+        "publish/guards.py",
+        "GuardResult((before or 0.0) <= drop, ",
+        "GuardResult(True, ",
+        "tests/functional/test_guards.py -k not_configured_any_more",
+    ),
+    Mutant(
         "take a finished year for final at once",
         "config/settings.py",
         "today > _settles_on(year)",

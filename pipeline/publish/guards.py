@@ -177,6 +177,8 @@ def check_roster_match_rate(
 ) -> GuardResult:
     """Check that enough students are on the roster, and not far fewer than last time.
 
+    Without a roster nobody is on it: null would replace the grades that are published.
+
     Args:
         now: the counts of this run.
         before: the match rate of what is published, if known.
@@ -184,8 +186,11 @@ def check_roster_match_rate(
         floor: the lowest accepted match rate.
         drop: by how much the match rate may be lower than last time.
     """
+    if now.matched is None:
+        had = f"{before or 0.0:.0%} of the students with published results were on one"
+        return GuardResult((before or 0.0) <= drop, f"no roster is configured, and {had}")
     if now.match_rate is None:
-        return GuardResult(True, "no roster, or no students with results")
+        return GuardResult(True, "no students with results")
     note = f"{now.matched:,} of {now.students:,} students with results are on it"
     if before is not None:
         note += f", last time it was {before:.0%} of them"

@@ -346,6 +346,22 @@ def test_a_roster_with_far_fewer_students_than_last_time_stops_the_run(
     assert everything(place) == before
 
 
+def test_a_roster_that_is_not_configured_any_more_stops_the_run(
+    place: Workplace, server: Server
+) -> None:
+    """Every grade that is published would become null."""
+    assert place.run().returncode == 0
+    before = everything(place)
+    done = place.run(STUDENT_ROSTERS="")
+    assert done.returncode == 30
+    assert "no roster is configured, and 9" in done.stdout
+    assert "Configure the roster of this year" in done.stdout
+    assert everything(place) == before
+    done = place.run("--checks-roster-drop", "1", STUDENT_ROSTERS="")
+    assert done.returncode == 0
+    assert "roster      none: grades are null" in done.stdout
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 def test_everything_is_open_to_its_owner_only_under_any_umask(
     place: Workplace, server: Server, umask: int

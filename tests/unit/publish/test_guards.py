@@ -225,9 +225,19 @@ def test_ids_that_are_nearly_on_the_roster_are_counted(matched):
     assert "differ" not in check_roster_match_rate(now, None, floor=0.5, drop=0.1).note
 
 
-@pytest.mark.parametrize("now", [RowCounts({}), RowCounts({}, students=0, matched=0)])
-def test_without_a_roster_or_students_there_is_nothing_to_compare(now):
+def test_without_students_there_is_nothing_to_compare():
+    now = RowCounts({}, students=0, matched=0)
     assert check_roster_match_rate(now, 0.9, floor=0.5, drop=0.1).ok
+
+
+@pytest.mark.parametrize(
+    ("before", "drop", "ok"),
+    [(None, 0.1, True), (0.0, 0.0, True), (0.9, 0.1, False), (0.9, 1.0, True)],
+)
+def test_a_district_may_do_without_a_roster_but_not_lose_it(before, drop, ok):
+    found = check_roster_match_rate(RowCounts({}), before, floor=0.5, drop=drop)
+    assert found.ok is ok
+    assert found.note.startswith("no roster is configured")
 
 
 def test_a_failure_says_what_is_wrong_and_what_is_kept():

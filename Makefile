@@ -26,7 +26,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 	--no-emit-find-links --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run years report status verify load copy s3 gs doctor refresh test test-airflow crash mutants audit image bench bench-short check format simulate dictionary lock clean
+.PHONY: help run years report status verify load copy s3 gs doctor refresh clean-snapshots test test-airflow crash mutants audit image bench bench-short check format simulate dictionary lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ gs: $(VENV)/.run ## Install Google Cloud support for `make copy`
 refresh: $(VENV)/.run ## Remove the snapshot and fetch everything again: make refresh YEAR=23-24
 	@$(BIN)/python -m pipeline forget --year "$(YEAR)"
 	@$(MAKE) --no-print-directory run YEAR="$(YEAR)"
+
+clean-snapshots: $(VENV)/.run ## Remove all snapshots but the published ones, of all years or: make clean-snapshots YEAR=23-24
+	@$(BIN)/python -m pipeline clean-snapshots --year "$(YEAR)"
 
 doctor: $(VENV)/.run ## Check settings, credentials, input files and disk
 	@$(BIN)/python -m pipeline doctor

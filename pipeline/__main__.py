@@ -21,14 +21,15 @@ _COMMANDS = {
     "load": "load the published tables into a database",
     "copy": "copy the published files of a year to [paths] copy_to",
     "forget": "remove a year's snapshot, so that the next run fetches it again",
+    "clean-snapshots": "remove all snapshots but those of what is published",
     "doctor": "try settings, credentials, input files and disk, one line each",
     "dictionary": "print the data dictionary, in Markdown",
     "simulate": "serve the made-up district until interrupted",
 }
 """What each command does; its `main` is in the module of `pipeline.commands` of that name."""
 
-_MODULES = {"load": "run", "copy": "run"}
-"""The modules of commands that have none of their own."""
+_MODULES = {"load": "run", "copy": "run", "clean-snapshots": "clean_snapshots"}
+"""The modules of commands that have none of their own name."""
 
 _RECOVERING = set(_COMMANDS) - {"dictionary", "simulate"}
 """The commands that first complete or undo what a killed run left half published."""
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     }
     for name in _OF_A_YEAR:
         parsers[name].add_argument("--year", default="", help="like 23-24; default today's")
+    parsers["clean-snapshots"].add_argument("--year", default="", help="default all")
     for name in _OF_A_DAY:
         parsers[name].add_argument("--as-of", type=_day, help="like 2024-01-31; default today")
     parsers["status"].add_argument("--json", action="store_true", help="for other programs")

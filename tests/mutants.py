@@ -872,6 +872,34 @@ MUTANTS = (
         "if True or",
         "tests/functional/test_guards.py -k finished",
     ),
+    Mutant(
+        "remove a newer snapshot with the old ones",
+        "storage/snapshots.py",
+        "if _days(each) < _days(snapshot)]",
+        "if each != snapshot]",
+        "tests/unit/storage/test_snapshots.py",
+    ),
+    Mutant(
+        "remove a snapshot under its own name",
+        "storage/snapshots.py",
+        "        snapshot.rename(hidden)\n",
+        "        hidden = snapshot\n",
+        "tests/unit/storage/test_snapshots.py",
+    ),
+    Mutant(
+        "remove old snapshots though nothing was published",
+        "runs/record.py",
+        "        if is_published and isinstance(tables.paths, Snapshot):",
+        "        if isinstance(tables.paths, Snapshot):",
+        "tests/functional/test_retention.py -k publishes_nothing",
+    ),
+    Mutant(
+        "clean the published snapshot away",
+        "commands/clean_snapshots.py",
+        'return {resumed, as_of, f"{as_of}-on-{fetched_on}"}',
+        "return {resumed}",
+        "tests/functional/test_retention.py -k clean",
+    ),
 )
 
 

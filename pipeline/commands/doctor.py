@@ -15,6 +15,7 @@ from pipeline.inputs import prior_years, roster, rules
 from pipeline.runs.connection import open_client
 from pipeline.runs.notify import find_webhook
 from pipeline.simulator.demo import ensure_inputs
+from pipeline.storage import snapshots
 from pipeline.storage.files import make_folder
 from pipeline.transform import sql_views
 from pipeline.years import SchoolYear, today
@@ -130,7 +131,8 @@ def _sql_views() -> str:
 def _disk() -> str:
     folder = make_folder(settings.folders().data)
     free = shutil.disk_usage(folder).free
-    text = f"{free / (1 << 30):,.1f} GiB free for {folder}"
+    used = snapshots.disk_size(settings.folders().work)
+    text = f"{snapshots.readable_size(free)} free for {folder}, whose work/ has {used}"
     if free < _NEEDED_BYTES or not os.access(folder, os.W_OK):
         raise PipelineError(f"{text}; a run needs a folder to write to and about 1 GiB.")
     return text

@@ -1,26 +1,26 @@
 """Remove the snapshot of a year; what is published stays until the next run replaces it."""
 
 import argparse
-import shutil
 
 from pipeline.commands.options import year_of
 from pipeline.config import settings
 from pipeline.runs.lock import Lock
+from pipeline.storage import snapshots
 from pipeline.years import today
 
 
 def main(options: argparse.Namespace) -> int:
-    """Remove everything fetched and built for the year as of the day, and say so."""
+    """Remove everything fetched and built for the year as of the day, and say so.
+
+    Raises:
+        StorageError: it cannot be removed.
+    """
     year, day = year_of(options), today()
     snapshot = settings.snapshot(year, options.as_of or day, day)
     with Lock(snapshot.folders.lock):
         if not snapshot.work.exists():
             print(f"There is no snapshot of {year} as of {snapshot.window.end} to remove.")
             return 0
-        # A half removed snapshot must never be taken for one to resume.
-        removed = snapshot.work.with_name(f".{snapshot.work.name}.forgotten")
-        shutil.rmtree(removed, ignore_errors=True)
-        snapshot.work.rename(removed)
-        shutil.rmtree(removed)
+        snapshots.remove(snapshot.work)
     print(f"Removed the snapshot of {year} as of {snapshot.window.end}; published files stay.")
     return 0

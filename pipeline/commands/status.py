@@ -9,6 +9,7 @@ from pipeline.config import sections, settings
 from pipeline.errors import printable
 from pipeline.runs import record
 from pipeline.runs.build import Step, steps_of
+from pipeline.storage import snapshots
 from pipeline.tasks.extract import FetchMetadata, FetchScores
 from pipeline.tasks.publish import Publish
 from pipeline.tasks.report import Report
@@ -33,6 +34,7 @@ def status(publish: Publish) -> dict[str, Any]:
         "as_of": paths.window.end.isoformat(),
         "is_made_up": settings.is_demo(),
         "work": str(paths.work),
+        "work_size": snapshots.disk_size(paths.folders.work),
         "up_to_date": publish.complete(),
         "steps": {step.name: _state(step) for step in steps_of([root])},
         "last_run": None if last is None else {k: last[k] for k in _OF_A_RUN},
@@ -46,7 +48,8 @@ def as_text(found: dict[str, Any]) -> str:
     """Return a status as lines for people."""
     made_up = " (demo district, nobody in it is real)" if found["is_made_up"] else ""
     head = f"School year {found['year']} as of {found['as_of']}{made_up}, in {found['work']}"
-    lines = {**found["steps"], "last run": _last_run(found["last_run"])}
+    size = f"{found['work_size']}, all years and days together"
+    lines = {**found["steps"], "work/": size, "last run": _last_run(found["last_run"])}
     texts = [head, *(f"  {name:<21} {text}" for name, text in lines.items())]
     return "\n".join(printable(line) for text in texts for line in text.split("\n"))
 

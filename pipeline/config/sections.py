@@ -105,6 +105,12 @@ class ShareParameter(luigi.FloatParameter):
         return share
 
 
+def _at_least_one(default: int, description: str) -> luigi.NumericalParameter[int]:
+    return luigi.NumericalParameter(
+        default=default, var_type=int, min_value=1, max_value=1 << 31, description=description
+    )
+
+
 class illuminate(Settings):  # noqa: N801  named like its section
     """How the API is called."""
 
@@ -184,7 +190,14 @@ class years(Settings):  # noqa: N801
     recheck_days = luigi.IntParameter(
         default=30, description="days until the counts of a settled year are checked; 0: never"
     )
+    keep_snapshots = _at_least_one(3, "snapshots kept of a year, with the one that is published")
     current = RenamedParameter("years", "current", "historical_before")
+
+
+class runs(Settings):  # noqa: N801
+    """What runs leave about themselves."""
+
+    keep = _at_least_one(400, "run records kept of each year")
 
 
 class checks(Settings):  # noqa: N801
@@ -267,5 +280,5 @@ OAUTH1 = (
 )
 """The variables of either scheme's credentials, each also with _FILE; they are no settings."""
 
-SECTIONS: tuple[type[Settings], ...] = (illuminate, paths, years, checks, build, report)
+SECTIONS: tuple[type[Settings], ...] = (illuminate, paths, years, runs, checks, build, report)
 """All sections that luigi.cfg may have."""

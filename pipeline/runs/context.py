@@ -263,7 +263,8 @@ class RunContext:
         self.replaced_source = settings.allowed_once("replace_source")
         settings.check_address()
         settings.check_time_zone()
-        settings.smallest_group()  # refused before any request
+        settings.smallest_group()  # refused before any request, as are these
+        settings.read(sections.years), settings.read(sections.runs)
         process.prepare()
 
 

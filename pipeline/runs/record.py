@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config import sections, settings
 from pipeline.errors import PipelineError, SettingsError, StorageError
-from pipeline.runs import acknowledged, result
+from pipeline.runs import acknowledged, result, retention
 from pipeline.runs.build import PublishedSet, Step, StepReceipt
 from pipeline.runs.notify import notify
 from pipeline.runs.summary import summarize, summarize_all_years, summarize_delivery
@@ -77,6 +77,8 @@ def finish(run: "RunContext") -> str:
     # Last: a run that was killed or stopped while it notified leaves what it published new.
     if run.folders is not None and of_all["succeeded"] and not run.stop.is_set():
         _acknowledge(run.folders.acknowledged, sets)
+    if not run.stop.is_set():
+        _remove_old(run, sets)
     return str(of_all["outcome"])
 
 
@@ -177,6 +179,16 @@ def _acknowledge(path: Path, sets: Sequence[TableSet]) -> None:
     """Write down what is published, now that everybody has been notified of it."""
     now = {tables.partition: found for tables in sets if (found := _published(tables))}
     _write(path, acknowledged.read(path) | now)
+
+
+def _remove_old(run: "RunContext", sets: Sequence[TableSet]) -> None:
+    done = run.build.done()
+    for tables in sets:
+        is_published = tables.publishing is not None and tables.publishing.task_id in done
+        if is_published and isinstance(tables.paths, Snapshot):
+            retention.remove_old_snapshots(tables.paths)
+    for tables in sets:
+        retention.remove_old_records(tables.paths.folders.runs, tables.partition)
 
 
 def _published(tables: TableSet) -> acknowledged.Published | None:

@@ -43,6 +43,11 @@ class Folders:
         return cls(data, resolve(save_path, "illuminate"), resolve(view_path, "views"))
 
     @property
+    def work(self) -> Path:
+        """What is fetched and built, before it is published."""
+        return self.data / "work"
+
+    @property
     def runs(self) -> Path:
         """Run records, one file per run and set of tables."""
         return self.data / "runs"
@@ -172,7 +177,7 @@ class AllYears(TableSetPaths):
     @property
     def work(self) -> Path:
         """The folder of what is built, before it is published."""
-        return self.folders.data / "work" / self.partition
+        return self.folders.work / self.partition
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -223,7 +228,7 @@ class Snapshot(TableSetPaths):
     def work(self) -> Path:
         """The folder of what is fetched and built, before it is published."""
         day = self.window.end.isoformat() + (f"-on-{self.fetched_on}" if self.fetched_on else "")
-        return self.folders.data / "work" / str(self.year) / day
+        return self.folders.work / str(self.year) / day
 
     @property
     def metadata(self) -> dict[str, Any]:

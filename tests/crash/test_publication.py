@@ -75,6 +75,7 @@ COMMANDS = {
     "load": (*PIPELINE, "load", "--year", str(YEAR)),
     "copy": (*PIPELINE, "copy", "--year", str(YEAR)),
     "doctor": (*PIPELINE, "doctor"),
+    "clean-snapshots": (*PIPELINE, "clean-snapshots"),
     "forget": (*PIPELINE, "forget", "--year", str(YEAR)),
     "Luigi's LoadYear": (str(LUIGI), "--module", "pipeline", "LoadYear", "--year", str(YEAR)),
     "a run of another year": (str(LUIGI), "--module", "pipeline", "RunAll", "--year", "22-23"),

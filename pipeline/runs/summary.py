@@ -19,6 +19,7 @@ _HEADLINES = {
 }
 _COMPLETE = ("published", "not reported", "up to date")
 _HALF_PUBLISHED = "FAILED; some published files are new and others old."
+_PUBLISHED_AGAIN = "published again; every table is as it was."
 _PUBLISHED_ALL_THE_SAME = "FAILED, but the tables of this run are published."
 _OWN = "SqlView-"
 _NAMED = 5
@@ -76,8 +77,11 @@ def _headline(record: dict[str, Any]) -> str:
     """Return how a run ended, and what its readers find: that is read from the disk."""
     if record["is_half_published"]:
         return _HALF_PUBLISHED
-    if record["outcome"] == "failed" and record["published_by"] == record["run"]:
-        return _PUBLISHED_ALL_THE_SAME
+    if record["published_by"] == record["run"]:
+        if record["outcome"] == "failed":
+            return _PUBLISHED_ALL_THE_SAME
+        if record["outcome"] == "up to date":
+            return _PUBLISHED_AGAIN
     return _HEADLINES[record["outcome"]]
 
 

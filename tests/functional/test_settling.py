@@ -73,7 +73,7 @@ def test_the_same_results_fetched_on_another_day_are_published_with_that_day(
     on(place, "2024-07-02")
     before = place.published()
     again = on(place, "2024-07-03")
-    assert "everything is up to date; no table was changed" in again.stdout
+    assert "published again; every table is as it was" in again.stdout
     assert marker(place)["fetched_on"] == "2024-07-03"
     assert place.published() == before
     assert place.look("report", "--year", "23-24").returncode == 0

@@ -147,6 +147,11 @@ def test_the_first_line_says_what_readers_find_after_a_failure():
     assert "FAILED, but the tables of this run are published." in own
 
 
+def test_a_run_that_restored_a_file_does_not_say_that_it_did_nothing():
+    again = summarize(record("up to date", published_by="this-run"), snapshot(), RECORD)
+    assert again.strip().splitlines()[0].endswith("published again; every table is as it was.")
+
+
 def test_only_a_run_that_failed_says_failed():
     for outcome in ("published", "up to date", "stopped"):
         assert "FAILED" not in summarize(record(outcome), snapshot(), RECORD)

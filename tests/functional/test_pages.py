@@ -1,12 +1,13 @@
 """The pages of docs/ are a tour: their commands are run, in order, and print what is shown."""
 
-import os
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.helpers import clean_environment
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
@@ -52,12 +53,11 @@ def run(page: Path, checkout: Path) -> list[str]:
     """Run all commands of a page in one shell; what each box of them printed."""
     boxes = [box for box, _ in commands(page)]
     script = "".join(f"printf '{MARK}'\n{box}" for box in boxes)
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
     done = subprocess.run(
         ["sh", "-eu", "-c", script],
         check=False,
         cwd=checkout,
-        env=inherited,
+        env=clean_environment(),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.config import sections, settings
 from pipeline.errors import CheckError
-from pipeline.publish.commit import Publication, publish
+from pipeline.publish.commit import Publication, publish, restate
 from pipeline.publish.guards import (
     CATALOGUE,
     GUARDED,
@@ -43,7 +43,7 @@ class PublishTask(PipelineTask):
 
     def output(self) -> PublicationTarget:
         """Return what readers see, complete when its manifest names this build."""
-        return PublicationTarget(self.paths.publication, self.digest())
+        return PublicationTarget(self.paths.publication, self.digest(), self.metadata())
 
     def digest(self) -> str | None:
         """Return a digest of what is to be published; None while a table is missing."""
@@ -54,6 +54,10 @@ class PublishTask(PipelineTask):
         folder = self.paths.publication.parent
         names = [relative_name(path, folder) for path in self.files().values()]
         return BuildKey(self.name, 1, {"files": names}, known).digest
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what the manifest says of the set that may change where no table does."""
+        return {}
 
     def publication(self) -> Publication | None:
         """Return the manifest of what is published now."""
@@ -106,12 +110,15 @@ class PublishTask(PipelineTask):
             "replaced_source": run.replaced_source,
         }
         source = {"source": settings.source_name(), "is_made_up": settings.is_demo()}
+        about, manifest = {**metadata, **source, **allowed}, self.paths.publication
+        if restate(manifest, Publication(build, run.id, about, {}, row_counts)):
+            return  # no table changed since another day
         publish(
             self.files(),
-            self.paths.publication,
+            manifest,
             build=build,
             run=run.id,
-            metadata={**metadata, **source, **allowed},
+            metadata=about,
             row_counts=row_counts,
             known=self.stamps(),
         )
@@ -147,9 +154,13 @@ class Publish(YearTask, PublishTask):
         """
         row_counts = self._count()
         self._guard(row_counts)
+        self.commit(self.metadata(), row_counts)
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the year, and when its data are from: as of which day, and fetched on which."""
         catalogue = self.other(FetchMetadata).receipt
         fetched_on = catalogue.stats["fetched_on"] if catalogue else None
-        self.commit({**self.paths.metadata, "fetched_on": fetched_on}, row_counts)
+        return {**self.paths.metadata, "fetched_on": fetched_on}
 
     def _count(self) -> RowCounts:
         fetched = score_tasks(self)

@@ -47,8 +47,9 @@ class Report(YearTask, IncrementalTask):
         return self.target(self.paths.report)
 
     def parameters(self) -> dict[str, Any]:
-        """Return how small a group may be, and whether the page says that nobody in it is real."""
-        return {"smallest group": settings.smallest_group(), "made up": settings.is_demo()}
+        """Return how small a group may be, and what the page says of the tables."""
+        about = self.other(Publish).metadata()
+        return {"smallest group": settings.smallest_group(), "made up": settings.is_demo(), **about}
 
     def source_files(self) -> dict[str, str]:
         """Return what is published of the years before.

@@ -9,6 +9,9 @@ from pipeline.errors import YearError
 HISTORICAL = "_historical"
 """Suffix of the tables of earlier years."""
 
+UNKNOWN_DAY = "an unknown day"
+"""What to say of a day that files of earlier versions do not give."""
+
 _SPELLINGS = re.compile(r"(?:20)?([0-9]{2})-(?:20)?([0-9]{2})")
 _JULY = 7
 

@@ -1,9 +1,8 @@
 """Rebuild the report of a year from what is published and the newest run records."""
 
 import argparse
-import datetime as dt
 
-from pipeline.commands.options import year_of
+from pipeline.commands.options import published_days, year_of
 from pipeline.config import sections, settings
 from pipeline.errors import PipelineError, printable
 from pipeline.publish.commit import Publication
@@ -23,19 +22,17 @@ def main(options: argparse.Namespace) -> int:
     path = folders.publication(str(year))
     publication = Publication.read(path)
     if publication is None:
-        raise PipelineError(f"Nothing is published of {year} yet. Run `make run YEAR={year}`.")
+        raise PipelineError(
+            f"Nothing of {year} is published in {path.parent}, or published.json cannot be read. "
+            f"Run `make run YEAR={year}`."
+        )
     if not publication.matches(path.parent):
         raise PipelineError(
             f"The published files of {year} were changed or removed, so there is nothing to report "
             f"on. Run `make run YEAR={year}` to restore them."
         )
     files.set_group_read(allowed=settings.read(sections.paths).group_readable)
-    metadata = publication.metadata
-    as_of, fetched_on = (
-        dt.date.fromisoformat(metadata[name]) if name in metadata else None
-        for name in ("as_of", "fetched_on")
-    )
-    task = Report(year=year, as_of=as_of, today=fetched_on)
+    task = Report(year=year, **published_days(publication))
     with Lock(folders.lock):
         key, stats = task.build_key(), task.draw(task.records())
         if key:  # else its snapshot was removed, and the next run draws the page again

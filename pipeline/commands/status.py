@@ -92,7 +92,7 @@ def _published(publish: Publish) -> str:
     metadata = publication.metadata
     about = (
         f"{len(publication.files)} files as of {metadata['as_of']}, fetched on "
-        f"{metadata.get('fetched_on', 'an unknown day')}, by run {publication.run}"
+        f"{publication.fetched_on}, by run {publication.run}"
     )
     if not publication.matches(publish.paths.publication.parent):
         return f"{about}; a file was changed or removed since, and the next run restores it"

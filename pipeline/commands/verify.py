@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator
 
-from pipeline.commands.options import year_of
+from pipeline.commands.options import published_days, year_of
 from pipeline.config import settings
 from pipeline.errors import printable
 from pipeline.extract import shards
@@ -21,15 +21,21 @@ Finding = tuple[str, list[str]]
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print a line per thing checked; 0 when all is intact, else 1."""
+    """Print a line per thing checked; 0 when all is intact, else 1.
+
+    Before the first run of a day, it is the snapshot that is published.
+    """
     publish = Publish(year=year_of(options), as_of=options.as_of)
+    publication = publish.publication()
+    if publication and options.as_of is None and not publish.paths.work.exists():
+        publish = Publish(year=publish.year, **published_days(publication))
     wrong = 0
     with settings.frozen():
         for what, faults in (*_files(publish), *_counts(publish)):
             wrong += bool(faults)
             print(printable(f"  {what}: " + (list_some(faults) if faults else "intact")))
     if wrong:
-        print("Something is wrong. `make run` restores it.")
+        print(f"Something is wrong. Run `make run YEAR={publish.year}`, which restores it.")
         return 1
     print("All files and counts are intact.")
     return 0

@@ -94,6 +94,17 @@ class IdsParameter(luigi.Parameter[tuple[str, ...]]):
         return json.dumps(list(ids))
 
 
+class ShareParameter(luigi.FloatParameter):
+    """A share, 0 to 1: a percentage in its place would switch a check off."""
+
+    def parse(self, text: str) -> float:
+        """Read the share, or raise ValueError."""
+        share = float(super().parse(text))
+        if not 0 <= share <= 1:
+            raise ValueError(f"{text} is not from 0 to 1")
+        return share
+
+
 def _at_least_one(default: int, description: str) -> luigi.NumericalParameter[int]:
     return luigi.NumericalParameter(
         default=default, var_type=int, min_value=1, max_value=1 << 31, description=description
@@ -192,20 +203,20 @@ class runs(Settings):  # noqa: N801
 class checks(Settings):  # noqa: N801
     """What stops a run before it publishes."""
 
-    shrink_tolerance = luigi.FloatParameter(
+    shrink_tolerance = ShareParameter(
         default=0.0, description="part of the published rows that may be gone, 0 to 1"
     )
-    readable_drop = luigi.FloatParameter(
+    readable_drop = ShareParameter(
         default=0.02,
         description="by how much the readable part of a column may be less than last time",
     )
     allow_empty = luigi.BoolParameter(
         default=False, description="publish a finished year, or one to come, without results"
     )
-    roster_floor = luigi.FloatParameter(
+    roster_floor = ShareParameter(
         default=0.5, description="least part of the students that must be on the roster"
     )
-    roster_drop = luigi.FloatParameter(
+    roster_drop = ShareParameter(
         default=0.1, description="by how much that part may be less than last time"
     )
 

@@ -12,7 +12,7 @@ from pipeline.storage import files
 from pipeline.storage.receipts import digest_of
 from pipeline.years import Window
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class Catalogue(msgspec.Struct, frozen=True):

@@ -47,17 +47,18 @@ def compare_counts(
     known = {name: count for name, count in found.items() if count is not None}
     every_date, school_years = (known.pop(name, None) for name in (EVERY_DATE, SCHOOL_YEARS))
     first = before.first if before else {}
-    if not first and any(count < fetched[name] for name, count in known.items()):
-        known = {}
+    at_first = {name: count for name, count in known.items() if name not in first}
+    if any(count < fetched[name] for name, count in at_first.items()):
+        known, at_first = {n: c for n, c in known.items() if n in first}, {}
         reasons.append("it counts fewer results of the year than it delivers by assessment")
     unreached = None
     if every_date is not None and school_years is not None:
-        unreached = every_date - school_years
-        if unreached < 0:
-            unreached = None
+        if every_date >= max(school_years, fetched["overall"]):
+            unreached = every_date - school_years
+        else:
             reasons.append("it counts fewer results of all dates than of some")
     return ResultCounts(
-        first=first or known,
+        first={**first, **at_first},
         now=known,
         unreached=unreached,
         problem=reasons[0] if reasons else "",

@@ -63,7 +63,7 @@ class OAuth1:
         """Raise AuthError: the credentials cannot be renewed."""
         raise AuthError(
             "the server rejected the OAuth 1 credentials; check ILLUMINATE_CONSUMER_KEY, "
-            "ILLUMINATE_ACCESS_TOKEN and their secrets, then run the same command again"
+            "ILLUMINATE_ACCESS_TOKEN and their secrets"
         )
 
 
@@ -158,7 +158,7 @@ def read_token(status: int, body: bytes, retry_after: float | None = None) -> tu
     if status in _REJECTED_STATUSES:
         raise AuthError(
             "the server rejected the credentials; check ILLUMINATE_CLIENT_ID and "
-            "ILLUMINATE_CLIENT_SECRET, then run the same command again"
+            "ILLUMINATE_CLIENT_SECRET"
         )
     if status != requests.codes.ok:
         raise TransientError(f"the token request was answered with {status}", retry_after)

@@ -105,7 +105,7 @@ class Client:
     def count_results(self, endpoint: Endpoint, window: Window | None) -> int:
         """Return how many results all assessments have, of all dates if there is no window.
 
-        One request for one row, which is not repeated: whether a server can do this is not known.
+        One request for one row, without retries: whether a server can do this is not known.
 
         Raises:
             IlluminateError: it cannot, or not now.

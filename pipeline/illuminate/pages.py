@@ -118,7 +118,10 @@ def _decode_any(body: bytes, endpoint: Endpoint) -> _Decoded:
     page = _any_rows.decode(body)
     lacking = {name for row in page.results for name in endpoint.required - row.keys()}
     if lacking:
-        raise TransientError(f"rows lack the field {', '.join(sorted(lacking))}")
+        settings = sorted(f"{new}_field" for old, new in endpoint.renames.items() if old in lacking)
+        hint = f"; if it has another name, set [illuminate] {', '.join(settings)}"
+        lacked = ", ".join(sorted(lacking))
+        raise TransientError(f"rows lack the field {lacked}{hint if settings else ''}")
     rows = [{name: _as_text(value) for name, value in row.items()} for row in page.results]
     counts = {row.pop(COUNT_FIELD) for row in rows if COUNT_FIELD in row}
     columns = _in_order({name for row in rows for name in row}, endpoint.fields)
@@ -134,7 +137,7 @@ def _check_names(columns: Iterable[str], endpoint: Endpoint) -> None:
     for name in columns:
         fault, folded = "", name.strip().casefold()
         if not folded or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
-            fault = f"cannot name a column: that takes 1 to {_LONGEST_NAME} printable letters"
+            fault = f"cannot name a column: that takes 1 to {_LONGEST_NAME} printable characters"
         elif folded in taken:
             fault = f"cannot be told from the column {taken[folded]!r}"
         if fault:
@@ -199,7 +202,7 @@ def read_all(get: Callable[[int, int], Page], limit: int, map_pages: MapPages = 
     rows, declared = _all_rows(pages), pages[0].num_results
     if rows.height != declared:
         raise PaginationError(
-            f"{declared} rows were declared and {rows.height} came on {len(pages)} pages"
+            f"{declared} rows were declared and {rows.height} came (pages: {len(pages)})"
         )
     distinct = _distinct(rows)
     if distinct.height < declared and len(pages) > 1:

@@ -52,8 +52,7 @@ class Cooldown:
         """
         if seconds > self._max_seconds:
             raise OutageError(
-                f"the server asked to wait {seconds:,.0f} s; "
-                f"run the same command again after {_local_time_in(seconds)}"
+                f"the server asked to wait {seconds:,.0f} s, until {_local_time_in(seconds)}"
             )
         with self._lock:
             self._until = max(self._until, time.monotonic() + seconds)
@@ -179,5 +178,5 @@ def _local_time_in(seconds: float) -> str:
     try:
         moment = dt.datetime.now().astimezone() + dt.timedelta(seconds=seconds)
     except OverflowError:
-        return "a very long time"
+        return "the far future"
     return moment.strftime("%Y-%m-%d %H:%M %Z")

@@ -99,7 +99,7 @@ def _read_cells(path: Path) -> pd.DataFrame:
     (header_line, header), *rows = rows
     id_at, grade_at = _find_columns(path, header_line, header)
     uneven = pd.DataFrame({"line": [line for line, row in rows if len(row) != len(header)]})
-    _refuse(path, uneven, f"there are not {len(header)} cells, as many as in the header")
+    _refuse(path, uneven, f"the number of cells is not that of the header, {len(header)}")
     return pd.DataFrame(
         [(line, trim(row[id_at]), row[grade_at]) for line, row in rows],
         columns=["line", "local_student_id", "grade"],

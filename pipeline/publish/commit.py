@@ -18,6 +18,7 @@ import msgspec
 from pipeline.publish.guards import RowCounts
 from pipeline.storage import files
 from pipeline.storage.replacement import intent_path, recover, relative_name, replace_together
+from pipeline.years import UNKNOWN_DAY
 
 
 class Publication(
@@ -33,6 +34,11 @@ class Publication(
     metadata: dict[str, Any]
     files: dict[str, files.FileStamp]
     row_counts: RowCounts | None = None
+
+    @property
+    def fetched_on(self) -> str:
+        """The day on which its data were fetched; manifests of earlier versions do not say it."""
+        return str(self.metadata.get("fetched_on", UNKNOWN_DAY))
 
     @classmethod
     def read(cls, path: Path) -> "Publication | None":

@@ -26,6 +26,7 @@ _NAMES = {*_TABLES, *(f"{name}.{column}" for name, of in GUARDED.items() for col
 _ALLOWED = re.compile(r"([a-z_.]+)=([0-9]+)")
 _LEAST_READABLE = 0.5
 _FEW = 10  # values that say nothing about a column
+_OF_SOME_ASSESSMENTS = ("performance_band_level", "performance_band_label", "mastered")
 
 
 class RowCounts(msgspec.Struct, frozen=True):
@@ -141,7 +142,8 @@ def check_readable(
     """Check that each expected column is as readable as in what is published.
 
     Where nothing is known of that yet, half of the rows must have a number or a date; other columns
-    may be empty. A few values more may always be unreadable, but not half of a small table.
+    may be empty. A few values more may always be unreadable, but not half of a small table; what
+    only some assessments have may be empty in all rows that were added.
 
     Args:
         table: the table's name.
@@ -162,6 +164,8 @@ def check_readable(
             share = known / before.total(table)
             # Not by share alone: an excluded assessment takes only good values away.
             most = max(rows * (share + drop), min(known + _FEW, rows * _LEAST_READABLE))
+            if column in _OF_SOME_ASSESSMENTS:  # all rows that were added may lack it
+                most = max(most, known + rows - before.total(table))
             compared = f"{1 - share:.1%} of what is published"
         note = f"{name} is readable in {1 - lacking / rows:.1%} of {rows:,} rows ({compared})"
         results.append(GuardResult(lacking <= max(most, allowed.get(name, 0)), note, name, lacking))
@@ -173,6 +177,8 @@ def check_roster_match_rate(
 ) -> GuardResult:
     """Check that enough students are on the roster, and not far fewer than last time.
 
+    Without a roster nobody is on it: null would replace the grades that are published.
+
     Args:
         now: the counts of this run.
         before: the match rate of what is published, if known.
@@ -180,8 +186,11 @@ def check_roster_match_rate(
         floor: the lowest accepted match rate.
         drop: by how much the match rate may be lower than last time.
     """
+    if now.matched is None:
+        had = f"{before or 0.0:.0%} of the students with published results were on one"
+        return GuardResult((before or 0.0) <= drop, f"no roster is configured, and {had}")
     if now.match_rate is None:
-        return GuardResult(True, "no roster, or no students with results")
+        return GuardResult(True, "no students with results")
     note = f"{now.matched:,} of {now.students:,} students with results are on it"
     if before is not None:
         note += f", last time it was {before:.0%} of them"
@@ -192,12 +201,13 @@ def check_roster_match_rate(
 
 
 def raise_on_failure(
-    results: Sequence[GuardResult], fetched_before: Mapping[str, str] | None = None
+    results: Sequence[GuardResult], year: object, fetched_before: Mapping[str, str] | None = None
 ) -> None:
     """Stop before publishing if a guard failed.
 
     Args:
         results: of the guards.
+        year: the school year that they are about.
         fetched_before: other school years that are published, and the days they were fetched on.
 
     Raises:
@@ -210,17 +220,15 @@ def raise_on_failure(
     todo = []
     if losses := [f"{result.what}={result.lost}" for result in wrong if result.lost]:
         todo.append(
-            "If the server was at fault, run make refresh, which fetches the year again. If the "
-            "loss is correct, allow it once with --publish-allow-shrink "
+            f"If the server was at fault, run make refresh YEAR={year}, which fetches the year "
+            "again. If the loss is correct, allow it once with --publish-allow-shrink "
             f"{','.join(losses)}."
         )
-        if fetched_before:
-            years = (
-                f"make refresh YEAR={y} (fetched on {day})" for y, day in fetched_before.items()
-            )
-            todo.append(
-                f"If they were re-dated into another year, fetch that first: {', '.join(years)}."
-            )
+    if fetched_before and any(result.what in GUARDED for result in wrong):
+        years = (f"make refresh YEAR={y} (fetched on {day})" for y, day in fetched_before.items())
+        todo.append(
+            f"If rows were re-dated into another year, fetch that first: {', '.join(years)}."
+        )
     if any(not result.lost for result in wrong):
         todo.append("Configure the roster of this year, then run the same command again.")
     raise CheckError(

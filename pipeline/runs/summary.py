@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.errors import printable
 from pipeline.storage.paths import Snapshot, TableSetPaths
+from pipeline.years import UNKNOWN_DAY
 
 _HEADLINES = {
     "published": "published.",
@@ -18,6 +19,7 @@ _HEADLINES = {
 }
 _COMPLETE = ("published", "not reported", "up to date")
 _HALF_PUBLISHED = "FAILED; some published files are new and others old."
+_PUBLISHED_AGAIN = "published again; every table is as it was."
 _PUBLISHED_ALL_THE_SAME = "FAILED, but the tables of this run are published."
 _OWN = "SqlView-"
 _NAMED = 5
@@ -75,8 +77,11 @@ def _headline(record: dict[str, Any]) -> str:
     """Return how a run ended, and what its readers find: that is read from the disk."""
     if record["is_half_published"]:
         return _HALF_PUBLISHED
-    if record["outcome"] == "failed" and record["published_by"] == record["run"]:
-        return _PUBLISHED_ALL_THE_SAME
+    if record["published_by"] == record["run"]:
+        if record["outcome"] == "failed":
+            return _PUBLISHED_ALL_THE_SAME
+        if record["outcome"] == "up to date":
+            return _PUBLISHED_AGAIN
     return _HEADLINES[record["outcome"]]
 
 
@@ -99,9 +104,13 @@ def _changed(record: dict[str, Any]) -> Iterator[str]:
     for endpoint, (then, now) in steps.get("CountResults", {}).get("changed", {}).items():
         yield (
             f"CHANGED: the server has {now:,} {endpoint} results of {year}, and had {then:,} when "
-            f"they were fetched, on {steps['FetchMetadata']['fetched_on']}. Run make refresh "
-            f"YEAR={year} to fetch the year again."
+            f"they were fetched, on {_fetched_on(steps)}. Run make refresh YEAR={year} to fetch "
+            "the year again."
         )
+
+
+def _fetched_on(steps: dict[str, Any]) -> str:
+    return str(steps.get("FetchMetadata", {}).get("fetched_on", UNKNOWN_DAY))
 
 
 def _record(record: dict[str, Any], path: Path) -> list[str]:
@@ -189,8 +198,8 @@ def _unreadable(values: Mapping[str, Mapping[str, int]], what: str) -> str:
 
 
 def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if catalogue := record["steps"].get("FetchMetadata"):
-        yield "fetched", f"on {catalogue['fetched_on']}"
+    if "FetchMetadata" in record["steps"]:
+        yield "fetched", f"on {_fetched_on(record['steps'])}"
     steps = record["steps"].values()
     now = [facts for facts in steps if facts["by_this_run"]]
     requests, retries, fetched, failed = (
@@ -246,7 +255,10 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
 
 def _unreached(counts: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
     if counts and counts["problem"]:
-        yield "not counted", f"results of every date, because of the server: {counts['problem']}"
+        yield (
+            "not counted",
+            f"results over all assessments, because of the server: {counts['problem']}",
+        )
     if counts and counts["unreached"]:
         what = "overall results have no date in any school year, so no table has them"
         yield "unreached", f"{counts['unreached']:,} {what}"

@@ -220,6 +220,11 @@ class Snapshot(TableSetPaths):
         return self.window.end == self.year.last_day != self.fetched_on
 
     @property
+    def is_settled(self) -> bool:
+        """Whether this is all of a year, and no other snapshot of it is to come."""
+        return self.window.end == self.year.last_day and self.fetched_on is None
+
+    @property
     def work(self) -> Path:
         """The folder of what is fetched and built, before it is published."""
         day = self.window.end.isoformat() + (f"-on-{self.fetched_on}" if self.fetched_on else "")
@@ -239,11 +244,6 @@ class Snapshot(TableSetPaths):
     def counts(self) -> Path:
         """How many results the server declared."""
         return self.work / "counts.json"
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether this is all of a year, and no other snapshot of it is to come."""
-        return self.window.end == self.year.last_day and self.fetched_on is None
 
     @property
     def roster(self) -> Path:

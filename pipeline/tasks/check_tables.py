@@ -71,7 +71,8 @@ class CheckTables(YearTask, IncrementalTask):
             named = "; ".join(f"{check['name']}: {check['note']}" for check in failed)
             raise CheckError(
                 f"A check failed before publishing ({named}). What was published before is "
-                "unchanged and all shards are kept. `make refresh` fetches this year again."
+                f"unchanged and all shards are kept. Run make refresh YEAR={self.year} to "
+                "fetch the year again."
             )
         with self.output().build() as build:
             files.write_json(self.output().paths[0], found)

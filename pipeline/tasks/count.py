@@ -5,6 +5,7 @@ import datetime as dt
 import msgspec
 
 from pipeline.config import sections, settings
+from pipeline.extract.fetch import MAY_PASS
 from pipeline.extract.result_counts import (
     EVERY_DATE,
     SCHOOL_YEARS,
@@ -26,7 +27,8 @@ class CountResults(YearTask, IncrementalTask):
     """Count the results that the server has, over all assessments, by requests for one row each.
 
     Once for each snapshot, and of a settled year again when the last count is older than `[years]
-    recheck_days`. A server that cannot count so fails nothing; the summary says why.
+    recheck_days`. What fails is requested once more. A server that cannot count so fails nothing;
+    the summary says why.
     """
 
     def requires(self) -> list[FetchScores]:
@@ -61,6 +63,8 @@ class CountResults(YearTask, IncrementalTask):
         if self.paths.is_settled:
             wanted |= {n: (each.api_endpoint(), self.paths.window) for n, each in scores.items()}
         begun = {name: pool.submit(client.count_results, *each) for name, each in wanted.items()}
+        failed = [n for n, count in begun.items() if isinstance(count.exception(), MAY_PASS)]
+        begun |= {name: pool.submit(client.count_results, *wanted[name]) for name in failed}
         found = compare_counts(begun, {n: each.declared() for n, each in scores.items()}, before)
         with self.output().build() as build:
             files.write_json(self.paths.counts, found)
@@ -74,6 +78,6 @@ class CountResults(YearTask, IncrementalTask):
     def _is_due(self) -> bool:
         days: int = settings.read(sections.years).recheck_days
         receipt = self.receipt
-        if receipt is None or not days or not self.paths.is_settled:
+        if receipt is None or days <= 0 or not self.paths.is_settled:
             return False
         return (self.today - dt.date.fromisoformat(receipt.stats["counted_on"])).days > days

@@ -63,7 +63,7 @@ class PublishedYear(DeliveryTask):
         what = (
             f"A published file of {year} in {folder} was changed or removed"
             if self.publication()
-            else f"Nothing of {year} is published in {folder}"
+            else f"Nothing of {year} is published in {folder}, or published.json cannot be read"
         )
         todo = f"Run `make run YEAR={year}`, then run the same command again."
         raise LoadError(f"{what}; nothing was delivered. {todo}")

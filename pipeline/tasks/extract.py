@@ -89,7 +89,7 @@ class FetchMetadata(YearTask, IncrementalTask):
         result = self._request(client)
         rows = result.rows.to_dicts()
         now = {trim(row["assessment_id"] or ""): 1 for row in rows}
-        raise_on_failure([compare_with_published(self, CATALOGUE, now)])
+        raise_on_failure([compare_with_published(self, CATALOGUE, now)], self.year)
         listed = published.rows.get(CATALOGUE, {}) if (published := published_counts(self)) else {}
         catalogue = Catalogue(
             source=settings.source_name(),

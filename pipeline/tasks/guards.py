@@ -73,8 +73,8 @@ def check_has_begun(task: YearTask) -> None:
     if window.is_empty and not settings.read(sections.checks).allow_empty:
         raise CheckError(
             f"The school year {task.year} begins on {window.start}, so it has no results yet. "
-            "Nothing was requested, and what was published before is unchanged. Check --year, or "
-            "set [checks] allow_empty=true to publish tables without rows."
+            "Nothing was requested, and what was published before is unchanged. Check --year and "
+            "--as-of, or set [checks] allow_empty=true to publish tables without rows."
         )
 
 
@@ -90,8 +90,8 @@ def check_has_results(task: YearTask, now: RowCounts) -> None:
     raise CheckError(
         f"The school year {task.year} is over, and the server has no results of it. Nothing was "
         "published, and what was published before is unchanged. Check --year and what the account "
-        "may read, then run make refresh, which fetches the year again; if it really has no "
-        "results, set [checks] allow_empty=true."
+        f"may read, then run make refresh YEAR={task.year}, which fetches the year again; if it "
+        "really has no results, set [checks] allow_empty=true."
     )
 
 
@@ -124,9 +124,9 @@ def fetched_before(task: YearTask) -> dict[str, str]:
         publication = Publication.read(manifest)
         if publication is None or source_of(publication) != settings.source_name():
             continue
-        year, day = (str(publication.metadata.get(name, "")) for name in ("year", "fetched_on"))
-        if year != str(task.year) and "" < day < task.today.isoformat():
-            found[year] = day
+        year = publication.metadata.get("year", task.partition)  # all years together have none
+        if year != task.partition and publication.fetched_on != task.today.isoformat():
+            found[year] = publication.fetched_on
     return found
 
 

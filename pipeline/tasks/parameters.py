@@ -78,6 +78,14 @@ class DayParameter(luigi.DateParameter):
             significant=significant,
         )
 
+    def parse(self, text: str) -> dt.date:
+        """Return the day, or raise SettingsError."""
+        try:
+            day: dt.date = super().parse(text)
+        except ValueError:
+            raise SettingsError(f"{text!r} is not a day: write it like 2024-01-31.") from None
+        return day
+
     def normalize(self, value: dt.date | None) -> dt.date | None:
         """Return the day, if there is one."""
         return None if value is None else super().normalize(value)

@@ -43,7 +43,7 @@ class PublishTask(PipelineTask):
 
     def output(self) -> PublicationTarget:
         """Return what readers see, complete when its manifest names this build."""
-        return PublicationTarget(self.paths.publication, self.digest(), self.metadata())
+        return PublicationTarget(self.paths.publication, self.digest())
 
     def digest(self) -> str | None:
         """Return a digest of what is to be published; None while a table is missing."""
@@ -54,10 +54,6 @@ class PublishTask(PipelineTask):
         folder = self.paths.publication.parent
         names = [relative_name(path, folder) for path in self.files().values()]
         return BuildKey(self.name, 1, {"files": names}, known).digest
-
-    def metadata(self) -> dict[str, Any]:
-        """Return what the manifest says of the set that may change where no table does."""
-        return {}
 
     def publication(self) -> Publication | None:
         """Return the manifest of what is published now."""
@@ -136,6 +132,16 @@ class Publish(YearTask, PublishTask):
         checked = [self.other(CheckTables), *self.table_tasks()]
         return [*checked, *guarded, *score_tasks(self).values()]
 
+    def output(self) -> PublicationTarget:
+        """Return what readers see, complete when its manifest names this build and its day."""
+        return PublicationTarget(self.paths.publication, self.digest(), self.about())
+
+    def about(self) -> dict[str, Any]:
+        """Return the year, the day that it is as of, and the day that it was fetched on."""
+        catalogue = self.other(FetchMetadata).receipt
+        fetched_on = catalogue.stats.get("fetched_on") if catalogue else None
+        return {**self.paths.metadata, "fetched_on": fetched_on}
+
     def table_tasks(self) -> list[IncrementalTask]:
         """Return the tasks of the pipeline's own tables, then those of the SQL files."""
         return table_tasks(self)
@@ -154,13 +160,7 @@ class Publish(YearTask, PublishTask):
         """
         row_counts = self._count()
         self._guard(row_counts)
-        self.commit(self.metadata(), row_counts)
-
-    def metadata(self) -> dict[str, Any]:
-        """Return the year, and when its data are from: as of which day, and fetched on which."""
-        catalogue = self.other(FetchMetadata).receipt
-        fetched_on = catalogue.stats["fetched_on"] if catalogue else None
-        return {**self.paths.metadata, "fetched_on": fetched_on}
+        self.commit(self.about(), row_counts)
 
     def _count(self) -> RowCounts:
         fetched = score_tasks(self)
@@ -196,4 +196,4 @@ class Publish(YearTask, PublishTask):
         near = view.stats["students nearly on the roster"] if view else 0
         floor, drop = chosen.roster_floor, chosen.roster_drop
         found.append(check_roster_match_rate(now, rate, near=near, floor=floor, drop=drop))
-        raise_on_failure(found, fetched_before(self))
+        raise_on_failure(found, self.year, fetched_before(self))

@@ -37,7 +37,7 @@ class _View(NamedTuple):
 class Report(YearTask, IncrementalTask):
     """Draw one page of charts and tables about the published tables; counts only."""
 
-    version = 6
+    version = 7
 
     def requires(self) -> list[PipelineTask]:
         return [self.other(Publish), self.other(ReadRoster)]
@@ -47,9 +47,12 @@ class Report(YearTask, IncrementalTask):
         return self.target(self.paths.report)
 
     def parameters(self) -> dict[str, Any]:
-        """Return how small a group may be, and what the page says of the tables."""
-        about = self.other(Publish).metadata()
-        return {"smallest group": settings.smallest_group(), "made up": settings.is_demo(), **about}
+        """Return how small a group may be, and what the page says of the tables as a whole."""
+        return {
+            "smallest group": settings.smallest_group(),
+            "made up": settings.is_demo(),
+            **self.other(Publish).about(),
+        }
 
     def source_files(self) -> dict[str, str]:
         """Return what is published of the years before.
@@ -91,7 +94,7 @@ class Report(YearTask, IncrementalTask):
         about = page.About(
             year=str(self.year),
             as_of=publication.metadata["as_of"],
-            fetched_on=publication.metadata.get("fetched_on", "an unknown day"),
+            fetched_on=publication.fetched_on,
             run=publication.run,
             made_at=f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}",
             is_made_up=publication.metadata["is_made_up"],

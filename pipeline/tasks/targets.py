@@ -186,12 +186,12 @@ class ShardsTarget(luigi.Target):
 class PublicationTarget(luigi.Target):
     """A published table set, complete when its manifest names this build and all files match.
 
-    The manifest must also say what `metadata` does of the set.
+    The manifest must say `about` of it: the same tables may be fetched again on a later day.
     """
 
     path: Path
     build: str | None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def exists(self) -> bool:
         """Return True if readers see this build, unchanged."""
@@ -199,7 +199,7 @@ class PublicationTarget(luigi.Target):
         return (
             publication is not None
             and publication.build == self.build
-            and publication.metadata.items() >= self.metadata.items()
+            and all(publication.metadata.get(name) == fact for name, fact in self.about.items())
             and publication.matches(self.path.parent)
         )
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from pipeline.inputs.grades import GRADES
 from pipeline.schema import Table
+from pipeline.storage import formulas
 from pipeline.transform import values
 from pipeline.transform.values import TableOutputs
 
@@ -23,14 +24,15 @@ def scan_year(csv: Path, parquet: Path) -> TableOutputs:
 def scan_prior(copy: Path, table: Table) -> TableOutputs:
     """Return the rows of a file from before the pipeline, given its clean copy.
 
-    Formulas in an escaped table may have been escaped before; they are not escaped twice.
+    Formulas in an escaped table may have been escaped before; they are not escaped twice. People
+    wrote all of its text, also what the pipeline writes in its own tables.
     """
     original = _scan_copy(copy, table)
     if table.is_escaped:
         original = values.unescape_formulas(original, table)
     text = _as_text(original, table)
     if table.is_escaped:
-        text = values.escape_formulas(text, table)
+        text = text.with_columns(formulas.escape(pl.col(table.of_kind("text"))))
     return TableOutputs(text, original.with_columns(**_parsed_columns(table)))
 
 

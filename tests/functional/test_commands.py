@@ -91,6 +91,12 @@ def test_a_day_that_is_none_is_refused_in_words(place: Workplace) -> None:
     assert "'2024-13-01' is not a day; write it like 2024-01-31" in done.stderr
 
 
+def test_a_day_of_a_run_that_is_none_is_refused_in_words(place: Workplace) -> None:
+    done = place.run("--as-of", "1/31/2024")
+    assert done.returncode == 40
+    assert done.stderr == "ERROR: '1/31/2024' is not a day: write it like 2024-01-31.\n"
+
+
 def test_verify_finds_all_whole(place: Workplace, server: Server) -> None:
     assert place.run().returncode == 0
     server.clear_log()
@@ -119,6 +125,7 @@ def test_verify_finds_every_kind_of_harm(place: Workplace) -> None:
         assert done.returncode == 1, victim
         is_shard = victim.suffix == ".parquet"
         assert (f"assessment {victim.stem} is" if is_shard else victim.name) in done.stdout
+        assert "Run `make run YEAR=23-24`, which restores it." in done.stdout
     assert place.run().returncode == 0  # what verify found, the next run restores
     assert place.look("verify", *YEAR).returncode == 0
 
@@ -136,6 +143,7 @@ def test_a_failed_check_stops_before_publishing(place: Workplace) -> None:
     done = place.run()
     assert done.returncode == 30
     assert "A check failed before publishing (overall shards have every row" in done.stdout
+    assert "make refresh YEAR=23-24" in done.stdout
     assert place.published() == before
 
 

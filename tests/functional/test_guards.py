@@ -290,6 +290,7 @@ def test_a_finished_year_without_any_results_is_not_published(
     assert done.returncode == 30
     first = done.stdout.splitlines()[1]
     assert first.startswith("School year 23-24 as of 2024-06-30 has no results: FAILED")
+    assert "make refresh YEAR=23-24, which" in done.stdout
     assert "set [checks] allow_empty=true" in done.stdout
     assert place.published() == {}
     assert place.run("--checks-allow-empty").returncode == 0
@@ -343,6 +344,22 @@ def test_a_roster_with_far_fewer_students_than_last_time_stops_the_run(
     assert done.returncode == 30
     assert "last time it was" in done.stdout
     assert everything(place) == before
+
+
+def test_a_roster_that_is_not_configured_any_more_stops_the_run(
+    place: Workplace, server: Server
+) -> None:
+    """Every grade that is published would become null."""
+    assert place.run().returncode == 0
+    before = everything(place)
+    done = place.run(STUDENT_ROSTERS="")
+    assert done.returncode == 30
+    assert "no roster is configured, and 9" in done.stdout
+    assert "Configure the roster of this year" in done.stdout
+    assert everything(place) == before
+    done = place.run("--checks-roster-drop", "1", STUDENT_ROSTERS="")
+    assert done.returncode == 0
+    assert "roster      none: grades are null" in done.stdout
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])

@@ -25,6 +25,7 @@ def test_what_is_not_published_is_not_delivered(
     assert done.returncode == 30
     assert "Traceback" not in done.stdout + done.stderr
     assert done.stdout.count("Nothing of 21-22 is published") == 1
+    assert "or published.json cannot be read; nothing was delivered" in done.stdout
     assert "Run `make run YEAR=21-22`" in done.stdout
     assert "requests" not in done.stdout
     assert (place.data / "runs" / "latest.json").read_bytes() == before

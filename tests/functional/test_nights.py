@@ -78,7 +78,7 @@ def test_a_night_with_nothing_new_links_what_the_day_before_has(
     own.clear_log()
     done = night(place, SECOND)
     assert done.returncode == 99, done.stdout + done.stderr
-    assert "everything is up to date; no table was changed" in done.stdout
+    assert "published again; every table is as it was" in done.stdout
     assert f"fetched     on {SECOND}" in done.stdout
     assert {i for kind, i in requested_shards(own) if kind == "overall"} == {
         i for kind, i in before if kind == "overall"

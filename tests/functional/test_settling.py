@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.simulator import SMALL, District, Protocol, Server, serving
+from pipeline.simulator import SMALL, District, Fault, Protocol, Server, serving
 from pipeline.years import SchoolYear
 from tests.functional import oracle
 from tests.functional.conftest import Workplace
@@ -65,6 +65,26 @@ def test_a_late_correction_of_a_finished_year_is_fetched_the_next_day(
     own.clear_log()
     on(place, "2024-07-03")
     assert not own.log
+
+
+def test_the_same_results_fetched_on_another_day_are_published_with_that_day(
+    place: Workplace, own: Server
+) -> None:
+    on(place, "2024-07-02")
+    before = place.published()
+    again = on(place, "2024-07-03")
+    assert "published again; every table is as it was" in again.stdout
+    assert marker(place)["fetched_on"] == "2024-07-03"
+    assert place.published() == before
+    assert place.look("report", "--year", "23-24").returncode == 0
+    page = (place.data / "reports/23-24.html").read_text("utf-8")
+    assert "as of 2024-06-30 · fetched on 2024-07-03" in page
+    # Nothing was fetched today, so what is verified is what is published.
+    verified = place.look("verify", "--year", "23-24")
+    assert verified.returncode == 0, verified.stdout
+    assert "All files and counts are intact." in verified.stdout
+    on(place, "2024-07-04", "--report-enabled", "true")
+    assert "fetched on 2024-07-04" in (place.data / "reports/23-24.html").read_text("utf-8")
 
 
 def test_the_day_on_which_a_year_settles_is_a_setting(place: Workplace, own: Server) -> None:
@@ -127,8 +147,9 @@ def test_what_make_refresh_fetches_is_what_later_counts_are_compared_with(
 def test_counts_are_never_checked_if_recheck_days_is_0(place: Workplace, own: Server) -> None:
     on(place, "2024-10-01")
     own.clear_log()
-    on(place, "2026-10-01", "--years-recheck-days", "0")
-    assert not own.log
+    for days in ("0", "-1"):
+        on(place, "2026-10-01", "--years-recheck-days", days)
+        assert not own.log
 
 
 @pytest.mark.parametrize(
@@ -145,11 +166,21 @@ def test_a_server_that_cannot_count_over_all_assessments_fails_nothing(
         place.point_at(server)
         done = on(place, "2024-10-01")
         assert "published." in done.stdout
-        assert f"not counted results of every date, because of the server: {reason}" in done.stdout
+        because = f"results over all assessments, because of the server: {reason}"
+        assert f"not counted {because}" in done.stdout
         assert "unreached" not in done.stdout
         server.clear_log()
         assert "CHANGED" not in on(place, "2024-11-02").stdout
         assert len([request for request in server.log if request.endpoint != "token"]) == 5
+
+
+def test_a_count_that_failed_is_requested_once_more(place: Workplace, own: Server) -> None:
+    on(place, "2024-10-01")
+    correct(own)
+    own.faults.add(Fault("status", 502, "standard", times=1))
+    checked = on(place, "2024-11-01")
+    assert "standard results of 23-24, and had " in checked.stdout
+    assert "not counted" not in checked.stdout
 
 
 def test_results_that_no_school_year_reaches_are_counted(place: Workplace, own: Server) -> None:
@@ -190,3 +221,10 @@ def test_rows_that_moved_to_an_earlier_year_stop_the_run_with_the_command_for_th
     assert "combined lost " in done.stdout
     assert "make refresh YEAR=22-23 (fetched on 2024-06-01)" in done.stdout
     assert oracle.content(place.data / "illuminate") == before
+
+    manifest = place.data / "illuminate/22-23/published.json"
+    of_earlier_version = json.loads(manifest.read_bytes())
+    del of_earlier_version["about"]["fetched_on"]
+    manifest.write_text(json.dumps(of_earlier_version), "utf-8")
+    done = place.run("--today", "2024-07-03")
+    assert "make refresh YEAR=22-23 (fetched on an unknown day)" in done.stdout

@@ -166,7 +166,10 @@ def test_group_fields_by_other_names(place: Workplace, district: District) -> No
         place.point_at(server)
         refused = place.run()
         assert refused.returncode == 30
-        assert "rows lack the field reporting_group" in refused.stdout
+        assert (
+            "rows lack the field reporting_group, reporting_group_id; if it has another name, set "
+            "[illuminate] reporting_group_field, reporting_group_id_field"
+        ) in refused.stdout
         done = place.run(
             *("--illuminate-reporting-group-id-field", "group_id"),
             *("--illuminate-reporting-group-field", "group_label"),

@@ -163,7 +163,7 @@ def status(code: int, places: tuple[Place, ...] = SOMEWHERE) -> FaultCase:
 
 def later(text: str, places: tuple[Place, ...] = A_PAGE, *, ends: bool = False) -> FaultCase:
     """Return a 429 with a Retry-After; if it ends the run, the message says when to run again."""
-    once, says = (ENDS, "run the same command again after") if ends else (RECOVERS, "")
+    once, says = (ENDS, " s, until ") if ends else (RECOVERS, "")
     name = f"429, Retry-After {text if len(text) < 40 else 'absurdly long'}"
     return FaultCase(name, "status", places, once, None, 429, text, says)
 
@@ -192,7 +192,7 @@ STATUSES = (
         None,
         503,
         "86400",
-        "run the same command again after",
+        " s, until ",
     ),
     FaultCase("401", "status", EVERY_PAGE, RECOVERS, ENDS, 401, message="401"),
     FaultCase("401 for the client", "status", (TOKEN,), ENDS, ENDS, 401, message="CLIENT_SECRET"),

@@ -291,6 +291,9 @@ def test_ids_can_be_written_down_and_read_again(ids):
         ("illuminate", "deadline", "3 min"),
         ("illuminate", "exclude_ids", '["1"'),
         ("checks", "roster_floor", "half"),
+        ("checks", "readable_drop", "2"),
+        ("checks", "shrink_tolerance", "-0.1"),
+        ("checks", "roster_drop", "nan"),
         ("paths", "group_readable", "perhaps"),
     ],
 )

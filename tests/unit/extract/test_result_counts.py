@@ -58,10 +58,23 @@ def test_a_server_that_counts_less_than_it_delivers_is_not_compared_with():
     assert compare(found, overall=95, standard=300).first == {"overall": 95, "standard": 300}
 
 
-def test_all_dates_cannot_have_fewer_results_than_some():
-    found = compare(every=10)
+@pytest.mark.parametrize(("every", "years"), [(470, 480), (0, 0), (89, 80)])
+def test_all_dates_cannot_have_fewer_results_than_some(every, years):
+    """Those of the school years, and those that were fetched: a server may count none at all."""
+    found = compare(every=every, years=years)
     assert found.unreached is None
     assert found.problem == "it counts fewer results of all dates than of some"
+
+
+def test_what_could_not_be_counted_at_first_is_compared_with_the_next_count():
+    first = compare(overall=100, standard=ResponseError("it said no"))
+    second = compare(first, overall=101, standard=310)
+    assert second.first == {"overall": 100, "standard": 310}
+    third = compare(second, overall=100, standard=311)
+    assert third.changed == {"standard": (310, 311)}
+    too_few = compare(first, overall=101, standard=299)
+    assert (too_few.first, too_few.now) == ({"overall": 100}, {"overall": 101})
+    assert too_few.problem == "it counts fewer results of the year than it delivers by assessment"
 
 
 @pytest.mark.parametrize("failed", ["overall", "every", "years"])

@@ -165,8 +165,11 @@ def test_an_empty_roster_has_the_shape_of_one_that_was_read(roster):
 FAULTS = {
     "blank id": (["1\tA\t3", "  \tB\t4"], "line 3: the student number is blank"),
     "blank grade": (["1\tA\t3", "2\tB\t "], "line 3: the grade is blank"),
-    "too few cells": (["1\tA\t3", "", "2\tB"], "line 4: there are not 3 cells"),
-    "too many cells": (["1\tA\tB\t3"], "line 2: there are not 3 cells"),
+    "too few cells": (
+        ["1\tA\t3", "", "2\tB"],
+        "line 4: the number of cells is not that of the header, 3",
+    ),
+    "too many cells": (["1\tA\tB\t3"], "line 2: the number of cells is not that of the header, 3"),
     "two grades": (["1\tA\t3", "2\tB\t4", "1\tA\t5"], "lines 2 and 4: 1 student has more than one"),
     "two students": (
         ["1\tA\t3", "2\tB\t4", "2\tB\tK", "1\tA\t5"],

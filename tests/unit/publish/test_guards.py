@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import CheckError, SettingsError
 from pipeline.publish.guards import (
+    GuardResult,
     RowCounts,
     check_no_shrink,
     check_readable,
@@ -14,7 +15,9 @@ from pipeline.publish.guards import (
     parse_allowed_shrink,
     raise_on_failure,
 )
+from pipeline.years import SchoolYear
 
+YEAR = SchoolYear(2023)
 COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 50))
 
 
@@ -155,6 +158,20 @@ def test_text_may_be_empty_where_nothing_is_known_yet():
     assert unreadable(counts(1000, **dict.fromkeys(TEXT, 0)), None) == {}
 
 
+BANDS = TEXT[1:]
+
+
+def test_an_assessment_without_performance_bands_may_be_added():
+    """But no band that was there may be lost, and every row has a student."""
+    added = dict.fromkeys(BANDS, 1000)
+    assert unreadable(counts(1500, **added), counts(1000)) == {}
+    lost = dict.fromkeys(BANDS, 960)
+    assert unreadable(counts(1500, **lost), counts(1000)) == dict.fromkeys(BANDS, 540)
+    assert unreadable(counts(1500, local_student_id=1000), counts(1000)) == {
+        "local_student_id": 500
+    }
+
+
 def test_a_table_without_rows_has_no_columns_that_cannot_be_read():
     assert unreadable(counts(0), counts(100)) == {}
     assert unreadable(RowCounts({"group": {}}), None) == {}
@@ -176,7 +193,7 @@ def test_a_failure_gives_the_shares_of_a_column_before_and_now_and_the_flag_that
     now = counts(1000, percent_correct=120)
     results = check_readable("group", now, counts(10, percent_correct=9), drop=0.02, allowed={})
     with pytest.raises(CheckError) as error:
-        raise_on_failure(results)
+        raise_on_failure(results, YEAR)
     assert "group.percent_correct is readable in 12.0% of 1,000 rows (90.0% of what is" in str(
         error.value
     )
@@ -208,9 +225,19 @@ def test_ids_that_are_nearly_on_the_roster_are_counted(matched):
     assert "differ" not in check_roster_match_rate(now, None, floor=0.5, drop=0.1).note
 
 
-@pytest.mark.parametrize("now", [RowCounts({}), RowCounts({}, students=0, matched=0)])
-def test_without_a_roster_or_students_there_is_nothing_to_compare(now):
+def test_without_students_there_is_nothing_to_compare():
+    now = RowCounts({}, students=0, matched=0)
     assert check_roster_match_rate(now, 0.9, floor=0.5, drop=0.1).ok
+
+
+@pytest.mark.parametrize(
+    ("before", "drop", "ok"),
+    [(None, 0.1, True), (0.0, 0.0, True), (0.9, 0.1, False), (0.9, 1.0, True)],
+)
+def test_a_district_may_do_without_a_roster_but_not_lose_it(before, drop, ok):
+    found = check_roster_match_rate(RowCounts({}), before, floor=0.5, drop=drop)
+    assert found.ok is ok
+    assert found.note.startswith("no roster is configured")
 
 
 def test_a_failure_says_what_is_wrong_and_what_is_kept():
@@ -218,14 +245,15 @@ def test_a_failure_says_what_is_wrong_and_what_is_kept():
     lost = check({"7": 10}, {"7": 3})
     counts = RowCounts({}, students=100, matched=2)
     roster = check_roster_match_rate(counts, None, floor=0.5, drop=0.1)
-    raise_on_failure([passed])
+    raise_on_failure([passed], YEAR)
     with pytest.raises(CheckError) as error:
-        raise_on_failure([passed, lost, roster])
+        raise_on_failure([passed, lost, roster], YEAR)
     message = str(error.value)
     assert "check failed: combined lost 7 rows (assessment 7 had 10, has 3)" in message
     assert "check failed: the roster does not match this year: 2 of 100 students" in message
     assert "all shards are kept" in message
     assert message.count("check failed") == 2
+    assert "run make refresh YEAR=23-24, which fetches the year again" in message
     assert "--publish-allow-shrink combined=7." in message
     assert "Configure the roster of this year" in message
 
@@ -233,17 +261,23 @@ def test_a_failure_says_what_is_wrong_and_what_is_kept():
 def test_a_failure_gives_the_one_flag_that_allows_every_loss():
     group = check_no_shrink("group", {"7": 3}, {}, excluded_ids=(), tolerance=0.0, allowed=0)
     with pytest.raises(CheckError, match=r"--publish-allow-shrink combined=7,group=3\.$"):
-        raise_on_failure([check({"7": 10}, {"7": 3}), group])
+        raise_on_failure([check({"7": 10}, {"7": 3}), group], YEAR)
 
 
 def test_a_failure_names_the_years_that_rows_may_have_moved_to():
     lost = check({"7": 10}, {"7": 3})
     with pytest.raises(CheckError) as error:
-        raise_on_failure([lost], {"22-23": "2023-10-02", "21-22": "2023-10-03"})
+        raise_on_failure([lost], YEAR, {"22-23": "2023-10-02", "21-22": "2023-10-03"})
     assert str(error.value).endswith(
-        "If they were re-dated into another year, fetch that first: make refresh YEAR=22-23 "
+        "If rows were re-dated into another year, fetch that first: make refresh YEAR=22-23 "
         "(fetched on 2023-10-02), make refresh YEAR=21-22 (fetched on 2023-10-03)."
     )
+
+
+def test_values_that_cannot_be_read_have_not_moved_to_another_year():
+    unreadable = GuardResult(False, "note", "combined.points", 7)
+    with pytest.raises(CheckError, match=r"--publish-allow-shrink combined\.points=7\.$"):
+        raise_on_failure([unreadable], {"22-23": "2023-10-02"})
 
 
 def test_an_assessment_without_results_may_leave_the_catalogue():

@@ -93,6 +93,9 @@ def lines(of: dict, at: Snapshot | None = None) -> dict[str, str]:
 
 def test_the_day_of_fetching_is_reported():
     assert lines(record())["fetched"] == "on 2024-10-02"
+    # A run that failed before it fetched has the receipt of an earlier version.
+    earlier = steps() | {"FetchMetadata": step(requests=3, retries=1, assessments=900)}
+    assert lines(record("failed", steps=earlier))["fetched"] == "on an unknown day"
 
 
 def test_what_the_server_changed_since_is_reported_first_with_the_command_for_it():
@@ -113,8 +116,8 @@ def test_results_that_no_year_reaches_are_reported():
     unknown = record()
     unknown["steps"]["CountResults"] = step(changed={}, unreached=None, problem="it said no")
     assert "unreached" not in lines(unknown)
-    assert "  not counted results of every date, because of the server: it said no" in summarize(
-        unknown, snapshot(), RECORD
+    assert "  not counted results over all assessments, because of the server: it said no" in (
+        summarize(unknown, snapshot(), RECORD)
     )
 
 
@@ -142,6 +145,11 @@ def test_the_first_line_says_what_readers_find_after_a_failure():
     assert "FAILED; some published files are new and others old." in half
     own = summarize(record("failed", published_by="this-run"), snapshot(), RECORD)
     assert "FAILED, but the tables of this run are published." in own
+
+
+def test_a_run_that_restored_a_file_does_not_say_that_it_did_nothing():
+    again = summarize(record("up to date", published_by="this-run"), snapshot(), RECORD)
+    assert again.strip().splitlines()[0].endswith("published again; every table is as it was.")
 
 
 def test_only_a_run_that_failed_says_failed():

@@ -91,6 +91,14 @@ def test_a_prior_value_is_kept_in_its_digits_or_made_null_and_counted(
     assert sum(counts["unparseable"] for counts in counted.values()) == (text is None)
 
 
+@pytest.mark.parametrize("name", ["data_source", "response_type", "title"])
+def test_a_formula_in_any_text_of_a_prior_view_is_escaped_once(prior, name):
+    for sent in ("=1+1", "'=1+1"):
+        part = all_years.scan_prior(prior(**{"year": "19-20", name: sent}), VIEW)
+        assert part.csv.collect()[name].to_list() == ["'=1+1"]
+        assert part.parquet.collect()[name].to_list() == ["=1+1"]
+
+
 def test_rows_with_the_key_of_a_row_before_are_counted(tmp_path):
     filled = {
         "year": ["19-20", "18-19", "19-20", "19-20", "19-20"],

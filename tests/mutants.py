@@ -900,6 +900,41 @@ MUTANTS = (
         "return {resumed}",
         "tests/functional/test_retention.py -k clean",
     ),
+    Mutant(
+        "link a shard by its size",
+        "extract/shards.py",
+        "path.stat().st_size == len(content) and path.read_bytes() == content",
+        "path.stat().st_size == len(content)",
+        "tests/functional/test_nights.py -k damaged",
+    ),
+    Mutant(
+        "link a table unread",
+        "tasks/targets.py",
+        "receipt.outputs[path.name].has_content(old) for",
+        "receipt.outputs[path.name].matches(old) for",
+        "tests/functional/test_nights.py -k damaged",
+    ),
+    Mutant(
+        "take what another district has",
+        "tasks/base.py",
+        'if receipt and receipt.key.parameters.get("source") == source',
+        "if receipt",
+        "tests/functional/test_nights.py -k another_source",
+    ),
+    Mutant(
+        "leave published files as readers of yesterday may read them",
+        "publish/commit.py",
+        "    if not all(files.has_mode(folder / name) for name in earlier.files):",
+        "    if False:",
+        "tests/unit/publish/test_commit.py -k something_else",
+    ),
+    Mutant(
+        "link a file that others may read",
+        "storage/files.py",
+        "        if not has_mode(existing):",
+        "        if False:",
+        "tests/unit/storage/test_files.py",
+    ),
 )
 
 

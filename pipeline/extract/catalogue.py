@@ -9,6 +9,7 @@ import msgspec
 
 from pipeline.ids import trim
 from pipeline.storage import files
+from pipeline.storage.receipts import digest_of
 from pipeline.years import Window
 
 SCHEMA = 3
@@ -41,6 +42,11 @@ class Catalogue(msgspec.Struct, frozen=True):
             return None
         request = (catalogue.schema, catalogue.source, catalogue.window)
         return catalogue if request == (SCHEMA, source, window) else None
+
+    @property
+    def digest(self) -> str:
+        """A digest of what it lists; not of when it was fetched, nor of the dates of results."""
+        return digest_of({"source": self.source, "assessments": self.assessments})
 
     @classmethod
     def parse(cls, content: bytes) -> "Catalogue | None":

@@ -79,6 +79,14 @@ class Manifest(msgspec.Struct, frozen=True):
         stamps = {shard: entry.file for shard, entry in self.shards.items()}
         return digest_of({shard: stamp and stamp.sha256 for shard, stamp in stamps.items()})
 
+    @property
+    def rows_digest(self) -> str:
+        """A digest of the contents of the shards with rows, which are all that tables follow from.
+
+        Which of the others are fetched, as a check, varies by the day.
+        """
+        return digest_of({i: entry.file.sha256 for i, entry in self.shards.items() if entry.file})
+
     @classmethod
     def read(cls, path: Path) -> "Manifest | None":
         """Return the manifest at `path`; None if it is missing or its header is damaged."""

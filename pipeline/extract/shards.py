@@ -9,7 +9,7 @@ was compared with its entry.
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,15 +36,24 @@ def file_name(assessment_id: str) -> str:
     return f"~{hashlib.sha256(assessment_id.encode()).hexdigest()}.parquet"
 
 
-def write(folder: Path, endpoint: str, assessment_id: str, result: "Result") -> ManifestEntry:
+def write(
+    folder: Path,
+    endpoint: str,
+    assessment_id: str,
+    result: "Result",
+    others: Sequence[Path] = (),
+) -> ManifestEntry:
     """Write an assessment's results in place of an older shard and return its entry.
 
-    The shard is durable, and counts, once the entry is added to the manifest.
+    The shard is durable, and counts, once the entry is added to the manifest. Where one of `others`
+    (folders of shards) has it with the same bytes, it becomes a link to that.
 
     Raises:
         StorageError: it cannot be written.
     """
-    stamp = _write_rows(folder / file_name(assessment_id), endpoint, result.rows)
+    name = file_name(assessment_id)
+    twins = [other / name for other in others]
+    stamp = _write_rows(folder / name, endpoint, result.rows, twins)
     return ManifestEntry(
         server_total=result.declared,
         rows=result.rows.height,
@@ -55,7 +64,9 @@ def write(folder: Path, endpoint: str, assessment_id: str, result: "Result") -> 
     )
 
 
-def _write_rows(path: Path, endpoint: str, rows: "pl.DataFrame") -> files.FileStamp | None:
+def _write_rows(
+    path: Path, endpoint: str, rows: "pl.DataFrame", twins: Sequence[Path]
+) -> files.FileStamp | None:
     if rows.is_empty():
         with files.wrap_os_errors(path):
             path.unlink(missing_ok=True)
@@ -71,8 +82,17 @@ def _write_rows(path: Path, endpoint: str, rows: "pl.DataFrame") -> files.FileSt
     buffer = io.BytesIO()
     rows.sort([*key, *rest, *first]).write_parquet(buffer, statistics=False)
     content = buffer.getvalue()
-    files.write_bytes(path, content, sync_folder=False)
+    same = (twin for twin in twins if _has_bytes(twin, content))
+    if not any(files.link(twin, path, sync_folder=False) for twin in same):
+        files.write_bytes(path, content, sync_folder=False)
     return files.FileStamp.with_digest(hashlib.sha256(content).hexdigest(), path)
+
+
+def _has_bytes(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def is_intact(folder: Path, assessment_id: str, entry: ManifestEntry) -> bool:

@@ -99,6 +99,28 @@ def publish(
                 temporary.unlink(missing_ok=True)
 
 
+def restate(manifest: Path, now: Publication) -> bool:
+    """Replace the manifest only, where readers see the files of this build, as they may see them.
+
+    Args:
+        manifest: the path of the publication manifest.
+        now: what it is to say; its files are taken from the earlier one.
+
+    Returns:
+        Whether they do; if not, nothing was changed.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    earlier, folder = Publication.read(manifest), manifest.parent
+    if earlier is None or earlier.build != now.build or not earlier.matches(folder):
+        return False
+    if not all(files.has_mode(folder / name) for name in earlier.files):
+        return False
+    files.write_json(manifest, msgspec.structs.replace(now, files=earlier.files))
+    return True
+
+
 def find_damaged(manifest: Path, names: Collection[str] | None = None) -> list[str]:
     """Return the published files that are missing or not byte for byte as they were published.
 

@@ -263,8 +263,9 @@ class RunContext:
         self.replaced_source = settings.allowed_once("replace_source")
         settings.check_address()
         settings.check_time_zone()
-        settings.smallest_group()  # refused before any request, as are these
-        settings.read(sections.years), settings.read(sections.runs)
+        settings.smallest_group()  # refused before any request
+        for section in (sections.years, sections.runs):  # as are numbers out of range
+            settings.read(section)
         process.prepare()
 
 

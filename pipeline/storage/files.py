@@ -7,6 +7,8 @@ import hashlib
 import itertools
 import os
 import re
+import shutil
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,6 +103,11 @@ def restrict_mode(handle: int) -> None:
     os.fchmod(handle, _modes.file)
 
 
+def has_mode(path: Path) -> bool:
+    """Return True if a file has the permissions of files written now."""
+    return bool(stat.S_IMODE(path.stat().st_mode) == _modes.file)
+
+
 @contextlib.contextmanager
 def wrap_os_errors(path: Path) -> Iterator[None]:
     """Re-raise an OSError from writing `path` as StorageError."""
@@ -155,6 +162,40 @@ def write_bytes(path: Path, content: bytes, *, sync_folder: bool = True) -> None
     """Write a whole file durably, or leave the old one, as `atomic_write` does."""
     with atomic_write(path, sync_folder=sync_folder) as temporary:
         temporary.write_bytes(content)
+
+
+def link(existing: Path, path: Path, *, sync_folder: bool = True) -> bool:
+    """Give a file a second name in place of `path`, as durably as `atomic_write` writes one.
+
+    Returns:
+        Whether that was possible: on this file system, and with the permissions of today.
+    """
+    temporary = temp_path(path)
+    make_folder(path.parent)
+    try:
+        if not has_mode(existing):
+            return False
+        os.link(existing, temporary)
+        temporary.replace(path)
+        if sync_folder:
+            fsync(path.parent)
+    except OSError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):  # the next run removes it by its name
+            temporary.unlink(missing_ok=True)  # still there if both are names of one file already
+    return True
+
+
+def link_or_copy(existing: Path, path: Path) -> None:
+    """Link a file, or copy it where that is not possible; durably.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    if not link(existing, path):
+        with atomic_write(path) as temporary:
+            shutil.copyfile(existing, temporary)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,6 +4,7 @@ A snapshot is first renamed to a hidden name, so that a half removed one is neve
 """
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -54,10 +55,11 @@ def remove_leftovers(folder: Path) -> None:
 def disk_size(folder: Path) -> str:
     """Return the size of all files below a folder for people; a file with two names counts once."""
     sizes = {}
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # a run is at work
-            status = path.lstat()
-            sizes[status.st_dev, status.st_ino] = status.st_size
+    for place, _, names in os.walk(folder):  # which passes over what a run removes meanwhile
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                status = Path(place, name).lstat()
+                sizes[status.st_dev, status.st_ino] = status.st_size
     return readable_size(sum(sizes.values()))
 
 

@@ -18,7 +18,7 @@ from pipeline.errors import PipelineError, redact_unexpected
 from pipeline.runs import context
 from pipeline.runs.build import Step
 from pipeline.schema import Table
-from pipeline.storage import files
+from pipeline.storage import files, snapshots
 from pipeline.storage.paths import ALL_YEARS, AllYears, Snapshot
 from pipeline.storage.receipts import BuildKey, Receipt
 from pipeline.tasks.parameters import (
@@ -93,6 +93,10 @@ class PipelineTask(Step):
         """Return True if its own outputs are as they would be built now."""
         return all(target.exists() for target in luigi.task.flatten(self.output()))
 
+    def reuse(self) -> bool:
+        """Take its outputs from where they are the same, in place of running; return if it did."""
+        return False
+
 
 def incremental(run: Callable[[Any], None]) -> Callable[[Any], None]:
     """Make `run` part of a run of the pipeline, and do nothing where its output is current.
@@ -103,7 +107,7 @@ def incremental(run: Callable[[Any], None]) -> Callable[[Any], None]:
     @functools.wraps(run)
     def run_if_stale(self: "PipelineTask") -> None:
         with context.of_step(self), files.wrap_os_errors(self.paths.work):
-            if not self.has_output():
+            if not self.has_output() and not self.reuse():
                 run(self)
 
     return run_if_stale
@@ -168,6 +172,34 @@ class YearTask(PipelineTask):
     def paths(self) -> Snapshot:
         """The snapshot of the year as of the day."""
         return settings.snapshot(self.year, self.as_of, self.today)
+
+    def other_snapshots(self) -> list[Path]:
+        """Return the other snapshots of the year and of the same source, the newest first."""
+        own, source = self.paths.work, settings.source_name()
+        catalogue = self.paths.receipt("FetchMetadata").relative_to(own)
+        receipts = {
+            each: Receipt.read(each / catalogue)
+            for each in snapshots.of_year(own.parent)
+            if each != own
+        }
+        return [
+            each
+            for each, receipt in receipts.items()
+            if receipt and receipt.key.parameters.get("source") == source
+        ]
+
+
+class ReusableTask(YearTask, IncrementalTask):
+    """A task whose files are the same on any day if all that they follow from is the same.
+
+    Those of another snapshot are then linked, not built again. Not for a task that requests
+    something, or that compares with what the server said today.
+    """
+
+    def reuse(self) -> bool:
+        """Link the files of the newest other snapshot that has the same key, if one has."""
+        target, own = self.output(), self.paths.work
+        return any(target.reuse(own, other) for other in self.other_snapshots())
 
 
 class YearsTask(PipelineTask):

@@ -111,6 +111,10 @@ class FetchMetadata(YearTask, IncrementalTask):
             }
         log.info("%s catalogue: %s assessments", self.year, f"{len(rows):,}")
 
+    def digest(self) -> str | None:
+        """Return a digest of what is listed, which is all that tables follow from."""
+        return catalogue.digest if (catalogue := self.catalogue()) else None
+
     def _request(self, client: "Client") -> "Result":
         pool = context.current().share(open_pool)
         may_pass = tenacity.retry_if_exception_type(MAY_PASS)
@@ -221,8 +225,8 @@ class FetchScores(YearTask):
         return sum(entry.server_total for entry in manifest.shards.values()) if manifest else 0
 
     def digest(self) -> str | None:
-        """Return a digest of all the shards."""
-        return manifest.digest if (manifest := self.receipt) else None
+        """Return a digest of all the rows."""
+        return manifest.rows_digest if (manifest := self.receipt) else None
 
     def _fetch(
         self, run: RunContext, target: ShardsTarget, missing: list[str]
@@ -230,9 +234,11 @@ class FetchScores(YearTask):
         client, endpoint, window = run.share(open_client), self.api_endpoint(), self.paths.window
         client.expect(len(missing))
         before = client.counts.snapshot()
+        in_work = target.folder.relative_to(self.paths.work)
+        others = [other / in_work for other in self.other_snapshots()]
 
         def save(assessment_id: str, result: "Result") -> ManifestEntry:
-            entry = shards.write(target.folder, self.endpoint, assessment_id, result)
+            entry = shards.write(target.folder, self.endpoint, assessment_id, result, others)
             manifest.add(assessment_id, entry)
             if entry.file:
                 path = target.folder / shards.file_name(assessment_id)

@@ -9,11 +9,11 @@ from pathlib import Path
 from pipeline.config import sections, settings
 from pipeline.errors import InputFileError
 from pipeline.storage import files
-from pipeline.tasks.base import IncrementalTask, YearTask, incremental
+from pipeline.tasks.base import IncrementalTask, ReusableTask, YearTask, incremental
 from pipeline.tasks.targets import FilesTarget
 
 
-class ReadInput(YearTask, IncrementalTask):
+class ReadInput(ReusableTask):
     """A task that reads a file from outside of the graph."""
 
     priority = 20  # a bad file is reported before anything else is done

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.config import sections, settings
 from pipeline.errors import CheckError
-from pipeline.publish.commit import Publication, publish
+from pipeline.publish.commit import Publication, publish, restate
 from pipeline.publish.guards import (
     CATALOGUE,
     GUARDED,
@@ -106,12 +106,15 @@ class PublishTask(PipelineTask):
             "replaced_source": run.replaced_source,
         }
         source = {"source": settings.source_name(), "is_made_up": settings.is_demo()}
+        about, manifest = {**metadata, **source, **allowed}, self.paths.publication
+        if restate(manifest, Publication(build, run.id, about, {}, row_counts)):
+            return  # no table changed since another day
         publish(
             self.files(),
-            self.paths.publication,
+            manifest,
             build=build,
             run=run.id,
-            metadata={**metadata, **source, **allowed},
+            metadata=about,
             row_counts=row_counts,
             known=self.stamps(),
         )

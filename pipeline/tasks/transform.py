@@ -15,7 +15,7 @@ from pipeline.ids import trim
 from pipeline.runs import context
 from pipeline.schema import CATALOGUE, COMBINED, GROUP, LABELS, UNMAPPED
 from pipeline.storage import files
-from pipeline.tasks.base import IncrementalTask, YearTask, incremental
+from pipeline.tasks.base import ReusableTask, YearTask, incremental
 from pipeline.tasks.extract import FetchMetadata, FetchScores
 from pipeline.tasks.inputs import ReadOverrides, ReadTitleRules
 from pipeline.tasks.targets import FilesBuild, FilesTarget
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.transform.values import TableOutputs
 
 
-class ListAssessments(YearTask, IncrementalTask):
+class ListAssessments(ReusableTask):
     """List the catalogue as a table."""
 
     version = 2
@@ -65,7 +65,7 @@ class ListAssessments(YearTask, IncrementalTask):
             build.stats |= {"rows": len(rows), "excluded but not listed": unlisted}
 
 
-class CombineResults(YearTask, IncrementalTask):
+class CombineResults(ReusableTask):
     """Combine overall and standard results into one table."""
 
     version = 4
@@ -94,7 +94,7 @@ class CombineResults(YearTask, IncrementalTask):
             build.stats |= {"values": counted}
 
 
-class CombineGroup(YearTask, IncrementalTask):
+class CombineGroup(ReusableTask):
     """Combine results by reporting group into one table."""
 
     version = 4
@@ -123,7 +123,7 @@ class CombineGroup(YearTask, IncrementalTask):
             build.stats |= {"values": counted}
 
 
-class LabelAssessments(YearTask, IncrementalTask):
+class LabelAssessments(ReusableTask):
     """Read curriculum, unit and test type of every assessment with results from its title."""
 
     version = 2

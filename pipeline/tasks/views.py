@@ -12,7 +12,7 @@ from pipeline.config import sections, settings
 from pipeline.runs import context
 from pipeline.schema import COMBINED, GROUP, LABELS, LATEST, VIEW, Table, custom_view
 from pipeline.storage import files
-from pipeline.tasks.base import IncrementalTask, YearTask, incremental
+from pipeline.tasks.base import IncrementalTask, ReusableTask, YearTask, incremental
 from pipeline.tasks.extract import FetchScores
 from pipeline.tasks.inputs import ReadRoster, digests
 from pipeline.tasks.targets import FilesTarget
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _ENDPOINTS = ("overall", "standard")
 
 
-class BuildViews(YearTask, IncrementalTask):
+class BuildViews(ReusableTask):
     """Build both views: combined rows with labels and grades, all of them and the latest attempts.
 
     They have no names of students. They are built from the shards of the combined table, and
@@ -101,7 +101,7 @@ class BuildViews(YearTask, IncrementalTask):
         return read_small_table(self.paths.roster, columns)
 
 
-class SqlView(YearTask, IncrementalTask):
+class SqlView(ReusableTask):
     """Build a custom view: the rows of the SELECT in an SQL file, run over the other tables."""
 
     version = 4

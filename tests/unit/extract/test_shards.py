@@ -147,6 +147,35 @@ def test_a_shard_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypat
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
+# What other days have.
+
+
+def test_a_shard_with_the_bytes_of_another_day_is_a_link_to_it(tmp_path):
+    """Only that of the same assessment, and only while not a byte differs."""
+    before, after = tmp_path / "before", tmp_path / "after"
+    _, twin = write(before)
+    write(before, assessment_id="78")
+    again = shards.write(after, "standard", "77", DATA, [tmp_path / "none", before])
+    assert (after / twin.name).samefile(twin)
+    assert not is_damaged(after, again)
+    changed = Result(frame(row("0042"), row("117", zeal="u"), row("5", None)), 4, 1, 1)
+    shards.write(after, "standard", "77", changed, [before])
+    shards.write(after, "standard", "79", DATA, [before])
+    assert [path.name for path in after.iterdir() if path.stat().st_nlink > 1] == []
+    assert set(pl.read_parquet(twin).rows()) == set(DATA.rows.rows())
+
+
+def test_where_there_are_no_links_a_shard_is_written(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    _, twin = write(tmp_path / "before")
+    monkeypatch.setattr(os, "link", refuse)
+    shards.write(tmp_path / "after", "standard", "77", DATA, [tmp_path / "before"])
+    written = tmp_path / "after" / twin.name
+    assert (written.read_bytes(), written.samefile(twin)) == (twin.read_bytes(), False)
+
+
 # Damage.
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.publish.commit import Publication, publish
+from pipeline.publish.commit import Publication, publish, restate
 from pipeline.storage import files
 from tests.helpers import fail_at
 
@@ -73,6 +73,25 @@ def test_a_new_set_replaces_the_old_one_and_removes_files_it_lacks(site):
     assert site.contents == NEW
     assert site.is_intact
     assert site.published.build == "new"
+
+
+def test_a_manifest_says_something_else_of_the_same_files_only(site):
+    """Not of other files, nor of changed ones, nor of those that others may read by now."""
+    now = Publication("old", "next run", {"as_of": "2024-05-01"}, {})
+    assert not restate(site.manifest, now)
+    site.publish(OLD, "old")
+    before, (file, *_) = site.published, sorted((site.out / "illuminate").glob("*.csv"))
+    assert restate(site.manifest, now)
+    assert site.published == Publication("old", "next run", now.metadata, before.files)
+    assert site.contents == OLD
+    said = site.manifest.read_bytes()
+    assert not restate(site.manifest, Publication("new", "a run", {}, {}))
+    file.chmod(0o644)
+    assert not restate(site.manifest, now)
+    file.chmod(0o600)
+    file.write_text("changed")
+    assert not restate(site.manifest, now)
+    assert site.manifest.read_bytes() == said
 
 
 def test_files_of_others_beside_the_tables_are_left_alone(site):

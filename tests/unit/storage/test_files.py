@@ -346,3 +346,41 @@ def test_a_folder_is_never_removed(tmp_path):
 
 def test_there_is_nothing_to_remove_where_no_folder_is(tmp_path):
     assert files.remove_temp_files(tmp_path / "none") == 0
+
+
+# Links.
+
+
+def test_a_link_replaces_the_old_file_by_a_second_name_of_another(path):
+    other = path.with_name("other.csv")
+    files.write_text(other, "the same")
+    assert files.link(other, path)
+    assert path.samefile(other)
+    assert files.link(other, path), "and again"
+    assert path.read_text() == "the same"
+    assert names(path.parent) == ["other.csv", "table.csv"]
+
+
+def test_a_link_never_has_other_permissions_than_what_is_written_today(path):
+    other = path.with_name("other.csv")
+    files.write_text(other, "the same")
+    other.chmod(0o644)
+    old = path.read_text()
+    assert not files.link(other, path)
+    assert path.read_text() == old
+    files.link_or_copy(other, path)
+    assert (path.read_text(), mode(path), path.samefile(other)) == ("the same", 0o600, False)
+
+
+def test_where_there_are_no_links_a_file_is_copied(path, monkeypatch):
+    other = path.with_name("other.csv")
+    files.write_text(other, "the same")
+
+    def refuse(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert not files.link(other, path)
+    files.link_or_copy(other, path)
+    assert (path.read_text(), path.samefile(other)) == ("the same", False)
+    assert names(path.parent) == ["other.csv", "table.csv"]

@@ -4,7 +4,7 @@ PipelineError
 ├── SettingsError
 │   └── YearError, InputFileError
 ├── IlluminateError
-│   └── TransientError, AuthError, ResponseError, PaginationError, OutageError
+│   └── TransientError, AuthError, ResponseError, PaginationError, TooManyPagesError, OutageError
 └── FetchError, StorageError, ShardError, LoadError, CheckError, CopyError, WebhookError,
     FolderInUseError, StoppedError
 
@@ -89,6 +89,14 @@ class ResponseError(IlluminateError):
 
 class PaginationError(IlluminateError):
     """The pages of one result contradict each other; reading all of them again may succeed."""
+
+
+class TooManyPagesError(IlluminateError):
+    """A result has more pages than are to be read at once."""
+
+    def __init__(self, pages: int) -> None:
+        super().__init__(f"the result has {pages:,} pages")
+        self.pages = pages
 
 
 class OutageError(IlluminateError):

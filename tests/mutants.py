@@ -103,7 +103,7 @@ MUTANTS = (
     Mutant(
         "drop duplicates uncounted",
         "illuminate/pages.py",
-        "declared - distinct.height",
+        "declared - kept.height",
         "0",
         "tests/unit/illuminate/test_pages.py",
     ),
@@ -186,7 +186,7 @@ MUTANTS = (
     ),
     Mutant(
         "believe the dates of rows",
-        "illuminate/client.py",
+        "illuminate/requested.py",
         "    if ((days < first) | (days > last)).any():",
         "    if False:",
         "tests/unit/illuminate/test_client.py",
@@ -811,7 +811,7 @@ MUTANTS = (
     ),
     Mutant(
         "overlook midnights outside of the window",
-        "illuminate/client.py",
+        "illuminate/requested.py",
         "dates.filter(dates.str.contains(DATE))",
         "dates.filter(dates.str.len_chars() == 10)",
         "tests/unit/illuminate/test_client.py -k window",

@@ -4,7 +4,8 @@ PipelineError
 ├── SettingsError
 │   └── YearError, InputFileError
 ├── IlluminateError
-│   └── TransientError, AuthError, ResponseError, PaginationError, TooManyPagesError, OutageError
+│   └── TransientError, AuthError, ResponseError, PaginationError, TooManyPagesError, OutageError,
+│       ByPageError
 └── FetchError, StorageError, ShardError, LoadError, CheckError, CopyError, WebhookError,
     FolderInUseError, StoppedError
 
@@ -101,6 +102,10 @@ class TooManyPagesError(IlluminateError):
 
 class OutageError(IlluminateError):
     """The server is unavailable for so long that this run sends no more requests."""
+
+
+class ByPageError(IlluminateError):
+    """The server's results of all assessments together cannot be used; those of each may be."""
 
 
 class FetchError(PipelineError):

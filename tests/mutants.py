@@ -844,6 +844,41 @@ MUTANTS = (
         "if True or",
         "tests/functional/test_guards.py -k finished",
     ),
+    Mutant(
+        "believe ranges that are not the whole year",
+        "extract/by_page.py",
+        "            if rows == declared:",
+        "            if rows:",
+        "tests/unit/extract/test_by_page.py",
+    ),
+    Mutant(
+        "compare counts and not rows",
+        "extract/by_page.py",
+        "if here != there or (by_page and not same_rows(by_page.rows, result.rows)):",
+        "if here != there:",
+        "tests/unit/extract/test_by_page.py",
+    ),
+    Mutant(
+        "give up instead of halving a range that fails",
+        "extract/by_page.py",
+        "        if ranges.days(window) == 1:\n            raise",
+        "        if True:\n            raise",
+        "tests/unit/extract/test_by_page.py",
+    ),
+    Mutant(
+        "forget what was found by page on a day when that does not work",
+        "tasks/by_page.py",
+        "catalogue.unlisted(published)}",
+        "[]}",
+        "tests/functional/test_by_page.py -k lost_on_a_day",
+    ),
+    Mutant(
+        "take no results for an answer",
+        "extract/by_page.py",
+        "        if not declared and not self.may_be_none:",
+        "        if False:",
+        "tests/unit/extract/test_by_page.py",
+    ),
 )
 
 

@@ -296,6 +296,23 @@ def test_assessments_left_out_are_named_with_the_setting():
     assert "excluded" not in lines(record())
 
 
+def test_what_could_not_be_fetched_by_page_is_named_with_the_reason():
+    assert "not by page" not in summarize(record(), snapshot(), RECORD)
+    found = steps() | {"FetchScores group": step(**{"not by page": "it counts no results"})}
+    text = summarize(record(steps=found), snapshot(), RECORD)
+    assert "  not by page group: it counts no results" in text
+
+
+def test_assessments_that_the_catalogue_does_not_list_are_named():
+    assert "unlisted" not in lines(record())
+    found = steps() | {
+        "FetchScores overall": step(unlisted=["7"]),
+        "FetchScores group": step(unlisted=["3", "7"]),
+    }
+    reported = lines(record(steps=found))["unlisted"]
+    assert reported == "2 assessments with results are not in the catalogue: 3, 7"
+
+
 def test_an_id_forges_no_line():
     forged = "7\n  view        \x1b[32mpublished"
     text = summarize(record(excluded_ids=[forged]), snapshot(), RECORD)

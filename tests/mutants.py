@@ -637,8 +637,8 @@ MUTANTS = (
     Mutant(
         "let spreadsheets run the titles of labels",
         "tasks/transform.py",
-        "frames = (labels.escape(labelled), labels.escape(unmapped), by_grade)",
-        "frames = (labelled, unmapped, by_grade)",
+        "frames = (labels.escape(listed), labels.escape(unmapped), by_grade)",
+        "frames = (listed, unmapped, by_grade)",
         "tests/functional/test_tables.py -k no_spreadsheet",
     ),
     Mutant(

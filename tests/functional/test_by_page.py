@@ -227,6 +227,9 @@ def test_assessments_that_the_catalogue_does_not_list_are_published(
         in done.stdout
     )
     assert named in done.stdout
+    head, rows = read_csv(path.parent / "assessment_labels.csv")
+    assert head[-1] == "in_catalogue"
+    assert {row[0]: row[-1] for row in rows if row[-1] != "t"} == dict.fromkeys(hidden, "f")
     labels = {row[0]: row for row in read_csv(path.parent / "assessment_labels.csv")[1]}
     titles = {str(row["assessment_id"]): row["title"] for row in district.results("overall")}
     assert {i: labels[i][1] for i in hidden} == {

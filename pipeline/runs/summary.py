@@ -262,6 +262,9 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
 def _unreached(counts: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
     if counts and counts["problem"]:
         yield "not counted", f"results of every date, because of the server: {counts['problem']}"
+    if counts and counts.get("not_fetched"):
+        what = "results are of assessments that are excluded or not in the catalogue"
+        yield "not fetched", f"{counts['not_fetched']:,} {what}, so no table has them"
     if counts and counts["unreached"]:
         what = "overall results have no date in any school year, so no table has them"
         yield "unreached", f"{counts['unreached']:,} {what}"

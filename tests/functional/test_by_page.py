@@ -240,6 +240,18 @@ def test_assessments_that_the_catalogue_does_not_list_are_published(
     assert not results(server)
 
 
+@pytest.mark.parametrize("today", ["2024-07-02", "2026-07-02"])  # before and after it settles
+def test_by_assessment_it_is_said_how_many_results_are_not_fetched(
+    place: Workplace, district: District, server: Server, today: str
+) -> None:
+    hidden, dates = district.unlisted_ids(YEAR), (YEAR.first_day, YEAR.last_day)
+    rows = [len(district.results(e, i, *dates)) for e in ENDPOINTS for i in hidden]  # type: ignore[arg-type]
+    by_assessment = succeeded(place.run("--today", today))
+    assert f"not fetched {sum(rows):,} results are of assessments that are" in by_assessment.stdout
+    (place.data / "work").rename(place.data / "before")
+    assert "not fetched" not in succeeded(place.run(*AUTO, "--today", today)).stdout
+
+
 def test_what_was_found_by_page_is_not_lost_on_a_day_when_that_does_not_work(
     place: Workplace, district: District, server: Server
 ) -> None:

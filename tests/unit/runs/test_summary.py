@@ -118,6 +118,15 @@ def test_results_that_no_year_reaches_are_reported():
     )
 
 
+def test_results_that_were_not_fetched_are_reported():
+    found = record()
+    found["steps"]["CountResults"] |= {"not_fetched": 1718}
+    assert (
+        "  not fetched 1,718 results are of assessments that are excluded or not in the catalogue"
+    ) in summarize(found, snapshot(), RECORD)
+    assert "not fetched" not in summarize(record(), snapshot(), RECORD)
+
+
 # What became of the run.
 
 

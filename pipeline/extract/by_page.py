@@ -5,7 +5,6 @@ of each range with what the server declares, all ranges with the whole year, and
 with what the server delivers for each of them. What does not agree is a ByPageError.
 """
 
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -27,6 +26,7 @@ from pipeline.extract.fetch import MAY_PASS, Outcome, fetch_shards
 from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
 from pipeline.extract.pool import Pool
 from pipeline.ids import trim
+from pipeline.storage import files
 from pipeline.years import Window
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Server:
             at_once=at_once,
         )
         if self.stop.is_set():
-            raise StoppedError("the run was asked to stop; run the same command to continue")
+            raise StoppedError("the run was asked to stop")
         return outcomes
 
 
@@ -98,7 +98,9 @@ class RangeReader:
     folder: Path
     show: Callable[[int], AbstractContextManager[Callable[[int], object]]]
     may_be_none: bool = False
-    _too_long: dict[str, int] = field(default_factory=dict)
+    _too_long: dict[str, int] = field(default_factory=dict, init=False)
+    _log: ManifestLog = field(init=False)
+    _on_read: Callable[[int], object] = field(init=False)
 
     def read(self) -> list[Path]:
         """Return the files of the parts that have rows; together they are the whole window.
@@ -121,7 +123,7 @@ class RangeReader:
 
     def discard(self) -> None:
         """Remove all parts."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        files.remove_folder(self.folder)
 
     @property
     def _path(self) -> Path:

@@ -15,7 +15,7 @@ from pipeline.ids import WHITE_SPACE
 from pipeline.illuminate.pages import Result
 from pipeline.schema import DATE
 
-_BATCH = 200_000
+_BATCH = 50_000
 _ID = pl.col("assessment_id").str.strip_chars(WHITE_SPACE)
 _KEY = "\0id"  # no field of the API can have this name
 

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import os
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,6 +90,11 @@ def make_folder(folder: Path) -> Path:
             missing.chmod(_modes.folder)  # whatever the umask
             fsync(missing.parent)
     return folder
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all that is in it, as far as that is possible."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def temp_path(path: Path) -> Path:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.config import sections, settings
 from pipeline.errors import ByPageError, FetchError, StoppedError
+from pipeline.extract import shards
 from pipeline.extract.by_page import RangeReader, Server, compare, write_shards
 from pipeline.extract.manifest import Manifest
 from pipeline.extract.request_plan import select_compared
@@ -37,16 +38,10 @@ def fetch_by_page(
     from pipeline.extract.parts import Parts
 
     run, target, before = context.current(), task.output(), client.counts.snapshot()
-    server = _server(task, client, pool)
-    reader = RangeReader(
-        server,
-        target.request,
-        task.paths.ranges(task.endpoint),
-        _progress(task, client),
-        may_be_none=settings.read(sections.illuminate).strategy == "by_page",
-    )
+    server, endpoint = _server(task, client, pool), task.api_endpoint()
+    folder, may_be_none = task.paths.ranges(task.endpoint), _is_only_way()
+    reader = RangeReader(server, target.request, folder, _progress(task, client), may_be_none)
     try:
-        endpoint = task.api_endpoint()
         fields = [endpoint.renames.get(name, name) for name in endpoint.fields]
         parts = Parts(reader.read(), fields)
         unlisted = catalogue.unlisted(parts.rows)
@@ -54,16 +49,25 @@ def fetch_by_page(
         compared = _select(task, parts, wanted, unlisted)
         compare(server, parts, compared)
         entries = write_shards(server, parts, wanted, target.folder, task.endpoint)
-    except StoppedError as error:
-        raise FetchError(f"{task.endpoint} stopped: {error}.") from None
-    stats = {
-        "fetched": len(entries),
-        "compared": len(compared),
-        "unlisted": unlisted,
-        **client.counts.since(before),
-    }
+    except StoppedError:
+        raise FetchError(
+            f"{task.endpoint} stopped; the ranges of dates that were read are kept; run the same "
+            "command to continue."
+        ) from None
+    # Hashed while they were written.
+    run.verified.update(
+        (target.folder / shards.file_name(assessment_id), entry.file.sha256)
+        for assessment_id, entry in entries.items()
+        if entry.file
+    )
+    counts = client.counts.since(before)
+    stats = {"fetched": len(entries), "compared": len(compared), "unlisted": unlisted, **counts}
     Manifest(target.request, entries, stats, run.id).write(target.path)
     reader.discard()
+
+
+def _is_only_way() -> bool:
+    return bool(settings.read(sections.illuminate).strategy == "by_page")
 
 
 def note_fallback(
@@ -77,7 +81,7 @@ def note_fallback(
     Raises:
         FetchError: it may only be fetched by page.
     """
-    if settings.read(sections.illuminate).strategy == "by_page":
+    if _is_only_way():
         raise FetchError(
             f"The server's {task.endpoint} results of all assessments together cannot be used: "
             f"{error}. Nothing was published. Set [illuminate] strategy=auto, which then fetches "

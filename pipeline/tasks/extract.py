@@ -178,10 +178,12 @@ class FetchScores(YearTask):
                 asked to stop, and it says how many were fetched.
         """
         run, target = context.current(), self.output()
-        lasting = found.lasting_stats if (found := target.stored) else {}
+        lasting, before = (found.lasting_stats if (found := target.stored) else {}), None
         if not (found and found.shards) and (catalogue := self._catalogue_by_page()):
+            client = run.share(open_client)
+            before = client.counts.snapshot()
             try:
-                fetch_by_page(self, catalogue, run.share(open_client), run.share(open_pool))
+                fetch_by_page(self, catalogue, client, run.share(open_pool))
             except ByPageError as error:
                 lasting = note_fallback(self, catalogue, error)
             else:
@@ -191,7 +193,7 @@ class FetchScores(YearTask):
         Manifest(target.request, intact, lasting, "").write(target.path)
         expected = self.expected() or []
         missing = [assessment for assessment in expected if assessment not in intact]
-        outcomes, counts = self._fetch(run, target, missing) if missing else ([], {})
+        outcomes, counts = self._fetch(run, target, missing, before) if missing else ([], {})
         fetched = {o.assessment_id: o.entry for o in outcomes if o.entry is not None}
         stats = {
             "fetched": len(fetched),
@@ -204,6 +206,7 @@ class FetchScores(YearTask):
         Manifest(target.request, intact | fetched, stats, run.id).write(target.path)
         if len(fetched) < len(missing):
             raise (stopped if run.stop.is_set() else failure)(self.endpoint, outcomes)
+        files.remove_folder(self.paths.ranges(self.endpoint))
 
     def expected(self) -> list[str] | None:
         """Return the assessments whose shards are needed; None while that cannot be known.
@@ -243,11 +246,16 @@ class FetchScores(YearTask):
         return manifest.digest if (manifest := self.receipt) else None
 
     def _fetch(
-        self, run: RunContext, target: ShardsTarget, missing: list[str]
+        self,
+        run: RunContext,
+        target: ShardsTarget,
+        missing: list[str],
+        before: dict[str, int] | None,
     ) -> tuple[list[Outcome], dict[str, int]]:
+        """Return the outcomes, and the requests since those `before`, or since now."""
         client, endpoint, window = run.share(open_client), self.api_endpoint(), self.paths.window
         client.expect(len(missing))
-        before = client.counts.snapshot()
+        before = before or client.counts.snapshot()
 
         def save(assessment_id: str, result: "Result") -> ManifestEntry:
             entry = shards.write(target.folder, self.endpoint, assessment_id, result)

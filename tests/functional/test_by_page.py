@@ -135,6 +135,8 @@ def test_a_server_that_cannot_do_this_is_asked_for_each_assessment(
         assert UNAVAILABLE[answer] in reason
         assert f"{endpoint} is fetched by assessment, not by page: {reason}" in done.stderr
         assert f"not by page {endpoint}: {reason}" in done.stdout
+    sent = len([request for request in server.log if request.endpoint != "token"])
+    assert f"requests    {sent}, " in done.stdout
     assert home.published() == tables
 
 
@@ -205,6 +207,7 @@ def test_one_assessment_that_differs_is_enough(
         server.faults.add(point)
         succeeded(home.run(*AUTO))
     assert was_by_page(home) == {"overall": True, "standard": False, "group": True}
+    assert not (home.work / "ranges/standard").exists()
     assert f"assessment {largest} has" in step(home, "standard")["not by page"]
 
 
@@ -314,6 +317,22 @@ def test_a_killed_run_loses_only_the_ranges_in_progress(
     assert was_by_page(home) == dict.fromkeys(ENDPOINTS, True)
     assert home.published() == tables
     assert not home.leftovers()
+
+
+def test_a_stopped_run_says_so_and_is_continued(
+    home: Workplace, listed: District, tables: dict[str, bytes]
+) -> None:
+    options = (*AUTO, "--illuminate-page-limit", "10", "--year", "23-24")
+    with serving(listed, Protocol(latency_seconds=0.02)) as server:
+        home.point_at(server)
+        process = home.start_run(*options)
+        wait_until(lambda: len(kept_ranges(home.work / "ranges/standard/parts.jsonl")) > 3)
+        process.terminate()
+        stopped = home.finish(process)
+        assert "standard stopped; the ranges of dates that were read are kept" in stopped.stdout
+        assert "not by page" not in stopped.stdout
+        succeeded(home.finish(home.start_run(*options)))
+    assert home.published() == tables
 
 
 def kept_ranges(parts: Path) -> list[list[str]]:

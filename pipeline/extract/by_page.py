@@ -109,16 +109,18 @@ class RangeReader:
             ByPageError: the server gives no such results, or they contradict each other.
             StoppedError: the run was asked to stop; the parts so far are kept.
         """
-        # Results may be entered meanwhile, or after some parts were read; then once more.
         for _ in range(_READINGS):
-            declared = self._count()
-            self._read_missing(declared)
+            known, declared = self._intact(), self._count()
+            self._read_missing(known, declared)
             found = self._intact()
             rows = _rows(found)
             if rows == declared:
                 names = sorted(name for name, entry in found.items() if entry.file)
                 return [self.folder / shards.file_name(name) for name in names]
             self.discard()
+            # Once more, if results were entered meanwhile or after some parts had been read.
+            if not known and self._count() == declared:
+                break
         raise ByPageError(f"it declares {declared:,} results in all, and {rows:,} by dates")
 
     def discard(self) -> None:
@@ -149,9 +151,8 @@ class RangeReader:
             raise ByPageError("it counts no results")
         return declared
 
-    def _read_missing(self, declared: int) -> None:
-        known = self._intact()
-        Manifest(self.request, known, {}, "").write(self._path)
+    def _read_missing(self, known: Mapping[str, ManifestEntry], declared: int) -> None:
+        Manifest(self.request, dict(known), {}, "").write(self._path)
         rows = max(0, declared - _rows(known))
         window, most_rows = self.request.window, _PLANNED_PAGES * self.server.page_limit
         planned = ranges.plan(window, map(ranges.parse, known), rows, most_rows)

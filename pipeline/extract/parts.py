@@ -49,11 +49,13 @@ class Parts:
         # What is given on the same days is in the same parts.
         waiting = sorted(self.rows.keys() & set(ids), key=lambda each: (self._paths[each], each))
         batch: list[str] = []
+        room = _BATCH
         for assessment_id in waiting:
-            if batch and sum(map(self.rows.__getitem__, (*batch, assessment_id))) > _BATCH:
+            if batch and self.rows[assessment_id] > room:
                 yield self._read(batch)
-                batch = []
+                batch, room = [], _BATCH
             batch.append(assessment_id)
+            room -= self.rows[assessment_id]
         if batch:
             yield self._read(batch)
 

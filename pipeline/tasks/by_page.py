@@ -12,6 +12,7 @@ from pipeline.extract.by_page import RangeReader, Server, compare, write_shards
 from pipeline.extract.manifest import Manifest
 from pipeline.extract.request_plan import select_compared
 from pipeline.ids import trim
+from pipeline.publish.guards import GUARDED, guarded_rows
 from pipeline.runs import context
 from pipeline.runs.progress import ProgressReporter
 from pipeline.tasks.guards import published_counts
@@ -89,7 +90,7 @@ def note_fallback(
         ) from None
     log.warning("%s %s is fetched by assessment, not by page: %s", task.year, task.endpoint, error)
     before = published_counts(task)
-    published = {i for of_table in before.rows.values() for i in of_table} if before else set()
+    published = {i for table in GUARDED for i in guarded_rows(before, table)} if before else set()
     return {"not by page": str(error), "unlisted": catalogue.unlisted(published)}
 
 

@@ -159,6 +159,19 @@ def test_ranges_that_never_add_up_are_refused(reader, district):
     with pytest.raises(ByPageError, match=r"it declares 1,202 results in all, and 1,201 by dates"):
         reader.read()
     assert not reader.folder.exists()
+    assert len(district.requested) == len(set(district.requested))
+
+
+def test_rows_that_are_entered_while_ranges_are_read_are_not_lost(reader, district):
+    late = pl.DataFrame([("3", "late", str(DAYS[-1]), "9")], district.rows.schema, orient="row")
+
+    def enter(_):
+        if len(district.requested) == 1:
+            district.rows = pl.concat([district.rows, late])
+
+    district.broken = enter
+    assert rows_of(all_rows(read(reader))[0]) == rows_of(district.rows.unique())
+    assert district.counted == 3
 
 
 @pytest.mark.parametrize("longest", [1, 3, 10])

@@ -4,7 +4,8 @@ PipelineError
 ├── SettingsError
 │   └── YearError, InputFileError
 ├── IlluminateError
-│   └── TransientError, AuthError, ResponseError, PaginationError, OutageError
+│   └── TransientError, AuthError, ResponseError, PaginationError, TooManyPagesError, OutageError,
+│       ByPageError
 └── FetchError, StorageError, ShardError, LoadError, CheckError, CopyError, WebhookError,
     FolderInUseError, StoppedError
 
@@ -91,8 +92,20 @@ class PaginationError(IlluminateError):
     """The pages of one result contradict each other; reading all of them again may succeed."""
 
 
+class TooManyPagesError(IlluminateError):
+    """A result has more pages than are to be read at once."""
+
+    def __init__(self, pages: int) -> None:
+        super().__init__(f"the result has {pages:,} pages")
+        self.pages = pages
+
+
 class OutageError(IlluminateError):
     """The server is unavailable for so long that this run sends no more requests."""
+
+
+class ByPageError(IlluminateError):
+    """The server's results of all assessments together cannot be used; those of each may be."""
 
 
 class FetchError(PipelineError):

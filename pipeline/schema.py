@@ -227,6 +227,7 @@ LABELS = Table(
         _CLEAN_TITLE,
         *_LABELS,
         Column("matched_by", "Origin of each value: a rule's line, or an override", source="rules"),
+        Column("in_catalogue", "Whether the catalogue lists it: t or f", source="the run"),
     ),
     ("assessment_id",),
 )

@@ -103,7 +103,7 @@ MUTANTS = (
     Mutant(
         "drop duplicates uncounted",
         "illuminate/pages.py",
-        "declared - distinct.height",
+        "declared - kept.height",
         "0",
         "tests/unit/illuminate/test_pages.py",
     ),
@@ -186,7 +186,7 @@ MUTANTS = (
     ),
     Mutant(
         "believe the dates of rows",
-        "illuminate/client.py",
+        "illuminate/requested.py",
         "    if ((days < first) | (days > last)).any():",
         "    if False:",
         "tests/unit/illuminate/test_client.py",
@@ -665,8 +665,8 @@ MUTANTS = (
     Mutant(
         "let spreadsheets run the titles of labels",
         "tasks/transform.py",
-        "frames = (labels.escape(labelled), labels.escape(unmapped), by_grade)",
-        "frames = (labelled, unmapped, by_grade)",
+        "frames = (labels.escape(listed), labels.escape(unmapped), by_grade)",
+        "frames = (listed, unmapped, by_grade)",
         "tests/functional/test_tables.py -k no_spreadsheet",
     ),
     Mutant(
@@ -839,7 +839,7 @@ MUTANTS = (
     ),
     Mutant(
         "overlook midnights outside of the window",
-        "illuminate/client.py",
+        "illuminate/requested.py",
         "dates.filter(dates.str.contains(DATE))",
         "dates.filter(dates.str.len_chars() == 10)",
         "tests/unit/illuminate/test_client.py -k window",
@@ -934,6 +934,41 @@ MUTANTS = (
         "        if not has_mode(existing):",
         "        if False:",
         "tests/unit/storage/test_files.py",
+    ),
+    Mutant(
+        "believe ranges that are not the whole year",
+        "extract/by_page.py",
+        "            if rows == declared:",
+        "            if rows:",
+        "tests/unit/extract/test_by_page.py",
+    ),
+    Mutant(
+        "compare counts and not rows",
+        "extract/by_page.py",
+        "if here != there or (by_page and not same_rows(by_page.rows, result.rows)):",
+        "if here != there:",
+        "tests/unit/extract/test_by_page.py",
+    ),
+    Mutant(
+        "give up instead of halving a range that fails",
+        "extract/by_page.py",
+        "        if ranges.days(window) == 1:\n            raise",
+        "        if True:\n            raise",
+        "tests/unit/extract/test_by_page.py",
+    ),
+    Mutant(
+        "forget what was found by page on a day when that does not work",
+        "tasks/by_page.py",
+        "catalogue.unlisted(published)}",
+        "[]}",
+        "tests/functional/test_by_page.py -k lost_on_a_day",
+    ),
+    Mutant(
+        "take no results for an answer",
+        "extract/by_page.py",
+        "        if not declared and not self.may_be_none:",
+        "        if False:",
+        "tests/unit/extract/test_by_page.py",
     ),
 )
 

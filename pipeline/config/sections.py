@@ -131,6 +131,11 @@ class illuminate(Settings):  # noqa: N801  named like its section
         default=64 << 20, description="bytes of one reply, decoded"
     )
     max_requests_per_second = luigi.FloatParameter(default=0.0, description="0: no limit")
+    strategy = luigi.ChoiceParameter(
+        choices=("auto", "by_page", "by_assessment"),
+        default="by_assessment",
+        description="how results are fetched: by_assessment, by_page, or auto: what is quicker",
+    )
     fetch_all = luigi.BoolParameter(
         default=False, description="fetch standard and group even where overall has no rows"
     )

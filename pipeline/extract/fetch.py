@@ -57,6 +57,7 @@ def fetch_shards(
     stop: threading.Event,
     take_retry: Callable[[], bool],
     on_done: Callable[[Outcome], None],
+    at_once: int | None = None,
 ) -> list[Outcome]:
     """Call `fetch` for each assessment and `write` with what came, on the threads of a pool.
 
@@ -64,9 +65,10 @@ def fetch_shards(
     end, where each that fails again takes a retry, and the first without one ends the fetching: an
     outage costs little. After an error that would fail every shard (credentials, outage, disk,
     stop) the rest are not attempted, and their outcomes give the reason. Only a few are in progress
-    at a time, so that memory does not grow with their number. `on_done` gets each outcome.
+    at a time, `at_once` or some for each thread, so that memory does not grow with their number.
+    `on_done` gets each outcome.
     """
-    shards = _Shards(fetch, write, pool, stop)
+    shards = _Shards(fetch, write, pool, stop, at_once or _AHEAD * pool.threads)
     outcomes: list[Outcome] = []
     failed: dict[str, Outcome] = {}
 
@@ -100,6 +102,7 @@ class _Shards(Generic[T]):
     _write: Callable[[str, T], ManifestEntry]
     _pool: Pool
     _stop: threading.Event
+    _at_once: int
     _begun: int = 0
     _abort_reason: str = ""
     _finished: SimpleQueue[Outcome | BaseException] = field(default_factory=SimpleQueue)
@@ -108,7 +111,7 @@ class _Shards(Generic[T]):
         """Yield an outcome of each assessment; an unexpected error is raised here."""
         waiting = iter(assessment_ids)
         while True:
-            room = _AHEAD * self._pool.threads - self._begun
+            room = self._at_once - self._begun
             for assessment_id in itertools.islice(waiting, room):
                 self._begun += 1
                 self._pool.submit(self._guarded, self._fetch_one, assessment_id)

@@ -23,6 +23,8 @@ from pipeline.years import Window
 
 SCHEMA = 3
 
+_UNLISTED, _NOT_BY_PAGE = _LASTING = "unlisted", "not by page"
+
 T = TypeVar("T")
 
 
@@ -86,6 +88,21 @@ class Manifest(msgspec.Struct, frozen=True):
         Which of the others are fetched, as a check, varies by the day.
         """
         return digest_of({i: entry.file.sha256 for i, entry in self.shards.items() if entry.file})
+
+    @property
+    def is_by_page(self) -> bool:
+        """Whether the shards hold all results of the endpoint, of whatever assessment."""
+        return _UNLISTED in self.stats and _NOT_BY_PAGE not in self.stats
+
+    @property
+    def unlisted(self) -> list[str]:
+        """The assessments that are known to have results and are not in the catalogue."""
+        return self.stats.get(_UNLISTED) or []
+
+    @property
+    def lasting_stats(self) -> dict[str, Any]:
+        """The stats that hold for all shards, and not only for the last fetch."""
+        return {name: self.stats[name] for name in _LASTING if name in self.stats}
 
     @classmethod
     def read(cls, path: Path) -> "Manifest | None":

@@ -11,6 +11,9 @@ from collections.abc import Collection, Iterable, Mapping
 
 LEAST_SAMPLE = 20
 """The smallest sample of assessments without overall results."""
+LEAST_COMPARED = 10
+"""The smallest sample of assessments whose results are compared with those fetched by page."""
+_OF_EACH_KIND = 3
 
 
 def select_assessments(
@@ -28,6 +31,37 @@ def select_assessments(
     empty = [assessment for assessment in assessment_ids if assessment not in selected]
     selected.update(_sample(empty, sample_rate, seed))
     return [assessment for assessment in assessment_ids if assessment in selected]
+
+
+def select_compared(
+    rows: Mapping[str, int],
+    special: Iterable[Collection[str]],
+    likely: Mapping[str, int],
+    sample_rate: float,
+    seed: str,
+) -> list[str]:
+    """Return the assessments whose results by page are compared with those by assessment.
+
+    They are the largest, some of middle size, some of each special kind, some without results that
+    most likely have some, and a sample of the others.
+
+    Args:
+        rows: the rows by page of every assessment.
+        special: kinds of assessments for which a server may give other results.
+        likely: rows of assessments at another time or endpoint.
+        sample_rate: the part of the others that is compared, 0 to 1.
+        seed: determines the sample.
+    """
+    every = sorted(rows, key=lambda assessment: _rank(seed, assessment))
+    full = [each for each in largest_first(every, rows) if rows[each]]
+    empty = largest_first([each for each in every if not rows[each]], likely)
+    middle = max(0, (len(full) - _OF_EACH_KIND) // 2)
+    others = ([each for each in every if each in kind] for kind in special)
+    kinds = (full, full[middle:], empty, *others)
+    chosen = dict.fromkeys(each for kind in kinds for each in kind[:_OF_EACH_KIND])
+    rest = [each for each in every if each not in chosen]
+    more = max(LEAST_COMPARED - len(chosen), math.ceil(sample_rate * len(rest)))
+    return [*chosen, *rest[:more]]
 
 
 def largest_first(assessment_ids: Iterable[str], rows: Mapping[str, int]) -> list[str]:

@@ -13,15 +13,18 @@ EVERY_DATE, SCHOOL_YEARS = "every date", "school years"
 class ResultCounts(msgspec.Struct, frozen=True):
     """The results that the server has.
 
-    `first` and `now` are those of a settled year by endpoint, when it was fetched and at the last
-    count. `unreached` are overall results without a date, or outside the dates of every school
-    year. `problem` is the reason why the server gave no usable count, if it gave none.
+    `first` and `now` are those of the year by endpoint, when it was fetched and at the last count;
+    only of a settled year, and of endpoints that were fetched by assessment. `unreached` are
+    overall results without a date, or outside the dates of every school year. `problem` is the
+    reason why the server gave no usable count, if it gave none. `not_fetched` are results of the
+    year that were not fetched, because nothing asked for their assessments.
     """
 
     first: dict[str, int]
     now: dict[str, int]
     unreached: int | None
     problem: str = ""
+    not_fetched: int = 0
 
     @property
     def changed(self) -> dict[str, tuple[int, int]]:
@@ -37,8 +40,8 @@ def compare_counts(
     """Return what was counted, without what cannot be right.
 
     Args:
-        counts: of the year at each endpoint if it is settled; of all overall results, EVERY_DATE;
-            and of those in any school year, SCHOOL_YEARS.
+        counts: of the year at some endpoints; of all overall results, EVERY_DATE; and of those in
+            any school year, SCHOOL_YEARS.
         fetched: the rows that were fetched at each endpoint.
         before: the counts of the same snapshot, if this is not the first.
     """
@@ -62,6 +65,7 @@ def compare_counts(
         now=known,
         unreached=unreached,
         problem=reasons[0] if reasons else "",
+        not_fetched=sum(max(0, count - fetched[name]) for name, count in (first or known).items()),
     )
 
 

@@ -5,7 +5,6 @@ import threading
 from dataclasses import replace
 from typing import Any
 
-import polars as pl
 import requests
 import tenacity
 import urllib3
@@ -18,8 +17,7 @@ from pipeline.errors import (
     StoppedError,
     TransientError,
 )
-from pipeline.ids import WHITE_SPACE, trim
-from pipeline.illuminate import pages
+from pipeline.illuminate import pages, requested
 from pipeline.illuminate.address import Address
 from pipeline.illuminate.auth import (
     Auth,
@@ -36,7 +34,6 @@ from pipeline.illuminate.endpoints import CATALOGUE, Endpoint, date_parameters, 
 from pipeline.illuminate.limits import Limits
 from pipeline.illuminate.retry import Retrying, parse_retry_after
 from pipeline.illuminate.wire import DeadlineWatcher, WatchedSocket, new_session
-from pipeline.schema import DATE
 from pipeline.years import Window
 
 _READINGS = 3
@@ -99,7 +96,7 @@ class Client:
             IlluminateError: the catalogue could not be read completely.
         """
         result = self._read(CATALOGUE, {})
-        _check_ids(result.rows["assessment_id"])
+        requested.check_catalogue(result.rows["assessment_id"])
         return result
 
     def count_results(self, endpoint: Endpoint, window: Window | None) -> int:
@@ -124,20 +121,48 @@ class Client:
         """
         result = self._read(endpoint, results_parameters(assessment_id, window))
         if result.rows.height:
-            _check_requested(result.rows, assessment_id, window)
-        # polars takes as long for a renaming as for an empty page
-        if all(old == new for old, new in endpoint.renames.items()):
-            return result
-        return replace(result, rows=result.rows.rename(endpoint.renames))
+            requested.check_assessment(result.rows, assessment_id)
+            requested.check_dates(result.rows, window)
+        return _renamed(result, endpoint)
 
-    def _read(self, endpoint: Endpoint, parameters: dict[str, str]) -> pages.Result:
+    def all_results(
+        self, endpoint: Endpoint, window: Window, most_pages: int | None
+    ) -> pages.Result:
+        """Return all rows dated within the window, whatever their assessment, with duplicates.
+
+        Raises:
+            TooManyPagesError: they fill more than `most_pages`, of which only one was requested.
+            IlluminateError: they could not be read completely, or are not what was requested.
+        """
+        parameters = date_parameters(window)
+        result = self._read(endpoint, parameters, most_pages=most_pages, keep_duplicates=True)
+        if result.rows.height:
+            requested.check_have_assessment(result.rows)
+            requested.check_dates(result.rows, window)
+        return _renamed(result, endpoint)
+
+    def _read(
+        self,
+        endpoint: Endpoint,
+        parameters: dict[str, str],
+        *,
+        most_pages: int | None = None,
+        keep_duplicates: bool = False,
+    ) -> pages.Result:
         again = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(PaginationError),
             stop=tenacity.stop_after_attempt(_READINGS) | tenacity.stop_when_event_set(self._stop),
             reraise=True,
         )
         get = functools.partial(self._page, endpoint, parameters)
-        return again(pages.read_all, get, self._limits.page_limit, self._map_pages)
+        return again(
+            pages.read_all,
+            get,
+            self._limits.page_limit,
+            self._map_pages,
+            most_pages=most_pages,
+            keep_duplicates=keep_duplicates,
+        )
 
     def _page(
         self, endpoint: Endpoint, parameters: dict[str, str], number: int, limit: int
@@ -292,24 +317,8 @@ _MEANING = {
 }
 
 
-def _check_requested(rows: pl.DataFrame, assessment_id: str, window: Window) -> None:
-    if rows["assessment_id"].str.strip_chars(WHITE_SPACE).ne_missing(trim(assessment_id)).any():
-        raise ResponseError("the reply has rows of another assessment")
-    first, last = window.start.isoformat(), window.end.isoformat()
-    dates = rows["date_taken"].unique()
-    days = dates.filter(dates.str.contains(DATE)).str.head(len(first))
-    if ((days < first) | (days > last)).any():
-        raise ResponseError(f"the reply has rows dated outside {first} to {last}")
-
-
-def _check_ids(ids: pl.Series) -> None:
-    trimmed = ids.str.strip_chars(WHITE_SPACE)
-    if not all(trimmed):
-        raise ResponseError("the catalogue has an assessment without an id")
-    if ids.n_unique() != len(ids):
-        raise PaginationError("the catalogue lists an assessment twice with different contents")
-    if alike := ids.filter(trimmed.is_duplicated()).sort().to_list():
-        raise ResponseError(
-            f"the catalogue has {alike[0]!r} and {alike[1]!r}, ids of assessments that differ in "
-            "the white space around them only"
-        )
+def _renamed(result: pages.Result, endpoint: Endpoint) -> pages.Result:
+    # polars takes as long for a renaming as for an empty page
+    if all(old == new for old, new in endpoint.renames.items()):
+        return result
+    return replace(result, rows=result.rows.rename(endpoint.renames))

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from pipeline.errors import PaginationError, ResponseError, TransientError
+from pipeline.errors import PaginationError, ResponseError, TooManyPagesError, TransientError
 from pipeline.illuminate.endpoints import Endpoint
 
 COUNT_FIELD = "__count"
@@ -173,7 +173,8 @@ def _check_numbers(envelope: _Envelope, counts: set[str | None], expected_page: 
 class Result:
     """A whole reply: every distinct row once, as text, and the verified counts.
 
-    `declared` = `rows.height` + `duplicates`, always.
+    `declared` = `rows.height` + `duplicates`, always. If duplicates were kept, there are none left
+    out.
     """
 
     rows: pl.DataFrame
@@ -186,19 +187,28 @@ MapPages = Callable[[Callable[[int], Page], range], Iterable[Page]]
 """Calls a function with each of some numbers, maybe many at once; like the built-in `map`."""
 
 
-def read_all(get: Callable[[int, int], Page], limit: int, map_pages: MapPages = map) -> Result:
+def read_all(
+    get: Callable[[int, int], Page],
+    limit: int,
+    map_pages: MapPages = map,
+    *,
+    most_pages: int | None = None,
+    keep_duplicates: bool = False,
+) -> Result:
     """Read a whole reply through `get(page number, limit)`; pages after the first by `map_pages`.
 
     Rows that occur on two pages may be duplicates of the server's own, or rows that moved while
     pages were read, in which case another row was missed; the pages of one reading cannot tell.
     They are accepted as duplicates only when a second reading gives exactly the same rows. It uses
-    smaller pages, because rows that move at a page boundary then move elsewhere.
+    smaller pages, because rows that move at a page boundary then move elsewhere. Duplicates are
+    left out, unless they are to be kept.
 
     Raises:
+        TooManyPagesError: there are more than `most_pages`; only the first was requested.
         PaginationError: the pages contradict each other, are not all there, or repeat one another,
             or two readings differ.
     """
-    pages = _read_once(lambda number: get(number, limit), map_pages)
+    pages = _read_once(lambda number: get(number, limit), map_pages, most_pages)
     rows, declared = _all_rows(pages), pages[0].num_results
     if rows.height != declared:
         raise PaginationError(
@@ -217,11 +227,16 @@ def read_all(get: Callable[[int, int], Page], limit: int, map_pages: MapPages = 
                 )
             if not _same_rows(rows, _all_rows(again)):
                 raise PaginationError("rows moved between pages while they were read")
-    return Result(distinct, declared, len(pages), declared - distinct.height)
+    kept = rows if keep_duplicates else distinct
+    return Result(kept, declared, len(pages), declared - kept.height)
 
 
-def _read_once(get: Callable[[int], Page], map_pages: MapPages) -> list[Page]:
+def _read_once(
+    get: Callable[[int], Page], map_pages: MapPages, most_pages: int | None = None
+) -> list[Page]:
     first = get(1)
+    if most_pages and first.num_pages > most_pages:
+        raise TooManyPagesError(first.num_pages)
     pages, received = [first], first.rows.height
     for page in map_pages(get, range(2, first.num_pages + 1)):
         _check_next(page, first, received)

@@ -112,6 +112,8 @@ def _quality(steps: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{what} unreadable (set to null), {table} table", unreadable
     duplicates = steps.get("FetchMetadata", {}).get("duplicates", 0)
     yield "duplicate assessments in the catalogue", f"{duplicates:,}"
+    unlisted = {i for stats in steps.values() for i in stats.get("unlisted", ())}
+    yield "assessments with results that are not in the catalogue", f"{len(unlisted):,}"
     repeated = any(stats.get("repeated roster lines") for stats in steps.values())
     yield "duplicate roster lines", "some" if repeated else "none"
 

@@ -44,9 +44,9 @@ class ProgressReporter:
             log.info("%s", self._text())
         self._report(self._percentage, self._text())
 
-    def step(self, *, failed: bool) -> None:
-        """Count a finished step."""
-        self._done += 1
+    def step(self, *, failed: bool, steps: int = 1) -> None:
+        """Count a finished step, or several."""
+        self._done += steps
         self._failed += failed
         now = time.monotonic()
         if self._bar is not None:

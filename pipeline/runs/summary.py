@@ -22,6 +22,7 @@ _HALF_PUBLISHED = "FAILED; some published files are new and others old."
 _PUBLISHED_AGAIN = "published again; every table is as it was."
 _PUBLISHED_ALL_THE_SAME = "FAILED, but the tables of this run are published."
 _OWN = "SqlView-"
+_FETCH = "FetchScores "
 _NAMED = 5
 
 ROWS = {
@@ -212,6 +213,7 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "shards", f"{shards}, {failed:,} FAILED" if failed else shards
     if skipped := sum(facts.get("skipped", 0) for facts in steps):
         yield "skipped", f"{skipped:,} standard or group shards: no overall results"
+    yield from _by_page(record["steps"])
     if gone := record["steps"].get("FetchMetadata", {}).get("no longer listed"):
         what = "assessments are" if len(gone) > 1 else "assessment is"
         some = ", ".join(gone[:_NAMED]) + (" and others" if len(gone) > _NAMED else "")
@@ -229,6 +231,19 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if unlisted := listed.get("excluded but not listed"):
             text += f"; not in the catalogue: {', '.join(unlisted)}"
         yield "excluded", text
+
+
+def _by_page(steps: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    fetched = {
+        name.removeprefix(_FETCH): of for name, of in steps.items() if name.startswith(_FETCH)
+    }
+    for endpoint, facts in fetched.items():
+        if reason := facts.get("not by page"):
+            yield "not by page", f"{endpoint}: {reason}"
+    if found := sorted({i for facts in fetched.values() for i in facts.get("unlisted", ())}):
+        what = "assessments with results are" if len(found) > 1 else "assessment with results is"
+        some = ", ".join(found[:_NAMED]) + (" and others" if len(found) > _NAMED else "")
+        yield "unlisted", f"{len(found):,} {what} not in the catalogue: {some}"
 
 
 def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str, str]]:
@@ -259,6 +274,9 @@ def _unreached(counts: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
             "not counted",
             f"results over all assessments, because of the server: {counts['problem']}",
         )
+    if counts and counts.get("not_fetched"):
+        what = "results are of assessments that are excluded or not in the catalogue"
+        yield "not fetched", f"{counts['not_fetched']:,} {what}, so no table has them"
     if counts and counts["unreached"]:
         what = "overall results have no date in any school year, so no table has them"
         yield "unreached", f"{counts['unreached']:,} {what}"

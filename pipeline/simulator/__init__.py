@@ -13,7 +13,7 @@ is a default of `Protocol`, or is only listed here because no reader of the API 
 - A new token does not invalidate earlier ones.
 - A page or limit that is not a positive number, and an invalid date, count as missing.
 - An unknown assessment has no results; without dates, results of all years are sent; without an
-  assessment, those of all assessments.
+  assessment, those of all assessments, in the order of assessments (`WithoutAssessment`).
 - Several grades of an assessment are joined by commas.
 """
 
@@ -22,7 +22,7 @@ from pipeline.simulator.district.district import District
 from pipeline.simulator.district.planning import DEMO, SMALL
 from pipeline.simulator.faults.fault import Fault
 from pipeline.simulator.inputs import write_inputs
-from pipeline.simulator.protocol import Protocol
+from pipeline.simulator.protocol import Protocol, WithoutAssessment
 from pipeline.simulator.server import Server, serve_forever, serving
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Fault",
     "Protocol",
     "Server",
+    "WithoutAssessment",
     "serve_forever",
     "serving",
     "write_inputs",

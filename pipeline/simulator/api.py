@@ -9,7 +9,9 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 from pipeline.simulator.district.administrations import Endpoint, Row
 from pipeline.simulator.district.district import District
+from pipeline.simulator.district.rng import seeded
 from pipeline.simulator.protocol import Protocol
+from pipeline.years import SchoolYear
 
 Envelope: TypeAlias = dict[str, Any]
 
@@ -38,17 +40,25 @@ class Query(NamedTuple):
     start: dt.date | None
     end: dt.date | None
 
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it requests the results of no assessment in particular."""
+        return self.endpoint != CATALOGUE and self.assessment_id is None
+
     @classmethod
     def parse(cls, endpoint: str, params: Mapping[str, str], protocol: Protocol) -> "Query":
         """Parse the parameters of a request, ignoring unknown ones."""
         start, end = params.get("date_taken_start"), params.get("date_taken_end")
         if protocol.honour_start_date:
             start, end = start or params.get("start_date"), end or params.get("end_date")
+        assessment_id, cap = params.get("assessment_id") or None, protocol.cap
+        if endpoint != CATALOGUE and assessment_id is None:
+            cap = protocol.without_assessment.cap or cap
         return cls(
             endpoint,
-            params.get("assessment_id") or None,
+            assessment_id,
             _positive(params.get("page"), 1),
-            min(_positive(params.get("limit"), protocol.default_limit), protocol.cap),
+            min(_positive(params.get("limit"), protocol.default_limit), cap),
             _date(start),
             _date(end),
         )
@@ -91,8 +101,6 @@ class Api:
         return [i for year in self._district.years for i in self._district.ids_with_results(year)]
 
     def _render(self, query: Query, _version: int) -> bytes | None:
-        if self._is_of_all(query) and self._protocol.without_assessment == "404":
-            return None
         rows, num_pages = self._rows(query), self.num_pages(query)
         if query.page > max(1, num_pages):
             if self._protocol.beyond_end == "404":
@@ -101,6 +109,8 @@ class Api:
                 rows, num_pages = [], 0
         total = len(rows)
         first = (min(query.page, max(1, num_pages)) - 1) * query.limit
+        if query.is_of_all and self._protocol.without_assessment.order == "unstable":
+            rows = seeded(query.page, query.limit).sample(rows, total)
         results = [self._serialize(row, total) for row in rows[first : first + query.limit]]
         page = {"page": query.page, "num_pages": num_pages, "num_results": total}
         return self.to_json({**page, "results": results})
@@ -109,25 +119,46 @@ class Api:
         return self._cached_rows(query._replace(page=1), self._district.version)
 
     def _find_rows(self, query: Query, _version: int) -> list[Row]:
-        endpoint, assessment_id, _, _, start, end = query
-        if endpoint == CATALOGUE:
+        if query.endpoint == CATALOGUE:
             rows = self._district.catalogue
-        elif self._is_of_all(query) and self._protocol.without_assessment == "none":
-            rows = []
+        elif query.is_of_all:
+            rows = self._find_all(query)
         else:
-            of_kind = cast(Endpoint, endpoint)
-            rows = self._district.results(of_kind, assessment_id, start, end)
-            if self._protocol.undated_pass and (start or end):
-                every = self._district.results(of_kind, assessment_id, None, None)
-                rows = rows + [row for row in every if row["date_taken"] is None]
+            rows = self._find_results(
+                query, query.start, query.end, undated=self._protocol.undated_pass
+            )
         if self._protocol.row_order == "student":
-            return sorted(rows, key=lambda row: row.get("local_student_id") or "")
+            return sorted(rows, key=_student)
         return rows[::-1] if self._protocol.row_order == "reversed" else rows
 
-    @staticmethod
-    def _is_of_all(query: Query) -> bool:
-        """Return True for a request for the results of no assessment in particular."""
-        return query.endpoint != CATALOGUE and query.assessment_id is None
+    def _find_all(self, query: Query) -> list[Row]:
+        """Return the results of all assessments, as far as the protocol has them."""
+        how, start, end = self._protocol.without_assessment, query.start, query.end
+        has_dates = start is not None or end is not None
+        if how.answer == "none" or query.endpoint not in how.endpoints:
+            return []
+        if how.dates == "ignored":
+            start = end = None
+        if (how.dates if has_dates else how.without_dates) == "current_year":
+            year = SchoolYear.of(self._district.today)
+            start, end = (
+                max(start or dt.date.min, year.first_day),
+                min(end or dt.date.max, year.last_day),
+            )
+        undated = how.undated_pass or self._protocol.undated_pass
+        rows = self._find_results(query, start, end, undated=undated)
+        keys = {"standard": _standard_code, "student": _student}
+        return sorted(rows, key=keys[how.order]) if how.order in keys else rows
+
+    def _find_results(
+        self, query: Query, start: dt.date | None, end: dt.date | None, *, undated: bool
+    ) -> list[Row]:
+        of_kind = cast(Endpoint, query.endpoint)
+        rows = self._district.results(of_kind, query.assessment_id, start, end)
+        if undated and (start or end):
+            every = self._district.results(of_kind, query.assessment_id, None, None)
+            rows = rows + [row for row in every if row["date_taken"] is None]
+        return rows
 
     def _serialize(self, row: Row, total: int) -> Mapping[str, object]:
         sent = {self._renames.get(name, name): value for name, value in row.items()}
@@ -135,6 +166,14 @@ class Api:
         if self._protocol.numbers_as_json:
             return {name: _number(name, value) for name, value in sent.items()}
         return sent
+
+
+def _student(row: Row) -> str:
+    return row.get("local_student_id") or ""
+
+
+def _standard_code(row: Row) -> str:
+    return row.get("standard_code") or ""
 
 
 def _number(name: str, value: str | None) -> object:

@@ -110,10 +110,19 @@ class _ApiHandler(_Handler):
             query = Query.parse(endpoint, self.params, host.protocol)
         if auth in {"none", "refused"}:
             response = self._error(HTTPStatus.UNAUTHORIZED)
+        elif query and query.is_of_all and (answer := self._refusal()):
+            response = answer
         else:
             body = host.api.body(query) if query else self._list(method)
             response = self._error(HTTPStatus.NOT_FOUND) if body is None else Response(body)
         await self.respond(endpoint, auth, response, query)
+
+    def _refusal(self) -> Response | None:
+        """Return the response to a request without an assessment, unless it has results."""
+        answer = self.host.protocol.without_assessment.answer
+        if answer == "html":
+            return LOGIN_PAGE
+        return self._error(HTTPStatus(int(answer))) if answer.isdecimal() else None
 
     def _list(self, method: str) -> bytes | None:
         district = self.host.district

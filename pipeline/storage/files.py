@@ -93,6 +93,11 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all that is in it, as far as that is possible."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def temp_path(path: Path) -> Path:
     """Return a hidden name in the folder of `path`, so that a rename stays on one file system."""
     return path.with_name(f".{path.name}.{os.getpid()}-{next(_serial)}.partial")

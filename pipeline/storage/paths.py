@@ -274,6 +274,10 @@ class Snapshot(TableSetPaths):
         """Return the folder of an endpoint's shards."""
         return self.work / "shards" / endpoint
 
+    def ranges(self, endpoint: str) -> Path:
+        """Return the folder of an endpoint's results by range of dates, until they are shards."""
+        return self.work / "ranges" / endpoint
+
     def manifest(self, endpoint: str) -> Path:
         """Return the path of the manifest of an endpoint's shards."""
         return self.work / f"scores-{endpoint}.jsonl"

@@ -26,10 +26,13 @@ from pipeline.years import SchoolYear, Window
 class CountResults(YearTask, IncrementalTask):
     """Count the results that the server has, over all assessments, by requests for one row each.
 
-    Once for each snapshot, and of a settled year again when the last count is older than `[years]
-    recheck_days`. What fails is requested once more. A server that cannot count so fails nothing;
-    the summary says why.
+    Those of the year, if it is settled or was fetched by assessment, which misses the assessments
+    that the catalogue does not list; and those that no school year reaches. Once for each snapshot,
+    and of a settled year again when the last count is older than `[years] recheck_days`. What fails
+    is requested once more. A server that cannot count so fails nothing; the summary says why.
     """
+
+    version = 2
 
     def requires(self) -> list[FetchScores]:
         return list(score_tasks(self).values())
@@ -60,8 +63,11 @@ class CountResults(YearTask, IncrementalTask):
         wanted: dict[str, tuple[Endpoint, Window | None]] = {}
         if not self.paths.window.is_empty:
             wanted = {EVERY_DATE: (overall, None), SCHOOL_YEARS: (overall, every_year)}
-        if self.paths.is_settled:
-            wanted |= {n: (each.api_endpoint(), self.paths.window) for n, each in scores.items()}
+            wanted |= {
+                name: (each.api_endpoint(), self.paths.window)
+                for name, each in scores.items()
+                if self.paths.is_settled or not each.is_by_page
+            }
         begun = {name: pool.submit(client.count_results, *each) for name, each in wanted.items()}
         failed = [n for n, count in begun.items() if isinstance(count.exception(), MAY_PASS)]
         begun |= {name: pool.submit(client.count_results, *wanted[name]) for name in failed}

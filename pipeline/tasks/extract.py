@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import luigi
 import tenacity
 
 from pipeline.config import sections, settings
-from pipeline.errors import FetchError, IlluminateError, printable
+from pipeline.errors import ByPageError, FetchError, IlluminateError, printable
 from pipeline.extract import shards
 from pipeline.extract.catalogue import SCHEMA, Catalogue
 from pipeline.extract.fetch import MAY_PASS, Outcome, failure, fetch_shards, stopped
@@ -25,6 +26,7 @@ from pipeline.runs.progress import ProgressReporter
 from pipeline.schema import ENDPOINTS, TABLES
 from pipeline.storage import files
 from pipeline.tasks.base import IncrementalTask, YearTask, incremental
+from pipeline.tasks.by_page import fetch_by_page, note_fallback
 from pipeline.tasks.guards import (
     check_has_begun,
     check_source,
@@ -180,11 +182,22 @@ class FetchScores(YearTask):
                 asked to stop, and it says how many were fetched.
         """
         run, target = context.current(), self.output()
-        expected, intact = self.expected() or [], target.intact()
-        missing = [assessment for assessment in expected if assessment not in intact]
+        lasting, before = (found.lasting_stats if (found := target.stored) else {}), None
+        if not (found and found.shards) and (catalogue := self._catalogue_by_page()):
+            client = run.share(open_client)
+            before = client.counts.snapshot()
+            try:
+                fetch_by_page(self, catalogue, client, run.share(open_pool))
+            except ByPageError as error:
+                lasting = note_fallback(self, catalogue, error)
+            else:
+                return
+        intact = target.intact()
         # From here on the manifest has this request, and no entry of a shard that is fetched.
-        Manifest(target.request, intact, {}, "").write(target.path)
-        outcomes, counts = self._fetch(run, target, missing) if missing else ([], {})
+        Manifest(target.request, intact, lasting, "").write(target.path)
+        expected = self.expected() or []
+        missing = [assessment for assessment in expected if assessment not in intact]
+        outcomes, counts = self._fetch(run, target, missing, before) if missing else ([], {})
         fetched = {o.assessment_id: o.entry for o in outcomes if o.entry is not None}
         stats = {
             "fetched": len(fetched),
@@ -192,20 +205,22 @@ class FetchScores(YearTask):
             "failed": sum(outcome.failed for outcome in outcomes),
             "skipped": len(self._assessments() or []) - len(expected),
             **counts,
+            **lasting,
         }
         Manifest(target.request, intact | fetched, stats, run.id).write(target.path)
         if len(fetched) < len(missing):
             raise (stopped if run.stop.is_set() else failure)(self.endpoint, outcomes)
+        files.remove_folder(self.paths.ranges(self.endpoint))
 
     def expected(self) -> list[str] | None:
         """Return the assessments whose shards are needed; None while that cannot be known.
 
-        Standard and group results exist only where overall results do, except for a sample of the
-        others, which is fetched as a check.
+        By assessment, standard and group results are only fetched where overall results exist, and
+        for a sample of the others, as a check.
         """
         assessments = self._assessments()
         fetch_all = settings.read(sections.illuminate).fetch_all
-        if assessments is None or self.endpoint == "overall" or fetch_all:
+        if assessments is None or self.endpoint == "overall" or fetch_all or self.is_by_page:
             return assessments
         overall = self._overall().receipt
         if overall is None or not overall.shards.keys() >= set(assessments):
@@ -213,6 +228,12 @@ class FetchScores(YearTask):
         seed = f"{self.endpoint} {self.paths.window.end}"
         with_results = [i for i, entry in overall.shards.items() if entry.rows]
         return select_assessments(assessments, with_results, settings.sample(), seed)
+
+    @property
+    def is_by_page(self) -> bool:
+        """Whether the shards hold all results, of whatever assessment."""
+        manifest = self.output().stored
+        return manifest is not None and manifest.is_by_page
 
     @property
     def receipt(self) -> Manifest | None:
@@ -229,11 +250,16 @@ class FetchScores(YearTask):
         return manifest.rows_digest if (manifest := self.receipt) else None
 
     def _fetch(
-        self, run: RunContext, target: ShardsTarget, missing: list[str]
+        self,
+        run: RunContext,
+        target: ShardsTarget,
+        missing: list[str],
+        before: dict[str, int] | None,
     ) -> tuple[list[Outcome], dict[str, int]]:
+        """Return the outcomes, and the requests since those `before`, or since now."""
         client, endpoint, window = run.share(open_client), self.api_endpoint(), self.paths.window
         client.expect(len(missing))
-        before = client.counts.snapshot()
+        before = before or client.counts.snapshot()
         in_work = target.folder.relative_to(self.paths.work)
         others = [other / in_work for other in self.other_snapshots()]
 
@@ -251,10 +277,10 @@ class FetchScores(YearTask):
 
         with (
             ManifestLog(target.path, target.folder) as manifest,
-            ProgressReporter(f"{self.year} {self.endpoint}", len(missing), self._report) as steps,
+            ProgressReporter(f"{self.year} {self.endpoint}", len(missing), self.report) as steps,
         ):
             outcomes = fetch_shards(
-                largest_first(missing, self._sizes()),
+                largest_first(missing, self.sizes()),
                 lambda assessment_id: client.results(endpoint, assessment_id, window),
                 save,
                 pool=run.share(open_pool),
@@ -271,10 +297,25 @@ class FetchScores(YearTask):
             return None
         if self.paths.window.is_empty:
             return []
-        chosen = settings.read(sections.illuminate)
-        return catalogue.select_ids(chosen.include_ids, chosen.exclude_ids)
+        return self.select_ids(catalogue, self._unlisted())
 
-    def _sizes(self) -> dict[str, int]:
+    def select_ids(self, catalogue: Catalogue, unlisted: Iterable[str]) -> list[str]:
+        """Return the assessments to fetch, of the catalogue and those that were found beside it."""
+        chosen = settings.read(sections.illuminate)
+        found = self._overall()._unlisted()  # noqa: SLF001  another of this class
+        return catalogue.select_ids((*chosen.include_ids, *found, *unlisted), chosen.exclude_ids)
+
+    def _unlisted(self) -> list[str]:
+        manifest = self.output().stored
+        return manifest.unlisted if manifest else []
+
+    def _catalogue_by_page(self) -> Catalogue | None:
+        """Return the catalogue, if results are to be fetched by page."""
+        by_page = settings.read(sections.illuminate).strategy != "by_assessment"
+        has_days = not self.paths.window.is_empty
+        return self.other(FetchMetadata).catalogue() if by_page and has_days else None
+
+    def sizes(self) -> dict[str, int]:
         """Return the rows of assessments as far as known: overall now, or as last published."""
         if self.endpoint != "overall" and (overall := self._overall().receipt):
             return {assessment_id: entry.rows for assessment_id, entry in overall.shards.items()}
@@ -291,7 +332,8 @@ class FetchScores(YearTask):
             return group(chosen.reporting_group_id_field, chosen.reporting_group_field)
         return OVERALL if self.endpoint == "overall" else STANDARD
 
-    def _report(self, percentage: int, text: str) -> None:
+    def report(self, percentage: int, text: str) -> None:
+        """Show the progress on Luigi's web page."""
         # Luigi puts these two in place while the task runs.
         self.set_progress_percentage(percentage)  # type: ignore[misc]
         self.set_status_message(text)  # type: ignore[misc]

@@ -140,19 +140,21 @@ class ShardsTarget(luigi.Target):
     @property
     def manifest(self) -> Manifest | None:
         """The manifest of the expected shards; None if there is none of this request."""
-        found, expected = self._stored(), self.expected()
+        found, expected = self.stored, self.expected()
         if found is None or expected is None:
             return found
         known = {i: found.shards[i] for i in expected if i in found.shards}
         return msgspec.structs.replace(found, shards=known)
 
-    def _stored(self) -> Manifest | None:
+    @property
+    def stored(self) -> Manifest | None:
+        """The manifest of this request with whatever shards it has; None if there is none."""
         found = Manifest.read(self.path)
         return found if found and found.request == self.request else None
 
     def intact(self) -> dict[str, ManifestEntry]:
         """Return the entries of shards that are on disk as they were written, expected or not."""
-        known = found.shards if (found := self._stored()) else {}
+        known = found.shards if (found := self.stored) else {}
         return {i: entry for i, entry in known.items() if shards.is_intact(self.folder, i, entry)}
 
     def missing(self) -> list[str]:

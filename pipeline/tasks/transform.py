@@ -126,7 +126,7 @@ class CombineGroup(ReusableTask):
 class LabelAssessments(ReusableTask):
     """Read curriculum, unit and test type of every assessment with results from its title."""
 
-    version = 2
+    version = 3
 
     def requires(self) -> list[YearTask]:
         read = (ReadTitleRules, ReadOverrides, FetchMetadata, CombineResults, CombineGroup)
@@ -149,7 +149,8 @@ class LabelAssessments(ReusableTask):
         unmapped = labels.list_unmapped(labelled, count_rows(*self._scores()))
         by_grade = labels.label_by_grade(labelled, title_rules, overrides)
         with self.output().build() as build:
-            frames = (labels.escape(labelled), labels.escape(unmapped), by_grade)
+            listed = labels.mark_listed(labelled, catalogue)
+            frames = (labels.escape(listed), labels.escape(unmapped), by_grade)
             for frame, path in zip(frames, self.output().paths, strict=True):
                 with files.atomic_write(path) as temporary:
                     frame.to_csv(temporary, index=False, lineterminator="\n")

@@ -86,7 +86,7 @@ class BuildViews(ReusableTask):
         from pipeline.transform.views import read_small_table
 
         (labels,) = self.paths.staging_paths(LABELS)
-        text = dict.fromkeys(LABELS.names[:-1], pl.String())
+        text = dict.fromkeys(LABELS.names[:-2], pl.String())
         return (
             read_small_table(labels, text).with_columns(formulas.unescape(pl.col(*text))),
             read_small_table(self.paths.labels_by_grade, {**text, "grade": pl.Int64()}),

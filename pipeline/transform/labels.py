@@ -53,6 +53,12 @@ def label_assessments(
     return text_frame(records, ("assessment_id", *_LABELS, "matched_by"))
 
 
+def mark_listed(labels: pd.DataFrame, catalogue: Collection[str]) -> pd.DataFrame:
+    """Add `in_catalogue`: whether the catalogue, given by its ids, lists the assessment; t or f."""
+    listed = ["t" if assessment in catalogue else "f" for assessment in labels["assessment_id"]]
+    return labels.assign(in_catalogue=pd.array(listed, dtype="string"))
+
+
 def label_by_grade(
     labels: pd.DataFrame, rules: TitleRules, overrides: pd.DataFrame
 ) -> pd.DataFrame:

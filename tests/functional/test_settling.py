@@ -7,7 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.simulator import SMALL, District, Fault, Protocol, Server, serving
+from pipeline.simulator import (
+    SMALL,
+    District,
+    Fault,
+    Protocol,
+    Server,
+    WithoutAssessment,
+    serving,
+)
 from pipeline.years import SchoolYear
 from tests.functional import oracle
 from tests.functional.conftest import Workplace
@@ -162,7 +170,8 @@ def test_counts_are_never_checked_if_recheck_days_is_0(place: Workplace, own: Se
 def test_a_server_that_cannot_count_over_all_assessments_fails_nothing(
     place: Workplace, answer: str, reason: str
 ) -> None:
-    with serving(District.make(size=SMALL), Protocol(without_assessment=answer)) as server:  # type: ignore[arg-type]
+    protocol = Protocol(without_assessment=WithoutAssessment(answer=answer))  # type: ignore[arg-type]
+    with serving(District.make(size=SMALL), protocol) as server:
         place.point_at(server)
         done = on(place, "2024-10-01")
         assert "published." in done.stdout

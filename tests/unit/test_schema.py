@@ -33,7 +33,7 @@ COLUMNS = {
         unit_labels title standard_code score performance_band_level performance_band_label
         proficiency mastered response_type points points_possible academic_benchmark_guid
         attempt attempts attempts_that_day""",
-    LABELS: "assessment_id title test_type curriculum unit unit_labels matched_by",
+    LABELS: "assessment_id title test_type curriculum unit unit_labels matched_by in_catalogue",
     UNMAPPED: "assessment_id title test_type curriculum unit rows",
 }
 

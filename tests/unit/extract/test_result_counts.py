@@ -32,7 +32,7 @@ def compare(before: ResultCounts | None = None, **counts: int | Exception) -> Re
 
 def test_the_first_counts_are_what_later_ones_are_compared_with():
     first = compare(overall=100, standard=300)
-    assert first == ResultCounts({"overall": 100, "standard": 300}, first.first, 20)
+    assert first == ResultCounts({"overall": 100, "standard": 300}, first.first, 20, not_fetched=10)
     assert not first.changed
     later = compare(first, overall=101, standard=300, every=503)
     assert later.first == first.first
@@ -89,3 +89,10 @@ def test_a_count_that_fails_is_not_known_and_the_reason_is(failed):
 def test_a_run_that_is_stopped_writes_no_counts():
     with pytest.raises(StoppedError):
         compare(overall=StoppedError("stopped"))
+
+
+def test_results_that_were_not_fetched_are_counted():
+    first = compare(overall=100, standard=320)
+    assert first.not_fetched == 30
+    assert compare(first, overall=140, standard=300).not_fetched == 30
+    assert compare(overall=0, standard=0).not_fetched == 0

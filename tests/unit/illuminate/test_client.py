@@ -14,12 +14,13 @@ from pipeline.errors import (
     PaginationError,
     PipelineError,
     ResponseError,
+    TooManyPagesError,
     TransientError,
 )
 from pipeline.extract.pool import Pool
 from pipeline.illuminate.auth import OAuth1Credentials, OAuth2Credentials
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, group
-from pipeline.simulator import Credentials, District, Fault, Protocol
+from pipeline.simulator import Credentials, District, Fault, Protocol, WithoutAssessment
 from pipeline.simulator.district.people import Student
 from pipeline.simulator.faults.fault_injector import KINDS
 from pipeline.years import SchoolYear
@@ -92,6 +93,44 @@ def test_pages_are_as_long_as_the_server_likes(serve, connect, window, busy):
     result = connect(server, page_limit=1000).results(STANDARD, busy, window)
     sent = server.district.results("standard", busy, window.start, window.end)
     assert (result.declared, result.pages) == (len(sent), -(-len(sent) // 300))
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize("limit", [37, 1000])
+def test_all_rows_of_all_assessments_come_back_as_often_as_they_were_sent(
+    server, connect, district, window, endpoint, limit
+):
+    client = connect(server, page_limit=limit)
+    result = client.all_results(ENDPOINTS[endpoint], window, None)
+    sent = district.results(endpoint, None, window.start, window.end)
+    assert len(result.rows) == result.declared == len(sent)
+    assert rows_of(result) == as_set(sent)
+
+
+def test_more_pages_than_wanted_are_not_read(server, connect, window):
+    client = connect(server, page_limit=10)
+    with pytest.raises(TooManyPagesError):
+        client.all_results(OVERALL, window, 20)
+    assert len(requests_to(server, "overall")) == 1
+
+
+@pytest.mark.parametrize("nothing", [None, "", " \u3000"])
+def test_a_row_of_no_assessment_is_refused(server, connect, window, nothing):
+    server.faults.add(Fault("rewrite_fields", endpoint="overall", value={"assessment_id": nothing}))
+    with pytest.raises(ResponseError, match="rows without an assessment"):
+        connect(server).all_results(OVERALL, window, None)
+
+
+def test_rows_of_all_assessments_dated_outside_the_window_are_refused(serve, connect, window):
+    server = serve(protocol=Protocol(without_assessment=WithoutAssessment(dates="ignored")))
+    with pytest.raises(ResponseError, match="rows dated outside 2023-07-01 to 2024-06-30"):
+        connect(server).all_results(OVERALL, window, None)
+
+
+def test_rows_in_another_order_on_each_page_are_refused(serve, connect, window):
+    server = serve(protocol=Protocol(without_assessment=WithoutAssessment(order="unstable")))
+    with pytest.raises(PaginationError, match="moved between pages"):
+        connect(server, page_limit=100).all_results(OVERALL, window, None)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from pipeline.errors import IlluminateError, PaginationError, ResponseError, TransientError
+from pipeline.errors import (
+    IlluminateError,
+    PaginationError,
+    ResponseError,
+    TooManyPagesError,
+    TransientError,
+)
 from pipeline.illuminate import pages
 from pipeline.illuminate.endpoints import CATALOGUE, OVERALL, STANDARD, group
 from pipeline.illuminate.pages import decode, read_all
@@ -585,3 +591,27 @@ def test_a_count_that_differs_calls_for_a_fresh_walk():
     reply["results"][0]["__count"] = "2"
     with pytest.raises(PaginationError):
         decode(encoded(reply), CATALOGUE, 1)
+
+
+def test_a_reply_of_too_many_pages_costs_one_request():
+    requested = []
+
+    def get(number: int, limit: int) -> pages.Page:
+        requested.append(number)
+        return getter(envelopes([row(1)], [row(2)], [row(3)]))(number, limit)
+
+    with pytest.raises(TooManyPagesError) as error:
+        read_all(get, LIMIT, most_pages=2)
+    assert (error.value.pages, requested) == (3, [1])
+
+
+def test_as_many_pages_as_allowed_are_read_and_a_second_reading_may_have_more():
+    three = envelopes([row(1), row(2)], [row(2), row(3)])
+    assert read_all(getter(three), LIMIT, most_pages=2).declared == 4
+
+
+def test_duplicates_can_be_kept():
+    reply = envelopes([row(1), row(2)], [row(2), row(3)])
+    result = read_all(getter(reply), LIMIT, keep_duplicates=True)
+    assert as_dicts(result) == [row(1), row(2), row(2), row(3)]
+    assert (result.declared, result.duplicates) == (4, 0)

@@ -57,6 +57,7 @@ def test_values_are_given_as_shares(null: int, text: str) -> None:
     assert quality["points empty at source, combined table"] == text
     assert quality["points unreadable (set to null), combined table"] == "under 1 %"
     assert quality["duplicate assessments in the catalogue"] == "3"
+    assert quality["assessments with results that are not in the catalogue"] == "0"
     assert not any("mastered" in what for what in quality)
 
 

@@ -121,6 +121,15 @@ def test_results_that_no_year_reaches_are_reported():
     )
 
 
+def test_results_that_were_not_fetched_are_reported():
+    found = record()
+    found["steps"]["CountResults"] |= {"not_fetched": 1718}
+    assert (
+        "  not fetched 1,718 results are of assessments that are excluded or not in the catalogue"
+    ) in summarize(found, snapshot(), RECORD)
+    assert "not fetched" not in summarize(record(), snapshot(), RECORD)
+
+
 # What became of the run.
 
 
@@ -302,6 +311,23 @@ def test_assessments_left_out_are_named_with_the_setting():
     reported = lines(record(excluded_ids=["115538", "7"], steps=found))["excluded"]
     assert reported.endswith("([illuminate] exclude_ids); not in the catalogue: 7")
     assert "excluded" not in lines(record())
+
+
+def test_what_could_not_be_fetched_by_page_is_named_with_the_reason():
+    assert "not by page" not in summarize(record(), snapshot(), RECORD)
+    found = steps() | {"FetchScores group": step(**{"not by page": "it counts no results"})}
+    text = summarize(record(steps=found), snapshot(), RECORD)
+    assert "  not by page group: it counts no results" in text
+
+
+def test_assessments_that_the_catalogue_does_not_list_are_named():
+    assert "unlisted" not in lines(record())
+    found = steps() | {
+        "FetchScores overall": step(unlisted=["7"]),
+        "FetchScores group": step(unlisted=["3", "7"]),
+    }
+    reported = lines(record(steps=found))["unlisted"]
+    assert reported == "2 assessments with results are not in the catalogue: 3, 7"
 
 
 def test_an_id_forges_no_line():

@@ -25,6 +25,7 @@ from pipeline.transform.labels import (
     label_by_grade,
     list_unmapped,
     list_unmatched,
+    mark_listed,
 )
 
 RULES = read_rules(DEFAULT_RULES)
@@ -775,3 +776,9 @@ def test_unmapped_are_those_without_curriculum_or_unit_by_descending_rows_then_i
 def test_nothing_is_unmapped_where_there_is_nothing():
     labels = label_assessments(frame(), RULES, empty_overrides())
     assert list_unmapped(labels, {}).empty
+
+
+def test_what_the_catalogue_does_not_list_is_marked():
+    labels = pd.DataFrame({"assessment_id": ["7", "8"]}, dtype="string")
+    assert mark_listed(labels, {"8": "Quiz"})["in_catalogue"].to_list() == ["f", "t"]
+    assert mark_listed(labels[:0], {})["in_catalogue"].dtype == "string"

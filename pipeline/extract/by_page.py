@@ -1,0 +1,270 @@
+"""Fetch the results of all assessments of an endpoint together, range by range of dates.
+
+Whether a server can do this is not known before it was tried, so everything is compared: the rows
+of each range with what the server declares, all ranges with the whole year, and some assessments
+with what the server delivers for each of them. What does not agree is a ByPageError.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tenacity
+
+from pipeline.errors import (
+    ByPageError,
+    IlluminateError,
+    StoppedError,
+    StorageError,
+    TooManyPagesError,
+)
+from pipeline.extract import ranges, shards
+from pipeline.extract.fetch import MAY_PASS, Outcome, fetch_shards
+from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
+from pipeline.extract.pool import Pool
+from pipeline.ids import trim
+from pipeline.storage import files
+from pipeline.years import Window
+
+if TYPE_CHECKING:
+    from pipeline.extract.parts import Parts
+    from pipeline.illuminate.pages import Result
+
+MOST_PAGES = 20
+"""The pages of a range; one with more is cut, unless it is a single day."""
+_PLANNED_PAGES = 15
+_AT_ONCE = 4
+_READINGS = 2
+_EMPTY = ManifestEntry(0, 0, 0, 0, (), None)
+
+
+@dataclass(frozen=True)
+class Server:
+    """How results are requested, and the threads that do so.
+
+    `count` returns how many results the window has, `fetch` returns those of a range unless they
+    have more pages than allowed, and `fetch_one` those of an assessment.
+    """
+
+    count: Callable[[], int]
+    fetch: "Callable[[Window, int | None], Result]"
+    fetch_one: "Callable[[str], Result]"
+    page_limit: int
+    pool: Pool
+    stop: threading.Event
+    take_retry: Callable[[], bool]
+
+    def run(
+        self,
+        names: Iterable[str],
+        fetch: "Callable[[str], Result]",
+        write: "Callable[[str, Result], ManifestEntry]",
+        on_done: Callable[[Outcome], None] = lambda _: None,
+        at_once: int | None = None,
+    ) -> list[Outcome]:
+        """Fetch and write on all threads; return all outcomes.
+
+        Raises:
+            StoppedError: the run was asked to stop.
+        """
+        outcomes = fetch_shards(
+            list(names),
+            fetch,
+            write,
+            pool=self.pool,
+            stop=self.stop,
+            take_retry=self.take_retry,
+            on_done=on_done,
+            at_once=at_once,
+        )
+        if self.stop.is_set():
+            raise StoppedError("the run was asked to stop")
+        return outcomes
+
+
+@dataclass
+class RangeReader:
+    """Reads all results of a window into parts in a folder; intact ones that are there are kept.
+
+    `show` is entered with the number of results to come, and gives what is called with the number
+    in each range. Unless they `may_be_none`, a server that counts none cannot do this.
+    """
+
+    server: Server
+    request: ShardRequest
+    folder: Path
+    show: Callable[[int], AbstractContextManager[Callable[[int], object]]]
+    may_be_none: bool = False
+    _too_long: dict[str, int] = field(default_factory=dict, init=False)
+    _log: ManifestLog = field(init=False)
+    _on_read: Callable[[int], object] = field(init=False)
+
+    def read(self) -> list[Path]:
+        """Return the files of the parts that have rows; together they are the whole window.
+
+        Raises:
+            ByPageError: the server gives no such results, or they contradict each other.
+            StoppedError: the run was asked to stop; the parts so far are kept.
+        """
+        for _ in range(_READINGS):
+            known, declared = self._intact(), self._count()
+            self._read_missing(known, declared)
+            found = self._intact()
+            rows = _rows(found)
+            if rows == declared:
+                names = sorted(name for name, entry in found.items() if entry.file)
+                return [self.folder / shards.file_name(name) for name in names]
+            self.discard()
+            # Once more, if results were entered meanwhile or after some parts had been read.
+            if not known and self._count() == declared:
+                break
+        raise ByPageError(f"it declares {declared:,} results in all, and {rows:,} by dates")
+
+    def discard(self) -> None:
+        """Remove all parts."""
+        files.remove_folder(self.folder)
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / "parts.jsonl"
+
+    def _intact(self) -> dict[str, ManifestEntry]:
+        found = Manifest.read(self._path)
+        if found is None or found.request != self.request:
+            return {}
+        damaged = shards.find_damaged(self.folder, found.shards)
+        return {name: entry for name, entry in found.shards.items() if name not in damaged}
+
+    def _count(self) -> int:
+        may_pass = tenacity.retry_if_exception_type(MAY_PASS)
+        once_more = tenacity.Retrying(
+            retry=may_pass, stop=tenacity.stop_after_attempt(2), reraise=True
+        )
+        try:
+            declared = once_more(self.server.count)
+        except IlluminateError as error:
+            raise ByPageError(str(error)) from None
+        if not declared and not self.may_be_none:
+            raise ByPageError("it counts no results")
+        return declared
+
+    def _read_missing(self, known: Mapping[str, ManifestEntry], declared: int) -> None:
+        Manifest(self.request, dict(known), {}, "").write(self._path)
+        rows = max(0, declared - _rows(known))
+        window, most_rows = self.request.window, _PLANNED_PAGES * self.server.page_limit
+        planned = ranges.plan(window, map(ranges.parse, known), rows, most_rows)
+        with ManifestLog(self._path, self.folder) as self._log, self.show(rows) as self._on_read:
+            # One range alone shows whether the server can do this.
+            for some in (planned[:1], planned[1:]):
+                for each, reason in self._read(some).items():
+                    self._read_halves(each, reason)
+
+    def _read_halves(self, window: Window, reason: str) -> None:
+        """Read a range that could not be read, in halves, down to single days."""
+        if ranges.days(window) == 1:
+            raise ByPageError(f"results of {window.start} could not be read: {reason}")
+        for half in ranges.split(window, 2):
+            for failed, why in self._read([half]).items():
+                self._read_halves(failed, why)
+
+    def _read(self, windows: Sequence[Window]) -> dict[Window, str]:
+        """Read ranges, and cut those that are too long; return those that failed, and why."""
+        failed: dict[Window, str] = {}
+        while windows:
+            self._too_long.clear()
+            names = map(ranges.name, windows)
+            outcomes = self.server.run(names, self._fetch, self._write, self._note, _AT_ONCE)
+            for outcome in outcomes:
+                if outcome.entry is None and outcome.assessment_id not in self._too_long:
+                    if not outcome.may_pass:
+                        raise ByPageError(outcome.reason)
+                    failed[ranges.parse(outcome.assessment_id)] = outcome.reason
+            windows = [
+                part
+                for name, pages in sorted(self._too_long.items())
+                for part in ranges.split(ranges.parse(name), -(-pages // _PLANNED_PAGES))
+            ]
+        return failed
+
+    def _fetch(self, name: str) -> "Result":
+        window = ranges.parse(name)
+        try:
+            return self.server.fetch(window, MOST_PAGES if ranges.days(window) > 1 else None)
+        except TooManyPagesError as error:
+            self._too_long[name] = error.pages
+            raise
+
+    def _write(self, name: str, result: "Result") -> ManifestEntry:
+        entry = shards.write(self.folder, self.request.endpoint, name, result)
+        self._log.add(name, entry)
+        return entry
+
+    def _note(self, outcome: Outcome) -> None:
+        if outcome.entry is not None:
+            self._on_read(outcome.entry.rows)
+
+
+def _rows(entries: Mapping[str, ManifestEntry]) -> int:
+    return sum(entry.rows for entry in entries.values())
+
+
+def compare(server: Server, parts: "Parts", assessment_ids: Sequence[str]) -> None:
+    """Compare some assessments with what the server delivers for each of them.
+
+    Raises:
+        ByPageError: the rows of one differ, or could not be fetched.
+        StoppedError: the run was asked to stop.
+    """
+    from pipeline.extract.parts import same_rows
+
+    found = {
+        each: result
+        for batch in parts.read(map(trim, assessment_ids))
+        for each, result in batch.items()
+    }
+
+    def check(assessment_id: str, result: "Result") -> ManifestEntry:
+        by_page = found.get(trim(assessment_id))
+        here, there = by_page.rows.height if by_page else 0, result.rows.height
+        if here != there or (by_page and not same_rows(by_page.rows, result.rows)):
+            raise ByPageError(
+                f"assessment {assessment_id} has {there:,} rows by assessment and "
+                + (f"{here:,} by page" if here != there else "other rows by page")
+            )
+        return _EMPTY
+
+    for outcome in server.run(assessment_ids, server.fetch_one, check):
+        if outcome.entry is None:
+            raise ByPageError(outcome.reason)
+
+
+def write_shards(
+    server: Server, parts: "Parts", assessment_ids: Iterable[str], folder: Path, endpoint: str
+) -> dict[str, ManifestEntry]:
+    """Write the shards of all assessments, and return their entries; most have no rows.
+
+    Raises:
+        StoppedError: the run was asked to stop.
+        StorageError: one cannot be written.
+    """
+    spelled = {trim(each): each for each in assessment_ids}
+    entries = dict.fromkeys(spelled.values(), _EMPTY)
+    for batch in parts.read(spelled):
+        named = {spelled[each]: result for each, result in batch.items()}
+        entries |= _write_batch(server, named, folder, endpoint)
+    return entries
+
+
+def _write_batch(
+    server: Server, batch: "Mapping[str, Result]", folder: Path, endpoint: str
+) -> Iterator[tuple[str, ManifestEntry]]:
+    def write(assessment_id: str, result: "Result") -> ManifestEntry:
+        return shards.write(folder, endpoint, assessment_id, result)
+
+    for outcome in server.run(batch, batch.__getitem__, write):
+        if outcome.entry is None:
+            raise StorageError(outcome.reason)
+        yield outcome.assessment_id, outcome.entry

@@ -1,0 +1,129 @@
+"""How FetchScores fetches the results of all assessments together, where the server can do that."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from pipeline.config import sections, settings
+from pipeline.errors import ByPageError, FetchError, StoppedError
+from pipeline.extract import shards
+from pipeline.extract.by_page import RangeReader, Server, compare, write_shards
+from pipeline.extract.manifest import Manifest
+from pipeline.extract.request_plan import select_compared
+from pipeline.ids import trim
+from pipeline.publish.guards import GUARDED, guarded_rows
+from pipeline.runs import context
+from pipeline.runs.progress import ProgressReporter
+from pipeline.tasks.guards import published_counts
+
+if TYPE_CHECKING:
+    from pipeline.extract.catalogue import Catalogue
+    from pipeline.extract.parts import Parts
+    from pipeline.extract.pool import Pool
+    from pipeline.illuminate.client import Client
+    from pipeline.tasks.extract import FetchScores
+
+log = logging.getLogger(__name__)
+
+
+def fetch_by_page(
+    task: "FetchScores", catalogue: "Catalogue", client: "Client", pool: "Pool"
+) -> None:
+    """Fetch every shard of an endpoint, and write the manifest.
+
+    Raises:
+        ByPageError: the server's results of all assessments together cannot be used.
+        FetchError: the run was asked to stop.
+    """
+    from pipeline.extract.parts import Parts
+
+    run, target, before = context.current(), task.output(), client.counts.snapshot()
+    server, endpoint = _server(task, client, pool), task.api_endpoint()
+    folder, may_be_none = task.paths.ranges(task.endpoint), _is_only_way()
+    reader = RangeReader(server, target.request, folder, _progress(task, client), may_be_none)
+    try:
+        fields = [endpoint.renames.get(name, name) for name in endpoint.fields]
+        parts = Parts(reader.read(), fields)
+        unlisted = catalogue.unlisted(parts.rows)
+        wanted = task.select_ids(catalogue, unlisted)
+        compared = _select(task, parts, wanted, unlisted)
+        compare(server, parts, compared)
+        entries = write_shards(server, parts, wanted, target.folder, task.endpoint)
+    except StoppedError:
+        raise FetchError(
+            f"{task.endpoint} stopped; the ranges of dates that were read are kept; run the same "
+            "command to continue."
+        ) from None
+    # Hashed while they were written.
+    run.verified.update(
+        (target.folder / shards.file_name(assessment_id), entry.file.sha256)
+        for assessment_id, entry in entries.items()
+        if entry.file
+    )
+    counts = client.counts.since(before)
+    stats = {"fetched": len(entries), "compared": len(compared), "unlisted": unlisted, **counts}
+    Manifest(target.request, entries, stats, run.id).write(target.path)
+    reader.discard()
+
+
+def _is_only_way() -> bool:
+    return bool(settings.read(sections.illuminate).strategy == "by_page")
+
+
+def note_fallback(
+    task: "FetchScores", catalogue: "Catalogue", error: ByPageError
+) -> dict[str, str | list[str]]:
+    """Say why an endpoint is fetched by assessment; return it for the record.
+
+    What is published of assessments that the catalogue does not list is not to be lost by that, so
+    these are returned as well.
+
+    Raises:
+        FetchError: it may only be fetched by page.
+    """
+    if _is_only_way():
+        raise FetchError(
+            f"The server's {task.endpoint} results of all assessments together cannot be used: "
+            f"{error}. Nothing was published. Set [illuminate] strategy=auto, which then fetches "
+            "them by assessment, and run the same command again."
+        ) from None
+    log.warning("%s %s is fetched by assessment, not by page: %s", task.year, task.endpoint, error)
+    before = published_counts(task)
+    published = {i for table in GUARDED for i in guarded_rows(before, table)} if before else set()
+    return {"not by page": str(error), "unlisted": catalogue.unlisted(published)}
+
+
+def _server(task: "FetchScores", client: "Client", pool: "Pool") -> Server:
+    endpoint, window = task.api_endpoint(), task.paths.window
+    return Server(
+        count=lambda: pool.submit(client.count_results, endpoint, window).result(),
+        fetch=lambda some, most_pages: client.all_results(endpoint, some, most_pages),
+        fetch_one=lambda assessment_id: client.results(endpoint, assessment_id, window),
+        page_limit=settings.limits().page_limit,
+        pool=pool,
+        stop=context.current().stop,
+        take_retry=client.take_retry,
+    )
+
+
+def _progress(
+    task: "FetchScores", client: "Client"
+) -> Callable[[int], "contextlib.AbstractContextManager[Callable[[int], None]]"]:
+    @contextlib.contextmanager
+    def show(rows: int) -> Iterator[Callable[[int], None]]:
+        client.expect(rows // settings.limits().page_limit)
+        with ProgressReporter(f"{task.year} {task.endpoint} rows", rows, task.report) as steps:
+            yield lambda read: steps.step(failed=False, steps=read)
+
+    return show
+
+
+def _select(
+    task: "FetchScores", parts: "Parts", wanted: list[str], unlisted: list[str]
+) -> list[str]:
+    """Return the assessments to compare with what the server delivers for each."""
+    rows = {assessment_id: parts.rows.get(trim(assessment_id), 0) for assessment_id in wanted}
+    seed = f"{task.endpoint} {task.paths.window.end}"
+    special = (set(unlisted), parts.undated)
+    return select_compared(rows, special, task.sizes(), settings.sample(), seed)

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from pipeline.extract.parts import Parts
     from pipeline.illuminate.pages import Result
 
+Write = Callable[[str, "Result"], ManifestEntry]
+"""Writes the shard of an assessment."""
+
 MOST_PAGES = 20
 """The pages of a range; one with more is cut, unless it is a single day."""
 _PLANNED_PAGES = 15
@@ -242,9 +245,15 @@ def compare(server: Server, parts: "Parts", assessment_ids: Sequence[str]) -> No
 
 
 def write_shards(
-    server: Server, parts: "Parts", assessment_ids: Iterable[str], folder: Path, endpoint: str
+    server: Server, parts: "Parts", assessment_ids: Iterable[str], write: Write
 ) -> dict[str, ManifestEntry]:
     """Write the shards of all assessments, and return their entries; most have no rows.
+
+    Args:
+        server: whose threads write.
+        parts: all rows.
+        assessment_ids: all that are wanted.
+        write: writes one shard.
 
     Raises:
         StoppedError: the run was asked to stop.
@@ -254,16 +263,13 @@ def write_shards(
     entries = dict.fromkeys(spelled.values(), _EMPTY)
     for batch in parts.read(spelled):
         named = {spelled[each]: result for each, result in batch.items()}
-        entries |= _write_batch(server, named, folder, endpoint)
+        entries |= _write_batch(server, named, write)
     return entries
 
 
 def _write_batch(
-    server: Server, batch: "Mapping[str, Result]", folder: Path, endpoint: str
+    server: Server, batch: "Mapping[str, Result]", write: Write
 ) -> Iterator[tuple[str, ManifestEntry]]:
-    def write(assessment_id: str, result: "Result") -> ManifestEntry:
-        return shards.write(folder, endpoint, assessment_id, result)
-
     for outcome in server.run(batch, batch.__getitem__, write):
         if outcome.entry is None:
             raise StorageError(outcome.reason)

@@ -49,7 +49,7 @@ def fetch_by_page(
         wanted = task.select_ids(catalogue, unlisted)
         compared = _select(task, parts, wanted, unlisted)
         compare(server, parts, compared)
-        entries = write_shards(server, parts, wanted, target.folder, task.endpoint)
+        entries = write_shards(server, parts, wanted, task.writer())
     except StoppedError:
         raise FetchError(
             f"{task.endpoint} stopped; the ranges of dates that were read are kept; run the same "

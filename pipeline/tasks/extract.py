@@ -1,8 +1,9 @@
 """The tasks that fetch from the API: the catalogue, then the shards of each endpoint."""
 
 import datetime as dt
+import functools
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -249,6 +250,13 @@ class FetchScores(YearTask):
         """Return a digest of all the rows."""
         return manifest.rows_digest if (manifest := self.receipt) else None
 
+    def writer(self) -> "Callable[[str, Result], ManifestEntry]":
+        """Return what writes a shard, or links that of another snapshot with the same bytes."""
+        folder = self.paths.shards(self.endpoint)
+        in_work = folder.relative_to(self.paths.work)
+        others = [other / in_work for other in self.other_snapshots()]
+        return functools.partial(shards.write, folder, self.endpoint, others=others)
+
     def _fetch(
         self,
         run: RunContext,
@@ -260,11 +268,10 @@ class FetchScores(YearTask):
         client, endpoint, window = run.share(open_client), self.api_endpoint(), self.paths.window
         client.expect(len(missing))
         before = before or client.counts.snapshot()
-        in_work = target.folder.relative_to(self.paths.work)
-        others = [other / in_work for other in self.other_snapshots()]
+        write = self.writer()
 
         def save(assessment_id: str, result: "Result") -> ManifestEntry:
-            entry = shards.write(target.folder, self.endpoint, assessment_id, result, others)
+            entry = write(assessment_id, result)
             manifest.add(assessment_id, entry)
             if entry.file:
                 path = target.folder / shards.file_name(assessment_id)

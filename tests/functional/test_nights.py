@@ -96,6 +96,14 @@ def test_a_night_with_nothing_new_links_what_the_day_before_has(
     assert not own.log
 
 
+def test_a_night_by_page_links_the_same(place: Workplace, own: Server) -> None:
+    by_page = ("--illuminate-strategy", "by_page")
+    assert night(place, FIRST, *by_page).returncode == 0
+    assert night(place, SECOND, *by_page).returncode == 99
+    assert shards(place, SECOND)
+    assert shared(place, FIRST, SECOND) == everything(place, SECOND).keys()
+
+
 def test_after_one_change_only_its_shards_are_new_and_tables_are_built(
     place: Workplace, own: Server
 ) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import functools
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -16,7 +17,7 @@ from pipeline.errors import (
     TooManyPagesError,
     TransientError,
 )
-from pipeline.extract import by_page, ranges
+from pipeline.extract import by_page, ranges, shards
 from pipeline.extract.by_page import RangeReader, Server, compare, write_shards
 from pipeline.extract.manifest import ShardRequest
 from pipeline.extract.parts import Parts, same_rows
@@ -241,7 +242,8 @@ def test_an_assessment_without_rows_by_page_that_has_some_is_noticed(reader, dis
 
 def test_shards_are_written_for_the_assessments_that_are_wanted(reader, district, tmp_path):
     parts = read(reader)
-    entries = write_shards(reader.server, parts, [" 3 ", "4", "none"], tmp_path / "s", "overall")
+    write = functools.partial(shards.write, tmp_path / "s", "overall")
+    entries = write_shards(reader.server, parts, [" 3 ", "4", "none"], write)
     assert entries.keys() == {" 3 ", "4", "none"}
     assert entries["none"].file is None
     of = district.rows.filter(pl.col("assessment_id") == "3")

@@ -198,7 +198,7 @@ class FetchScores(YearTask):
         Manifest(target.request, intact, lasting, "").write(target.path)
         expected = self.expected() or []
         missing = [assessment for assessment in expected if assessment not in intact]
-        outcomes, counts = self._fetch(run, target, missing, before) if missing else ([], {})
+        outcomes, counts = self._fetch(target, missing, before) if missing else ([], {})
         fetched = {o.assessment_id: o.entry for o in outcomes if o.entry is not None}
         stats = {
             "fetched": len(fetched),
@@ -253,19 +253,15 @@ class FetchScores(YearTask):
     def writer(self) -> "Callable[[str, Result], ManifestEntry]":
         """Return what writes a shard, or links that of another snapshot with the same bytes."""
         folder = self.paths.shards(self.endpoint)
-        in_work = folder.relative_to(self.paths.work)
-        others = [other / in_work for other in self.other_snapshots()]
+        others = [other / folder.relative_to(self.paths.work) for other in self.other_snapshots()]
         return functools.partial(shards.write, folder, self.endpoint, others=others)
 
     def _fetch(
-        self,
-        run: RunContext,
-        target: ShardsTarget,
-        missing: list[str],
-        before: dict[str, int] | None,
+        self, target: ShardsTarget, missing: list[str], before: dict[str, int] | None
     ) -> tuple[list[Outcome], dict[str, int]]:
         """Return the outcomes, and the requests since those `before`, or since now."""
-        client, endpoint, window = run.share(open_client), self.api_endpoint(), self.paths.window
+        run, endpoint, window = context.current(), self.api_endpoint(), self.paths.window
+        client = run.share(open_client)
         client.expect(len(missing))
         before = before or client.counts.snapshot()
         write = self.writer()

@@ -133,6 +133,14 @@ def place(tmp_path: Path, server: Server, inputs: Path) -> Workplace:
     return workplace
 
 
+@pytest.fixture
+def own(place: Workplace) -> Iterator[Server]:
+    """A district of its own, which may change."""
+    with serving(District.make(size=SMALL)) as server:
+        place.point_at(server)
+        yield server
+
+
 @pytest.fixture(scope="session")
 def undisturbed(
     tmp_path_factory: pytest.TempPathFactory, district: District, inputs: Path

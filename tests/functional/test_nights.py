@@ -4,10 +4,7 @@ import json
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from pipeline.simulator import SMALL, District, Server, serving
 from pipeline.years import SchoolYear
@@ -22,14 +19,6 @@ TABLES = (
     "assessment_labels.csv",
     "assessments_metadata.csv",
 )
-
-
-@pytest.fixture
-def own(place: Workplace) -> Iterator[Server]:
-    """A district of its own, which may change, without results on the days of the tests."""
-    with serving(District.make(size=SMALL)) as server:
-        place.point_at(server)
-        yield server
 
 
 def night(place: Workplace, day: str, *options: str) -> "subprocess.CompletedProcess[str]":

@@ -37,7 +37,7 @@ def test_once_a_set_is_published_older_snapshots_are_removed(place: Workplace, y
     assert names(place.data / "work" / "22-23") == {"2023-06-30"}, "only of a year that is run"
 
     assert place.run("--today", DAY, "--years-keep-snapshots", "1").returncode == 0
-    assert names(year) == {"2024-03-09", DAY}, "also where nothing was published anew"
+    assert names(year) == {"2024-03-09", DAY}, "also where nothing new was published"
 
 
 def test_a_run_that_publishes_nothing_removes_nothing(

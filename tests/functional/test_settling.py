@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
@@ -23,14 +22,6 @@ from tests.functional.test_reruns import newest_record, request_counts
 
 YEAR = SchoolYear(2023)
 TITLE = "Gr 5 Math Unit 1"
-
-
-@pytest.fixture
-def own(place: Workplace) -> Iterator[Server]:
-    """A district of its own, which may change."""
-    with serving(District.make(size=SMALL)) as server:
-        place.point_at(server)
-        yield server
 
 
 def on(place: Workplace, day: str, *options: str) -> "subprocess.CompletedProcess[str]":

@@ -240,7 +240,9 @@ def parse_once(path: Path, parse: Callable[[bytes], T]) -> T:
         OSError: the file cannot be read.
     """
     status = path.stat()
-    parsed: T = _parse(path, parse, status.st_ino, status.st_size, status.st_mtime_ns)
+    # The time of change (ctime) also tells files apart whose time of modification was set.
+    version = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    parsed: T = _parse(path, parse, *version)
     return parsed
 
 

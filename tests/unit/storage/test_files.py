@@ -384,3 +384,16 @@ def test_where_there_are_no_links_a_file_is_copied(path, monkeypatch):
     files.link_or_copy(other, path)
     assert (path.read_text(), path.samefile(other)) == ("the same", False)
     assert names(path.parent) == ["other.csv", "table.csv"]
+
+
+def test_a_file_is_parsed_again_after_each_change(tmp_path: Path) -> None:
+    """Also where it is overwritten in place, with its size and times as they were."""
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    assert files.parse_once(path, bytes.decode) == "one"
+    before = path.stat()
+    path.write_bytes(b"two")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # the clock of a file system may be coarse
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert files.parse_once(path, bytes.decode) == "two"

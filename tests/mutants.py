@@ -970,6 +970,48 @@ MUTANTS = (
         "        if False:",
         "tests/unit/extract/test_by_page.py",
     ),
+    Mutant(
+        "take a range from another night whatever its count is",
+        "extract/reread.py",
+        "server_total=declared)",
+        "server_total=known[name].server_total)",
+        "tests/unit/extract/test_reread.py",
+    ),
+    Mutant(
+        "take a range that was read a week ago",
+        "extract/reread.py",
+        " if 0 <= age(name) < NIGHTS]",
+        "]",
+        "tests/unit/extract/test_reread.py",
+    ),
+    Mutant(
+        "read all that is a week old in one night",
+        "extract/reread.py",
+        "older[math.ceil(len(older) / NIGHTS) :]",
+        "older",
+        "tests/unit/extract/test_reread.py",
+    ),
+    Mutant(
+        "take recent days from another night",
+        "extract/reread.py",
+        ".days >= days]",
+        ".days >= 0]",
+        "tests/unit/extract/test_reread.py",
+    ),
+    Mutant(
+        "blame the server for a result that was corrected since its range was read",
+        "tasks/by_page.py",
+        "        if not reread.not_reread(reader):",
+        "        if True:",
+        "tests/functional/test_reread.py -k comparison",
+    ),
+    Mutant(
+        "let other snapshots' ranges outlast a refresh",
+        "commands/forget.py",
+        "                files.remove_folder(other / folder)",
+        "                pass",
+        "tests/functional/test_reread.py -k forgotten",
+    ),
 )
 
 

@@ -1,11 +1,16 @@
-"""Remove the snapshot of a year; what is published stays until the next run replaces it."""
+"""Remove the snapshot of a year; what is published stays until the next run replaces it.
+
+It also removes the ranges of dates that other snapshots of the year keep, so that the next run
+reads everything.
+"""
 
 import argparse
 
 from pipeline.commands.options import year_of
 from pipeline.config import settings
 from pipeline.runs.lock import Lock
-from pipeline.storage import snapshots
+from pipeline.schema import ENDPOINTS
+from pipeline.storage import files, snapshots
 from pipeline.years import today
 
 
@@ -17,7 +22,11 @@ def main(options: argparse.Namespace) -> int:
     """
     year, day = year_of(options), today()
     snapshot = settings.snapshot(year, options.as_of or day, day)
+    ranges = [snapshot.ranges(endpoint).relative_to(snapshot.work) for endpoint in ENDPOINTS]
     with Lock(snapshot.folders.lock):
+        for other in snapshots.of_year(snapshot.work.parent):
+            for folder in ranges:
+                files.remove_folder(other / folder)
         if not snapshot.work.exists():
             print(f"There is no snapshot of {year} as of {snapshot.window.end} to remove.")
             return 0

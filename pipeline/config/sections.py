@@ -105,9 +105,9 @@ class ShareParameter(luigi.FloatParameter):
         return share
 
 
-def _at_least_one(default: int, description: str) -> luigi.NumericalParameter[int]:
+def _at_least(least: int, default: int, description: str) -> luigi.NumericalParameter[int]:
     return luigi.NumericalParameter(
-        default=default, var_type=int, min_value=1, max_value=1 << 31, description=description
+        default=default, var_type=int, min_value=least, max_value=1 << 31, description=description
     )
 
 
@@ -135,6 +135,9 @@ class illuminate(Settings):  # noqa: N801  named like its section
         choices=("auto", "by_page", "by_assessment"),
         default="by_assessment",
         description="how results are fetched: by_assessment, by_page, or auto: what is quicker",
+    )
+    reread_days = _at_least(
+        0, 0, "by page: most recent days that are read every night, of the others a part; 0: all"
     )
     fetch_all = luigi.BoolParameter(
         default=False, description="fetch standard and group even where overall has no rows"
@@ -195,14 +198,14 @@ class years(Settings):  # noqa: N801
     recheck_days = luigi.IntParameter(
         default=30, description="days until the counts of a settled year are checked; 0: never"
     )
-    keep_snapshots = _at_least_one(3, "snapshots kept of a year, with the one that is published")
+    keep_snapshots = _at_least(1, 3, "snapshots kept of a year, with the one that is published")
     current = RenamedParameter("years", "current", "historical_before")
 
 
 class runs(Settings):  # noqa: N801
     """What runs leave about themselves."""
 
-    keep = _at_least_one(400, "run records kept of each year")
+    keep = _at_least(1, 400, "run records kept of each year")
 
 
 class checks(Settings):  # noqa: N801

@@ -5,13 +5,15 @@ of each range with what the server declares, all ranges with the whole year, and
 with what the server delivers for each of them. What does not agree is a ByPageError.
 """
 
+import datetime as dt
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
 import tenacity
 
 from pipeline.errors import (
@@ -33,9 +35,13 @@ if TYPE_CHECKING:
     from pipeline.extract.parts import Parts
     from pipeline.illuminate.pages import Result
 
+T = TypeVar("T")
+
 Write = Callable[[str, "Result"], ManifestEntry]
 """Writes the shard of an assessment."""
 
+PARTS = "parts.jsonl"
+"""The manifest of the parts in a folder."""
 MOST_PAGES = 20
 """The pages of a range; one with more is cut, unless it is a single day."""
 _PLANNED_PAGES = 15
@@ -63,8 +69,8 @@ class Server:
     def run(
         self,
         names: Iterable[str],
-        fetch: "Callable[[str], Result]",
-        write: "Callable[[str, Result], ManifestEntry]",
+        fetch: Callable[[str], T],
+        write: Callable[[str, T], ManifestEntry],
         on_done: Callable[[Outcome], None] = lambda _: None,
         at_once: int | None = None,
     ) -> list[Outcome]:
@@ -93,13 +99,15 @@ class RangeReader:
     """Reads all results of a window into parts in a folder; intact ones that are there are kept.
 
     `show` is entered with the number of results to come, and gives what is called with the number
-    in each range. Unless they `may_be_none`, a server that counts none cannot do this.
+    in each range. Unless they `may_be_none`, a server that counts none cannot do this. Parts are
+    noted as read on the day that is `today`.
     """
 
     server: Server
     request: ShardRequest
     folder: Path
     show: Callable[[int], AbstractContextManager[Callable[[int], object]]]
+    today: dt.date
     may_be_none: bool = False
     _too_long: dict[str, int] = field(default_factory=dict, init=False)
     _log: ManifestLog = field(init=False)
@@ -131,12 +139,18 @@ class RangeReader:
         files.remove_folder(self.folder)
 
     @property
-    def _path(self) -> Path:
-        return self.folder / "parts.jsonl"
+    def path(self) -> Path:
+        """The manifest of the parts."""
+        return self.folder / PARTS
+
+    @property
+    def stored(self) -> Manifest | None:
+        """The parts of this request, damaged or not; None while there are none."""
+        found = Manifest.read(self.path)
+        return found if found and found.request == self.request else None
 
     def _intact(self) -> dict[str, ManifestEntry]:
-        found = Manifest.read(self._path)
-        if found is None or found.request != self.request:
+        if (found := self.stored) is None:
             return {}
         damaged = shards.find_damaged(self.folder, found.shards)
         return {name: entry for name, entry in found.shards.items() if name not in damaged}
@@ -155,11 +169,11 @@ class RangeReader:
         return declared
 
     def _read_missing(self, known: Mapping[str, ManifestEntry], declared: int) -> None:
-        Manifest(self.request, dict(known), {}, "").write(self._path)
+        Manifest(self.request, dict(known), {}, "").write(self.path)
         rows = max(0, declared - _rows(known))
         window, most_rows = self.request.window, _PLANNED_PAGES * self.server.page_limit
         planned = ranges.plan(window, map(ranges.parse, known), rows, most_rows)
-        with ManifestLog(self._path, self.folder) as self._log, self.show(rows) as self._on_read:
+        with ManifestLog(self.path, self.folder) as self._log, self.show(rows) as self._on_read:
             # One range alone shows whether the server can do this.
             for some in (planned[:1], planned[1:]):
                 for each, reason in self._read(some).items():
@@ -201,7 +215,8 @@ class RangeReader:
             raise
 
     def _write(self, name: str, result: "Result") -> ManifestEntry:
-        entry = shards.write(self.folder, self.request.endpoint, name, result)
+        written = shards.write(self.folder, self.request.endpoint, name, result)
+        entry = msgspec.structs.replace(written, read_on=self.today)
         self._log.add(name, entry)
         return entry
 

@@ -7,6 +7,7 @@ short or that was damaged is ignored, so its shard is fetched again.
 """
 
 import contextlib
+import datetime as dt
 import os
 import threading
 import zlib
@@ -23,7 +24,11 @@ from pipeline.years import Window
 
 SCHEMA = 3
 
-_UNLISTED, _NOT_BY_PAGE = _LASTING = "unlisted", "not by page"
+NOT_REREAD = "not reread"
+"""The name of the fact that some ranges of dates were read on another day."""
+
+_UNLISTED, _NOT_BY_PAGE = "unlisted", "not by page"
+_LASTING = (_UNLISTED, _NOT_BY_PAGE, NOT_REREAD)
 
 T = TypeVar("T")
 
@@ -42,8 +47,11 @@ class ShardRequest:
     schema: int = SCHEMA
 
 
-class ManifestEntry(msgspec.Struct, frozen=True):
-    """One shard; `server_total` = `rows` + `duplicates`. A shard without rows has no file."""
+class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One shard; `server_total` = `rows` + `duplicates`. A shard without rows has no file.
+
+    `read_on` is the day on which a range of dates was read, which may be kept for some nights.
+    """
 
     server_total: int
     rows: int
@@ -51,6 +59,7 @@ class ManifestEntry(msgspec.Struct, frozen=True):
     pages: int
     columns: tuple[str, ...]
     file: files.FileStamp | None
+    read_on: dt.date | None = None
 
 
 class _Header(msgspec.Struct):

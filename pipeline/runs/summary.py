@@ -240,6 +240,9 @@ def _by_page(steps: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for endpoint, facts in fetched.items():
         if reason := facts.get("not by page"):
             yield "not by page", f"{endpoint}: {reason}"
+        if kept := facts.get("not reread"):
+            some = f"{kept['ranges']:,} of {kept['of']:,} ranges of dates"
+            yield "not reread", f"{endpoint}: {some}, last read on {kept['since']} or later"
     if found := sorted({i for facts in fetched.values() for i in facts.get("unlisted", ())}):
         what = "assessments with results are" if len(found) > 1 else "assessment with results is"
         some = ", ".join(found[:_NAMED]) + (" and others" if len(found) > _NAMED else "")

@@ -275,7 +275,7 @@ class Snapshot(TableSetPaths):
         return self.work / "shards" / endpoint
 
     def ranges(self, endpoint: str) -> Path:
-        """Return the folder of an endpoint's results by range of dates, until they are shards."""
+        """Return the folder of an endpoint's results by range of dates."""
         return self.work / "ranges" / endpoint
 
     def manifest(self, endpoint: str) -> Path:
@@ -285,5 +285,5 @@ class Snapshot(TableSetPaths):
     @property
     def output_dirs(self) -> list[Path]:
         """Every folder that a run writes to."""
-        shards = (self.shards(endpoint) for endpoint in ENDPOINTS)
-        return [*super().output_dirs, self.report.parent, *shards]
+        fetched = (of(endpoint) for of in (self.shards, self.ranges) for endpoint in ENDPOINTS)
+        return [*super().output_dirs, self.report.parent, *fetched]

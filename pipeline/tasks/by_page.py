@@ -1,13 +1,15 @@
 """How FetchScores fetches the results of all assessments together, where the server can do that."""
 
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.config import sections, settings
 from pipeline.errors import ByPageError, FetchError, StoppedError
-from pipeline.extract import shards
+from pipeline.extract import reread, shards
 from pipeline.extract.by_page import RangeReader, Server, compare, write_shards
 from pipeline.extract.manifest import Manifest
 from pipeline.extract.request_plan import select_compared
@@ -36,20 +38,16 @@ def fetch_by_page(
         ByPageError: the server's results of all assessments together cannot be used.
         FetchError: the run was asked to stop.
     """
-    from pipeline.extract.parts import Parts
-
     run, target, before = context.current(), task.output(), client.counts.snapshot()
-    server, endpoint = _server(task, client, pool), task.api_endpoint()
-    folder, may_be_none = task.paths.ranges(task.endpoint), _is_only_way()
-    reader = RangeReader(server, target.request, folder, _progress(task, client), may_be_none)
+    server, show = _server(task, client, pool), _progress(task, client)
+    folder = task.paths.ranges(task.endpoint)
+    reader = RangeReader(server, target.request, folder, show, task.today, _is_only_way())
     try:
-        fields = [endpoint.renames.get(name, name) for name in endpoint.fields]
-        parts = Parts(reader.read(), fields)
-        unlisted = catalogue.unlisted(parts.rows)
-        wanted = task.select_ids(catalogue, unlisted)
-        compared = _select(task, parts, wanted, unlisted)
-        compare(server, parts, compared)
-        entries = write_shards(server, parts, wanted, task.writer())
+        if days := _reread_days(task):
+            count = functools.partial(client.count_results, task.api_endpoint())
+            reread.take_over(reader, _other_nights(task), days, count)
+        found = _read(task, catalogue, reader)
+        entries = write_shards(server, found.parts, found.wanted, task.writer())
     except StoppedError:
         raise FetchError(
             f"{task.endpoint} stopped; the ranges of dates that were read are kept; run the same "
@@ -62,9 +60,57 @@ def fetch_by_page(
         if entry.file
     )
     counts = client.counts.since(before)
-    stats = {"fetched": len(entries), "compared": len(compared), "unlisted": unlisted, **counts}
-    Manifest(target.request, entries, stats, run.id).write(target.path)
-    reader.discard()
+    stats = {"fetched": len(entries), "compared": found.compared, "unlisted": found.unlisted}
+    earlier = reread.not_reread(reader) if days else {}
+    Manifest(target.request, entries, stats | earlier | counts, run.id).write(target.path)
+    if not days:
+        reader.discard()
+
+
+class _Found(NamedTuple):
+    """All results, the assessments that are wanted or unlisted, and how many were compared."""
+
+    parts: "Parts"
+    wanted: list[str]
+    unlisted: list[str]
+    compared: int
+
+
+def _read(task: "FetchScores", catalogue: "Catalogue", reader: RangeReader) -> _Found:
+    """Read all results, and compare some; if they differ, read also what another night has read."""
+    from pipeline.extract.parts import Parts
+
+    endpoint = task.api_endpoint()
+    parts = Parts(reader.read(), [endpoint.renames.get(name, name) for name in endpoint.fields])
+    unlisted = catalogue.unlisted(parts.rows)
+    wanted = task.select_ids(catalogue, unlisted)
+    compared = _select(task, parts, wanted, unlisted)
+    try:
+        compare(reader.server, parts, compared)
+    except ByPageError as error:
+        if not reread.not_reread(reader):
+            raise
+        # Perhaps a result was corrected since, which is no reason to distrust the server.
+        log.info("%s %s: all ranges are read again: %s", task.year, task.endpoint, error)
+        reader.discard()
+        return _read(task, catalogue, reader)
+    return _Found(parts, wanted, unlisted, len(compared))
+
+
+def _reread_days(task: "FetchScores") -> int:
+    """Return how many of the most recent days are read every night; 0 if all are."""
+    return 0 if task.paths.is_settled else settings.read(sections.illuminate).reread_days
+
+
+def _other_nights(task: "FetchScores") -> Iterator[Path]:
+    """Yield where other nights may have ranges, the newest first.
+
+    None from before a night that kept none, as by assessment: it has later corrections.
+    """
+    for other in task.other_snapshots():
+        yield other / task.paths.ranges(task.endpoint).relative_to(task.paths.work)
+        if (other / task.paths.manifest(task.endpoint).relative_to(task.paths.work)).exists():
+            return
 
 
 def _is_only_way() -> bool:

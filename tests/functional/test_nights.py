@@ -22,9 +22,13 @@ TABLES = (
 
 
 def night(place: Workplace, day: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    return place.finish(start_night(place, day, *options))
+
+
+def start_night(place: Workplace, day: str, *options: str) -> "subprocess.Popen[str]":
     quick = ("--illuminate-max-backoff", "0.01", "--report-enabled", "false")
     command = (sys.executable, "-m", "pipeline", "run", "RunAll", "--year", str(YEAR))
-    return place.finish(place.start(*command, *quick, "--as-of", day, "--today", day, *options))
+    return place.start(*command, *quick, "--as-of", day, "--today", day, *options)
 
 
 def work(place: Workplace, day: str) -> Path:

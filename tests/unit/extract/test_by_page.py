@@ -28,6 +28,7 @@ from pipeline.years import Window
 DAYS = [dt.date(2023, 7, 1) + number * dt.timedelta(days=1) for number in range(40)]
 WINDOW = Window(DAYS[0], DAYS[-1])
 REQUEST = ShardRequest("a district", "overall", WINDOW)
+TODAY = dt.date(2023, 8, 10)
 FIELDS = ("assessment_id", "local_student_id", "date_taken", "points")
 LIMIT = 10
 
@@ -73,8 +74,14 @@ def district():
     return District([*rows, rows[3]])
 
 
-@pytest.fixture
-def reader(district, tmp_path):
+@contextlib.contextmanager
+def reading(district, folder, request=REQUEST, today=TODAY):
+    """Open what reads the results of a district into a folder."""
+
+    @contextlib.contextmanager
+    def show(rows):
+        yield lambda _: rows
+
     with Pool(4) as pool:
         server = Server(
             district.count,
@@ -85,12 +92,13 @@ def reader(district, tmp_path):
             district.stop,
             take_retry=lambda: True,
         )
-        yield RangeReader(server, REQUEST, tmp_path / "parts", show)
+        yield RangeReader(server, request, folder, show, today)
 
 
-@contextlib.contextmanager
-def show(rows):
-    yield lambda _: rows
+@pytest.fixture
+def reader(district, tmp_path):
+    with reading(district, tmp_path / "parts") as reader:
+        yield reader
 
 
 def read(reader):

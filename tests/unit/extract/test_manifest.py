@@ -1,5 +1,6 @@
 """Manifests: what was added is there after a crash, and nothing damaged is believed."""
 
+import datetime as dt
 import errno
 import os
 import random
@@ -44,6 +45,15 @@ def log(path):
 def test_a_manifest_comes_back_as_it_was_written(path):
     FULL.write(path)
     assert Manifest.read(path) == FULL
+
+
+def test_only_a_range_of_dates_has_a_day_of_reading(path):
+    FULL.write(path)
+    assert b"read_on" not in path.read_bytes()
+    dated = msgspec.structs.replace(entry(), read_on=dt.date(2024, 3, 1))
+    read = msgspec.structs.replace(FULL, shards={"2023-07-01_2023-07-09": dated})
+    read.write(path)
+    assert Manifest.read(path) == read
 
 
 @ONE_FOLDER

@@ -320,6 +320,14 @@ def test_what_could_not_be_fetched_by_page_is_named_with_the_reason():
     assert "  not by page group: it counts no results" in text
 
 
+def test_ranges_that_were_read_on_another_night_only_are_counted_with_the_oldest_day():
+    assert "not reread" not in summarize(record(), snapshot(), RECORD)
+    kept = {"ranges": 1_200, "of": 4_000, "since": "2026-11-25"}
+    found = steps() | {"FetchScores overall": step(**{"not reread": kept})}
+    some = "overall: 1,200 of 4,000 ranges of dates, last read on 2026-11-25 or later"
+    assert f"  not reread  {some}" in summarize(record(steps=found), snapshot(), RECORD)
+
+
 def test_assessments_that_the_catalogue_does_not_list_are_named():
     assert "unlisted" not in lines(record())
     found = steps() | {

@@ -572,6 +572,20 @@ MUTANTS = (
         "tests/simulator/test_simulator_district.py -k results_end",
     ),
     Mutant(
+        "leave a third of the demo's percents unreadable",
+        "simulator/district/anomalies.py",
+        'dirtiness == "realistic" and is_rare and repeats',
+        'dirtiness == "realistic" and is_rare and repeats < 0',
+        "tests/simulator/test_simulator_district.py -k is_no_number",
+    ),
+    Mutant(
+        "serve the demo as clean as ever, whatever the option",
+        "commands/simulate.py",
+        "replace(DEMO, dirtiness=options.dirtiness)",
+        "replace(DEMO)",
+        "tests/functional/test_demo.py -k how_dirty",
+    ),
+    Mutant(
         "let the demo's later years change its earlier ones",
         "simulator/district/people.py",
         "years[-1].start + 1)",

@@ -39,13 +39,16 @@ _ONE_RETAKES_OF = 50
 class Administration:
     """An assessment given to students in one school year.
 
-    `anomaly` is the number of the anomaly to inject, as in real data; None for clean rows.
+    Attributes:
+        has_retakes: a few students take it again a week later.
+        anomaly: the anomaly to inject, as in real data; None for clean rows.
     """
 
     year: SchoolYear
     students: tuple[Student, ...]
     standards: tuple[Standard, ...]
     groups: tuple[Group, ...]
+    has_retakes: bool = False
     anomaly: int | None = None
 
 
@@ -94,7 +97,7 @@ def _attempts(given: Administration, possible: Sequence[int], rng: Random) -> li
     for index, student in enumerate(given.students):
         day = first_day + timedelta(days=rng.randrange(4))
         attempts.append(_attempt(student, day.isoformat(), possible, has_half_points, rng))
-        if given.anomaly is not None and index % _ONE_RETAKES_OF == 3:
+        if given.has_retakes and index % _ONE_RETAKES_OF == 3:
             retake = day + timedelta(days=7)
             attempts.append(_attempt(student, retake.isoformat(), possible, has_half_points, rng))
     return attempts

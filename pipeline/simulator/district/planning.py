@@ -8,6 +8,7 @@ from random import Random
 
 from pipeline.simulator.district import titles
 from pipeline.simulator.district.administrations import Administration, Row
+from pipeline.simulator.district.anomalies import Dirtiness, choose
 from pipeline.simulator.district.people import Student, grade_label
 from pipeline.simulator.district.rng import seeded
 from pipeline.simulator.district.standards import choose_groups, choose_standards
@@ -35,7 +36,7 @@ _AUTHORS = (
 
 @dataclass(frozen=True)
 class Size:
-    """The figures that determine a district.
+    """What determines a district, besides its seed and the day.
 
     Attributes:
         students: about how many are at school in a year.
@@ -44,6 +45,7 @@ class Size:
         unlisted: how many more have results each year although the catalogue does not list them.
         tested_students: the range (stop excluded) of students who take an ordinary assessment.
         multi_page: students and standards of the assessments that fill several pages.
+        dirtiness: how many values are not what they should be (`anomalies.choose`).
     """
 
     students: int
@@ -52,6 +54,7 @@ class Size:
     unlisted: int
     tested_students: tuple[int, int]
     multi_page: tuple[tuple[int, int], ...]
+    dirtiness: Dirtiness = "realistic"
 
 
 DEMO = Size(
@@ -69,7 +72,9 @@ SMALL = Size(
     unlisted=2,
     tested_students=(4, 9),
     multi_page=((200, 11),),
+    dirtiness="harsh",
 )
+"""For tests: as few rows as possible, with everything that can be wrong with them."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ class _Draft:
 
 @dataclass
 class _Scheduler:
-    """Gives assessments to students; each administration of a year has the next anomaly."""
+    """Gives assessments to students, and counts the administrations of each year."""
 
     seed: int
     size: Size
@@ -114,7 +119,12 @@ class _Scheduler:
         if draft.special is not None and draft.special < len(self.size.multi_page):
             count, standards = self.size.multi_page[draft.special]
         given = Administration(
-            year, self._tested_students(draft.design, year, count, rng), (), (), self.given[year]
+            year,
+            self._tested_students(draft.design, year, count, rng),
+            standards=(),
+            groups=(),
+            has_retakes=True,
+            anomaly=choose(self.given[year], self.size.dirtiness),
         )
         self.given[year] += 1
         if draft.design.subject is None:

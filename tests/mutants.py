@@ -586,6 +586,20 @@ MUTANTS = (
         "tests/functional/test_demo.py -k how_dirty",
     ),
     Mutant(
+        "enroll the students of the first school year",
+        "simulator/api.py",
+        "(self._district.students, self._district.years[-1])",
+        "(self._district.students, self._district.years[0])",
+        "tests/simulator/test_simulator_other_methods.py -k enrolled",
+    ),
+    Mutant(
+        "define an assessment as it was given first",
+        "simulator/district/definitions.py",
+        "of.administrations[-1]",
+        "of.administrations[0]",
+        "tests/simulator/test_simulator_other_methods.py -k scored_by",
+    ),
+    Mutant(
         "let the demo's later years change its earlier ones",
         "simulator/district/people.py",
         "years[-1].start + 1)",

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.simulator import DEMO, SMALL, District
+from pipeline.simulator.district import schools
 from pipeline.years import SchoolYear
 
 ENDPOINTS = ("overall", "standard", "group")
@@ -60,8 +61,8 @@ def everything_in(district):
     return json.dumps(
         [
             district.catalogue,
-            district.sites,
-            district.grade_levels,
+            schools.sites(),
+            schools.grade_levels(),
             [district.roster(year) for year in district.years],
             [district.results(endpoint) for endpoint in ENDPOINTS],
         ]
@@ -222,9 +223,9 @@ def test_a_student_moves_up_a_grade_each_year(small):
 
 
 def test_one_site_is_the_district(small):
-    assert [site["site_id"] for site in small.sites if site["site_type_name"] == "DISTRICT"] == [
-        "9999999"
-    ]
+    assert [
+        site["site_id"] for site in schools.sites() if site["site_type_name"] == "DISTRICT"
+    ] == ["9999999"]
 
 
 def test_an_added_assessment_has_exactly_the_requested_rows(year):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from operator import itemgetter
 from random import Random
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from pipeline.simulator.district.anomalies import inject
 from pipeline.simulator.district.people import Student
@@ -15,8 +15,9 @@ from pipeline.years import SchoolYear
 Row: TypeAlias = dict[str, str | None]
 Endpoint: TypeAlias = Literal["overall", "standard", "group"]
 
+_Bands: TypeAlias = tuple[tuple[int, str, str], ...]
 # Band sets differ from assessment to assessment: least percent, level, label.
-_BANDS = (
+_BANDS: tuple[_Bands, ...] = (
     (
         (80, "4", "Exceeds Expectations"),
         (60, "3", "Meets Expectations"),
@@ -52,6 +53,14 @@ class Administration:
     anomaly: int | None = None
 
 
+class Scoring(NamedTuple):
+    """How an administration is scored: the points of each standard, the bands, the version."""
+
+    possible: tuple[int, ...]
+    bands: _Bands
+    version: str
+
+
 @dataclass(frozen=True)
 class _Attempt:
     """One attempt of one student, scored in half points per standard."""
@@ -61,13 +70,17 @@ class _Attempt:
     half_points: tuple[int, ...]
 
 
+def draw_scoring(given: Administration, rng: Random) -> Scoring:
+    """Return how an administration is scored; these are the first draws of its results."""
+    possible = tuple(rng.randrange(1, 7) for _ in given.standards)
+    return Scoring(possible, rng.choice(_BANDS), rng.choice(("1", "1", "2")))
+
+
 def generate_results(
     assessment_id: str, title: str, given: Administration, rng: Random
 ) -> dict[Endpoint, list[Row]]:
     """Return the result rows of one administration, by endpoint."""
-    possible = tuple(rng.randrange(1, 7) for _ in given.standards)
-    bands = rng.choice(_BANDS)
-    version = rng.choice(("1", "1", "2"))
+    possible, bands, version = draw_scoring(given, rng)
     edition: Row = {"version": version, "version_label": f"Version {version}"}
     assessment = {"assessment_id": assessment_id, "title": title}
     rows: dict[Endpoint, list[Row]] = {"overall": [], "standard": [], "group": []}
@@ -123,9 +136,7 @@ def _student(student: Student) -> Row:
     }
 
 
-def _score(
-    half_points: Sequence[int], possible: Sequence[int], bands: tuple[tuple[int, str, str], ...]
-) -> Row:
+def _score(half_points: Sequence[int], possible: Sequence[int], bands: _Bands) -> Row:
     """Return the scored fields of a row; without possible points, no percent and no band."""
     points, most = sum(half_points), 2 * sum(possible)
     hundredths = (20_000 * points + most) // (2 * most) if most else -1

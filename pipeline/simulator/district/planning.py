@@ -11,6 +11,7 @@ from pipeline.simulator.district.administrations import Administration, Row
 from pipeline.simulator.district.anomalies import Dirtiness, choose
 from pipeline.simulator.district.people import Student, grade_label
 from pipeline.simulator.district.rng import seeded
+from pipeline.simulator.district.schools import AUTHORS
 from pipeline.simulator.district.standards import choose_groups, choose_standards
 from pipeline.simulator.district.titles import SPECIAL, Design
 from pipeline.years import SchoolYear
@@ -26,12 +27,6 @@ _FOREIGN, _LISTED_TWICE = 4, 9
 _ONE_REPEATED_OF = 10
 
 _SUBJECT_IDS = {titles.MATH: "2", titles.ELA: "1", titles.SCIENCE: "5", titles.HISTORY: "4"}
-_AUTHORS = (
-    ("5120", "Ada", "Quinn"),
-    ("5133", "Renée", "O'Dell"),
-    ("6044", "Tomás", "Park"),
-    ("6101", "Priya", "Van Horn"),
-)
 
 
 @dataclass(frozen=True)
@@ -183,7 +178,7 @@ def catalogue_row(assessment: Assessment) -> Row:
     """Return an assessment's row of the catalogue; some have no scope, subject or grades."""
     design = assessment.design
     rng = seeded(assessment.assessment_id)
-    author_id, first, last = rng.choice(_AUTHORS)
+    author_id, first, last = rng.choice(AUTHORS)
     scoped = design.subject is not None and rng.random() < 0.9
     updated = assessment.created + dt.timedelta(minutes=rng.randrange(60_000))
     grades = ",".join(map(grade_label, design.grades)) if rng.random() < 0.95 else ""

@@ -91,6 +91,12 @@ def _day(text: str) -> dt.date:
 def _add_simulate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="0: any that is free")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another district")
+    parser.add_argument(
+        "--dirtiness",
+        choices=("none", "realistic", "harsh"),
+        default="realistic",
+        help="how many values are not what they should be; default realistic: few",
+    )
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--inputs", type=Path, help="folder for its roster, written if new")
     parser.add_argument("--for-parent", action="store_true", help=argparse.SUPPRESS)

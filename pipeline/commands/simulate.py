@@ -2,8 +2,9 @@
 
 import argparse
 import sys
+from dataclasses import replace
 
-from pipeline.simulator import Credentials, District, Protocol, Server, demo, serve_forever
+from pipeline.simulator import DEMO, Credentials, District, Protocol, Server, demo, serve_forever
 from pipeline.years import today
 
 
@@ -19,7 +20,8 @@ def main(options: argparse.Namespace) -> int:
 
     try:
         protocol = Protocol(latency_seconds=options.latency)
-        district = District.make(options.seed, today=day)
+        size = replace(DEMO, dirtiness=options.dirtiness)
+        district = District.make(options.seed, size, day)
         server = Server(district, protocol, credentials, options.port)
         serve_forever(server, ready, until_stdin_closes=options.for_parent)
     except OSError as error:

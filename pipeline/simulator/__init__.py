@@ -14,6 +14,9 @@ is a default of `Protocol`, or is only listed here because no reader of the API 
 - A page or limit that is not a positive number, and an invalid date, count as missing.
 - An unknown assessment has no results; without dates, results of all years are sent; without an
   assessment, those of all assessments, in the order of assessments (`WithoutAssessment`).
+- The view of an unknown assessment is a 404; one that the catalogue does not list has a view.
+  What is in views and in Enrollment, Roster and Users: see `district.definitions` and
+  `district.schools`.
 - Several grades of an assessment are joined by commas.
 """
 

@@ -1,12 +1,13 @@
-"""The paged endpoints over a district, as JSON. Knows nothing of HTTP."""
+"""The paged endpoints over a district, and its views, as JSON. Knows nothing of HTTP."""
 
 import datetime as dt
 import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast, get_args
 
+from pipeline.simulator.district import schools
 from pipeline.simulator.district.administrations import Endpoint, Row
 from pipeline.simulator.district.district import District
 from pipeline.simulator.district.rng import seeded
@@ -22,6 +23,13 @@ METHODS = {
     "AssessmentAggregateStudentResponsesStandard": "standard",
     "AssessmentAggregateStudentResponsesGroup": "group",
 }
+"""The methods that the pipeline calls."""
+RESULTS = frozenset(get_args(Endpoint))
+
+# What other public clients call too.
+_LISTS = {"enrollment": schools.enrollment, "roster": schools.roster, "users": schools.users}
+_LIST_METHODS = {name.capitalize(): name for name in _LISTS}
+_VIEW, _VIEW_METHOD = "view", re.compile(r"Assessment/(.+)/View")
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 _NUMERIC_FIELDS = {
@@ -43,16 +51,21 @@ class Query(NamedTuple):
     @property
     def is_of_all(self) -> bool:
         """Whether it requests the results of no assessment in particular."""
-        return self.endpoint != CATALOGUE and self.assessment_id is None
+        return self.endpoint in RESULTS and self.assessment_id is None
 
     @classmethod
-    def parse(cls, endpoint: str, params: Mapping[str, str], protocol: Protocol) -> "Query":
-        """Parse the parameters of a request, ignoring unknown ones."""
+    def parse(cls, method: str, params: Mapping[str, str], protocol: Protocol) -> "Query | None":
+        """Parse the parameters of a method, ignoring unknown ones; None if it takes none."""
+        if viewed := _VIEW_METHOD.fullmatch(method):
+            return cls(_VIEW, viewed[1], 1, 1, None, None)
+        endpoint = (METHODS | _LIST_METHODS).get(method)
+        if endpoint is None:
+            return None
         start, end = params.get("date_taken_start"), params.get("date_taken_end")
         if protocol.honour_start_date:
             start, end = start or params.get("start_date"), end or params.get("end_date")
         assessment_id, cap = params.get("assessment_id") or None, protocol.cap
-        if endpoint != CATALOGUE and assessment_id is None:
+        if endpoint in RESULTS and assessment_id is None:
             cap = protocol.without_assessment.cap or cap
         return cls(
             endpoint,
@@ -65,7 +78,7 @@ class Query(NamedTuple):
 
 
 class Api:
-    """The paged endpoints over a district, with a cache of rendered pages."""
+    """The paged endpoints over a district and its views, with a cache of rendered pages."""
 
     def __init__(self, district: District, protocol: Protocol) -> None:
         self._district = district
@@ -101,6 +114,9 @@ class Api:
         return [i for year in self._district.years for i in self._district.ids_with_results(year)]
 
     def _render(self, query: Query, _version: int) -> bytes | None:
+        if query.endpoint == _VIEW:
+            view = self._district.view(query.assessment_id or "")
+            return None if view is None else self.to_json(view)
         rows, num_pages = self._rows(query), self.num_pages(query)
         if query.page > max(1, num_pages):
             if self._protocol.beyond_end == "404":
@@ -119,11 +135,14 @@ class Api:
         return self._cached_rows(query._replace(page=1), self._district.version)
 
     def _find_rows(self, query: Query, _version: int) -> list[Row]:
+        rows: list[Row] = []
         if query.endpoint == CATALOGUE:
             rows = self._district.catalogue
+        elif query.endpoint in _LISTS:
+            rows = _LISTS[query.endpoint](self._district.students, self._district.years[-1])
         elif query.is_of_all:
             rows = self._find_all(query)
-        else:
+        elif query.endpoint in RESULTS:
             rows = self._find_results(
                 query, query.start, query.end, undated=self._protocol.undated_pass
             )

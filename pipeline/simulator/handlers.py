@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tornado.web import Application, RequestHandler
 
-from pipeline.simulator.api import METHODS, Query
+from pipeline.simulator.api import Query
 from pipeline.simulator.credentials import Auth, parse_basic_credentials
+from pipeline.simulator.district import schools
 from pipeline.simulator.faults.connection import CONNECTION, disturb
 from pipeline.simulator.faults.fault import Fault
 from pipeline.simulator.faults.fault_injector import apply_fault
@@ -104,10 +105,8 @@ class _ApiHandler(_Handler):
         host = self.host
         authorization = self.request.headers.get("Authorization", "")
         auth = host.authority.check("GET", self.request.full_url(), authorization)
-        endpoint = METHODS.get(method, "sites" if method == "Sites" else "other")
-        query = None
-        if method in METHODS:
-            query = Query.parse(endpoint, self.params, host.protocol)
+        query = Query.parse(method, self.params, host.protocol)
+        endpoint = query.endpoint if query else "sites" if method == "Sites" else "other"
         if auth in {"none", "refused"}:
             response = self._error(HTTPStatus.UNAUTHORIZED)
         elif query and query.is_of_all and (answer := self._refusal()):
@@ -125,9 +124,8 @@ class _ApiHandler(_Handler):
         return self._error(HTTPStatus(int(answer))) if answer.isdecimal() else None
 
     def _list(self, method: str) -> bytes | None:
-        district = self.host.district
-        lists = {"Sites": district.sites, "GradeLevels": district.grade_levels}
-        return self.host.api.to_json(lists[method]) if method in lists else None
+        lists = {"Sites": schools.sites, "GradeLevels": schools.grade_levels}
+        return self.host.api.to_json(lists[method]()) if method in lists else None
 
 
 class _LoginHandler(_Handler):

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.simulator.district import schools
 from pipeline.simulator.district.district import District
 from pipeline.storage.files import write_text
 from pipeline.years import SchoolYear
@@ -57,8 +58,7 @@ def _students(district: District, year: SchoolYear) -> Iterator[Sequence[str]]:
     """Yield rows as PowerSchool exports them: kindergarten is grade 0, dates are American."""
     for number, label in district.roster(year):
         grade = "0" if label == "K" else label
-        school = "11" if int(grade) <= 5 else "12" if int(grade) <= 8 else "13"
-        yield number, "0", school, grade, f"08/15/{year.start}"
+        yield number, "0", schools.site_id(int(grade)), grade, f"08/15/{year.start}"
 
 
 def _overrides(district: District) -> Iterator[Sequence[str]]:

@@ -12,7 +12,8 @@ class LoggedRequest:
 
     Attributes:
         time: when the response was decided, on the clock of `time.monotonic`.
-        endpoint: `token`, `catalogue`, `overall`, `standard`, `group`, `sites` or `other`.
+        endpoint: `token`, `catalogue`, `overall`, `standard`, `group`, `enrollment`, `users`,
+            `roster`, `view`, `sites` or `other`.
         assessment_id: the requested assessment.
         page: the requested page; None where there are no pages.
         status: of the response; 0 if a fault hit the connection instead.

@@ -1,16 +1,23 @@
 """With no settings at all, the whole job runs against the demo district."""
 
+import contextlib
 import datetime as dt
+import re
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
 
-from pipeline.simulator import District, write_inputs
+from pipeline.simulator import DEMO, Credentials, District, write_inputs
 from pipeline.simulator.demo import ensure_inputs
+from pipeline.simulator.district.anomalies import Dirtiness
 from pipeline.years import SchoolYear, today
 from tests.functional import oracle
 from tests.functional.conftest import LUIGI, REPOSITORY, Workplace
+from tests.helpers import WINDOW
 
 COMMAND = (LUIGI, "--module", "pipeline", "RunAll", "--year", "23-24")
 
@@ -78,23 +85,56 @@ def test_tables_elsewhere_are_still_kept_apart(demo: Workplace, tmp_path: Path) 
     assert [path.name for path in (tmp_path / "real").iterdir()] == ["demo"]
 
 
-def test_the_district_alone_brings_its_roster(tmp_path: Path) -> None:
-    """For a run that is given its address, as in docker-compose.yml."""
-    inputs = tmp_path / "inputs"
-    served = Workplace(tmp_path).start(
-        *(sys.executable, "-m", "pipeline", "simulate", "--port", "0"),
-        *("--seed", "2", "--inputs", inputs),
+@contextlib.contextmanager
+def simulating(folder: Path, *options: str | Path) -> Iterator[str]:
+    """Serve the district alone with these options; yield its address."""
+    served = Workplace(folder).start(
+        sys.executable, "-m", "pipeline", "simulate", "--port", "0", *options
     )
     try:
         assert served.stdout is not None
-        assert "made-up district is served" in served.stdout.readline()
+        found = re.match("A made-up district is served at (.*);", served.stdout.readline())
+        assert found
+        yield found[1]
+    finally:
+        served.terminate()
+        served.communicate(timeout=30)
+    assert served.returncode == 0
+
+
+def test_the_district_alone_brings_its_roster(tmp_path: Path) -> None:
+    """For a run that is given its address, as in docker-compose.yml."""
+    inputs = tmp_path / "inputs"
+    with simulating(tmp_path, "--seed", "2", "--inputs", inputs):
         write_inputs(District.make(2), tmp_path / "of the same district")
         same, other = (
             (folder / "Student_Rosters_23-24.txt").read_bytes()
             for folder in (inputs, tmp_path / "of the same district")
         )
         assert same == other
-    finally:
-        served.terminate()
-        served.communicate(timeout=30)
-    assert served.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "dirtiness"),
+    [((), "realistic"), (("--dirtiness", "none"), "none"), (("--dirtiness", "harsh"), "harsh")],
+)
+def test_how_dirty_its_values_are_is_an_option(
+    tmp_path: Path, options: tuple[str, ...], dirtiness: Dirtiness
+) -> None:
+    """A page from the middle of its results is that of a district made with it."""
+    district = District.make(size=replace(DEMO, dirtiness=dirtiness))
+    window = WINDOW.start, WINDOW.end
+    sent = district.results("overall", None, *window)[3000:4000]
+    known, method = Credentials(), "AssessmentAggregateStudentResponses"
+    params = "limit=1000&page=4&date_taken_start={}&date_taken_end={}".format(*window)
+    form = {"client_id": known.client_id, "client_secret": known.client_secret}
+    form["grant_type"] = "client_credentials"
+    with simulating(tmp_path, *options) as base_url:
+        token = requests.post(f"{base_url}/?OAuth2_AccessToken", form, timeout=30).json()
+        reply = requests.get(
+            f"{base_url}/rest_server.php/Api/{method}?{params}",
+            headers={"Authorization": f"Bearer {token['access_token']}"},
+            timeout=30,
+        )
+    rows = [{**row, "__count": None} for row in reply.json()["results"]]
+    assert rows == [{**row, "__count": None} for row in sent]

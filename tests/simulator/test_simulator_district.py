@@ -3,10 +3,12 @@ import hashlib
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from pipeline.simulator import DEMO, SMALL, District
+from pipeline.simulator.district import schools
 from pipeline.years import SchoolYear
 
 ENDPOINTS = ("overall", "standard", "group")
@@ -19,21 +21,23 @@ SCORE = [
     "mastered",
 ]
 WHO = ["local_student_id", "first_name", "last_name", "middle_name"]
+SIZES = {"SMALL": SMALL, "DEMO": DEMO, "HARSH DEMO": replace(DEMO, dirtiness="harsh")}
 # Changes only when the made-up data are changed on purpose.
 DIGESTS = {
     "SMALL": "5b688a7f2b02b002d1e8edb4bf5860ff900f23c61917ee9bff377cec4ad0f09a",
-    "DEMO": "62531157028d72b2a6ede8770b3fcec6569ef4569f57779da6231b8c51d4a5cb",
+    "DEMO": "4ef603a4796f002d9a893af6033f6a4598f4ff03ce7d8e9596b6b6b718338777",
+    "HARSH DEMO": "62531157028d72b2a6ede8770b3fcec6569ef4569f57779da6231b8c51d4a5cb",
 }
 
 
-@pytest.fixture(scope="module", params=["SMALL", "DEMO"])
+@pytest.fixture(scope="module", params=SIZES)
 def name(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
 def district(name):
-    return District.make(1, {"SMALL": SMALL, "DEMO": DEMO}[name])
+    return District.make(1, SIZES[name])
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +61,8 @@ def everything_in(district):
     return json.dumps(
         [
             district.catalogue,
-            district.sites,
-            district.grade_levels,
+            schools.sites(),
+            schools.grade_levels(),
             [district.roster(year) for year in district.years],
             [district.results(endpoint) for endpoint in ENDPOINTS],
         ]
@@ -170,7 +174,7 @@ def test_the_catalogue_is_ordered_by_title_and_has_the_fields_of_the_api(distric
 def test_most_assessments_of_the_catalogue_have_no_results_in_a_year(district, year, name):
     listed = {row["assessment_id"] for row in district.catalogue}
     share = len(listed & set(district.ids_with_results(year))) / len(listed)
-    assert share < (0.15 if name == "DEMO" else 0.4)
+    assert share < (0.4 if name == "SMALL" else 0.15)
 
 
 def test_rows_have_the_fields_of_the_api_in_its_order(rows):
@@ -219,9 +223,9 @@ def test_a_student_moves_up_a_grade_each_year(small):
 
 
 def test_one_site_is_the_district(small):
-    assert [site["site_id"] for site in small.sites if site["site_type_name"] == "DISTRICT"] == [
-        "9999999"
-    ]
+    assert [
+        site["site_id"] for site in schools.sites() if site["site_type_name"] == "DISTRICT"
+    ] == ["9999999"]
 
 
 def test_an_added_assessment_has_exactly_the_requested_rows(year):
@@ -295,6 +299,57 @@ def test_codes_have_several_spellings(district):
 )
 def test_the_year_contains_every_anomaly(all_rows, is_anomaly):
     assert any(is_anomaly(row) for row in all_rows)
+
+
+UNSCORED = {"Healthy Relationships Survey", "Family Delay Form"}
+
+
+def scored_rows(dirtiness, *window):
+    """Return the demo's overall results of all assessments that have questions to score."""
+    district = District.make(size=replace(DEMO, dirtiness=dirtiness))
+    rows = district.results("overall", None, *window)
+    return [row for row in rows if row["title"] not in UNSCORED]
+
+
+def is_number(text):
+    return re.fullmatch(r"[0-9]+(\.[0-9]+)?", text or "") is not None
+
+
+@pytest.mark.parametrize(
+    ("dirtiness", "least", "most"), [("none", 0, 0), ("realistic", 0.01, 0.05), ("harsh", 0.3, 0.5)]
+)
+def test_how_many_assessments_have_a_percent_that_is_no_number(year, dirtiness, least, most):
+    rows = scored_rows(dirtiness, year.first_day, year.last_day)
+    bad = {row["assessment_id"] for row in rows if not is_number(row["percent_correct"])}
+    assert least <= len(bad) / len({row["assessment_id"] for row in rows}) <= most
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_dirtiness_changes_values_and_not_rows(endpoint):
+    """Repeated rows and wrong dates, of which real districts have many, come with realistic too."""
+    realistic, harsh = (
+        District.make(size=replace(DEMO, dirtiness=dirtiness)).results(endpoint)
+        for dirtiness in ("realistic", "harsh")
+    )
+    assert len(realistic) == len(harsh)
+    changed = {
+        name
+        for one, other in zip(realistic, harsh, strict=True)
+        for name in one
+        if one[name] != other[name]
+    }
+    assert changed == set(SCORE)
+
+
+def test_no_dirt_leaves_retakes_and_odd_names():
+    rows = scored_rows("none")
+    assert len({tuple(row.items()) for row in rows}) == len(rows)
+    assert all(is_number(row[name]) for row in rows for name in SCORE[:4])
+    assert all(re.fullmatch(r"20[2-9]\d-\d\d-\d\d", row["date_taken"]) for row in rows)
+    assert all(row["performance_band_label"] and row["mastered"] in {"t", "f"} for row in rows)
+    attempts = Counter((row["assessment_id"], row["local_student_id"]) for row in rows)
+    assert max(attempts.values()) > 1
+    assert any(not row["last_name"].isascii() for row in rows)
 
 
 def test_nothing_to_score_has_no_percent(all_rows):

@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from pipeline.simulator import Fault
+from pipeline.simulator.district import schools
 from pipeline.simulator.faults.fault_injector import KINDS
 
 STANDARD = "AssessmentAggregateStudentResponsesStandard/"
@@ -280,7 +281,7 @@ def test_every_kind_has_a_test():
 
 def test_page_faults_do_not_change_other_responses(client, small):
     client.server.faults.add(Fault("count_up"))
-    assert client.fetch("Sites") == small.sites
+    assert client.fetch("Sites") == schools.sites()
 
 
 def test_result_faults_do_not_change_the_catalogue(client, small):

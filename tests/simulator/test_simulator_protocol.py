@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from pipeline.simulator import SMALL, District, Protocol
+from pipeline.simulator.district import schools
 
 OVERALL = "AssessmentAggregateStudentResponses/"
 STANDARD = "AssessmentAggregateStudentResponsesStandard/"
@@ -111,7 +112,7 @@ def test_trailing_slashes_and_both_path_prefixes_are_equivalent(client, method, 
 
 
 def test_sites_and_grade_levels_are_bare_lists(client, small):
-    assert client.fetch("Sites", limit=200) == small.sites
+    assert client.fetch("Sites", limit=200) == schools.sites()
     assert client.fetch("GradeLevels/")[0]["short_name"] == "K"
     assert client.fetch("GradeLevels/")[0]["grade_level_id"] == "1"
 

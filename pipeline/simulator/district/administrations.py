@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from operator import itemgetter
 from random import Random
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from pipeline.simulator.district.anomalies import inject
 from pipeline.simulator.district.people import Student
@@ -15,8 +15,9 @@ from pipeline.years import SchoolYear
 Row: TypeAlias = dict[str, str | None]
 Endpoint: TypeAlias = Literal["overall", "standard", "group"]
 
+_Bands: TypeAlias = tuple[tuple[int, str, str], ...]
 # Band sets differ from assessment to assessment: least percent, level, label.
-_BANDS = (
+_BANDS: tuple[_Bands, ...] = (
     (
         (80, "4", "Exceeds Expectations"),
         (60, "3", "Meets Expectations"),
@@ -39,14 +40,25 @@ _ONE_RETAKES_OF = 50
 class Administration:
     """An assessment given to students in one school year.
 
-    `anomaly` is the number of the anomaly to inject, as in real data; None for clean rows.
+    Attributes:
+        has_retakes: a few students take it again a week later.
+        anomaly: the anomaly to inject, as in real data; None for clean rows.
     """
 
     year: SchoolYear
     students: tuple[Student, ...]
     standards: tuple[Standard, ...]
     groups: tuple[Group, ...]
+    has_retakes: bool = False
     anomaly: int | None = None
+
+
+class Scoring(NamedTuple):
+    """How an administration is scored: the points of each standard, the bands, the version."""
+
+    possible: tuple[int, ...]
+    bands: _Bands
+    version: str
 
 
 @dataclass(frozen=True)
@@ -58,13 +70,17 @@ class _Attempt:
     half_points: tuple[int, ...]
 
 
+def draw_scoring(given: Administration, rng: Random) -> Scoring:
+    """Return how an administration is scored; these are the first draws of its results."""
+    possible = tuple(rng.randrange(1, 7) for _ in given.standards)
+    return Scoring(possible, rng.choice(_BANDS), rng.choice(("1", "1", "2")))
+
+
 def generate_results(
     assessment_id: str, title: str, given: Administration, rng: Random
 ) -> dict[Endpoint, list[Row]]:
     """Return the result rows of one administration, by endpoint."""
-    possible = tuple(rng.randrange(1, 7) for _ in given.standards)
-    bands = rng.choice(_BANDS)
-    version = rng.choice(("1", "1", "2"))
+    possible, bands, version = draw_scoring(given, rng)
     edition: Row = {"version": version, "version_label": f"Version {version}"}
     assessment = {"assessment_id": assessment_id, "title": title}
     rows: dict[Endpoint, list[Row]] = {"overall": [], "standard": [], "group": []}
@@ -94,7 +110,7 @@ def _attempts(given: Administration, possible: Sequence[int], rng: Random) -> li
     for index, student in enumerate(given.students):
         day = first_day + timedelta(days=rng.randrange(4))
         attempts.append(_attempt(student, day.isoformat(), possible, has_half_points, rng))
-        if given.anomaly is not None and index % _ONE_RETAKES_OF == 3:
+        if given.has_retakes and index % _ONE_RETAKES_OF == 3:
             retake = day + timedelta(days=7)
             attempts.append(_attempt(student, retake.isoformat(), possible, has_half_points, rng))
     return attempts
@@ -120,9 +136,7 @@ def _student(student: Student) -> Row:
     }
 
 
-def _score(
-    half_points: Sequence[int], possible: Sequence[int], bands: tuple[tuple[int, str, str], ...]
-) -> Row:
+def _score(half_points: Sequence[int], possible: Sequence[int], bands: _Bands) -> Row:
     """Return the scored fields of a row; without possible points, no percent and no band."""
     points, most = sum(half_points), 2 * sum(possible)
     hundredths = (20_000 * points + most) // (2 * most) if most else -1

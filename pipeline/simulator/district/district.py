@@ -7,11 +7,11 @@ is different.
 
 import datetime as dt
 from collections.abc import Iterable
-from functools import cached_property
 
-from pipeline.simulator.district import administrations
+from pipeline.simulator.district import administrations, definitions
 from pipeline.simulator.district.administrations import Administration, Endpoint, Row
-from pipeline.simulator.district.people import KINDERGARTEN, LAST_GRADE, Student, enrol, grade_label
+from pipeline.simulator.district.definitions import View
+from pipeline.simulator.district.people import Student, enrol, grade_label
 from pipeline.simulator.district.planning import (
     DEMO,
     YEARS,
@@ -135,31 +135,10 @@ class District:
         self.version += 1
         return new_id
 
-    @cached_property
-    def sites(self) -> list[Row]:
-        """Return the schools, after the district itself, which is a site too."""
-        schools = (
-            ("9999999", "Made-Up Unified School District", "DISTRICT", 0, 12),
-            ("11", "Willow Creek Elementary", "ELEMENTARY", 0, 5),
-            ("12", "Peñasco Middle School", "MIDDLE", 6, 8),
-            ("13", "St. Elmo's High School", "HIGH", 9, 12),
-        )
-        return [_site(*school) for school in schools]
-
-    @cached_property
-    def grade_levels(self) -> list[Row]:
-        """Return the grades; an id is the grade plus one, because kindergarten has the id 1."""
-        return [
-            {
-                "grade_level_id": str(grade + 1),
-                "short_name": grade_label(grade),
-                "long_name": "Kindergarten" if grade == KINDERGARTEN else f"Grade {grade}",
-                "standard_age": str(grade + 5),
-                "state_id": f"{grade:02}",
-                "sort_order": str(grade + 1),
-            }
-            for grade in range(KINDERGARTEN, LAST_GRADE + 1)
-        ]
+    def view(self, assessment_id: str) -> View | None:
+        """Return an assessment's definition, listed or not; None if there is no such assessment."""
+        of = self._assessments.get(assessment_id)
+        return None if of is None else definitions.view(self.seed, of)
 
     def _next_id(self) -> str:
         return str(1 + max(int(i) for i in self._assessments if i.isdecimal() and len(i) < 9))
@@ -195,23 +174,3 @@ class District:
 
 def _standard_code(row: Row) -> str:
     return row["standard_code"] or ""
-
-
-def _site(site_id: str, name: str, kind: str, first_grade: int, last_grade: int) -> Row:
-    return {
-        "site_id": site_id,
-        "site_name": name,
-        "state_school_id": f"0{site_id}",
-        "start_grade_level_id": str(first_grade + 1),
-        "end_grade_level_id": str(last_grade + 1),
-        "site_type_name": kind,
-        "address": "1 Nowhere Road",
-        "address2": None,
-        "city": "Made-Up",
-        "state": "CA",
-        "zip": "00000",
-        "local_site_code": site_id[:3],
-        "num_hours": None,
-        "num_weeks": None,
-        "parent_site_id": None if kind == "DISTRICT" else "9999999",
-    }

@@ -9,13 +9,13 @@ from pipeline.years import SchoolYear
 KINDERGARTEN, LAST_GRADE = 0, 12
 
 # As in real rosters: letters beyond ASCII, apostrophes, hyphens, commas and quotes.
-_FIRST = (
+FIRST_NAMES = (
     *("Ada", "José", "Maya", "D'Angelo", "Liam", "Zoë", "Noor", "Renée", "Omar", "Siân", "Ivy"),
     *("Łukasz", "Mei-Ling", "Amir", "Ngọc", "Ruth", "Søren", "Tariq", 'Robert "Bobby"', "Inés"),
     *("Caleb", "Anaïs", "Priya", "Björn", "Elena", "Kofi", "Hana", "Mateo", "Jo Ann", "Tuấn"),
     *("Esme", "Dmitri", "Nia", "Oisín", "Leila", "Hugo", "Sade"),
 )
-_LAST = (
+LAST_NAMES = (
     *("Rivera", "O'Brien", "Nguyễn", "Smith-Jones", "Núñez", "Okafor", "Müller", "King, Jr."),
     *("de la Cruz", "Haddad", "Kowalski", "Park", "Singh", "Åberg", "Lopez", "McAllister", "Wu"),
     *("Santos", "Żak", "Abdi", "Peña", "Castillo", "Brown", "Ferreira", "Ito", "St. Clair"),
@@ -64,7 +64,8 @@ def enrol(
     The kindergartens of `later` years follow, so that they change nobody before them.
     """
     rng = seeded(seed, "students")
-    first_names, last_names = rng.sample(_FIRST, len(_FIRST)), rng.sample(_LAST, len(_LAST))
+    first_names = rng.sample(FIRST_NAMES, len(FIRST_NAMES))
+    last_names = rng.sample(LAST_NAMES, len(LAST_NAMES))
     numbers = _student_numbers(seed)
     cohorts = range(years[0].start - LAST_GRADE, years[-1].start + 1)
     each = max(1, round(per_year / (LAST_GRADE + 1)))

@@ -8,8 +8,10 @@ from random import Random
 
 from pipeline.simulator.district import titles
 from pipeline.simulator.district.administrations import Administration, Row
+from pipeline.simulator.district.anomalies import Dirtiness, choose
 from pipeline.simulator.district.people import Student, grade_label
 from pipeline.simulator.district.rng import seeded
+from pipeline.simulator.district.schools import AUTHORS
 from pipeline.simulator.district.standards import choose_groups, choose_standards
 from pipeline.simulator.district.titles import SPECIAL, Design
 from pipeline.years import SchoolYear
@@ -25,17 +27,11 @@ _FOREIGN, _LISTED_TWICE = 4, 9
 _ONE_REPEATED_OF = 10
 
 _SUBJECT_IDS = {titles.MATH: "2", titles.ELA: "1", titles.SCIENCE: "5", titles.HISTORY: "4"}
-_AUTHORS = (
-    ("5120", "Ada", "Quinn"),
-    ("5133", "Renée", "O'Dell"),
-    ("6044", "Tomás", "Park"),
-    ("6101", "Priya", "Van Horn"),
-)
 
 
 @dataclass(frozen=True)
 class Size:
-    """The figures that determine a district.
+    """What determines a district, besides its seed and the day.
 
     Attributes:
         students: about how many are at school in a year.
@@ -44,6 +40,7 @@ class Size:
         unlisted: how many more have results each year although the catalogue does not list them.
         tested_students: the range (stop excluded) of students who take an ordinary assessment.
         multi_page: students and standards of the assessments that fill several pages.
+        dirtiness: how many values are not what they should be (`anomalies.choose`).
     """
 
     students: int
@@ -52,6 +49,7 @@ class Size:
     unlisted: int
     tested_students: tuple[int, int]
     multi_page: tuple[tuple[int, int], ...]
+    dirtiness: Dirtiness = "realistic"
 
 
 DEMO = Size(
@@ -69,7 +67,9 @@ SMALL = Size(
     unlisted=2,
     tested_students=(4, 9),
     multi_page=((200, 11),),
+    dirtiness="harsh",
 )
+"""For tests: as few rows as possible, with everything that can be wrong with them."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class _Draft:
 
 @dataclass
 class _Scheduler:
-    """Gives assessments to students; each administration of a year has the next anomaly."""
+    """Gives assessments to students, and counts the administrations of each year."""
 
     seed: int
     size: Size
@@ -114,7 +114,12 @@ class _Scheduler:
         if draft.special is not None and draft.special < len(self.size.multi_page):
             count, standards = self.size.multi_page[draft.special]
         given = Administration(
-            year, self._tested_students(draft.design, year, count, rng), (), (), self.given[year]
+            year,
+            self._tested_students(draft.design, year, count, rng),
+            standards=(),
+            groups=(),
+            has_retakes=True,
+            anomaly=choose(self.given[year], self.size.dirtiness),
         )
         self.given[year] += 1
         if draft.design.subject is None:
@@ -173,7 +178,7 @@ def catalogue_row(assessment: Assessment) -> Row:
     """Return an assessment's row of the catalogue; some have no scope, subject or grades."""
     design = assessment.design
     rng = seeded(assessment.assessment_id)
-    author_id, first, last = rng.choice(_AUTHORS)
+    author_id, first, last = rng.choice(AUTHORS)
     scoped = design.subject is not None and rng.random() < 0.9
     updated = assessment.created + dt.timedelta(minutes=rng.randrange(60_000))
     grades = ",".join(map(grade_label, design.grades)) if rng.random() < 0.95 else ""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-from pipeline.simulator.api import CATALOGUE, Api, Envelope, Query
+from pipeline.simulator.api import RESULTS, Api, Envelope, Query
 from pipeline.simulator.faults.fault import Fault
 
 _BAD_NUMBERS = ("", "NaN", "1e400", "infinity", "1,5", "-3", "140", "twelve")
@@ -68,7 +68,7 @@ def _empty(page: Page) -> Envelope:
 
 def _another_assessment(page: Page) -> Envelope:
     """Return the rows of `value`, or of the first other assessment that has any."""
-    if page.query is None or page.query.endpoint == CATALOGUE:
+    if page.query is None or page.query.endpoint not in RESULTS:
         return page.envelope
     wanted = [str(page.fault.value)] if page.fault.value else page.api.ids_with_results()
     others = (page.other(assessment_id=i) for i in wanted if i != page.query.assessment_id)

@@ -12,7 +12,7 @@ class Fault:
     Attributes:
         kind: a name in one of the tables of this package.
         value: the kind's argument, such as a status or a number of seconds.
-        endpoint: `token`, `catalogue`, `overall`, `standard`, `group`, `sites`; None means any.
+        endpoint: as in the server's log (`LoggedRequest`); None means any.
         assessment_id: requests for this assessment only.
         page: requests for this page only.
         last_page: requests for the last page only.

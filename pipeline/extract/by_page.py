@@ -5,6 +5,7 @@ of each range with what the server declares, all ranges with the whole year, and
 with what the server delivers for each of them. What does not agree is a ByPageError.
 """
 
+import datetime as dt
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 Write = Callable[[str, "Result"], ManifestEntry]
 """Writes the shard of an assessment."""
 
-MOST_PAGES = 20
+MOST_PAGES = 25
 """The pages of a range; one with more is cut, unless it is a single day."""
-_PLANNED_PAGES = 15
+_PLANNED_PAGES = 20
 _AT_ONCE = 4
 _READINGS = 2
 _EMPTY = ManifestEntry(0, 0, 0, 0, (), None)
@@ -93,7 +94,8 @@ class RangeReader:
     """Reads all results of a window into parts in a folder; intact ones that are there are kept.
 
     `show` is entered with the number of results to come, and gives what is called with the number
-    in each range. Unless they `may_be_none`, a server that counts none cannot do this.
+    in each range. Unless they `may_be_none`, a server that counts none cannot do this. `likely`
+    returns rows by day to which those to come are more or less in proportion.
     """
 
     server: Server
@@ -101,6 +103,7 @@ class RangeReader:
     folder: Path
     show: Callable[[int], AbstractContextManager[Callable[[int], object]]]
     may_be_none: bool = False
+    likely: Callable[[], Mapping[dt.date, int]] = dict
     _too_long: dict[str, int] = field(default_factory=dict, init=False)
     _log: ManifestLog = field(init=False)
     _on_read: Callable[[int], object] = field(init=False)
@@ -158,10 +161,11 @@ class RangeReader:
         Manifest(self.request, dict(known), {}, "").write(self._path)
         rows = max(0, declared - _rows(known))
         window, most_rows = self.request.window, _PLANNED_PAGES * self.server.page_limit
-        planned = ranges.plan(window, map(ranges.parse, known), rows, most_rows)
+        done = map(ranges.parse, known)
+        planned = ranges.plan(window, done, rows, most_rows, self.likely())
         with ManifestLog(self._path, self.folder) as self._log, self.show(rows) as self._on_read:
-            # One range alone shows whether the server can do this.
-            for some in (planned[:1], planned[1:]):
+            # The first show whether the server can do this.
+            for some in (planned[:_AT_ONCE], planned[_AT_ONCE:]):
                 for each, reason in self._read(some).items():
                     self._read_halves(each, reason)
 

@@ -18,6 +18,8 @@ from pipeline.runs.progress import ProgressReporter
 from pipeline.tasks.guards import published_counts
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from pipeline.extract.catalogue import Catalogue
     from pipeline.extract.parts import Parts
     from pipeline.extract.pool import Pool
@@ -42,6 +44,7 @@ def fetch_by_page(
     server, endpoint = _server(task, client, pool), task.api_endpoint()
     folder, may_be_none = task.paths.ranges(task.endpoint), _is_only_way()
     reader = RangeReader(server, target.request, folder, _progress(task, client), may_be_none)
+    reader.likely = lambda: _days_of_overall(task)
     try:
         fields = [endpoint.renames.get(name, name) for name in endpoint.fields]
         parts = Parts(reader.read(), fields)
@@ -65,6 +68,16 @@ def fetch_by_page(
     stats = {"fetched": len(entries), "compared": len(compared), "unlisted": unlisted, **counts}
     Manifest(target.request, entries, stats, run.id).write(target.path)
     reader.discard()
+
+
+def _days_of_overall(task: "FetchScores") -> "dict[dt.date, int]":
+    """Return how many overall results there are of each day, once they are fetched."""
+    from pipeline.extract.parts import count_days
+
+    overall = task.other(type(task), endpoint="overall")
+    entries = overall.receipt.shards if task.endpoint != "overall" and overall.receipt else {}
+    folder = task.paths.shards("overall")
+    return count_days(folder / shards.file_name(i) for i, entry in entries.items() if entry.file)
 
 
 def _is_only_way() -> bool:

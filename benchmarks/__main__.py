@@ -1,4 +1,4 @@
-"""python -m benchmarks [fetch] [tables] [rerun] [growth] [memory] | all.
+"""python -m benchmarks [fetch] [tables] [rerun] [nights] [growth] [memory] | all.
 
 Without a section: fetch and tables. Prints each table when it is there, and writes all of them as
 JSON and as Markdown.
@@ -16,13 +16,14 @@ from benchmarks import machine
 from benchmarks.bench import Bench, RowsError
 from benchmarks.fetchers import dlt_version
 from benchmarks.report import Results, Section
-from benchmarks.sections import fetch, growth, memory, rerun, tables
+from benchmarks.sections import fetch, growth, memory, nights, rerun, tables
 from benchmarks.trial import REPOSITORY, TrialError
 
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "fetch": fetch.measure,
     "tables": tables.measure,
     "rerun": rerun.measure,
+    "nights": nights.measure,
     "growth": growth.measure,
     "memory": memory.measure,
 }
@@ -49,17 +50,18 @@ def main() -> int:
             section = SECTIONS[name](bench)
             section = replace(section, taken=machine.taken_since(before))
             for line in section.about_peers():
-                console.print(line, highlight=False, soft_wrap=True)
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
             console.print(section.disturbed, highlight=False, soft_wrap=True)
             results.sections.append(section)
             results.write(options.out or options.folder / "results")
             if options.document:
-                results.document(_PAGE)
+                results.document(_PAGE, with_targets=len(results.sections) == len(SECTIONS))
     except (RowsError, TrialError) as error:
         print(error, file=sys.stderr)
         return 1
     finally:
         bench.clear()
+    results.targets().show(console)
     console.print(results.setting, highlight=False, soft_wrap=True)
     return 0
 

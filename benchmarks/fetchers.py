@@ -45,15 +45,17 @@ class Fetcher:
     Attributes:
         about: what it does not do.
         fetch: does it, and measures it.
-        rows: how many rows it brought, by table.
+        rows: how many rows it brought, by table; None if nobody can tell.
+        knows_unlisted: it reads the results of assessments that the catalogue does not list, too.
         lacks: what has to be installed first; nothing if all is there.
     """
 
     name: str
     about: str
     fetch: Callable[[Job], Trial]
-    rows: Callable[[Job, Trial], Rows]
+    rows: Callable[[Job, Trial], Rows] | None
     lacks: Callable[[], str] = str
+    knows_unlisted: bool = False
 
 
 def dlt_version() -> str:
@@ -94,19 +96,23 @@ def _lacks_dlt() -> str:
 
 PIPELINE = Fetcher(
     "pipeline",
-    "the whole adds tables, labels, view, checks and publication",
+    "results of all assessments together, by ranges of dates; the whole adds tables, labels, view, "
+    "checks and publication",
     lambda job: Place(job.room, job.work).run(job.base_url, job.threads),
     _published,
+    knows_unlisted=True,
 )
-PIPELINE_FETCHING_ALL = Fetcher(
-    "pipeline, fetching all",
-    "with [illuminate] fetch_all it skips no request, so it makes as many as the others",
-    lambda job: Place(job.room, job.work).run(job.base_url, job.threads, "--illuminate-fetch-all"),
+BY_ASSESSMENT = Fetcher(
+    "pipeline, by assessment",
+    "with [illuminate] strategy=by_assessment, as where a server cannot do the other; standard and "
+    "group only where overall has results, and a sample",
+    lambda job: Place(job.room, job.work).run(job.base_url, job.threads, "by_assessment"),
     _published,
 )
 DRAIN = Fetcher(
     "drain",
-    "fetches everything and discards it; no parsing, no file, no check: what nobody can beat",
+    "fetches everything by assessment and discards it; no parsing, no file, no check: what nobody "
+    "who requests as much can beat",
     lambda job: job.program("drain"),
     _promised,
 )
@@ -114,11 +120,11 @@ OWN_DRAIN = Fetcher(
     "drain, same requests",
     "discards the responses; gets the list of the pipeline's requests beforehand",
     lambda job: job.program("drain", "--targets", job.targets),
-    _promised,
+    None,
 )
 FETCHERS = (
     PIPELINE,
-    PIPELINE_FETCHING_ALL,
+    BY_ASSESSMENT,
     DRAIN,
     OWN_DRAIN,
     Fetcher(
@@ -146,4 +152,7 @@ FETCHERS = (
         _in_csv,
     ),
 )
-"""Everybody, in the order of the tables; who repeats the pipeline's requests comes after it."""
+"""Everybody, in the order of the tables; who repeats the pipeline's requests comes after it.
+
+But for the pipeline, everybody requests each assessment that the catalogue lists, at each endpoint.
+"""

@@ -14,14 +14,20 @@ from benchmarks.work import ENDPOINTS, YEAR, Work
 LUIGI = Path(sys.executable).with_name("luigi")
 _RULES = REPOSITORY / "pipeline" / "inputs" / "title_rules.csv"
 _LAST_DAY = "2024-06-30"
+TODAY = "2024-07-15"
+"""The day of a first run: the year is over, and until it settles it is fetched each night."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A data folder of its own, for runs over some work; `folder` is new or of the same work."""
+    """A data folder of its own, for runs over some work; `folder` is new or of the same work.
+
+    `today` is the day that runs take it for.
+    """
 
     folder: Path
     work: Work
+    today: str = TODAY
 
     @property
     def data(self) -> Path:
@@ -30,8 +36,9 @@ class Place:
 
     @property
     def snapshot(self) -> Path:
-        """What it fetched and built."""
-        return self.data / "work" / str(YEAR) / _LAST_DAY
+        """What it fetched and built on the day."""
+        name = self.today if self.today <= _LAST_DAY else f"{_LAST_DAY}-on-{self.today}"
+        return self.data / "work" / str(YEAR) / name
 
     @property
     def published(self) -> dict[str, Path]:
@@ -55,16 +62,18 @@ class Place:
         """The title rules that it is given, a copy of those shipped."""
         return self.folder / "title_rules.csv"
 
-    def run(self, base_url: str, threads: int = 16, *options: str) -> Trial:
-        """`luigi --module pipeline RunAll` for the year of the work."""
+    def run(
+        self, base_url: str, threads: int = 16, strategy: str = "auto", task: str = "RunAll"
+    ) -> Trial:
+        """`luigi --module pipeline RunAll`, or another task, for the year of the work."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.rules.exists():
             shutil.copyfile(_RULES, self.rules)
         return run(
             [
-                *(LUIGI, "--module", "pipeline", "RunAll", "--year", str(YEAR)),
-                # No peer draws a report.
-                *("--illuminate-threads", str(threads), "--report-enabled", "false", *options),
+                *(LUIGI, "--module", "pipeline", task, "--year", str(YEAR), "--today", self.today),
+                *("--illuminate-threads", str(threads), "--illuminate-strategy", strategy),
+                *("--report-enabled", "false"),  # no peer draws one
             ],
             {
                 "LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"),
@@ -84,9 +93,7 @@ class Place:
 
     def record(self) -> dict[str, Any]:
         """What the pipeline wrote down of its last run."""
-        newest = max((self.data / "runs").glob("*-*.json"), key=lambda path: path.stat().st_mtime)
-        record: dict[str, Any] = json.loads(newest.read_text(encoding="utf-8"))
-        return record
+        return _newest_record(self.data)
 
     def forget_tables(self) -> None:
         """Remove all that is built of shards, published or not; a run must build it again."""
@@ -108,3 +115,19 @@ class Place:
             paths = sorted((self.snapshot / "shards" / endpoint).glob("*.parquet"))
             found[endpoint] = [path for path in paths if count(path)]
         return found
+
+
+def run_demo(folder: Path, strategy: str) -> tuple[int, int]:
+    """Run the pipeline over its own demo: how many assessments there are, and its requests."""
+    folder.mkdir()
+    command: list[str | Path] = [LUIGI, "--module", "pipeline", "RunAll", "--year", str(YEAR)]
+    run([*command, "--illuminate-strategy", strategy], {"PIPELINE_DATA_DIR": str(folder)}, folder)
+    steps = _newest_record(folder / "demo")["steps"]
+    requests = sum(facts.get("requests", 0) for facts in steps.values())
+    return steps["FetchMetadata"]["assessments"], requests
+
+
+def _newest_record(data: Path) -> dict[str, Any]:
+    newest = max((data / "runs").glob("*-*.json"), key=lambda path: path.stat().st_mtime)
+    record: dict[str, Any] = json.loads(newest.read_text(encoding="utf-8"))
+    return record

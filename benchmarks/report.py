@@ -12,6 +12,8 @@ from rich.table import Table as Drawing
 
 _BEGIN = "<!-- {}: written by make bench -->"
 _END = "<!-- end of {} -->"
+TARGETS = "targets"
+"""The place of the targets on the page; they are those of all sections."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,42 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Target:
+    """A figure that the project wants to reach: at most so much, or at least, of a unit."""
+
+    figure: str
+    bound: float
+    measured: float
+    unit: str = ""
+    least: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it was reached."""
+        return self.measured >= self.bound if self.least else self.measured <= self.bound
+
+    def row(self) -> tuple[str, str, str]:
+        """The figure, what it should be, and what it is."""
+        most = "at least" if self.least else "at most"
+        missed = "" if self.is_met else " (missed)"
+        return (
+            self.figure,
+            f"{most} {self._shown(self.bound)}",
+            f"{self._shown(self.measured)}{missed}",
+        )
+
+    def _shown(self, value: float) -> str:
+        digits = 0 if value >= 100 else 1 if value >= 1 else 2
+        number = f"{value:,.{digits}f}"
+        return f"{number.rstrip('0').rstrip('.') if digits else number} {self.unit}".strip()
+
+
+@dataclass(frozen=True)
 class Section:
     """What one section found: tables of medians, the figures of every trial, and who took part.
 
-    `taken` is the share of the processors' time that the machine's host gave to others meanwhile.
+    `taken` is the share of the processors' time that the machine's host gave to others meanwhile,
+    `targets` what the project wants to reach, of what was found.
     """
 
     name: str
@@ -54,6 +88,7 @@ class Section:
     trials: Sequence[Mapping[str, Any]]
     peers: Mapping[str, str] = field(default_factory=dict)
     taken: float = 0.0
+    targets: Sequence[Target] = ()
 
     def markdown(self) -> str:
         """All of it as Markdown, but for the trials."""
@@ -100,29 +135,38 @@ class Results:
                     "peers": section.peers,
                     "trials": section.trials,
                     "taken": section.taken,
+                    "targets": [asdict(target) for target in section.targets],
                 }
                 for section in self.sections
             },
         }
         text = json.dumps(said, indent=1, ensure_ascii=False)
         (folder / "results.json").write_text(text + "\n", encoding="utf-8")
-        parts = [self.part(section) for section in self.sections]
+        parts = [self.targets().markdown(), *map(self.part, self.sections)]
         (folder / "results.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
     def part(self, section: Section) -> str:
         """A section as Markdown."""
         return f"{self.setting} {section.disturbed}\n\n{section.markdown()}"
 
-    def document(self, page: Path) -> None:
-        """Put each section in its place on a page that people wrote."""
+    def targets(self) -> Table:
+        """What the project wants to reach, and what was measured."""
+        rows = [target.row() for section in self.sections for target in section.targets]
+        return Table("Targets", ("", "target", "measured"), rows)
+
+    def document(self, page: Path, *, with_targets: bool) -> None:
+        """Put each section, and the targets of all, in their places on a page that people wrote."""
+        parts = {section.name: self.part(section) for section in self.sections}
+        if with_targets:
+            parts[TARGETS] = f"{self.setting}\n\n{self.targets().markdown()}"
         text = page.read_text(encoding="utf-8")
-        for section in self.sections:
-            begin, end = _BEGIN.format(section.name), _END.format(section.name)
+        for name, part in parts.items():
+            begin, end = _BEGIN.format(name), _END.format(name)
             before, _, rest = text.partition(begin)
             _, found, after = rest.partition(end)
             if not found:
-                raise ValueError(f"{page.name} has no place for the section {section.name}.")
-            text = f"{before}{begin}\n\n{self.part(section)}\n\n{end}{after}"
+                raise ValueError(f"{page.name} has no place for the section {name}.")
+            text = f"{before}{begin}\n\n{part}\n\n{end}{after}"
         page.write_text(text, encoding="utf-8")
 
 

@@ -1,10 +1,11 @@
-"""The server of the benchmark: sends ready-made answers, from a process of its own.
+"""The server of the benchmark: sends rows that are ready-made, from a process of its own.
 
-It is no simulator: every request is answered, whatever the token and the dates. One thread and one
-`select` carry all connections; a page is sent from the mapped file as it lies there, and nothing
-is rendered. It ends when standard input does, and then reports on one line what was requested.
+It is no simulator: every request is answered, whatever the token. One thread and one `select` carry
+all connections; rows are joined into a page as they lie in the mapped file, of one assessment or
+of all, dated within any range, and nothing is rendered but the numbers around them. It ends when
+standard input does, and then reports on one line what was requested.
 
-    python -m benchmarks.server FOLDER [--port 0] [--latency 0.02] [--log FILE]
+    python -m benchmarks.server FOLDER [--port 0] [--latency 0.02] [--log FILE] [--until DAY]
 """
 
 import argparse
@@ -19,10 +20,14 @@ import selectors
 import socket
 import sys
 import time
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+from benchmarks.work import YEAR, Work, day_of
 from pipeline.simulator.api import CATALOGUE, METHODS
 from pipeline.simulator.responses import LOGIN_PAGE, Response
 
@@ -32,9 +37,8 @@ _CHUNK = 1 << 16
 _AHEAD = 1 << 24
 _API = re.compile(r"/(?:live|dna)/rest_server\.php/Api/(\w+)/?")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_LIMIT = "1000"
-
-Answer = bytes | memoryview
+_MOST = 1000
+_WHOLE_YEAR = (0, day_of(YEAR.last_day.isoformat()))
 
 
 def whole(reply: Response) -> bytes:
@@ -43,22 +47,22 @@ def whole(reply: Response) -> bytes:
 
 
 _TOKEN = whole(Response(b'{"access_token":"a","token_type":"Bearer","expires_in":86400}'))
-_OTHER_LIMIT = whole(Response(b'{"error":"pages of 1000 rows only"}', 400))
 _LOGIN = whole(LOGIN_PAGE)
 
 
 class Answers:
-    """Every answer there is, found by the request."""
+    """Every answer there is, found by the request; `until` is the last day that has results."""
 
-    def __init__(self, folder: Path) -> None:
-        self._index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        with (folder / "answers.bin").open("rb", buffering=0) as file:
-            # From memory, not from a disk that is slow when nobody has read it for a while.
-            while file.read(_AHEAD):
-                pass
-            self._bytes = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    def __init__(self, folder: Path, until: str = "") -> None:
+        work = Work.open(folder)
+        self._index = work.read_index()
+        self._lines = _mapped(work.lines)
+        self._offsets = _mapped(work.offsets).cast("Q")
+        self._by_day = _mapped(work.by_day).cast("I")
+        self._last_day = day_of(until or YEAR.last_day.isoformat())
+        self._find_rows = lru_cache(maxsize=64)(self._rows)
 
-    def find(self, method: str, target: str) -> Answer:
+    def find(self, method: str, target: str) -> bytes:
         """The answer to a request line; for what nobody has results of, the empty one."""
         if method == "POST":
             return _TOKEN
@@ -67,20 +71,55 @@ class Answers:
         if named is None or named[1] not in METHODS:
             return _LOGIN
         params = dict(parse_qsl(query))
-        if params.get("limit") != _LIMIT:
-            return _OTHER_LIMIT
-        endpoint, page = METHODS[named[1]], params.get("page", "")
-        number = int(page) if page.isdecimal() else 1
-        assessment_id = "" if endpoint == CATALOGUE else params.get("assessment_id", "")
-        slices = self._index[endpoint].get(assessment_id, ())
-        if not 1 <= number <= len(slices):
-            return _empty(number)
-        first, length = slices[number - 1]
-        return self._bytes[first : first + length]
+        rows = self._find_rows(
+            METHODS[named[1]],
+            params.get("assessment_id", ""),
+            params.get("date_taken_start", YEAR.first_day.isoformat()),
+            params.get("date_taken_end", YEAR.last_day.isoformat()),
+        )
+        return self._page(rows, _number(params, "page", 1), min(_MOST, _number(params, "limit")))
+
+    def _rows(self, endpoint: str, assessment_id: str, start: str, end: str) -> Sequence[int]:
+        """The numbers of the rows of one assessment or of all, dated within a range."""
+        if endpoint == CATALOGUE:
+            assessment_id = ""
+        first, count = self._index.assessments[endpoint].get(assessment_id, (0, 0))
+        first_day, last_day = max(0, day_of(start)), max(-1, min(day_of(end), self._last_day))
+        if endpoint == CATALOGUE or (assessment_id and (first_day, last_day) == _WHOLE_YEAR):
+            return range(first, first + count)
+        starts = self._index.days[endpoint][first_day : last_day + 2]
+        if not assessment_id:
+            return self._by_day[starts[0] : starts[-1]] if starts else ()
+        found: list[int] = []
+        for day in itertools.pairwise(starts):
+            bounds = (bisect_left(self._by_day, row, *day) for row in (first, first + count))
+            found += self._by_day[slice(*bounds)]
+        return sorted(found)
+
+    def _page(self, rows: Sequence[int], number: int, limit: int) -> bytes:
+        numbers = rows[(number - 1) * limit : number * limit]
+        if not numbers:
+            body = b'{"page":%d,"num_pages":0,"num_results":0,"results":[]}' % number
+            return whole(Response(body))
+        total, lines, offsets = len(rows), self._lines, self._offsets
+        begin = b'{"page":%d,"num_pages":%d,"num_results":%d,"results":['
+        end = b',"__count":"%d"}' % total
+        listed = (end + b",").join([lines[offsets[row] : offsets[row + 1]] for row in numbers])
+        body = b"".join([begin % (number, -(-total // limit), total), listed, end, b"]}"])
+        return whole(Response(body))
 
 
-def _empty(page: int) -> bytes:
-    return whole(Response(b'{"page":%d,"num_pages":0,"num_results":0,"results":[]}' % page))
+def _mapped(path: Path) -> memoryview:
+    """A file in memory: not on a disk that is slow when nobody has read it lately."""
+    with path.open("rb", buffering=0) as file:
+        while file.read(_AHEAD):
+            pass
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _number(params: dict[str, str], name: str, default: int = 50) -> int:
+    text = params.get(name, "")
+    return max(1, int(text)) if text.isdecimal() else default
 
 
 @dataclass
@@ -113,7 +152,7 @@ class Server:
         self._answers = answers
         self._latency = latency
         self._log = log
-        self._due: list[tuple[float, int, _Connection, Answer]] = []
+        self._due: list[tuple[float, int, _Connection, bytes]] = []
         self._turn = itertools.count()
         self._listening = socket.create_server((_LOOPBACK, port), backlog=_BACKLOG)
         self._listening.setblocking(False)
@@ -176,7 +215,7 @@ class Server:
         else:
             self._begin(connection, answer)
 
-    def _begin(self, connection: _Connection, answer: Answer) -> None:
+    def _begin(self, connection: _Connection, answer: bytes) -> None:
         connection.sending = memoryview(answer)
         self._send(connection)
 
@@ -234,8 +273,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--log", type=Path)
+    parser.add_argument("--until", default="")
     options = parser.parse_args()
-    answers = Answers(options.folder)
+    answers = Answers(options.folder, options.until)
     server = Server(answers, options.port, options.latency, options.log is not None)
     print(f"http://{_LOOPBACK}:{server.port}/live", flush=True)
     before = time.process_time()

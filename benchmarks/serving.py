@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from benchmarks.server import Report
 from benchmarks.trial import REPOSITORY
@@ -22,16 +23,23 @@ class Serving:
     report: Report = field(default_factory=Report)
 
     @property
+    def port(self) -> int:
+        """Where it can be served again, as the same source."""
+        return urlsplit(self.base_url).port or 0
+
+    @property
     def fetching(self) -> float:
         """Seconds from the first request to the last byte of the last answer."""
         return self.report.last - self.report.first
 
 
 @contextlib.contextmanager
-def serving(work: Work, latency: float = 0.0, log: Path | None = None) -> Iterator[Serving]:
-    """Serve work, from a process of its own, while the context lasts."""
+def serving(
+    work: Work, latency: float = 0.0, log: Path | None = None, until: str = "", port: int = 0
+) -> Iterator[Serving]:
+    """Serve work from a process of its own while the context lasts; see `benchmarks.server`."""
     command = [sys.executable, "-m", "benchmarks.server", str(work.folder.absolute())]
-    command += ["--latency", str(latency)]
+    command += ["--latency", str(latency), "--until", until, "--port", str(port)]
     command += ["--log", str(log.absolute())] if log else []
     process = subprocess.Popen(  # noqa: S603  our own module, no outside input
         command,

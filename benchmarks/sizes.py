@@ -5,6 +5,9 @@ from dataclasses import dataclass
 _SHARE = 0.15
 """The share of assessments that have results in a school year; in real districts much the same."""
 
+_UNLISTED = 0.03
+"""How many more have results although the catalogue does not list them, relative to those."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -12,7 +15,8 @@ class Size:
 
     Attributes:
         assessments: how many the catalogue lists.
-        rows: about how many rows there are, overall, by standard and by group together.
+        rows: about how many rows there are, overall, by standard and by group together; a thirtieth
+            of them are of assessments that the catalogue does not list.
         students: about how many are at school in the year.
         standards: the least and the most standards of an assessment.
     """
@@ -28,10 +32,18 @@ class Size:
         """How many assessments have results."""
         return max(1, round(_SHARE * self.assessments))
 
+    @property
+    def unlisted(self) -> int:
+        """How many more have results and are not in the catalogue."""
+        return max(1, round(_UNLISTED * self.with_results))
+
 
 TINY = Size("tiny", 40, 2_000, 130, (2, 5))
 S = Size("S", 600, 60_000, 2_000, (6, 12))
+FEW = Size("1,000 assessments", 1_000, 100_000, 3_000, (6, 12))
 M = Size("M", 3_000, 3_000_000, 20_000, (8, 16))
+
+MONTH = Size("a month", 400, 40_000, 2_000, (6, 12))
 
 GROWTH = tuple(
     Size(f"{assessments:,} assessments", assessments, 30 * assessments, 5_000, (3, 6))

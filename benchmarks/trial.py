@@ -13,7 +13,8 @@ from typing import NamedTuple
 LAUNCHER = Path(__file__).with_name("launch.py")
 REPOSITORY = LAUNCHER.parents[1]
 
-# One clean environment for everybody, so that no variable of this machine is a setting.
+# One clean environment for everybody, so that no variable of this machine is a setting; the code
+# is that of this repository, whichever is installed.
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
 _LONGEST = 3600.0
 _WORDS = 2000
@@ -66,7 +67,7 @@ def run(
         done = subprocess.run(  # noqa: S603  the commands of our own list
             [sys.executable, "-I", "-S", LAUNCHER, costs, str(longest), *command],
             cwd=folder,
-            env={**environment, **(variables or {})},
+            env={**environment, "PYTHONPATH": str(REPOSITORY), **(variables or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -1,25 +1,27 @@
-"""The work: a made-up district of a given size, and every page that its server sends, as bytes.
+"""The work: a made-up district of a given size, and every row that its server sends, as bytes.
 
-The same seed and size make the same bytes. Students, standards, scores and pages are the
+The same seed and size make the same bytes. Students, standards, scores and rows are the
 simulator's own. Only names are made here, because a few dozen of them compress better than those
 of thousands of real students do, and standards get the length of real ones. Rows have no
-peculiarities, so that nobody has to agree on what to do with them.
+peculiarities, so that nobody has to agree on what to do with them. Some assessments with results
+are not in the catalogue, as in real districts.
 """
 
 import json
 import multiprocessing
 import shutil
+from array import array
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, time
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.sizes import Size
-from pipeline.simulator.api import CATALOGUE, Api, Query
-from pipeline.simulator.district.administrations import Administration, Endpoint
+from pipeline.simulator.api import CATALOGUE, Api
+from pipeline.simulator.district.administrations import Administration, Endpoint, Row
 from pipeline.simulator.district.district import District
 from pipeline.simulator.district.people import Student, enrol, grade_label
 from pipeline.simulator.district.planning import YEARS, Assessment
@@ -27,15 +29,13 @@ from pipeline.simulator.district.rng import seeded
 from pipeline.simulator.district.standards import choose_groups, choose_standards
 from pipeline.simulator.district.titles import ELA, MATH, SCIENCE, common_designs
 from pipeline.simulator.protocol import Protocol
-from pipeline.simulator.responses import Response
 from pipeline.years import SchoolYear
 
 YEAR = SchoolYear(2023)
-PAGE = 1000
 SEED = 1
 ENDPOINTS: tuple[Endpoint, ...] = ("overall", "standard", "group")
 
-_VERSION = 2
+_VERSION = 3
 """Raised when the same seed and size make other bytes."""
 
 _FIRST_ID = 100_003
@@ -51,8 +51,7 @@ _WORDING = (
 # How many students sit an assessment: most are given in some classes, some in the whole district.
 _WEIGHTS = (1, 1, 1, 2, 2, 3, 5, 8)
 
-Slices = dict[str, list[tuple[int, int]]]
-"""Where the answers for each assessment lie in the file of answers: offset and length by page."""
+_DAYS = (YEAR.last_day - YEAR.first_day).days + 1
 
 
 @dataclass(frozen=True)
@@ -61,23 +60,36 @@ class Work:
 
     Attributes:
         rows: by endpoint.
-        requests: how many it takes to fetch everything: each page of every assessment's results.
-        bytes: of all bodies.
+        listed: those of them that are of assessments in the catalogue.
+        bytes: of all rows.
     """
 
     folder: Path
     rows: dict[str, int]
-    requests: int
+    listed: dict[str, int]
     bytes: int
 
     @property
-    def answers(self) -> Path:
-        """Every page as a complete answer, one behind the other."""
-        return self.folder / "answers.bin"
+    def lines(self) -> Path:
+        """Every row as JSON, without `__count` and the last brace, one behind the other.
+
+        First those of the catalogue, then each assessment's, endpoint after endpoint.
+        """
+        return self.folder / "rows.bin"
+
+    @property
+    def offsets(self) -> Path:
+        """Where each row begins, and the end, as numbers of eight bytes."""
+        return self.folder / "offsets.bin"
+
+    @property
+    def by_day(self) -> Path:
+        """The numbers of all results, of four bytes: by endpoint, then by date."""
+        return self.folder / "by_day.bin"
 
     @property
     def index(self) -> Path:
-        """Where each answer lies in the file of answers."""
+        """Which rows are whose, as JSON."""
         return self.folder / "index.json"
 
     @property
@@ -88,15 +100,52 @@ class Work:
     @property
     def wanted(self) -> dict[str, int]:
         """How many rows whoever reads all of it has, by table."""
-        return {
-            "combined": self.rows["overall"] + self.rows["standard"],
-            "group": self.rows["group"],
-        }
+        return by_table(self.rows)
+
+    @property
+    def wanted_of_listed(self) -> dict[str, int]:
+        """The same for whoever reads only what the catalogue lists."""
+        return by_table(self.listed)
+
+    def read_index(self) -> "Index":
+        """Which rows are whose."""
+        return Index(**json.loads(self.index.read_text(encoding="utf-8")))
+
+    def day_before_the_last(self, share: float) -> str:
+        """The last day after which at least a share of all rows is dated."""
+        days = self.read_index().days.values()
+        total = sum(starts[-1] - starts[0] for starts in days)
+        later = [sum(starts[-1] - starts[day] for starts in days) for day in range(1, _DAYS)]
+        last = max(day for day, rows in enumerate(later) if rows >= share * total)
+        return (YEAR.first_day + timedelta(days=last)).isoformat()
 
     @classmethod
     def open(cls, folder: Path) -> "Work":
         """Work that was made before."""
         return cls(folder, **json.loads((folder / "work.json").read_text(encoding="utf-8")))
+
+
+class Index(NamedTuple):
+    """Which rows are whose.
+
+    Attributes:
+        assessments: by endpoint and assessment, the first row and their number; the catalogue is
+            an endpoint with one assessment, which has no name.
+        days: by endpoint, where in the order by date each day of the year begins, and the end.
+    """
+
+    assessments: dict[str, dict[str, tuple[int, int]]]
+    days: dict[str, list[int]]
+
+
+def by_table(rows: dict[str, int]) -> dict[str, int]:
+    """Rows by endpoint as rows by table."""
+    return {"combined": rows["overall"] + rows["standard"], "group": rows["group"]}
+
+
+def day_of(date_taken: str) -> int:
+    """The number of a date's day in the year of the work, from 0."""
+    return (date.fromisoformat(date_taken) - YEAR.first_day).days
 
 
 def make(size: Size, folder: Path) -> Work:
@@ -133,15 +182,18 @@ def make_students(size: Size) -> list[Student]:
 
 
 def plan(size: Size, students: list[Student]) -> list[Assessment]:
-    """The assessments, and who sits them; those that nobody sits are between the others."""
+    """The assessments, and who sits them; those that nobody sits are between the others.
+
+    Those that the catalogue does not list come last.
+    """
     draw = seeded(SEED, size.name)
-    sat = {
-        i: draw.choice(_WEIGHTS) for i in draw.sample(range(size.assessments), size.with_results)
-    }
+    given = draw.sample(range(size.assessments), size.with_results)
+    every = range(size.assessments + size.unlisted)
+    sat = {number: draw.choice(_WEIGHTS) for number in (*given, *every[size.assessments :])}
     rows_of_weight = size.rows / sum(sat.values())
     designs = [d for d in common_designs() if d.subject in {MATH, ELA, SCIENCE}]
     assessments = []
-    for number in range(size.assessments):
+    for number in every:
         assessment_id = str(_FIRST_ID + _BETWEEN_IDS * number)
         design = draw.choice(designs)
         design = replace(design, title=f"{design.title} v{number + 1}")
@@ -153,7 +205,8 @@ def plan(size: Size, students: list[Student]) -> list[Assessment]:
             administrations = (
                 _administration(assessment_id, subject, grade, rows, size, students, draw),
             )
-        assessments.append(Assessment(assessment_id, design, created, 1, administrations))
+        listed = int(number < size.assessments)
+        assessments.append(Assessment(assessment_id, design, created, listed, administrations))
     return assessments
 
 
@@ -181,39 +234,43 @@ def _administration(
 
 
 def _write(folder: Path, assessments: list[Assessment]) -> None:
-    """Write the answers of all pages one behind the other, and where each of them is."""
-    index: dict[str, Slices] = {CATALOGUE: {}, **{endpoint: {} for endpoint in ENDPOINTS}}
-    rows: dict[str, int] = dict.fromkeys(ENDPOINTS, 0)
-    bodies = at = 0
-    with (folder / "answers.bin").open("wb") as file:
-        for kind, assessment_id, count, answers in _answers(assessments):
-            slices = index[kind].setdefault(assessment_id, [])
-            for head, body in answers:
-                file.write(head)
-                file.write(body)
-                slices.append((at, len(head) + len(body)))
-                at += len(head) + len(body)
-                bodies += len(body)
+    """Write all rows one behind the other, where each is, whose it is, and of which day."""
+    made = Work(folder, dict.fromkeys(ENDPOINTS, 0), dict.fromkeys(ENDPOINTS, 0), 0)
+    listed = {each.assessment_id for each in assessments if each.times_listed}
+    index = Index({CATALOGUE: {}, **{endpoint: {} for endpoint in ENDPOINTS}}, {})
+    ends, at = array("Q", [0]), 0
+    by_day = {str(endpoint): [array("I") for _ in range(_DAYS)] for endpoint in ENDPOINTS}
+    with made.lines.open("wb") as file:
+        for kind, name, lines, days in _rendered(assessments):
+            first = len(ends) - 1
+            index.assessments[kind][name] = first, len(lines)
+            file.write(b"".join(lines))
+            ends.extend(at := at + len(line) for line in lines)
+            for number, day in enumerate(days, first):
+                by_day[kind][day].append(number)
             if kind != CATALOGUE:
-                rows[kind] += count
-    of_results = sum(len(slices) for e in ENDPOINTS for slices in index[e].values())
-    empty = len(ENDPOINTS) * len(assessments) - sum(len(index[e]) for e in ENDPOINTS)
-    facts = {
-        "rows": rows,
-        "requests": len(index[CATALOGUE][""]) + of_results + empty,
-        "bytes": bodies,
-    }
-    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
+                made.rows[kind] += len(lines)
+                made.listed[kind] += len(lines) if name in listed else 0
+    made.offsets.write_bytes(ends.tobytes())
+    total = 0
+    with made.by_day.open("wb") as file:
+        for endpoint, days_of_year in by_day.items():
+            index.days[endpoint] = [total]
+            for numbers in days_of_year:
+                file.write(numbers.tobytes())
+                index.days[endpoint].append(total := total + len(numbers))
+    made.index.write_text(json.dumps(index._asdict()), encoding="utf-8")
+    facts = {"rows": made.rows, "listed": made.listed, "bytes": at}
     (folder / "work.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
-Rendered = tuple[str, str, int, list[tuple[bytes, bytes]]]
-"""The pages of one question: endpoint, assessment, rows, and head and body of each page."""
+Rendered = tuple[str, str, list[bytes], list[int]]
+"""Rows of one endpoint and assessment: both names, each row, and each row's day of the year."""
 
 
-def _answers(assessments: list[Assessment]) -> Iterator[Rendered]:
-    api = Api(District(SEED, (), assessments), Protocol())
-    yield CATALOGUE, "", len(assessments), list(_pages(api, CATALOGUE, None))
+def _rendered(assessments: list[Assessment]) -> Iterator[Rendered]:
+    listed = District(SEED, (), assessments).catalogue
+    yield CATALOGUE, "", _lines(listed), []
     sat = [assessment for assessment in assessments if assessment.administrations]
     # Not forked: whoever makes work may have threads.
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -222,22 +279,19 @@ def _answers(assessments: list[Assessment]) -> Iterator[Rendered]:
 
 
 def render(assessment: Assessment) -> list[Rendered]:
-    """All pages of one assessment, as the simulator sends them."""
-    district = District(SEED, (), [assessment])
-    api = Api(district, Protocol())
-    name = assessment.assessment_id
+    """All rows of one assessment, as the simulator sends them."""
+    district, name = District(SEED, (), [assessment]), assessment.assessment_id
+    found = ((endpoint, district.results(endpoint, name)) for endpoint in ENDPOINTS)
     return [
-        (endpoint, name, len(rows), list(_pages(api, endpoint, name)))
-        for endpoint in ENDPOINTS
-        if (rows := district.results(endpoint, name))
+        (endpoint, name, _lines(rows), [day_of(row["date_taken"] or "") for row in rows])
+        for endpoint, rows in found
+        if rows
     ]
 
 
-def _pages(api: Api, endpoint: str, assessment_id: str | None) -> Iterator[tuple[bytes, bytes]]:
-    first = Query(endpoint, assessment_id, 1, PAGE, None, None)
-    for number in range(1, max(1, api.num_pages(first)) + 1):
-        response = Response(api.body(first._replace(page=number)) or b"")
-        yield response.head, response.body
+def _lines(rows: list[Row]) -> list[bytes]:
+    api = Api(District(SEED, (), ()), Protocol())
+    return [api.to_json(row)[:-1] for row in rows]
 
 
 def _roster(students: Iterable[Student]) -> str:

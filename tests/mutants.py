@@ -978,6 +978,20 @@ MUTANTS = (
         "tests/unit/extract/test_by_page.py",
     ),
     Mutant(
+        "plan ranges of standard results as if each day had as many",
+        "tasks/by_page.py",
+        "reader.likely = lambda: _days_of_overall(task)",
+        "reader.likely = dict",
+        "tests/functional/test_by_page.py -k follow_the_days",
+    ),
+    Mutant(
+        "forget the days between ranges that are planned by what is likely",
+        "extract/ranges.py",
+        "ends = [*(day - _DAY for day in starts[1:]), window.end]",
+        "ends = [*(day - 2 * _DAY for day in starts[1:]), window.end]",
+        "tests/unit/extract/test_ranges.py",
+    ),
+    Mutant(
         "give up instead of halving a range that fails",
         "extract/by_page.py",
         "        if ranges.days(window) == 1:\n            raise",

@@ -143,7 +143,7 @@ class illuminate(Settings):  # noqa: N801  named like its section
         default=False, description="fetch standard and group even where overall has no rows"
     )
     sample = luigi.FloatParameter(
-        default=0.02, description="part of those fetched all the same, as a check, 0 to 1"
+        default=0.01, description="part of those fetched all the same, as a check, 0 to 1"
     )
     include_ids = IdsParameter(
         default=(), description="ids to fetch that the catalogue lacks: 114845,114846"

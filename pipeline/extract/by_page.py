@@ -42,9 +42,9 @@ Write = Callable[[str, "Result"], ManifestEntry]
 
 PARTS = "parts.jsonl"
 """The manifest of the parts in a folder."""
-MOST_PAGES = 20
+MOST_PAGES = 25
 """The pages of a range; one with more is cut, unless it is a single day."""
-_PLANNED_PAGES = 15
+_PLANNED_PAGES = 20
 _AT_ONCE = 4
 _READINGS = 2
 _EMPTY = ManifestEntry(0, 0, 0, 0, (), None)
@@ -100,7 +100,8 @@ class RangeReader:
 
     `show` is entered with the number of results to come, and gives what is called with the number
     in each range. Unless they `may_be_none`, a server that counts none cannot do this. Parts are
-    noted as read on the day that is `today`.
+    noted as read on the day that is `today`. `likely` returns rows by day to which those to come
+    are more or less in proportion.
     """
 
     server: Server
@@ -109,6 +110,7 @@ class RangeReader:
     show: Callable[[int], AbstractContextManager[Callable[[int], object]]]
     today: dt.date
     may_be_none: bool = False
+    likely: Callable[[], Mapping[dt.date, int]] = dict
     _too_long: dict[str, int] = field(default_factory=dict, init=False)
     _log: ManifestLog = field(init=False)
     _on_read: Callable[[int], object] = field(init=False)
@@ -172,10 +174,11 @@ class RangeReader:
         Manifest(self.request, dict(known), {}, "").write(self.path)
         rows = max(0, declared - _rows(known))
         window, most_rows = self.request.window, _PLANNED_PAGES * self.server.page_limit
-        planned = ranges.plan(window, map(ranges.parse, known), rows, most_rows)
+        done = map(ranges.parse, known)
+        planned = ranges.plan(window, done, rows, most_rows, self.likely())
         with ManifestLog(self.path, self.folder) as self._log, self.show(rows) as self._on_read:
-            # One range alone shows whether the server can do this.
-            for some in (planned[:1], planned[1:]):
+            # The first show whether the server can do this.
+            for some in (planned[:_AT_ONCE], planned[_AT_ONCE:]):
                 for each, reason in self._read(some).items():
                     self._read_halves(each, reason)
 

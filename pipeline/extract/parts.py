@@ -5,6 +5,7 @@ row as often as it was sent. Shards are made of the parts by reading a few asses
 that memory does not grow with the year.
 """
 
+import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -72,6 +73,16 @@ class Parts:
 def _result(rows: pl.DataFrame) -> Result:
     distinct = rows.unique()
     return Result(distinct, rows.height, 0, rows.height - distinct.height)
+
+
+def count_days(paths: Iterable[Path]) -> dict[dt.date, int]:
+    """Return how many rows of some shards or parts are dated on each day."""
+    day = pl.col("date_taken").str.head(10)
+    dated = [pl.scan_parquet(path, glob=False).select(day) for path in paths]
+    if not dated:
+        return {}
+    counts = pl.concat(dated).filter(day.str.contains(DATE)).group_by(day).len().collect()
+    return {dt.date.fromisoformat(each): count for each, count in counts.iter_rows()}
 
 
 def same_rows(one: pl.DataFrame, other: pl.DataFrame) -> bool:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pipeline.years import Window
 
@@ -44,16 +44,42 @@ def gaps(window: Window, known: Iterable[Window]) -> list[Window]:
     return [*found, Window(start, window.end)] if start <= window.end else found
 
 
-def plan(window: Window, known: Iterable[Window], rows: int, most_rows: int) -> list[Window]:
+def plan(
+    window: Window,
+    known: Iterable[Window],
+    rows: int,
+    most_rows: int,
+    likely: Mapping[dt.date, int] | None = None,
+) -> list[Window]:
     """Return the ranges to read, beside those that are known, so that all cover the window.
 
-    There are `rows` to come. Where in the year is not known, so they count as evenly spread, and a
-    range should have `most_rows` of them.
+    There are `rows` to come, and a range should have `most_rows` of them. They count as spread over
+    the days like the `likely` rows, those of another endpoint; evenly, if there are none.
     """
     missing = gaps(window, known)
+    likely = likely or {}
+    total = sum(likely.get(day, 0) for gap in missing for day in _each_day(gap))
+    if rows and total:
+        return [part for gap in missing for part in _cut(gap, likely, most_rows * total / rows)]
     length = sum(map(days, missing))
     return [
         part
         for gap in missing
         for part in split(gap, math.ceil(rows * days(gap) / length / most_rows))
     ]
+
+
+def _cut(window: Window, likely: Mapping[dt.date, int], most: float) -> list[Window]:
+    """Cut a range into as few of at most so many rows as days, which stay whole, allow."""
+    starts, rows = [window.start], 0
+    for day in _each_day(window):
+        rows += likely.get(day, 0)
+        if rows > most and day > starts[-1]:
+            starts.append(day)
+            rows = likely.get(day, 0)
+    ends = [*(day - _DAY for day in starts[1:]), window.end]
+    return [Window(*pair) for pair in zip(starts, ends, strict=True)]
+
+
+def _each_day(window: Window) -> list[dt.date]:
+    return [window.start + number * _DAY for number in range(days(window))]

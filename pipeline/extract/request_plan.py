@@ -14,6 +14,7 @@ LEAST_SAMPLE = 20
 LEAST_COMPARED = 10
 """The smallest sample of assessments whose results are compared with those fetched by page."""
 _OF_EACH_KIND = 3
+_LARGEST = 1  # it takes as many requests as all others together
 
 
 def select_assessments(
@@ -42,8 +43,8 @@ def select_compared(
 ) -> list[str]:
     """Return the assessments whose results by page are compared with those by assessment.
 
-    They are the largest, some of middle size, some of each special kind, some without results that
-    most likely have some, and a sample of the others.
+    They are the largest one, some of middle size, some of each special kind, some without results
+    that most likely have some, and a sample of the others.
 
     Args:
         rows: the rows by page of every assessment.
@@ -57,7 +58,7 @@ def select_compared(
     empty = largest_first([each for each in every if not rows[each]], likely)
     middle = max(0, (len(full) - _OF_EACH_KIND) // 2)
     others = ([each for each in every if each in kind] for kind in special)
-    kinds = (full, full[middle:], empty, *others)
+    kinds = (full[:_LARGEST], full[middle:], empty, *others)
     chosen = dict.fromkeys(each for kind in kinds for each in kind[:_OF_EACH_KIND])
     rest = [each for each in every if each not in chosen]
     more = max(LEAST_COMPARED - len(chosen), math.ceil(sample_rate * len(rest)))

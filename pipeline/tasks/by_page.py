@@ -20,6 +20,8 @@ from pipeline.runs.progress import ProgressReporter
 from pipeline.tasks.guards import published_counts
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from pipeline.extract.catalogue import Catalogue
     from pipeline.extract.parts import Parts
     from pipeline.extract.pool import Pool
@@ -39,15 +41,13 @@ def fetch_by_page(
         FetchError: the run was asked to stop.
     """
     run, target, before = context.current(), task.output(), client.counts.snapshot()
-    server, show = _server(task, client, pool), _progress(task, client)
-    folder = task.paths.ranges(task.endpoint)
-    reader = RangeReader(server, target.request, folder, show, task.today, _is_only_way())
+    reader = _reader(task, client, pool)
     try:
         if days := _reread_days(task):
             count = functools.partial(client.count_results, task.api_endpoint())
             reread.take_over(reader, _other_nights(task), days, count)
         found = _read(task, catalogue, reader)
-        entries = write_shards(server, found.parts, found.wanted, task.writer())
+        entries = write_shards(reader.server, found.parts, found.wanted, task.writer())
     except StoppedError:
         raise FetchError(
             f"{task.endpoint} stopped; the ranges of dates that were read are kept; run the same "
@@ -65,6 +65,18 @@ def fetch_by_page(
     Manifest(target.request, entries, stats | earlier | counts, run.id).write(target.path)
     if not days:
         reader.discard()
+
+
+def _reader(task: "FetchScores", client: "Client", pool: "Pool") -> RangeReader:
+    return RangeReader(
+        server=_server(task, client, pool),
+        request=task.output().request,
+        folder=task.paths.ranges(task.endpoint),
+        show=_progress(task, client),
+        today=task.today,
+        may_be_none=_is_only_way(),
+        likely=lambda: _days_of_overall(task),
+    )
 
 
 class _Found(NamedTuple):
@@ -111,6 +123,16 @@ def _other_nights(task: "FetchScores") -> Iterator[Path]:
         yield other / task.paths.ranges(task.endpoint).relative_to(task.paths.work)
         if (other / task.paths.manifest(task.endpoint).relative_to(task.paths.work)).exists():
             return
+
+
+def _days_of_overall(task: "FetchScores") -> "dict[dt.date, int]":
+    """Return how many overall results there are of each day, once they are fetched."""
+    from pipeline.extract.parts import count_days
+
+    overall = task.other(type(task), endpoint="overall")
+    entries = overall.receipt.shards if task.endpoint != "overall" and overall.receipt else {}
+    folder = task.paths.shards("overall")
+    return count_days(folder / shards.file_name(i) for i, entry in entries.items() if entry.file)
 
 
 def _is_only_way() -> bool:

@@ -33,6 +33,7 @@ class CountResults(YearTask, IncrementalTask):
     """
 
     version = 2
+    priority = 10  # before tables are built: then all requests of a run are made one after another
 
     def requires(self) -> list[FetchScores]:
         return list(score_tasks(self).values())

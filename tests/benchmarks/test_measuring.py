@@ -11,7 +11,7 @@ from benchmarks import machine, trial
 from benchmarks.__main__ import SECTIONS
 from benchmarks.bench import Bench, RowsError, check_rows
 from benchmarks.counting import count
-from benchmarks.report import Results, Section, Table
+from benchmarks.report import TARGETS, Results, Section, Table, Target
 from benchmarks.trial import Trial, TrialError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -99,8 +99,8 @@ def test_results_go_to_their_place_on_the_page(tmp_path):
     page.write_text(f"by hand\n{begin}\nold\n{end}\nby hand, too\n", encoding="utf-8")
     table = Table("Title", ("", "seconds"), [("pipeline", "1.0")], ["a note"])
     results = Results(SETTING, [Section("fetch", [table], [], taken=0.234)])
-    results.document(page)
-    results.document(page)
+    results.document(page, with_targets=False)
+    results.document(page, with_targets=False)
     text = page.read_text(encoding="utf-8")
     assert text.startswith(f"by hand\n{begin}\n")
     assert text.endswith(f"\n{end}\nby hand, too\n")
@@ -109,12 +109,36 @@ def test_results_go_to_their_place_on_the_page(tmp_path):
     assert "old" not in text
 
 
+def test_targets_stand_in_one_table_with_what_was_measured(tmp_path):
+    page = tmp_path / "page.md"
+    places = "".join(
+        f"<!-- {name}: written by make bench -->\n<!-- end of {name} -->\n"
+        for name in ("targets", "one", "two")
+    )
+    page.write_text(places, encoding="utf-8")
+    sections = [
+        Section("one", [], [], targets=[Target("memory", 600, 431.7, "MB")]),
+        Section(
+            "two", [], [], targets=[Target("share", 0.2, 0.206), Target("new", 25, 0.14, "MB")]
+        ),
+    ]
+    Results(SETTING, sections).document(page, with_targets=True)
+    text = page.read_text(encoding="utf-8")
+    for line in (
+        "| memory | at most 600 MB | 432 MB |",
+        "| share | at most 0.2 | 0.21 (missed) |",
+        "| new | at most 25 MB | 0.14 MB |",
+    ):
+        assert text.count(line) == 1
+    assert Target("rows", 100, 99.9, "%", least=True).row()[2] == "99.9 % (missed)"
+
+
 def test_every_section_has_its_place_in_the_documentation():
     text = (REPOSITORY / "docs" / "performance.md").read_text(encoding="utf-8")
     written = re.findall(
         r"<!-- (\w+): written by make bench -->\n.*?<!-- end of \1 -->", text, re.DOTALL
     )
-    assert sorted(written) == sorted(SECTIONS)
+    assert sorted(written) == sorted([*SECTIONS, TARGETS])
 
 
 def test_locks_of_the_benchmark_have_hashes_and_no_address():

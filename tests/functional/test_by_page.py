@@ -1,5 +1,6 @@
 """Results by page are those by assessment, and those of assessments that no catalogue lists."""
 
+import itertools
 import json
 import subprocess
 from dataclasses import replace
@@ -83,6 +84,32 @@ def test_every_table_is_byte_for_byte_the_same_as_by_assessment(
 
 def shard_files(place: Workplace, endpoint: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in place.shards(endpoint).glob("*.parquet")}
+
+
+def test_standard_results_are_requested_in_ranges_that_follow_the_days_of_overall(
+    home: Workplace, listed: District
+) -> None:
+    """So no range has so many rows that its first request is wasted."""
+    district = District(1, listed.students, ())
+    for number in range(12):
+        district.add_assessment(
+            f"Gr 5 Math Unit {number}",
+            year=YEAR,
+            students=30,
+            standards=3,
+            assessment_id=f"{number}",
+        )
+    home.environment["MANUAL_CHANGES"] = ""
+    with serving(district, Protocol(cap=10)) as server:
+        home.point_at(server)
+        succeeded(home.run(*BY_PAGE, "--illuminate-page-limit", "10"))
+        ranges = {
+            (r.params["date_taken_start"], r.params["date_taken_end"])
+            for r in server.log
+            if (r.endpoint, r.assessment_id) == ("standard", None) and r.params["limit"] != "1"
+        }
+    assert len(ranges) > 5
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(sorted(ranges)))
 
 
 # What servers may do with requests that name no assessment.

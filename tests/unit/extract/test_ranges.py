@@ -64,3 +64,26 @@ def test_planned_and_known_ranges_are_the_whole_year(known, rows, most_rows):
     single = [Window(day, day) for day in (WHOLE.start + n * DAY for n in known)]
     planned = ranges.plan(WHOLE, single, rows, most_rows)
     assert all_days([*planned, *single]) == all_days([WHOLE])
+
+
+YEAR_OF_ROWS = st.dictionaries(st.integers(-9, 375), st.integers(0, 9_000), max_size=40)
+
+
+@given(YEAR_OF_ROWS, st.integers(0, 10**6), st.integers(1, 20_000))
+def test_ranges_planned_by_what_is_likely_are_the_whole_year(likely, rows, most_rows):
+    by_day = {WHOLE.start + number * DAY: some for number, some in likely.items()}
+    assert all_days(ranges.plan(WHOLE, [], rows, most_rows, by_day)) == all_days([WHOLE])
+
+
+def test_ranges_are_short_where_rows_are_likely():
+    """Ten times the rows of another endpoint: a busy day is a range, and quiet months are one."""
+    busy = dt.date(2023, 10, 2)
+    likely = {busy + n * DAY: rows for n, rows in enumerate((5, 100, 5, 5))}
+    planned = ranges.plan(WHOLE, [], 1150, 150, likely)
+    assert planned == [
+        of("2023-07-01", "2023-10-02"),
+        of("2023-10-03", "2023-10-03"),
+        of("2023-10-04", "2024-06-30"),
+    ]
+    known = [of("2023-07-01", "2023-10-03")]
+    assert ranges.plan(WHOLE, known, 100, 100, likely) == planned[2:]

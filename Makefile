@@ -89,7 +89,7 @@ mutants: $(VENV)/.test ## Break the code line by line and check that a test fail
 audit: $(AUDIT)/.tools $(VENV)/.run ## Check vulnerabilities, licences and secrets; write a bill of materials (needs the network)
 	@$(AUDIT)/bin/python tests/audit.py
 
-bench: $(BENCH)/.ready $(DLT)/.ready ## Measure against what people would use instead: make bench ARGS="tables rerun"
+bench: $(BENCH)/.ready $(DLT)/.ready ## Measure against what people would use instead: make bench ARGS="tables nights"
 	@$(BENCH)/bin/python -m benchmarks $(ARGS)
 
 bench-short: $(BENCH)/.ready ## Run every section of the benchmark with tiny work (a minute)

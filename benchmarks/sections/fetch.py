@@ -127,16 +127,8 @@ def _fetch(bench: Bench, setting: Setting, work: Work, peer: Fetcher, targets: P
 
 def _table(setting: Setting, work: Work, found: Found) -> Table:
     columns = [
-        *(
-            "",
-            "rows",
-            "requests",
-            "connections",
-            "fetching s",
-            "x bound",
-            "x drain",
-            "fetching cpu s",
-        ),
+        *("", "rows", "requests", "connections", "fetching s", "x bound", "x drain"),
+        "fetching cpu s",
         *("fetching MB", "whole s", "whole cpu s", "whole MB"),
     ]
     title = f"Fetching {setting} ({sum(work.rows.values()):,} rows, {work.bytes / 1e6:,.0f} MB)"

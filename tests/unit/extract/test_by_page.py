@@ -20,7 +20,7 @@ from pipeline.errors import (
 from pipeline.extract import by_page, ranges, shards
 from pipeline.extract.by_page import RangeReader, Server, compare, write_shards
 from pipeline.extract.manifest import ShardRequest
-from pipeline.extract.parts import Parts, same_rows
+from pipeline.extract.parts import Parts, count_days, same_rows
 from pipeline.extract.pool import Pool
 from pipeline.illuminate.pages import Result
 from pipeline.years import Window
@@ -141,6 +141,15 @@ def test_no_range_is_too_long_where_rows_come_on_the_days_of_others(reader, dist
         for day in range(each.start.toordinal(), each.end.toordinal() + 1)
     ]
     assert len(days) == len(set(days)) == len(DAYS)
+
+
+def test_rows_are_counted_by_the_day_that_they_are_dated_on(tmp_path):
+    dates = ["2023-07-02", "2023-07-02 00:00:00", "2023-07-03", "2023-02-31", "infinity", "", None]
+    paths = [tmp_path / "1.parquet", tmp_path / "2.parquet"]
+    for path, column in zip(paths, ("points", "another"), strict=True):
+        pl.DataFrame({"date_taken": dates, column: dates}).write_parquet(path)
+    assert count_days(paths) == {dt.date(2023, 7, 2): 4, dt.date(2023, 7, 3): 2}
+    assert count_days([]) == {}
 
 
 def test_what_was_read_is_not_read_again(reader, district):

@@ -740,6 +740,20 @@ MUTANTS = (
         "tests/unit/transform/test_attempts.py",
     ),
     Mutant(
+        "take a first attempt for the only one",
+        "transform/attempts.py",
+        "(~pl.struct(student).is_duplicated())",
+        "pl.struct(student).is_first_distinct()",
+        "tests/unit/transform/test_attempts.py",
+    ),
+    Mutant(
+        "look for a guid among repeated attempts only",
+        "transform/attempts.py",
+        "return related.with_columns",
+        "return several.with_columns",
+        "tests/unit/transform/test_attempts.py",
+    ),
+    Mutant(
         "distinguish attempts by what the tables do not have",
         "transform/attempts.py",
         "if name not in CONSTANT_COLUMNS[endpoint]]",

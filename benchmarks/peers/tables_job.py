@@ -1,4 +1,4 @@
-"""What everybody who builds tables is given: shards, roster, labels, columns, and a folder."""
+"""What everybody who writes tables is given: shards, roster, labels, columns, and a folder."""
 
 import argparse
 import json
@@ -10,10 +10,11 @@ YEAR = "23-24"
 
 @dataclass(frozen=True)
 class Job:
-    """The shards of each endpoint that have rows, the columns of each table, and the rest."""
+    """The shards of each endpoint that have rows, each table's columns and file, and the rest."""
 
     shards: dict[str, list[str]]
     columns: dict[str, list[str]]
+    published: dict[str, str]
     roster: Path
     labels: Path
     out: Path
@@ -33,6 +34,7 @@ class Job:
         return cls(
             said["shards"],
             said["columns"],
+            said["published"],
             Path(said["roster"]),
             Path(said["labels"]),
             options.out,
@@ -43,6 +45,7 @@ class Job:
         said = {
             "shards": self.shards,
             "columns": self.columns,
+            "published": self.published,
             "roster": str(self.roster),
             "labels": str(self.labels),
         }

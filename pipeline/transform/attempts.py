@@ -23,6 +23,7 @@ ATTEMPTS = LATEST.names[len(VIEW.names) :]
 
 _ASSESSMENT = KEY[:2]
 _STANDARD = KEY[:3]
+_STUDENT = KEY[:4]
 _GUID = KEY[-1]
 _REQUIRED = ("standard_code", "local_student_id")
 _RULE = ("date_taken", "percent_correct", "points", "version")
@@ -74,9 +75,10 @@ def count_attempts(rows: pl.DataFrame) -> pl.DataFrame:
             them, and those of the rule, which may be missing.
     """
     key, rule = _key_of(rows.columns), _rule_of(rows.columns)
-    position = pl.int_range(pl.len()).alias("position")
+    rows = rows.with_columns(_is_single(rows.columns), position=pl.int_range(pl.len()))
     latest = (
-        rows.select(position, **key, **rule)
+        _select_several(rows)
+        .with_columns(**rule)
         .with_columns(attempts_that_day=pl.len().over(*key, "day"))
         .sort(*rule, "position")
         .group_by(*key)
@@ -86,8 +88,9 @@ def count_attempts(rows: pl.DataFrame) -> pl.DataFrame:
             attempts=pl.len(),
         )
     )
-    counted = rows.select(position).join(latest, on="position", how="left", maintain_order="left")
-    return counted.select(pl.col(ATTEMPTS).cast(pl.Int64))
+    counted = rows.join(latest, on="position", how="left", maintain_order="left")
+    counts = pl.col(ATTEMPTS).cast(pl.Int64)
+    return counted.select(pl.when("is_single").then(1).otherwise(counts).name.keep())
 
 
 def count_latest_attempts(parquet: Path) -> int:
@@ -100,14 +103,36 @@ def count_latest_attempts(parquet: Path) -> int:
         ValueError: They are not.
     """
     rows = pl.scan_parquet(parquet, glob=False)
-    batches = (rows.slice(*batch).select(**_key_of(KEY)).unique() for batch in _batches(parquet))
-    return sum(batch.collect().height for batch in batches)
+    total = 0
+    for batch in _batches(parquet):
+        keys = rows.slice(*batch).select(*KEY, _is_single(KEY)).collect()
+        several = _select_several(keys)
+        total += keys.height - several.height + several.n_unique()
+    return total
 
 
 def sum_attempts(parquet: Path) -> int:
     """Return the sum of `attempts` in a table of latest attempts."""
     total = pl.scan_parquet(parquet, glob=False).select(pl.col("attempts").sum())
     return int(total.collect(engine="streaming").item())
+
+
+def _is_single(columns: Collection[str]) -> pl.Expr:
+    """Return whether no other row has the student and the standard: the only attempt there is.
+
+    Most rows are single. Comparing them by the whole key and the rule took a fifth of both views.
+    """
+    student = [name for name in _STUDENT if name in columns]
+    return (~pl.struct(student).is_duplicated()).alias("is_single")
+
+
+def _select_several(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that are not single, with the columns of `_key_of`."""
+    standard = [name for name in _STANDARD if name in rows.columns]
+    several = rows.filter(~pl.col("is_single"))
+    # The guid of a row without one depends on all rows of its standard.
+    related = rows.join(several, on=standard, how="semi", nulls_equal=True, maintain_order="left")
+    return related.with_columns(**_key_of(rows.columns)).filter(~pl.col("is_single"))
 
 
 def _key_of(columns: Collection[str]) -> dict[str, pl.Expr]:

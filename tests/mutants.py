@@ -945,7 +945,7 @@ MUTANTS = (
     Mutant(
         "compare counts and not rows",
         "extract/by_page.py",
-        "if here != there or (by_page and not same_rows(by_page.rows, result.rows)):",
+        "if here != there or (one is not None and not same_rows(one, other)):",
         "if here != there:",
         "tests/unit/extract/test_by_page.py",
     ),
@@ -968,6 +968,27 @@ MUTANTS = (
         "extract/by_page.py",
         "        if not declared and not self.may_be_none:",
         "        if False:",
+        "tests/unit/extract/test_by_page.py",
+    ),
+    Mutant(
+        "count rows without a date in each range that has them",
+        "extract/by_page.py",
+        "rows = _rows(found) - sum(repeats(paths).values())",
+        "rows = _rows(found)",
+        "tests/unit/extract/test_by_page.py",
+    ),
+    Mutant(
+        "keep rows without a date as often as ranges have them",
+        "extract/parts.py",
+        "return rows.filter(~_UNDATED) if path in self._repeats else rows",
+        "return rows",
+        "tests/unit/extract/test_by_page.py",
+    ),
+    Mutant(
+        "read every range before rows without a date are compared",
+        "extract/by_page.py",
+        "                if some == planned[:1] and planned[1:]:",
+        "                if False:",
         "tests/unit/extract/test_by_page.py",
     ),
 )

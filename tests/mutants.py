@@ -971,6 +971,13 @@ MUTANTS = (
         "tests/unit/extract/test_by_page.py",
     ),
     Mutant(
+        "request each assessment unless told otherwise",
+        "../luigi.cfg",
+        "strategy=auto",
+        "strategy=by_assessment",
+        "tests/functional/test_reruns.py -k by_page_one_request",
+    ),
+    Mutant(
         "count rows without a date in each range that has them",
         "extract/by_page.py",
         "rows = _rows(found) - sum(repeats(paths).values())",

@@ -285,5 +285,5 @@ class Snapshot(TableSetPaths):
     @property
     def output_dirs(self) -> list[Path]:
         """Every folder that a run writes to."""
-        shards = (self.shards(endpoint) for endpoint in ENDPOINTS)
-        return [*super().output_dirs, self.report.parent, *shards]
+        fetched = (of(endpoint) for of in (self.shards, self.ranges) for endpoint in ENDPOINTS)
+        return [*super().output_dirs, self.report.parent, *fetched]

@@ -998,6 +998,13 @@ MUTANTS = (
         "                if False:",
         "tests/unit/extract/test_by_page.py",
     ),
+    Mutant(
+        "name a title that few students have results under",
+        "report/findings.py",
+        "in titles.items() if not rule.suppressed(of))",
+        "in titles.items())",
+        "tests/unit/report/test_suppression.py",
+    ),
 )
 
 

@@ -45,7 +45,8 @@ COUNTS_OF_A_SETTLED_YEAR = 5
 
 def is_count(request: LoggedRequest) -> bool:
     """Return whether a request only counted the results of all assessments."""
-    return request.endpoint in ENDPOINTS and request.assessment_id is None
+    is_of_all = request.endpoint in ENDPOINTS and request.assessment_id is None
+    return is_of_all and request.params["limit"] == "1"
 
 
 def request(endpoint: str = "overall", source: str = "a district") -> ShardRequest:

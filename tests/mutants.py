@@ -987,15 +987,15 @@ MUTANTS = (
     Mutant(
         "compare counts and not rows",
         "extract/by_page.py",
-        "if here != there or (by_page and not same_rows(by_page.rows, result.rows)):",
+        "if here != there or (one is not None and not same_rows(one, other)):",
         "if here != there:",
         "tests/unit/extract/test_by_page.py",
     ),
     Mutant(
         "plan ranges of standard results as if each day had as many",
         "tasks/by_page.py",
-        "reader.likely = lambda: _days_of_overall(task)",
-        "reader.likely = dict",
+        "likely=lambda: _days_of_overall(task)",
+        "likely=dict",
         "tests/functional/test_by_page.py -k follow_the_days",
     ),
     Mutant(
@@ -1067,6 +1067,41 @@ MUTANTS = (
         "                files.remove_folder(other / folder)",
         "                pass",
         "tests/functional/test_reread.py -k forgotten",
+    ),
+    Mutant(
+        "request each assessment unless told otherwise",
+        "../luigi.cfg",
+        "strategy=auto",
+        "strategy=by_assessment",
+        "tests/functional/test_reruns.py -k by_page_one_request",
+    ),
+    Mutant(
+        "count rows without a date in each range that has them",
+        "extract/by_page.py",
+        "rows = _rows(found) - sum(repeats(paths).values())",
+        "rows = _rows(found)",
+        "tests/unit/extract/test_by_page.py",
+    ),
+    Mutant(
+        "keep rows without a date as often as ranges have them",
+        "extract/parts.py",
+        "return rows.filter(~_UNDATED) if path in self._repeats else rows",
+        "return rows",
+        "tests/unit/extract/test_by_page.py",
+    ),
+    Mutant(
+        "read every range before rows without a date are compared",
+        "extract/by_page.py",
+        "                if some is first and rest:",
+        "                if False:",
+        "tests/unit/extract/test_by_page.py",
+    ),
+    Mutant(
+        "name a title that few students have results under",
+        "report/findings.py",
+        "in titles.items() if not rule.suppressed(of))",
+        "in titles.items())",
+        "tests/unit/report/test_suppression.py",
     ),
 )
 

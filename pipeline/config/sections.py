@@ -133,8 +133,8 @@ class illuminate(Settings):  # noqa: N801  named like its section
     max_requests_per_second = luigi.FloatParameter(default=0.0, description="0: no limit")
     strategy = luigi.ChoiceParameter(
         choices=("auto", "by_page", "by_assessment"),
-        default="by_assessment",
-        description="how results are fetched: by_assessment, by_page, or auto: what is quicker",
+        default="auto",
+        description="auto: all results by_page if the server can do that, else by_assessment",
     )
     reread_days = _at_least(
         0, 0, "by page: most recent days that are read every night, of the others a part; 0: all"

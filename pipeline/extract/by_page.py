@@ -32,6 +32,8 @@ from pipeline.storage import files
 from pipeline.years import Window
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from pipeline.extract.parts import Parts
     from pipeline.illuminate.pages import Result
 
@@ -122,14 +124,16 @@ class RangeReader:
             ByPageError: the server gives no such results, or they contradict each other.
             StoppedError: the run was asked to stop; the parts so far are kept.
         """
+        from pipeline.extract.parts import repeats
+
         for _ in range(_READINGS):
             known, declared = self._intact(), self._count()
             self._read_missing(known, declared)
             found = self._intact()
-            rows = _rows(found)
+            paths = self._files(found)
+            rows = _rows(found) - sum(repeats(paths).values())
             if rows == declared:
-                names = sorted(name for name, entry in found.items() if entry.file)
-                return [self.folder / shards.file_name(name) for name in names]
+                return paths
             self.discard()
             # Once more, if results were entered meanwhile or after some parts had been read.
             if not known and self._count() == declared:
@@ -178,9 +182,23 @@ class RangeReader:
         planned = ranges.plan(window, done, rows, most_rows, self.likely())
         with ManifestLog(self.path, self.folder) as self._log, self.show(rows) as self._on_read:
             # The first show whether the server can do this.
-            for some in (planned[:_AT_ONCE], planned[_AT_ONCE:]):
+            first, rest = planned[:_AT_ONCE], planned[_AT_ONCE:]
+            for some in (first, rest):
                 for each, reason in self._read(some).items():
                     self._read_halves(each, reason)
+                if some is first and rest:
+                    self._compare_undated()
+
+    def _compare_undated(self) -> None:
+        """Compare results without a date, which a server may send for any range, early."""
+        from pipeline.extract.parts import Parts, undated_rows
+
+        parts = Parts(self._files(self._intact()), ())
+        compare(self.server, parts, sorted(parts.undated)[:1], undated_rows)
+
+    def _files(self, found: Mapping[str, ManifestEntry]) -> list[Path]:
+        names = sorted(name for name, entry in found.items() if entry.file)
+        return [self.folder / shards.file_name(name) for name in names]
 
     def _read_halves(self, window: Window, reason: str) -> None:
         """Read a range that could not be read, in halves, down to single days."""
@@ -232,8 +250,13 @@ def _rows(entries: Mapping[str, ManifestEntry]) -> int:
     return sum(entry.rows for entry in entries.values())
 
 
-def compare(server: Server, parts: "Parts", assessment_ids: Sequence[str]) -> None:
-    """Compare some assessments with what the server delivers for each of them.
+def compare(
+    server: Server,
+    parts: "Parts",
+    assessment_ids: Sequence[str],
+    select: "Callable[[pl.DataFrame], pl.DataFrame]" = lambda rows: rows,
+) -> None:
+    """Compare some assessments, or selected rows of them, with what the server delivers for each.
 
     Raises:
         ByPageError: the rows of one differ, or could not be fetched.
@@ -242,15 +265,15 @@ def compare(server: Server, parts: "Parts", assessment_ids: Sequence[str]) -> No
     from pipeline.extract.parts import same_rows
 
     found = {
-        each: result
+        each: select(result.rows)
         for batch in parts.read(map(trim, assessment_ids))
         for each, result in batch.items()
     }
 
     def check(assessment_id: str, result: "Result") -> ManifestEntry:
-        by_page = found.get(trim(assessment_id))
-        here, there = by_page.rows.height if by_page else 0, result.rows.height
-        if here != there or (by_page and not same_rows(by_page.rows, result.rows)):
+        one, other = found.get(trim(assessment_id)), select(result.rows)
+        here, there = one.height if one is not None else 0, other.height
+        if here != there or (one is not None and not same_rows(one, other)):
             raise ByPageError(
                 f"assessment {assessment_id} has {there:,} rows by assessment and "
                 + (f"{here:,} by page" if here != there else "other rows by page")

@@ -3,12 +3,16 @@
 A part is written like a shard, with the name of its range in place of an assessment, and with every
 row as often as it was sent. Shards are made of the parts by reading a few assessments at a time, so
 that memory does not grow with the year.
+
+A server may send results without a date for any range. So if several parts have the same ones, all
+but the first are left out.
 """
 
 import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
@@ -17,28 +21,32 @@ from pipeline.illuminate.pages import Result
 from pipeline.schema import DATE
 
 _BATCH = 50_000
+_UNDATED = pl.col("date_taken").str.strip_chars().fill_null("") == ""
 _ID = pl.col("assessment_id").str.strip_chars(WHITE_SPACE)
 _KEY = "\0id"  # no field of the API can have this name
+
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 
 class Parts:
     """The rows of some parts, by the trimmed ids of their assessments.
 
-    `rows` are their numbers, and `undated` the assessments with rows that have no date.
+    `rows` are their numbers, and `undated` the assessments with rows that have no readable date.
 
     Args:
         paths: the parts that have rows.
         fields: the columns that come first; others follow by name.
     """
 
-    def __init__(self, paths: Iterable[Path], fields: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[Path], fields: Sequence[str]) -> None:
         self.rows: Counter[str] = Counter()
         self.undated: set[str] = set()
         self._fields = fields
+        self._repeats = repeats(paths)
         self._paths: dict[str, list[Path]] = defaultdict(list)
         for path in paths:
             undated = ~pl.col("date_taken").str.contains(DATE).fill_null(value=False)
-            counts = pl.scan_parquet(path, glob=False).group_by(_ID).agg(pl.len(), undated.any())
+            counts = self._scan(path).group_by(_ID).agg(pl.len(), undated.any())
             for assessment_id, count, is_undated in counts.collect().iter_rows():
                 self.rows[assessment_id] += count
                 self._paths[assessment_id].append(path)
@@ -62,12 +70,16 @@ class Parts:
 
     def _read(self, ids: Sequence[str]) -> dict[str, Result]:
         paths = sorted({path for each in ids for path in self._paths[each]})
-        parts = [pl.scan_parquet(path, glob=False).filter(_ID.is_in(ids)) for path in paths]
+        parts = [self._scan(path).filter(_ID.is_in(ids)) for path in paths]
         rows = pl.concat(parts, how="diagonal").with_columns(_ID.alias(_KEY)).collect()
         others = sorted(set(rows.columns).difference(self._fields, {_KEY}))
         rows = rows.select(*self._fields, *others, _KEY)
         by_id = rows.partition_by(_KEY, include_key=False, as_dict=True)
         return {str(each): _result(of_one) for (each,), of_one in by_id.items()}
+
+    def _scan(self, path: Path) -> pl.LazyFrame:
+        rows = pl.scan_parquet(path, glob=False)
+        return rows.filter(~_UNDATED) if path in self._repeats else rows
 
 
 def _result(rows: pl.DataFrame) -> Result:
@@ -82,6 +94,23 @@ def count_days(paths: Iterable[Path]) -> dict[dt.date, int]:
     if not dated:
         return {}
     return dict(pl.concat(dated).drop_nulls().group_by("date_taken").len().collect().iter_rows())
+
+
+def repeats(paths: Iterable[Path]) -> dict[Path, int]:
+    """Return the parts with the same rows without a date as one before, and how many these are."""
+    first, found = None, {}
+    for path in paths:
+        rows = undated_rows(pl.scan_parquet(path, glob=False)).collect()
+        if rows.height and first is None:
+            first = rows
+        elif first is not None and rows.height and same_rows(first, rows):
+            found[path] = rows.height
+    return found
+
+
+def undated_rows(rows: Frame) -> Frame:
+    """Return the rows that have no date."""
+    return rows.filter(_UNDATED)
 
 
 def same_rows(one: pl.DataFrame, other: pl.DataFrame) -> bool:

@@ -6,10 +6,10 @@ a grade, because there is no roster, all students share one: ALL_GRADES.
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -138,16 +138,42 @@ def unmapped(view: Path, groups: Collection[Group]) -> dict[str, int]:
     """
     without_curriculum = _rows(view).filter(pl.col("curriculum").is_null())
     without_unit = _of_groups(_rows(view).filter(pl.col("unit").is_null()), groups)
+    return dict(_most_students(["title"], without_curriculum, without_unit))
+
+
+def unlisted(labels: Path) -> list[str]:
+    """Return the assessments with results that the catalogue does not list."""
+    columns = ["assessment_id", "in_catalogue"]
+    rows = pl.read_csv(labels, columns=columns, infer_schema=False, glob=False)
+    return rows.filter(pl.col("in_catalogue") == "f")["assessment_id"].to_list()
+
+
+def titles(
+    view: Path, assessment_ids: Collection[str], groups: Collection[Group]
+) -> dict[tuple[str, str], int]:
+    """Return the number of students by assessment and title, of some assessments.
+
+    They are counted as those of titles without a curriculum or a unit are.
+    """
+    rows = _rows(view).filter(pl.col("assessment_id").is_in(assessment_ids))
+    parts = (rows.filter(pl.col("curriculum").is_null()), _of_groups(rows, groups))
+    return {
+        (each, title): of for each, title, of in _most_students(["assessment_id", "title"], *parts)
+    }
+
+
+def _most_students(names: list[str], *parts: pl.LazyFrame) -> Iterator[tuple[Any, ...]]:
     students = (
-        pl.concat([without_curriculum, without_unit])
-        .select(pl.col("title").fill_null("(no title)"), "curriculum", _STUDENT)
+        pl.concat(parts)
+        .select(*names, "curriculum", _STUDENT)
+        .with_columns(pl.col("title").fill_null("(no title)"))
         .drop_nulls(_STUDENT)
         .unique()
-        .group_by("title", "curriculum")
+        .group_by(*names, "curriculum")
         .agg(pl.len())
     )
-    most = students.group_by("title").agg(pl.col("len").max())
-    return dict(most.collect(engine="streaming").iter_rows())
+    most = students.group_by(names).agg(pl.col("len").max())
+    return most.collect(engine="streaming").iter_rows()
 
 
 def _rows(view: Path) -> pl.LazyFrame:

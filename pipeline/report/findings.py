@@ -89,6 +89,7 @@ class Findings:
     coverage_suppressed: list[str]
     scores: list[ScoreQuantiles]
     unmapped: list[str]
+    unlisted: list[str]
 
 
 def shown(bands: Mapping[Group, list[int]], rule: Rule) -> dict[Group, list[int]]:
@@ -97,7 +98,7 @@ def shown(bands: Mapping[Group, list[int]], rule: Rule) -> dict[Group, list[int]
 
 
 def disclose(
-    year: str, view: Path, roster: Path, earlier: Mapping[str, Path], rule: Rule
+    year: str, view: Path, roster: Path, earlier: Mapping[str, Path], rule: Rule, labels: Path
 ) -> Findings:
     """Return what may be shown of a school year; all but the bands is counted in shown groups.
 
@@ -107,6 +108,7 @@ def disclose(
         roster: its roster, a CSV file of student and grade; it may be missing.
         earlier: the views of earlier school years.
         rule: which groups are shown, and how.
+        labels: its published labels, a CSV file.
     """
     bands = aggregates.bands(view)
     groups = shown(bands, rule)
@@ -134,12 +136,22 @@ def disclose(
         coverage_suppressed=[grade_name(grade) for grade, _ in rostered if grade not in covered],
         scores=list(_score_quantiles(aggregates.scores(view, groups), rule)),
         unmapped=sorted(title for title, of in unmapped.items() if not rule.suppressed(of)),
+        unlisted=list(_unlisted(labels, view, groups, rule)),
     )
 
 
 def grade_name(grade: int) -> str:
     """Return a grade's usual name: Pre-K, K, 1, 2 ..."""
     return {0: "K", -1: "Pre-K", -2: "Pre-K 3", ALL_GRADES: "all"}.get(grade, str(grade))
+
+
+def _unlisted(labels: Path, view: Path, groups: Collection[Group], rule: Rule) -> Iterator[str]:
+    """Yield each assessment, with the titles under which enough students have results."""
+    ids = aggregates.unlisted(labels)
+    titles = aggregates.titles(view, ids, groups)
+    shown_titles = sorted(key for key, of in titles.items() if not rule.suppressed(of))
+    for each in sorted(ids):
+        yield ": ".join([each, *(title for of, title in shown_titles if of == each)])
 
 
 def _sums(rows: Iterable[Iterable[int]]) -> list[int]:

@@ -13,6 +13,7 @@ from pipeline.report.run_history import RunHistory
 
 _HERE = Path(__file__).parent
 _NO_GROUP = "No group of students is large enough to show."
+_NAMED = 10
 _PERCENTILES = ("p10", "p25", "median", "p75", "p90")
 
 
@@ -55,6 +56,7 @@ def render(about: About, findings: Findings, history: RunHistory) -> str:
         findings=findings,
         history=history,
         unmapped=[[title] for title in findings.unmapped],
+        unlisted=_first(findings.unlisted),
         numbers=_numbers(findings, history),
         sections=[
             _runs(history),
@@ -69,6 +71,12 @@ def render(about: About, findings: Findings, history: RunHistory) -> str:
         checks=[(name, "passed" if ok else "FAILED") for name, ok in history.checks],
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
     )
+
+
+def _first(names: Sequence[str]) -> list[list[str]]:
+    """Return a row of each of some names, and how many there are beside them."""
+    more = [[f"and {len(names) - _NAMED:,} more"]] if len(names) > _NAMED else []
+    return [*([name] for name in names[:_NAMED]), *more]
 
 
 def _numbers(findings: Findings, history: RunHistory) -> list[tuple[str, str]]:

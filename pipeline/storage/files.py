@@ -96,6 +96,8 @@ def make_folder(folder: Path) -> Path:
 def remove_folder(folder: Path) -> None:
     """Remove a folder with all that is in it, as far as that is possible."""
     shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        fsync(folder.parent)  # or a power cut could bring some of it back
 
 
 def temp_path(path: Path) -> Path:

@@ -17,6 +17,7 @@ from pipeline.ids import trim
 from pipeline.publish.guards import GUARDED, guarded_rows
 from pipeline.runs import context
 from pipeline.runs.progress import ProgressReporter
+from pipeline.storage import files
 from pipeline.tasks.guards import published_counts
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def fetch_by_page(
             f"{task.endpoint} stopped; the ranges of dates that were read are kept; run the same "
             "command to continue."
         ) from None
+    # Names of shards that the manifest has must survive a power cut.
+    with files.wrap_os_errors(target.folder):
+        files.fsync(files.make_folder(target.folder))
     # Hashed while they were written.
     run.verified.update(
         (target.folder / shards.file_name(assessment_id), entry.file.sha256)

@@ -1,7 +1,7 @@
 """The tasks at the end of a year: the page about what is published, and everything together."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from pipeline.config import sections, settings
 from pipeline.errors import StorageError
 from pipeline.publish.commit import Publication, find_damaged
 from pipeline.runs import context, record
-from pipeline.schema import VIEW
+from pipeline.schema import LABELS, VIEW
 from pipeline.storage import files
 from pipeline.storage.replacement import relative_name
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
@@ -26,8 +26,8 @@ _YEARS_BEFORE = 5
 _RECORDS = 14
 
 
-class _View(NamedTuple):
-    """A published view: the build, the publication manifest, and the view's name in it."""
+class _Table(NamedTuple):
+    """A published table: the build, the publication manifest, and the table's name in it."""
 
     build: str
     manifest: Path
@@ -37,7 +37,7 @@ class _View(NamedTuple):
 class Report(YearTask, IncrementalTask):
     """Draw one page of charts and tables about the published tables; counts only."""
 
-    version = 7
+    version = 8
 
     def requires(self) -> list[PipelineTask]:
         return [self.other(Publish), self.other(ReadRoster)]
@@ -87,10 +87,12 @@ class Report(YearTask, IncrementalTask):
         rule = Rule(settings.smallest_group())
         _, view = self.paths.published_paths(VIEW)
         before, manifest = self._views_before(), self.paths.publication
-        own = _View(publication.build, manifest, relative_name(view, manifest.parent))
-        _verify({**before, str(self.year): own})
+        own = _Table(publication.build, manifest, relative_name(view, manifest.parent))
+        (labels,) = self.paths.published_paths(LABELS)
+        of_labels = own._replace(name=relative_name(labels, manifest.parent))
+        _verify([*before.items(), (str(self.year), own), (str(self.year), of_labels)])
         earlier = {year: each.manifest.parent / each.name for year, each in before.items()}
-        found = findings.disclose(str(self.year), view, self.paths.roster, earlier, rule)
+        found = findings.disclose(str(self.year), view, self.paths.roster, earlier, rule, labels)
         about = page.About(
             year=str(self.year),
             as_of=publication.metadata["as_of"],
@@ -103,7 +105,7 @@ class Report(YearTask, IncrementalTask):
         years = sorted({point.year for point in found.years})
         return {"years": years, "groups": len(found.cells)}
 
-    def _views_before(self) -> dict[str, _View]:
+    def _views_before(self) -> dict[str, _Table]:
         """Return the view of each earlier year that is published of the same district."""
         before = {}
         for start in range(self.year.start - _YEARS_BEFORE, self.year.start):
@@ -116,17 +118,17 @@ class Report(YearTask, IncrementalTask):
                 file = manifest.parent / name
                 is_view = file.name.startswith(VIEW.stem) and file.suffix == ".parquet"
                 if is_view and stamp.matches(file):
-                    before[year] = _View(publication.build, manifest, name)
+                    before[year] = _Table(publication.build, manifest, name)
         return before
 
 
-def _verify(views: Mapping[str, _View]) -> None:
-    """Read the view of each year, before anything is said of it.
+def _verify(tables: Iterable[tuple[str, _Table]]) -> None:
+    """Read each table, given with its year, before anything is said of it.
 
     Raises:
         StorageError: one is not as it was published; the next run publishes it again.
     """
-    for year, (_, manifest, name) in views.items():
+    for year, (_, manifest, name) in tables:
         if find_damaged(manifest, [name]):
             raise StorageError(
                 f"{manifest.parent / name} was changed or damaged after it was published, so the "

@@ -10,7 +10,7 @@ from pipeline.illuminate.address import Address
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, group
 from pipeline.simulator import SMALL, District, Server
 from pipeline.years import SchoolYear
-from tests.functional.conftest import LUIGI, REPOSITORY, Workplace
+from tests.functional.conftest import LUIGI, REPOSITORY, Workplace, fetch_by_assessment
 
 YEAR = SchoolYear(2023)
 WINDOW = YEAR.window(YEAR.last_day)
@@ -51,9 +51,11 @@ def write_roster(district: District, folder: Path) -> Path:
 
 
 def make_workplace(folder: Path, roster: Path) -> Workplace:
-    """Return a folder with all settings but the server."""
+    """Return a folder with all settings but the server; runs in it request each shard."""
     settings = {"LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"), "STUDENT_ROSTERS": str(roster)}
-    return Workplace(folder, settings)
+    place = Workplace(folder, settings)
+    fetch_by_assessment(place, roster.parent)
+    return place
 
 
 def command(*options: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from tests.crash.helpers import (
     number_from_environment,
     valid_shards,
 )
-from tests.functional.conftest import Workplace
+from tests.functional.conftest import AUTO, BY_ASSESSMENT, Workplace
 from tests.functional.test_failures import wait_until
 from tests.functional.test_reruns import requested_shards
 
@@ -56,9 +56,9 @@ def names_in(place: Workplace) -> set[str]:
     return {str(path) for path in place.data.rglob("[!.]*.*") if not path.name.startswith(".")}
 
 
-def run_and_kill(place: Workplace, moment: Moment) -> int:
+def run_and_kill(place: Workplace, moment: Moment, how: tuple[str, ...]) -> int:
     """Run, kill the run at a moment unless it has ended, and return its exit code."""
-    process = place.start_run("--year", "23-24", "--illuminate-threads", "3")
+    process = place.start_run("--year", "23-24", "--illuminate-threads", "3", *how)
     wait_until(lambda: moment.happened() or process.poll() is not None)
     time.sleep(moment.delay)
     process.kill()
@@ -84,7 +84,9 @@ def check_requests(server: Server, there: set[Shard]) -> None:
     assert requested_shards(server).isdisjoint(there)
 
 
+@pytest.mark.parametrize("how", [BY_ASSESSMENT, AUTO], ids=["by_assessment", "auto"])
 def test_kill_nine_at_random_moments(
+    how: tuple[str, ...],
     place: Workplace,
     district: District,
     undisturbed: dict[str, bytes],
@@ -96,7 +98,7 @@ def test_kill_nine_at_random_moments(
         while delivered < KILLS:
             there = valid_shards(place, server)
             server.clear_log()
-            code = run_and_kill(place, random_moment(place, server, rng))
+            code = run_and_kill(place, random_moment(place, server, rng), how)
             assert code in {-9, 0}
             check_what_is_left(place, server, undisturbed)
             check_requests(server, there)
@@ -107,17 +109,22 @@ def test_kill_nine_at_random_moments(
                 assert place.leftovers() == []
                 completed += 1
                 shutil.rmtree(place.data)
-        finish(place, server, undisturbed)
+        finish(place, server, undisturbed, how)
     with capsys.disabled():
         print(f"\n{delivered} kills delivered, {completed} runs ended before their kill")
 
 
-def finish(place: Workplace, server: Server, undisturbed: dict[str, bytes]) -> None:
+def finish(
+    place: Workplace, server: Server, undisturbed: dict[str, bytes], how: tuple[str, ...]
+) -> None:
     """Check that a last run requests what is missing and leaves no temporary file."""
     there = valid_shards(place, server)
     server.clear_log()
-    done = place.run()
+    done = place.run(*how)
     assert done.returncode == 0, done.stdout
-    assert requested_shards(server) == all_shards(server) - there
+    missing, requested = all_shards(server) - there, requested_shards(server)
+    if how == BY_ASSESSMENT:
+        assert requested == missing
+    assert {endpoint for endpoint, _ in requested} == {endpoint for endpoint, _ in missing}
     assert place.published() == undisturbed
     assert place.leftovers() == []

@@ -2,14 +2,15 @@
 
 Two runs are recorded: one as of a day in winter, and one of the whole year, which publishes over
 the first. For each operation of both, the folder is rebuilt as a power cut just after it would
-leave it, several times, with different losses of what was not yet safe. The environment variable
-CRASH_ROUNDS sets how many of these losses are random.
+leave it, several times, with different losses of what was not yet safe; so for shards requested one
+by one, and for shards made of ranges of dates. The environment variable CRASH_ROUNDS sets how many
+of these losses are random.
 """
 
 import hashlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -31,7 +32,8 @@ from tests.crash.helpers import (
     number_from_environment,
     valid_shards,
 )
-from tests.functional.conftest import Workplace
+from tests.functional.conftest import BY_ASSESSMENT, Workplace
+from tests.functional.test_by_page import kept_ranges, requested_again
 from tests.functional.test_reruns import requested_shards
 
 ROUNDS = number_from_environment("CRASH_ROUNDS", 1)
@@ -39,6 +41,9 @@ ROUNDS = number_from_environment("CRASH_ROUNDS", 1)
 
 RESUMED = 20 * ROUNDS
 """The number of folders after a power cut in which another run is started."""
+
+BY_PAGE = ("--illuminate-strategy", "by_page", "--illuminate-page-limit", "2")
+"""With two rows on a page, the year needs more than one range of dates."""
 
 Contents = dict[str, bytes]
 
@@ -49,26 +54,30 @@ class History:
 
     server: Server
     place: Workplace
+    options: tuple[str, ...] = ()
     operations: list[Operation] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     published: list[Contents] = field(default_factory=list)
 
     def add_run(self, *options: str) -> None:
-        code, operations = forked.record(self.place, *options)
+        code, operations = forked.record(self.place, *self.options, *options)
         assert code == 0, forked.output(self.place)
         self.operations += operations
         self.ends.append(len(self.operations))
         self.published.append(self.place.published())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[BY_ASSESSMENT, BY_PAGE], ids=["assessments", "pages"])
 def history(
-    tmp_path_factory: pytest.TempPathFactory, district: District, roster: Path
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    district: District,
+    roster: Path,
 ) -> Iterator[History]:
     place = make_workplace(tmp_path_factory.mktemp("recorded"), roster)
     with serving(district) as server:
         place.point_at(server)
-        history = History(server, place)
+        history = History(server, place, request.param)
         history.add_run(*EARLIER)
         history.add_run()
         yield history
@@ -88,18 +97,39 @@ class Knowledge:
         if operation.kind == "rename" and not Path(operation.to).name.startswith("."):
             node = disk.names[operation.to]
             self.complete.setdefault(operation.to, []).append(node.content)
+        if operation.kind == "unlink" and "/ranges/" in operation.path:
+            # Once all shards are noted, the ranges that they are made of are not needed any more.
+            *_, endpoint, name = Path(operation.path).parts
+            if name.endswith(".parquet"):
+                noted = Path(operation.path).parents[2] / f"scores-{endpoint}.jsonl"
+                assert str(noted) in self.complete
+            self.durable.pop(operation.path, None)
+            self.acknowledged.pop(str(Path(operation.path).with_name("parts.jsonl")), None)
         if operation.kind == "sync":
             for path, versions in self.complete.items():
-                if str(Path(path).parent) == operation.path:
-                    self.durable[path] = len(versions) - 1
+                newest = len(versions) - 1
+                is_there = str(Path(path).parent) == operation.path and path in disk.names
+                if is_there and self.durable.get(path) != newest:
+                    self.durable[path] = newest
+                    self._follow_manifest(path, versions[-1])
             self._follow_entries(operation.path, disk)
 
+    def _follow_manifest(self, path: str, content: bytes) -> None:
+        """Note the entries that a manifest had when it was put in place."""
+        manifest = Manifest.parse(content) if path.endswith(".jsonl") else None
+        if manifest:
+            self.acknowledged[path] = manifest
+
     def _follow_entries(self, folder: str, disk: Disk) -> None:
-        """Note the entries whose manifest was synced, and then the folder of their shards."""
-        shards_of = Path(folder)
-        if shards_of.parent.name != "shards":
+        """Note the entries whose manifest was synced, and then the folder of their files."""
+        files_of = Path(folder)
+        manifests = {
+            "shards": files_of.parent.parent / f"scores-{files_of.name}.jsonl",
+            "ranges": files_of / "parts.jsonl",
+        }
+        if (kind := files_of.parent.name) not in manifests:
             return
-        path = str(shards_of.parents[1] / f"scores-{shards_of.name}.jsonl")
+        path = str(manifests[kind])
         node = disk.names.get(path)
         manifest = Manifest.parse(node.synced[0]) if node and node.synced else None
         if manifest:
@@ -126,12 +156,19 @@ def lost_shards(path: str, manifest: Manifest, left: Remains) -> Iterator[str]:
     """Yield the acknowledged shards that are lost and would be fetched again."""
     content, _ = left.files.get(path, (b"", 0))
     found = Manifest.parse(content)
-    folder = Path(path).parent / "shards" / manifest.request.endpoint
+    folder = folder_of(Path(path), manifest)
     for assessment_id, entry in manifest.shards.items():
         shard, _ = left.files.get(str(folder / shards.file_name(assessment_id)), (b"", 0))
         is_there = not entry.file or hashlib.sha256(shard).hexdigest() == entry.file.sha256
         if found is None or found.shards.get(assessment_id) != entry or not is_there:
             yield f"the shard {assessment_id} of {path} was acknowledged and is lost"
+
+
+def folder_of(path: Path, manifest: Manifest) -> Path:
+    """Return where the files of a manifest are: ranges are beside it."""
+    if path.name == "parts.jsonl":
+        return path.parent
+    return path.parent / "shards" / manifest.request.endpoint
 
 
 @dataclass
@@ -201,11 +238,10 @@ def receipt_faults(place: Workplace) -> Iterator[str]:
         for name, made in receipt.outputs.items() if receipt else ():
             found = [path.parents[1] / name, path.parents[1] / "results" / name]
             yield from (f"{each} is trusted wrongly" for each in found if is_misjudged(made, each))
-    for path in place.data.glob("work/*/*/scores-*.jsonl"):
+    for path in place.data.glob("work/*/*/**/*.jsonl"):
         manifest = Manifest.read(path)
         for assessment_id, entry in manifest.shards.items() if manifest else ():
-            shard = path.parent / "shards" / manifest.request.endpoint
-            shard /= shards.file_name(assessment_id)
+            shard = folder_of(path, manifest) / shards.file_name(assessment_id)
             is_wrong = entry.file and is_misjudged(entry.file, shard)
             yield from [f"{shard} is trusted wrongly"] if is_wrong else []
 
@@ -252,7 +288,7 @@ def test_no_power_cut_tears_or_loses_a_file(
 def test_a_resumed_run_publishes_the_same_bytes(
     history: History, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It requests no valid shard again and leaves no temporary file."""
+    """It requests no valid shard or range again, and leaves no temporary file."""
     everything = len(history.operations) * (len(HARSH_LOSSES) + ROUNDS)
     chosen = set(Random(5).sample(range(everything), RESUMED))
     leftovers = []
@@ -267,10 +303,18 @@ def test_a_resumed_run_publishes_the_same_bytes(
 
 
 def resume(history: History, place: Workplace) -> None:
-    there = valid_shards(place, history.server)
-    history.server.clear_log()
-    assert forked.run(place) == 0, forked.output(place)
-    assert requested_shards(history.server) == all_shards(history.server) - there
+    there, server = valid_shards(place, history.server), history.server
+    parts = {path.parent.name: kept_ranges(path) for path in place.work.glob("ranges/*/*.jsonl")}
+    server.clear_log()
+    assert forked.run(place, *history.options) == 0, forked.output(place)
+    missing = all_shards(server) - there
+    if history.options == BY_ASSESSMENT:
+        assert requested_shards(server) == missing
+    else:
+        requested = {endpoint for endpoint, _ in requested_shards(server)}
+        assert requested == {endpoint for endpoint, _ in missing}
+        for endpoint in requested:
+            assert not requested_again(server, endpoint, parts.get(endpoint, []))
     assert place.published() == history.published[-1]
 
 
@@ -278,8 +322,8 @@ def test_the_model_notices_runs_that_sync_nothing(history: History) -> None:
     """Without syncs the same run tears files and loses what it published."""
     end = sum(operation.kind != "sync" for operation in history.operations[: history.ends[0]])
     unsynced = [operation for operation in history.operations if operation.kind != "sync"][:end]
-    unsynced_history = History(
-        history.server, history.place, unsynced, [end], history.published[:1]
+    unsynced_history = replace(
+        history, operations=unsynced, ends=[end], published=history.published[:1]
     )
     found = [
         fault

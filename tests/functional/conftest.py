@@ -18,6 +18,8 @@ from tests.helpers import clean_environment
 REPOSITORY = Path(__file__).parents[2]
 LUIGI = Path(sys.executable).with_name("luigi")
 YEAR = "23-24"
+AUTO = ("--illuminate-strategy", "auto")
+BY_ASSESSMENT = ("--illuminate-strategy", "by_assessment")
 
 
 @dataclass
@@ -117,11 +119,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def place(tmp_path: Path, server: Server, inputs: Path) -> Workplace:
-    """A fresh folder with everything set for the small district."""
-    workplace = Workplace(
-        tmp_path,
+def workplace_in(folder: Path, inputs: Path) -> Workplace:
+    """A folder with everything set for the small district, but for its server."""
+    return Workplace(
+        folder,
         {
             "LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"),
             "STUDENT_ROSTERS": f"{inputs}/Student_Rosters_{{year}}.txt",
@@ -129,8 +130,29 @@ def place(tmp_path: Path, server: Server, inputs: Path) -> Workplace:
             "MANUAL_CHANGES": f"{inputs}/overrides.csv",
         },
     )
+
+
+@pytest.fixture
+def place(tmp_path: Path, server: Server, inputs: Path) -> Workplace:
+    """A fresh folder with everything set for the small district."""
+    workplace = workplace_in(tmp_path, inputs)
     workplace.point_at(server)
     return workplace
+
+
+@pytest.fixture
+def by_assessment(place: Workplace) -> None:
+    """Let every run of a test request each assessment: it is about what only such runs do."""
+    fetch_by_assessment(place, place.folder)
+
+
+def fetch_by_assessment(place: Workplace, folder: Path) -> None:
+    """Let every command in a place request each assessment, by settings in a folder."""
+    settings = folder / "by_assessment.cfg"
+    shipped = (REPOSITORY / "luigi.cfg").read_text(encoding="utf-8")
+    before, after = shipped.split("\nstrategy=auto\n")
+    settings.write_text(f"{before}\nstrategy=by_assessment\n{after}", encoding="utf-8")
+    place.environment["LUIGI_CONFIG_PATH"] = str(settings)
 
 
 @pytest.fixture
@@ -142,19 +164,30 @@ def own(place: Workplace) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(
+def undisturbed_by_page(
     tmp_path_factory: pytest.TempPathFactory, district: District, inputs: Path
 ) -> dict[str, bytes]:
-    """What an undisturbed run of the small district publishes."""
-    workplace = Workplace(
-        tmp_path_factory.mktemp("undisturbed"),
-        {
-            "LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"),
-            "STUDENT_ROSTERS": f"{inputs}/Student_Rosters_{{year}}.txt",
-            "TITLE_RULES": f"{inputs}/title_rules.csv",
-            "MANUAL_CHANGES": f"{inputs}/overrides.csv",
-        },
-    )
+    return publish(workplace_in(tmp_path_factory.mktemp("by_page"), inputs), district)
+
+
+@pytest.fixture(scope="session")
+def undisturbed_by_assessment(
+    tmp_path_factory: pytest.TempPathFactory, district: District, inputs: Path
+) -> dict[str, bytes]:
+    workplace = workplace_in(tmp_path_factory.mktemp("by_assessment"), inputs)
+    fetch_by_assessment(workplace, workplace.folder)
+    return publish(workplace, district)
+
+
+@pytest.fixture
+def undisturbed(request: pytest.FixtureRequest) -> dict[str, bytes]:
+    """What an undisturbed run of the small district publishes, fetched as in the test."""
+    how = "by_assessment" if "by_assessment" in request.fixturenames else "by_page"
+    tables: dict[str, bytes] = request.getfixturevalue(f"undisturbed_{how}")
+    return tables
+
+
+def publish(workplace: Workplace, district: District) -> dict[str, bytes]:
     with serving(district, Protocol()) as server:
         workplace.point_at(server)
         done = workplace.run()

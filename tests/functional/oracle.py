@@ -102,6 +102,11 @@ def catalogue_ids(district: District) -> list[str]:
     return sorted({str(row["assessment_id"]) for row in district.catalogue})
 
 
+def published_ids(district: District) -> list[str]:
+    """Return all that a run finds: those of the catalogue, and those with results beside it."""
+    return sorted({*catalogue_ids(district), *district.unlisted_ids(YEAR)})
+
+
 def combined(district: District, ids: list[str]) -> list[Row]:
     """Return the combined table, in its order."""
     overall = _rows(district, "overall", ids, {"standard_code": "percent"}, COMBINED)

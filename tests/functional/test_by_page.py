@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.extract import shards
 from pipeline.extract.manifest import Manifest
 from pipeline.schema import ENDPOINTS
 from pipeline.simulator import (
@@ -22,13 +23,12 @@ from pipeline.simulator import (
     write_inputs,
 )
 from pipeline.years import SchoolYear
-from tests.functional.conftest import REPOSITORY, Workplace
+from tests.functional.conftest import AUTO, BY_ASSESSMENT, REPOSITORY, Workplace
 from tests.functional.test_failures import wait_until
 from tests.functional.test_reruns import newest_record
 from tests.helpers import is_count, read_csv
 
 YEAR = SchoolYear(2023)
-AUTO = ("--illuminate-strategy", "auto")
 BY_PAGE = ("--illuminate-strategy", "by_page")
 
 
@@ -70,7 +70,7 @@ def test_every_table_is_byte_for_byte_the_same_as_by_assessment(
     use_inputs(place, district)
     with serving(district, Protocol(cap=limit)) as server:
         place.point_at(server)
-        succeeded(place.run("--illuminate-strategy", "by_assessment"))
+        succeeded(place.run(*BY_ASSESSMENT))
         by_assessment = place.published()
         kept = {endpoint: shard_files(place, endpoint) for endpoint in ENDPOINTS}
         (place.data / "work").rename(place.data / "before")
@@ -144,7 +144,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory, listed: District) -> dict[s
     use_inputs(workplace, listed)
     with serving(listed) as server:
         workplace.point_at(server)
-        succeeded(workplace.run("--illuminate-strategy", "by_assessment"))
+        succeeded(workplace.run(*BY_ASSESSMENT))
         assert all(request.assessment_id or is_count(request) for request in results(server))
     return workplace.published()
 
@@ -194,6 +194,20 @@ def test_each_endpoint_is_fetched_by_page_where_the_server_can_do_that(
         succeeded(home.run(*AUTO))
     assert {endpoint for endpoint, was in was_by_page(home).items() if was} == by_page
     assert home.published() == tables
+
+
+def test_results_without_a_date_that_every_range_has_are_published_once(
+    home: Workplace, listed: District
+) -> None:
+    with serving(listed, Protocol(undated_pass=True)) as server:
+        home.point_at(server)
+        succeeded(home.run(*BY_ASSESSMENT))
+        by_assessment = home.published()
+        (home.data / "work").rename(home.data / "before")
+        server.clear_log()
+        succeeded(home.run(*BY_PAGE, "--illuminate-page-limit", "10"))
+        assert len(requested_ranges(server, "overall")) > 1
+    assert home.published() == by_assessment
 
 
 def test_pages_in_an_order_of_their_own_publish_nothing_wrong(
@@ -276,7 +290,7 @@ def test_by_assessment_it_is_said_how_many_results_are_not_fetched(
 ) -> None:
     hidden, dates = district.unlisted_ids(YEAR), (YEAR.first_day, YEAR.last_day)
     rows = [len(district.results(e, i, *dates)) for e in ENDPOINTS for i in hidden]  # type: ignore[arg-type]
-    by_assessment = succeeded(place.run("--today", today))
+    by_assessment = succeeded(place.run(*BY_ASSESSMENT, "--today", today))
     assert f"not fetched {sum(rows):,} results are of assessments that are" in by_assessment.stdout
     (place.data / "work").rename(place.data / "before")
     assert "not fetched" not in succeeded(place.run(*AUTO, "--today", today)).stdout
@@ -332,14 +346,8 @@ def test_a_killed_run_loses_only_the_ranges_in_progress(
         kept = kept_ranges(parts)
         server.clear_log()
         succeeded(home.finish(home.start_run(*options)))
-    read = {
-        (request.params["date_taken_start"], request.params["date_taken_end"])
-        for request in results(server)
-        if request.endpoint == "standard" and not request.assessment_id
-        if request.params["limit"] != "1"
-    }
-    assert read
-    assert not [one for one in read for start, end in kept if one[0] <= end and start <= one[1]]
+    assert requested_ranges(server, "standard")
+    assert not requested_again(server, "standard", kept)
     assert not [r for r in results(server) if r.endpoint == "overall" and not is_count(r)]
     assert was_by_page(home) == dict.fromkeys(ENDPOINTS, True)
     assert home.published() == tables
@@ -362,9 +370,27 @@ def test_a_stopped_run_says_so_and_is_continued(
     assert home.published() == tables
 
 
+def requested_ranges(server: Server, endpoint: str) -> set[tuple[str, str]]:
+    """Return the first and last day of each range that was requested."""
+    return {
+        (request.params["date_taken_start"], request.params["date_taken_end"])
+        for request in results(server)
+        if request.endpoint == endpoint and not request.assessment_id and not is_count(request)
+    }
+
+
+def requested_again(server: Server, endpoint: str, kept: list[list[str]]) -> set[tuple[str, str]]:
+    """Return the ranges that were requested although days of theirs were kept."""
+    requested = requested_ranges(server, endpoint)
+    return {one for one in requested for start, end in kept if one[0] <= end and start <= one[1]}
+
+
 def kept_ranges(parts: Path) -> list[list[str]]:
+    """Return the first and last day of each range that is there, intact."""
     found = Manifest.read(parts)
-    return [name.split("_") for name in found.shards] if found else []
+    entries = found.shards if found else {}
+    damaged = shards.find_damaged(parts.parent, entries)
+    return [name.split("_") for name in entries if name not in damaged]
 
 
 def test_ranges_that_fail_are_read_in_halves(

@@ -4,6 +4,7 @@ import sys
 from importlib import metadata
 
 import msgspec
+import pytest
 
 from pipeline.extract.manifest import Manifest
 from pipeline.simulator import Fault, Server
@@ -56,6 +57,7 @@ def test_the_version_is_that_of_the_package(place: Workplace) -> None:
     )
 
 
+@pytest.mark.usefixtures("by_assessment")
 def test_status_after_a_failure(place: Workplace, server: Server) -> None:
     """It says what is missing, that it failed, and why."""
     victim = sorted(str(row["assessment_id"]) for row in server.district.catalogue)[3]

@@ -36,7 +36,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 
 def test_the_tables_are_what_the_district_knows(demo: Workplace) -> None:
     district = District.make()
-    ids = oracle.catalogue_ids(district)
+    ids = oracle.published_ids(district)
     tables = demo.data / "demo" / "illuminate" / "23-24"
     path = tables / "assessment_results_combined_historical.csv"
     assert oracle.read_csv(path) == oracle.combined(district, ids)

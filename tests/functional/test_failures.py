@@ -22,6 +22,7 @@ def victims(district: District) -> list[str]:
     return district.ids_with_results(SchoolYear(2023))[:3]
 
 
+@pytest.mark.usefixtures("by_assessment")
 @pytest.mark.parametrize("endpoints", [("overall",) * 3, ("standard", "group", "group")])
 def test_failed_shards_do_not_stop_the_others(
     place: Workplace,
@@ -76,6 +77,7 @@ def test_passing_faults_are_retried(
     assert " 0 of them retries" not in done.stdout
 
 
+@pytest.mark.usefixtures("by_assessment")
 @pytest.mark.parametrize("endpoint", ["catalogue", "overall", "standard", "group"])
 def test_a_bad_beginning_of_a_step(
     place: Workplace, server: Server, undisturbed: dict[str, bytes], endpoint: str
@@ -264,6 +266,7 @@ def test_a_bad_rule_stops_before_requests_also_when_resuming(
     assert server.log == []
 
 
+@pytest.mark.usefixtures("by_assessment")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopping_while_every_thread_waits(
     place: Workplace, server: Server, number: signal.Signals, undisturbed: dict[str, bytes]

@@ -272,7 +272,8 @@ def test_a_district_without_results_yet_is_a_success(
     place: Workplace, server: Server, options: tuple[str, ...]
 ) -> None:
     """Nothing was published before, so there is nothing to miss; not after the year's end."""
-    server.faults.add(Fault("empty_catalogue", endpoint="catalogue"))
+    for kind in ("catalogue", *ENDPOINTS):
+        server.faults.add(Fault("empty_catalogue", endpoint=kind))
     done = place.run(*options)
     assert done.returncode == 0, done.stdout
     assert " has no results" in done.stdout.splitlines()[1]

@@ -8,6 +8,7 @@ from tests.functional.test_failures import wait_until
 from tests.functional.test_reruns import requested_shards
 
 
+@pytest.mark.usefixtures("by_assessment")
 @pytest.mark.parametrize("requests", [1, 2, 3, 10, 35, 60, 85, 95, 105])
 def test_killed_after_so_many_requests(
     place: Workplace, district: District, undisturbed: dict[str, bytes], requests: int
@@ -28,6 +29,7 @@ def test_killed_after_so_many_requests(
     assert place.leftovers() == []
 
 
+@pytest.mark.usefixtures("by_assessment")
 def test_killed_again_and_again(
     place: Workplace, district: District, undisturbed: dict[str, bytes]
 ) -> None:

@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.simulator import Fault, Server
 from tests.functional.conftest import LUIGI, Workplace
 from tests.functional.test_failures import wait_until
@@ -44,6 +46,7 @@ def test_the_last_record_of_a_year_is_no_result(place: Workplace) -> None:
     assert "last run              published at" in place.look("status", "--year", "23-24").stdout
 
 
+@pytest.mark.usefixtures("by_assessment")
 def test_a_failure_in_plain_words(place: Workplace, server: Server) -> None:
     victim = sorted(str(row["assessment_id"]) for row in server.district.catalogue)[3]
     server.faults.add(Fault("status", endpoint="overall", assessment_id=victim, value=403))

@@ -60,7 +60,7 @@ def test_the_best_of_the_last_day_is_the_latest(place: Workplace, protocol: Prot
         place.point_at(server)
         done = place.run()
     assert done.returncode == 0, done.stdout
-    check_tables(place, district)
+    check_tables(place, district, oracle.published_ids(district))
     found = oracle.read_csv(
         place.data / "views" / YEAR / "illuminate_latest_results_historical.csv"
     )

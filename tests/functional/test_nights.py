@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.simulator import SMALL, District, Server, serving
 from pipeline.years import SchoolYear
-from tests.functional.conftest import Workplace
+from tests.functional.conftest import BY_ASSESSMENT, Workplace
 from tests.functional.test_reruns import damage_without_trace, newest_record, requested_shards
 
 FIRST, SECOND, THIRD = "2024-06-10", "2024-06-11", "2024-06-12"
@@ -66,16 +66,15 @@ def test_a_night_with_nothing_new_links_what_the_day_before_has(
 ) -> None:
     """Everything is requested again, no table and no shard is written, and it exits 99."""
     assert night(place, FIRST).returncode == 0
-    before, published = requested_shards(own), place.published()
+    published = place.published()
     inodes = {path: inode(path) for path in (place.data / "illuminate/23-24").glob("*.csv")}
     own.clear_log()
     done = night(place, SECOND)
     assert done.returncode == 99, done.stdout + done.stderr
     assert "published again; every table is as it was" in done.stdout
     assert f"fetched     on {SECOND}" in done.stdout
-    assert {i for kind, i in requested_shards(own) if kind == "overall"} == {
-        i for kind, i in before if kind == "overall"
-    }
+    of_all = {kind for kind, i in requested_shards(own) if i is None}
+    assert of_all == {"overall", "standard", "group"}
     assert shared(place, FIRST, SECOND) == everything(place, SECOND).keys()
     assert everything(place, SECOND).keys() > set(TABLES)
     written = [s for path in work(place, SECOND).rglob("*") if (s := path.stat()).st_nlink == 1]
@@ -89,10 +88,14 @@ def test_a_night_with_nothing_new_links_what_the_day_before_has(
     assert not own.log
 
 
-def test_a_night_by_page_links_the_same(place: Workplace, own: Server) -> None:
-    by_page = ("--illuminate-strategy", "by_page")
-    assert night(place, FIRST, *by_page).returncode == 0
-    assert night(place, SECOND, *by_page).returncode == 99
+def test_a_night_by_assessment_links_the_same(place: Workplace, own: Server) -> None:
+    assert night(place, FIRST, *BY_ASSESSMENT).returncode == 0
+    before = requested_shards(own)
+    own.clear_log()
+    assert night(place, SECOND, *BY_ASSESSMENT).returncode == 99
+    assert {i for kind, i in requested_shards(own) if kind == "overall"} == {
+        i for kind, i in before if kind == "overall"
+    }
     assert shards(place, SECOND)
     assert shared(place, FIRST, SECOND) == everything(place, SECOND).keys()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.simulator import Server
+from pipeline.simulator import District, Server
 from pipeline.years import SchoolYear
 from tests.functional.conftest import LUIGI, REPOSITORY, YEAR, Workplace
 from tests.functional.test_reruns import newest_record
@@ -76,6 +76,13 @@ def test_the_report_is_rebuilt_only_if_something_changed(place: Workplace) -> No
     run(place)
     assert "fewer than 10 students" in text_of(page)
     assert not place.leftovers()
+
+
+def test_assessments_that_the_catalogue_does_not_list_are_named(demo: Workplace) -> None:
+    hidden = District.make().unlisted_ids(SchoolYear(2023))
+    assert hidden
+    listed = text_of(demo.data / "demo/reports/23-24.html").partition("catalogue not list?")[2]
+    assert not [each for each in hidden if f" {each}" not in listed]
 
 
 def test_a_smallest_group_that_is_too_small_is_refused_before_any_request(

@@ -12,6 +12,8 @@ from tests.functional.conftest import Workplace
 from tests.functional.test_reruns import requested_shards
 from tests.helpers import is_count, read_csv
 
+pytestmark = pytest.mark.usefixtures("by_assessment")
+
 YEAR = SchoolYear(2023)
 OTHERS = ("standard", "group")
 

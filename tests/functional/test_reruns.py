@@ -57,6 +57,7 @@ def ran(place: Workplace, server: Server) -> Workplace:
     return place
 
 
+@pytest.mark.usefixtures("by_assessment")
 def test_one_request_per_page_and_one_token(
     place: Workplace, server: Server, district: District
 ) -> None:
@@ -76,6 +77,21 @@ def test_one_request_per_page_and_one_token(
         "group",
     }
     assert request_counts(server)["token"] == 1
+    in_turn = list(dict.fromkeys(r.endpoint for r in server.log))
+    assert in_turn == ["token", "catalogue", "overall", "standard", "group"]
+
+
+def test_by_page_one_request_per_page_and_one_token(place: Workplace, server: Server) -> None:
+    """Each endpoint is counted once more: all ranges together are compared with that."""
+    assert place.run().returncode == 0
+    counts = Counter(r.endpoint for r in server.log if is_count(r))
+    assert counts == {"overall": 4, "standard": 2, "group": 2}
+    pages = Counter(
+        (r.endpoint, r.assessment_id, r.params.get("date_taken_start"), r.page)
+        for r in server.log
+        if not is_count(r)
+    )
+    assert set(pages.values()) == {1}
     in_turn = list(dict.fromkeys(r.endpoint for r in server.log))
     assert in_turn == ["token", "catalogue", "overall", "standard", "group"]
 
@@ -150,17 +166,35 @@ def test_damage_that_left_no_trace_stops_the_labels_that_would_be_read_from_it(
     assert ran.published() == before
 
 
+def lose_manifest(place: Workplace, harm: str) -> None:
+    lost = place.manifest("standard")
+    if harm == "deleted":
+        lost.unlink()
+    else:
+        lost.write_bytes(place.manifest("group").read_bytes())
+
+
+@pytest.mark.usefixtures("by_assessment")
 @pytest.mark.parametrize("harm", ["deleted", "of another request"])
 def test_a_manifest_lost(ran: Workplace, server: Server, harm: str) -> None:
     """No shard counts without an entry: those of that endpoint are fetched again, and no other."""
     before, kept = ran.published(), ran.kept_shards()
-    lost = ran.manifest("standard")
-    if harm == "deleted":
-        lost.unlink()
-    else:
-        lost.write_bytes(ran.manifest("group").read_bytes())
+    lose_manifest(ran, harm)
     assert ran.run().returncode == 0
     assert requested_shards(server) == {shard for shard in kept if shard[0] == "standard"}
+    assert request_counts(server)["catalogue"] == 0
+    assert ran.published() == before
+    assert ran.kept_shards() == kept
+
+
+@pytest.mark.parametrize("harm", ["deleted", "of another request"])
+def test_by_page_a_manifest_lost(ran: Workplace, server: Server, harm: str) -> None:
+    """All results of that endpoint are read again, and of no other."""
+    before, kept = ran.published(), ran.kept_shards()
+    lose_manifest(ran, harm)
+    assert ran.run().returncode == 0
+    assert ("standard", None) in requested_shards(server)
+    assert {endpoint for endpoint, _ in requested_shards(server)} == {"standard"}
     assert request_counts(server)["catalogue"] == 0
     assert ran.published() == before
     assert ran.kept_shards() == kept
@@ -196,7 +230,7 @@ def test_one_assessment_added(place: Workplace, inputs: Path) -> None:
     rows = oracle.read_csv(
         place.data / "illuminate/23-24/assessment_results_combined_historical.csv"
     )
-    assert rows == oracle.combined(district, oracle.catalogue_ids(district))
+    assert rows == oracle.combined(district, oracle.published_ids(district))
     assert added in {row["assessment_id"] for row in rows}
 
 
@@ -339,9 +373,8 @@ def test_files_touched_but_not_changed(ran: Workplace, server: Server) -> None:
     assert server.log == []
 
 
-def test_work_on_another_server_is_not_mixed_in(
-    ran: Workplace, undisturbed: dict[str, bytes]
-) -> None:
+@pytest.mark.usefixtures("by_assessment")
+def test_work_on_another_server_is_not_mixed_in(ran: Workplace) -> None:
     """Everything is requested from another source, whose tables may replace those of the first."""
     first, other = ran.environment["ILLUMINATE_BASE_URL"], District.make(2, SMALL)
     write_inputs(other, ran.folder / "other")
@@ -356,6 +389,21 @@ def test_work_on_another_server_is_not_mixed_in(
     assert rows == oracle.combined(other, oracle.catalogue_ids(other))
 
 
+def test_by_page_work_on_another_server_is_not_mixed_in(
+    ran: Workplace, server: Server, district: District
+) -> None:
+    """It is the same district at another address."""
+    first, before = ran.environment["ILLUMINATE_BASE_URL"], ran.published()
+    with serving(district) as other:
+        ran.point_at(other)
+        assert ran.run("--publish-replace-source", first).returncode == 0
+        of_all = {endpoint for endpoint, i in requested_shards(other) if i is None}
+        assert of_all == {"overall", "standard", "group"}
+    assert server.log == []
+    assert ran.published() == before
+
+
+@pytest.mark.usefixtures("by_assessment")
 def test_include_and_exclude(ran: Workplace, server: Server, district: District) -> None:
     """Ids that the catalogue lacks are fetched, faulty ones left out and named in the record."""
     hidden = district.unlisted_ids(SchoolYear(2023))[0]
@@ -390,6 +438,7 @@ def test_forget_fetches_again_and_keeps_what_is_published(ran: Workplace, server
     assert ran.published() == before
 
 
+@pytest.mark.usefixtures("by_assessment")
 def test_published_files_stay_while_a_run_fails(
     ran: Workplace, server: Server, district: District
 ) -> None:

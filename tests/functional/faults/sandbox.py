@@ -20,6 +20,7 @@ from pipeline.extract.manifest import Manifest
 from pipeline.simulator import Fault, Server
 from pipeline.simulator.api import METHODS
 from tests import canaries
+from tests.functional.conftest import BY_ASSESSMENT
 from tests.functional.faults import district, runs
 from tests.functional.faults.table import ENDPOINTS, Combination, Place
 from tests.functional.oracle import content
@@ -32,6 +33,7 @@ _QUICK = (
     *("--illuminate-max-backoff", "0.01"),
     *("--report-enabled", "false"),
     *("--log-level", "DEBUG"),
+    *BY_ASSESSMENT,
 )
 _WITH_STUDENTS = (".csv", ".parquet")
 

@@ -6,13 +6,21 @@ The faults and what is expected of each are in `table.py`.
 import csv
 import io
 import sys
+from dataclasses import replace
 
 import pytest
 
+from tests.functional.conftest import AUTO
 from tests.functional.faults.sandbox import THREADS, Sandbox, injected_fault
 from tests.functional.faults.table import COMBINATIONS, ENDS, NULLS, RECOVERS, REFUSED, Combination
 
 Tables = dict[str, bytes]
+
+OF_ALL_ASSESSMENTS = [
+    replace(each, place=replace(each.place, assessment_id=None))
+    for each in COMBINATIONS
+    if each.place.endpoint == "standard"
+]
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=str)
@@ -35,6 +43,26 @@ def run_combination(combination: Combination, sandbox: Sandbox, undisturbed: Tab
         check_what_is_missing(combination, sandbox)
     assert not sandbox.leftovers()
     check_rerun(sandbox, sandbox.tables() if combination.expected is NULLS else undisturbed)
+
+
+@pytest.mark.parametrize("combination", OF_ALL_ASSESSMENTS, ids=str)
+def test_a_fault_of_requests_for_all_assessments(
+    combination: Combination, sandbox: Sandbox, undisturbed: Tables
+) -> None:
+    """Requests for one assessment are hit as well, so a fault that stays fails both ways."""
+    before = sandbox.published()
+    with injected_fault(sandbox.server, combination):
+        done = sandbox.run(*AUTO, *combination.fault.options)
+    if done.code == 0:
+        check_tables(combination, sandbox, undisturbed, done.stdout)
+    else:
+        assert combination.expected not in {RECOVERS, NULLS}, done.output
+        assert done.code == 30, done.output
+        assert sandbox.published() == before
+    assert not sandbox.leftovers()
+    again = sandbox.run(*AUTO)
+    assert again.code == 0, again.output
+    assert sandbox.tables() == undisturbed or combination.expected is NULLS
 
 
 def check_tables(

@@ -44,6 +44,7 @@ class District:
         self.rows = pl.DataFrame(rows, schema=dict.fromkeys(FIELDS, pl.String), orient="row")
         self.requested, self.counted = [], 0
         self.broken = lambda _: None
+        self.undated = None
         self.stop = threading.Event()
 
     def count(self):
@@ -56,6 +57,8 @@ class District:
             raise error
         first, last = str(window.start), str(window.end)
         rows = self.rows.filter(pl.col("date_taken").is_between(pl.lit(first), pl.lit(last)))
+        if self.undated:
+            rows = pl.concat([rows, self.undated(window)])
         pages = -(-rows.height // LIMIT)
         if most_pages and pages > most_pages:
             raise TooManyPagesError(pages)
@@ -241,6 +244,67 @@ def test_a_stopped_run_keeps_what_it_read(reader, district):
     district.requested.clear()
     reader.read()
     assert not kept & {*map(ranges.name, district.requested)}
+
+
+UNDATED = [("3", "a", None, "1"), ("3", "a", None, "1"), ("5", "b", "", "2"), ("8", "c", None, "3")]
+
+
+@pytest.fixture
+def undated(district):
+    """Rows without a date, one of them twice, that the server counts and has by assessment."""
+    rows = pl.DataFrame(UNDATED, district.rows.schema, orient="row")
+    district.rows = pl.concat([district.rows, rows])
+    return rows
+
+
+def first_and(*days):
+    return lambda window: any(window.start <= day <= window.end for day in (DAYS[0], *days))
+
+
+@pytest.mark.parametrize(
+    "sends",
+    [lambda _: True, first_and(), first_and(DAYS[20], DAYS[-1])],
+    ids=["each", "first", "some"],
+)
+def test_rows_without_a_date_that_several_ranges_have_are_kept_once(
+    reader, district, undated, sends
+):
+    district.undated = lambda window: undated if sends(window) else undated.clear()
+    parts = read(reader)
+    found, declared = all_rows(parts)
+    assert rows_of(found) == rows_of(district.rows.unique())
+    assert declared == district.rows.height
+    assert parts.rows == Counter(district.rows["assessment_id"])
+    compare(reader.server, parts, ["3", "5", "8"])
+    assert parts.undated == {"3", "5", "8"}
+
+
+def test_rows_without_a_date_that_belong_to_a_range_each_are_all_kept(reader, district, undated):
+    days = dict(zip((DAYS[3], DAYS[39]), undated.iter_slices(2), strict=True))
+    district.undated = lambda w: pl.concat(
+        [undated.clear(), *(row for day, row in days.items() if w.start <= day <= w.end)]
+    )
+    found, declared = all_rows(read(reader))
+    assert rows_of(found) == rows_of(district.rows.unique())
+    assert declared == district.rows.height
+
+
+def test_rows_without_a_date_that_change_from_range_to_range_are_refused(reader, district, undated):
+    district.undated = lambda window: undated[: 1 + ranges.days(window) % 3]
+    with pytest.raises(ByPageError, match=r"it declares .* results in all, and .* by dates"):
+        reader.read()
+
+
+def test_rows_without_a_date_that_are_none_by_assessment_are_refused_early(
+    reader, district, undated
+):
+    district.undated = lambda _: undated
+    one = district.fetch_one
+    district.rows = district.rows.filter(pl.col("date_taken") > "")
+    reader.server = replace(reader.server, count=lambda: 1205, fetch_one=one)
+    with pytest.raises(ByPageError, match="assessment 3 has 0 rows by assessment and 1 by page"):
+        reader.read()
+    assert max(window.end for window in district.requested) < DAYS[25]  # not the others
 
 
 def test_no_results_are_none_only_where_that_may_be(reader, district):

@@ -86,13 +86,18 @@ def results(levels: dict[str, list[int]], grade: int = GRADE) -> Rows:
     return overall + by_standard(overall)
 
 
-def found_in(path: Path, on_the_roster: dict[int, int] = ON_THE_ROSTER) -> findings.Findings:
+def found_in(
+    path: Path, on_the_roster: dict[int, int] = ON_THE_ROSTER, unlisted: Sequence[str] = ()
+) -> findings.Findings:
     roster = path.with_suffix(".csv")
     lines = [
         f"{number} of {of},{of}" for of, all_ in on_the_roster.items() for number in range(all_)
     ]
     roster.write_text("\n".join(["local_student_id,grade", *lines]) + "\n", encoding="utf-8")
-    return findings.disclose("23-24", path, roster, {"22-23": path}, RULE)
+    labels = path.with_name("labels.csv")
+    listed = ["1,t", *(f"{each},f" for each in unlisted)]
+    labels.write_text("\n".join(["assessment_id,in_catalogue", *listed]), encoding="utf-8")
+    return findings.disclose("23-24", path, roster, {"22-23": path}, RULE, labels)
 
 
 def html(found: findings.Findings, history: RunHistory = NO_RUNS) -> str:
@@ -322,6 +327,42 @@ def test_unmapped_titles_are_listed_if_enough_students_have_results(
     found = found_in(view(tmp_path, "view", [*results({"Eureka": [3] * 20}), *titled]))
     assert found.unmapped == ["Survey"]
     assert "Retake" not in html(found)
+
+
+@pytest.mark.parametrize("curriculum", ["Eureka", None])
+def test_assessments_that_are_not_listed_are_named_with_titles_that_enough_students_share(
+    tmp_path: Path, curriculum: str | None
+) -> None:
+    titled = [
+        {**row, "title": title, "curriculum": curriculum, "assessment_id": number}
+        for number, title, students in (("7", "Survey", 10), ("8", "Retake", 9))
+        for row in results({"Eureka": [3] * students})
+    ]
+    rows = [*results({"Eureka": [3] * 20}), *titled]
+    found = found_in(view(tmp_path, "view", rows), unlisted=["8", "7"])
+    assert found.unlisted == ["7: Survey", "8"]
+    assert "7: Survey" in html(found)
+    assert "Retake" not in html(found)
+
+
+def test_of_many_assessments_that_are_not_listed_ten_are_named(tmp_path: Path) -> None:
+    many = [str(number) for number in range(100, 1112)]
+    page = html(found_in(view(tmp_path, "view", results({"Eureka": [3] * 20})), unlisted=many))
+    first, tenth = ('<th scope="row">100</th>', '<th scope="row">1008</th>')
+    assert first in page
+    assert tenth in page
+    assert '<th scope="row">1009</th>' not in page
+    assert "and 1,002 more" in page
+
+
+def test_a_title_of_a_suppressed_group_is_not_given(tmp_path: Path) -> None:
+    """Ten students have it, of two grades that have nine and one."""
+    several = [*results({"ELA": [3] * 9}), *results({"ELA": [3]}, GRADE + 1)]
+    rows = [{**row, "title": "Survey", "assessment_id": "7"} for row in several]
+    found = found_in(
+        view(tmp_path, "view", [*results({"Eureka": [3] * 20}), *rows]), unlisted=["7"]
+    )
+    assert found.unlisted == ["7"]
 
 
 def test_a_single_result_with_a_grade_leaves_the_others_without_one(tmp_path: Path) -> None:

@@ -1076,6 +1076,13 @@ MUTANTS = (
         "tests/functional/test_reruns.py -k by_page_one_request",
     ),
     Mutant(
+        "note shards made of pages before their names are safe",
+        "tasks/by_page.py",
+        "        files.fsync(files.make_folder(target.folder))",
+        "        files.make_folder(target.folder)",
+        "tests/crash/test_power_cut.py -k pages",
+    ),
+    Mutant(
         "count rows without a date in each range that has them",
         "extract/by_page.py",
         "rows = _rows(found) - sum(repeats(paths).values())",

@@ -62,7 +62,7 @@ def select_compared(
     chosen = dict.fromkeys(each for kind in kinds for each in kind[:_OF_EACH_KIND])
     rest = [each for each in every if each not in chosen]
     more = max(LEAST_COMPARED - len(chosen), math.ceil(sample_rate * len(rest)))
-    return [*chosen, *rest[:more]]
+    return largest_first([*chosen, *rest[:more]], rows)
 
 
 def largest_first(assessment_ids: Iterable[str], rows: Mapping[str, int]) -> list[str]:

@@ -15,7 +15,7 @@ from luigi.configuration import get_config
 from pipeline.illuminate import pages
 from pipeline.simulator import Credentials, Fault, serving
 from tests import canaries
-from tests.functional.conftest import REPOSITORY, Workplace
+from tests.functional.conftest import BY_ASSESSMENT, REPOSITORY, Workplace
 from tests.functional.faults import district
 from tests.functional.faults.sandbox import Sandbox
 from tests.functional.faults.test_leaks import fail_with_secrets
@@ -47,7 +47,8 @@ def test_the_arguments_of_a_run(tmp_path: Path) -> None:
     with serving(district.make_district(), district.PROTOCOL, district.CREDENTIALS) as server:
         place.point_at(server)
         server.faults.add(Fault("silence", endpoint="overall"))
-        process = place.start_run("--year", "23-24", "--illuminate-threads", str(THREADS))
+        threads = ("--illuminate-threads", str(THREADS))
+        process = place.start_run("--year", "23-24", *threads, *BY_ASSESSMENT)
         wait_until(lambda: request_counts(server)["overall"] >= THREADS)
         shown = arguments_of(process.pid)
         process.kill()

@@ -68,7 +68,7 @@ class ListAssessments(ReusableTask):
 class CombineResults(ReusableTask):
     """Combine overall and standard results into one table."""
 
-    version = 4
+    version = 5
 
     def requires(self) -> list[FetchScores]:
         return [self.other(FetchScores, endpoint=kind) for kind in ("overall", "standard")]
@@ -97,7 +97,7 @@ class CombineResults(ReusableTask):
 class CombineGroup(ReusableTask):
     """Combine results by reporting group into one table."""
 
-    version = 4
+    version = 5
 
     def requires(self) -> FetchScores:
         return self.other(FetchScores, endpoint="group")

@@ -38,7 +38,7 @@ class BuildViews(ReusableTask):
     counted against it before anything is published.
     """
 
-    version = 4
+    version = 5
 
     def requires(self) -> list[YearTask]:
         built = [self.other(task) for task in (CombineResults, LabelAssessments, ReadRoster)]
@@ -65,9 +65,11 @@ class BuildViews(ReusableTask):
         labels, roster = self._labels(), self._roster()
         rows = views.label_rows(combined, *labels, roster).cache()
         safe = views.formula_free_columns(*labels)
+        # Converted once for both: the view's columns are among those of the latest attempts.
+        both = [made.cache() for made in values.spreadsheet_outputs(rows, LATEST, safe)]
         tables = [
-            values.spreadsheet_outputs(views.select_all(rows), VIEW, safe),
-            values.spreadsheet_outputs(views.select_latest(rows), LATEST, safe),
+            values.TableOutputs(*map(select, both))
+            for select in (views.select_all, views.select_latest)
         ]
         counts = [
             views.count_roster_match(rows, roster),

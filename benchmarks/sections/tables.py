@@ -5,12 +5,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.bench import Bench, Finished, check_rows
 from benchmarks.counting import count, names
 from benchmarks.peers.tables_job import Job
-from benchmarks.report import Section, Table, middle, seconds, times, whole
+from benchmarks.report import Section, Table, Target, middle, seconds, times, whole
 from benchmarks.sizes import TINY, M
 from benchmarks.trial import Cost, run
 
@@ -79,19 +78,18 @@ def measure(bench: Bench) -> Section:
     for builder in BUILDERS:
         if builder not in found:
             bench.say(f"SKIPPED {builder.name}: {builder.missing} is not installed")
-    records = []
     for number in range(bench.rounds):
         for builder, costs in found.items():
             if builder is PIPELINE:
                 costs.append(_pipeline(finished))
-                records.append(finished.place.record())
             else:
                 costs.append(_peer(bench, builder, path, finished))
             bench.say(f"tables, round {number + 1}, {builder.name}: {costs[-1].wall:.1f} s")
-    table = _table(finished, found, records)
+    table = _table(finished, found)
     table.show(bench.console)
     trials = [{"peer": b.name, **c._asdict()} for b, costs in found.items() for c in costs]
-    return Section("tables", [table], trials, {b.name: b.about for b in BUILDERS})
+    about = {b.name: b.about for b in BUILDERS}
+    return Section("tables", [table], trials, about, targets=_targets(found))
 
 
 def _job(finished: Finished) -> Job:
@@ -126,11 +124,16 @@ def _wanted(finished: Finished) -> Mapping[str, int]:
     return {**wanted, **dict.fromkeys(("view", "latest"), wanted["combined"])}
 
 
-def _table(
-    finished: Finished,
-    found: Mapping[Builder, Sequence[Cost]],
-    records: Sequence[Mapping[str, Any]],
-) -> Table:
+def _targets(found: Mapping[Builder, Sequence[Cost]]) -> list[Target]:
+    ours, rewriting = _cost(found[PIPELINE]), _cost(found[REWRITING])
+    what = "tables of M, {} relative to polars rewriting the finished tables"
+    return [
+        Target(what.format("processor time"), 1.1, ours.processor / rewriting.processor),
+        Target(what.format("time"), 1.1, ours.wall / rewriting.wall),
+    ]
+
+
+def _table(finished: Finished, found: Mapping[Builder, Sequence[Cost]]) -> Table:
     rewriting = _cost(found[REWRITING])
     rows = []
     for builder, costs in found.items():
@@ -154,24 +157,10 @@ def _table(
         f"Tables of {sum(work.rows.values()):,} rows from {shards:,} shards with rows",
         ("", "files", "wall s", "x rewriting", "cpu s", "x rewriting", "peak MB"),
         rows,
-        [
-            *_shares(records),
-            *(f"{b.name}: skipped, {b.missing} is not installed." for b in BUILDERS if b.missing),
-        ],
+        [f"{b.name}: skipped, {b.missing} is not installed." for b in BUILDERS if b.missing],
     )
 
 
 def _cost(costs: Sequence[Cost]) -> Cost:
     """The median of each figure."""
     return Cost(*map(middle, zip(*costs, strict=True)))
-
-
-def _shares(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the pipeline's own record says of the time that its steps took, if it does."""
-    steps = {
-        name: middle([record["steps"][name].get("seconds", 0.0) for record in records])
-        for name, facts in records[-1]["steps"].items()
-        if facts["by_this_run"] and "seconds" in facts
-    }
-    listed = ", ".join(f"{name} {value:.1f} s" for name, value in steps.items())
-    return [f"Of the pipeline's time, by its record: {listed}."] if listed else []

@@ -91,10 +91,6 @@ class Place:
         """How many rows it published, by table."""
         return {table: count(path) for table, path in self.published.items()}
 
-    def record(self) -> dict[str, Any]:
-        """What the pipeline wrote down of its last run."""
-        return _newest_record(self.data)
-
     def forget_tables(self) -> None:
         """Remove all that is built of shards, published or not; a run must build it again."""
         for folder in (self.snapshot / "results", self.data / "illuminate", self.data / "views"):

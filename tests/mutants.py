@@ -1057,9 +1057,37 @@ MUTANTS = (
     Mutant(
         "blame the server for a result that was corrected since its range was read",
         "tasks/by_page.py",
-        "        if not reread.not_reread(reader):",
+        "        if not reader.has_kept:",
         "        if True:",
         "tests/functional/test_reread.py -k comparison",
+    ),
+    Mutant(
+        "call a server that is away one that cannot do this",
+        "tasks/by_page.py",
+        "            _check_is_there(task, client, pool)",
+        "            pass",
+        "tests/functional/test_by_page_trouble.py -k away",
+    ),
+    Mutant(
+        "lose what was found by page where by assessment is chosen",
+        "tasks/by_page.py",
+        '        return _keep_unlisted(task, catalogue, "")',
+        "        return {}",
+        "tests/functional/test_by_page_trouble.py -k chosen",
+    ),
+    Mutant(
+        "read days of overall shards that nobody verified",
+        "tasks/by_page.py",
+        "    overall.output().verify(entries, context.current().verified)",
+        "    pass",
+        "tests/functional/test_by_page_trouble.py -k damaged",
+    ),
+    Mutant(
+        "wait for overall shards of assessments that only another endpoint has",
+        "tasks/extract.py",
+        "set(self._overall().expected() or ())",
+        "set(assessments)",
+        "tests/functional/test_by_page_trouble.py -k gone",
     ),
     Mutant(
         "let other snapshots' ranges outlast a refresh",
@@ -1099,7 +1127,7 @@ MUTANTS = (
     Mutant(
         "read every range before rows without a date are compared",
         "extract/by_page.py",
-        "                if some is first and rest:",
+        "                if some is first and rest and not known:",
         "                if False:",
         "tests/unit/extract/test_by_page.py",
     ),

@@ -80,6 +80,7 @@ class Server:
 
         Raises:
             StoppedError: the run was asked to stop.
+            StorageError: something cannot be written, which is no fault of the server.
         """
         outcomes = fetch_shards(
             list(names),
@@ -93,6 +94,9 @@ class Server:
         )
         if self.stop.is_set():
             raise StoppedError("the run was asked to stop")
+        for outcome in outcomes:
+            if outcome.error is not None:
+                raise outcome.error
         return outcomes
 
 
@@ -113,6 +117,7 @@ class RangeReader:
     today: dt.date
     may_be_none: bool = False
     likely: Callable[[], Mapping[dt.date, int]] = dict
+    has_kept: bool = field(default=False, init=False)
     _too_long: dict[str, int] = field(default_factory=dict, init=False)
     _log: ManifestLog = field(init=False)
     _on_read: Callable[[int], object] = field(init=False)
@@ -128,6 +133,7 @@ class RangeReader:
 
         for _ in range(_READINGS):
             known, declared = self._intact(), self._count()
+            self.has_kept = bool(known)
             self._read_missing(known, declared)
             found = self._intact()
             paths = self._files(found)
@@ -186,7 +192,7 @@ class RangeReader:
             for some in (first, rest):
                 for each, reason in self._read(some).items():
                     self._read_halves(each, reason)
-                if some is first and rest:
+                if some is first and rest and not known:
                     self._compare_undated()
 
     def _compare_undated(self) -> None:

@@ -33,7 +33,7 @@ class Outcome:
     """The result for one shard: its manifest entry, or the reason why there is none.
 
     A shard that was not fetched, or not to the end, because the run stopped has not failed.
-    `may_pass` says whether the same request may succeed later.
+    `may_pass` says whether the same request may succeed later; `error` is one of this machine.
     """
 
     assessment_id: str
@@ -41,6 +41,7 @@ class Outcome:
     reason: str = ""
     attempted: bool = True
     may_pass: bool = field(default=False, compare=False)
+    error: StorageError | None = field(default=None, compare=False)
 
     @property
     def failed(self) -> bool:
@@ -149,8 +150,9 @@ class _Shards(Generic[T]):
             step(assessment_id, *fetched)
         except (AuthError, OutageError, StorageError, StoppedError) as error:
             self.abort(str(error))
-            stopped = isinstance(error, StoppedError)
-            self._finished.put(Outcome(assessment_id, None, str(error), attempted=not stopped))
+            own = error if isinstance(error, StorageError) else None
+            attempted = not isinstance(error, StoppedError)
+            self._finished.put(Outcome(assessment_id, None, str(error), attempted, error=own))
         except PipelineError as error:
             may_pass = isinstance(error, MAY_PASS)
             self._finished.put(Outcome(assessment_id, None, str(error), may_pass=may_pass))

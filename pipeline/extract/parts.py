@@ -21,6 +21,7 @@ from pipeline.illuminate.pages import Result
 from pipeline.schema import DATE
 
 _BATCH = 50_000
+_PLANNED_FILES = 200
 _UNDATED = pl.col("date_taken").str.strip_chars().fill_null("") == ""
 _ID = pl.col("assessment_id").str.strip_chars(WHITE_SPACE)
 _KEY = "\0id"  # no field of the API can have this name
@@ -87,13 +88,16 @@ def _result(rows: pl.DataFrame) -> Result:
     return Result(distinct, rows.height, 0, rows.height - distinct.height)
 
 
-def count_days(paths: Iterable[Path]) -> dict[dt.date, int]:
+def count_days(paths: Sequence[Path]) -> Counter[dt.date]:
     """Return how many rows of some shards or parts are dated on each day, as far as that is one."""
     day = pl.col("date_taken").str.head(10).str.to_date("%Y-%m-%d", strict=False)
-    dated = [pl.scan_parquet(path, glob=False).select(day) for path in paths]
-    if not dated:
-        return {}
-    return dict(pl.concat(dated).drop_nulls().group_by("date_taken").len().collect().iter_rows())
+    found: Counter[dt.date] = Counter()
+    # A plan for thousands of files at once takes more memory than all of their dates.
+    for start in range(0, len(paths), _PLANNED_FILES):
+        some = paths[start : start + _PLANNED_FILES]
+        dated = pl.concat([pl.scan_parquet(path, glob=False).select(day) for path in some])
+        found.update(dict(dated.drop_nulls().group_by("date_taken").len().collect().iter_rows()))
+    return found
 
 
 def repeats(paths: Iterable[Path]) -> dict[Path, int]:

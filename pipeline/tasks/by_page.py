@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.config import sections, settings
-from pipeline.errors import ByPageError, FetchError, StoppedError
+from pipeline.errors import ByPageError, FetchError, IlluminateError, StoppedError
 from pipeline.extract import reread, shards
 from pipeline.extract.by_page import RangeReader, Server, compare, write_shards
 from pipeline.extract.manifest import Manifest
@@ -32,7 +32,39 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def fetch_by_page(
+Lasting = dict[str, str | list[str]]
+"""What the manifest of shards that are fetched by assessment has to say."""
+
+
+def try_by_page(
+    task: "FetchScores", catalogue: "Catalogue", client: "Client", pool: "Pool"
+) -> Lasting | None:
+    """Fetch every shard of an endpoint by page, if that is wanted and the server can do it.
+
+    Otherwise return what holds for the shards that are now to be fetched by assessment.
+
+    Raises:
+        FetchError: the server cannot be reached, or may only be used by page and cannot; or the
+            run was asked to stop.
+        StorageError: something cannot be written.
+    """
+    if settings.read(sections.illuminate).strategy == "by_assessment":
+        return _keep_unlisted(task, catalogue, "")
+    before = client.counts.snapshot()
+    try:
+        try:
+            _fetch_by_page(task, catalogue, client, pool)
+        except ByPageError as error:
+            _check_is_there(task, client, pool)
+            return _note_fallback(task, catalogue, error)
+    except FetchError:
+        target, counts = task.output(), client.counts.since(before)
+        Manifest(target.request, {}, counts, context.current().id).write(target.path)
+        raise
+    return None
+
+
+def _fetch_by_page(
     task: "FetchScores", catalogue: "Catalogue", client: "Client", pool: "Pool"
 ) -> None:
     """Fetch every shard of an endpoint, and write the manifest.
@@ -104,7 +136,7 @@ def _read(task: "FetchScores", catalogue: "Catalogue", reader: RangeReader) -> _
     try:
         compare(reader.server, parts, compared)
     except ByPageError as error:
-        if not reread.not_reread(reader):
+        if not reader.has_kept:
             raise
         # Perhaps a result was corrected since, which is no reason to distrust the server.
         log.info("%s %s: all ranges are read again: %s", task.year, task.endpoint, error)
@@ -135,21 +167,28 @@ def _days_of_overall(task: "FetchScores") -> "dict[dt.date, int]":
 
     overall = task.other(type(task), endpoint="overall")
     entries = overall.receipt.shards if task.endpoint != "overall" and overall.receipt else {}
+    overall.output().verify(entries, context.current().verified)
     folder = task.paths.shards("overall")
-    return count_days(folder / shards.file_name(i) for i, entry in entries.items() if entry.file)
+    return count_days([folder / shards.file_name(i) for i, entry in entries.items() if entry.file])
 
 
 def _is_only_way() -> bool:
     return bool(settings.read(sections.illuminate).strategy == "by_page")
 
 
-def note_fallback(
-    task: "FetchScores", catalogue: "Catalogue", error: ByPageError
-) -> dict[str, str | list[str]]:
-    """Say why an endpoint is fetched by assessment; return it for the record.
+def _check_is_there(task: "FetchScores", client: "Client", pool: "Pool") -> None:
+    """Raise FetchError if the server gives nothing at all, which is no matter of pages."""
+    try:
+        pool.submit(client.count_assessments).result()
+    except (IlluminateError, StoppedError) as error:
+        raise FetchError(
+            f"{task.endpoint} could not be read: {error}. The ranges of dates that were read are "
+            "kept and nothing was published. Run the same command again."
+        ) from None
 
-    What is published of assessments that the catalogue does not list is not to be lost by that, so
-    these are returned as well.
+
+def _note_fallback(task: "FetchScores", catalogue: "Catalogue", error: ByPageError) -> Lasting:
+    """Say why an endpoint is fetched by assessment; return it for the record.
 
     Raises:
         FetchError: it may only be fetched by page.
@@ -161,9 +200,18 @@ def note_fallback(
             "them by assessment, and run the same command again."
         ) from None
     log.warning("%s %s is fetched by assessment, not by page: %s", task.year, task.endpoint, error)
+    return _keep_unlisted(task, catalogue, str(error))
+
+
+def _keep_unlisted(task: "FetchScores", catalogue: "Catalogue", reason: str) -> Lasting:
+    """Return what is published of assessments that the catalogue does not list.
+
+    It is not to be lost because an endpoint is now fetched by assessment, for a `reason` if it
+    should not be.
+    """
     before = published_counts(task)
     published = {i for table in GUARDED for i in guarded_rows(before, table)} if before else set()
-    return {"not by page": str(error), "unlisted": catalogue.unlisted(published)}
+    return {"not by page": reason, "unlisted": catalogue.unlisted(published)}
 
 
 def _server(task: "FetchScores", client: "Client", pool: "Pool") -> Server:

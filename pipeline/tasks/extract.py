@@ -11,7 +11,7 @@ import luigi
 import tenacity
 
 from pipeline.config import sections, settings
-from pipeline.errors import ByPageError, FetchError, IlluminateError, printable
+from pipeline.errors import FetchError, IlluminateError, printable
 from pipeline.extract import shards
 from pipeline.extract.catalogue import SCHEMA, Catalogue
 from pipeline.extract.fetch import MAY_PASS, Outcome, failure, fetch_shards, stopped
@@ -27,7 +27,7 @@ from pipeline.runs.progress import ProgressReporter
 from pipeline.schema import ENDPOINTS, TABLES
 from pipeline.storage import files
 from pipeline.tasks.base import IncrementalTask, YearTask, incremental
-from pipeline.tasks.by_page import fetch_by_page, note_fallback
+from pipeline.tasks.by_page import try_by_page
 from pipeline.tasks.guards import (
     check_has_begun,
     check_source,
@@ -184,15 +184,13 @@ class FetchScores(YearTask):
         """
         run, target = context.current(), self.output()
         lasting, before = (found.lasting_stats if (found := target.stored) else {}), None
-        if not (found and found.shards) and (catalogue := self._catalogue_by_page()):
+        if not (found and found.shards) and (catalogue := self._catalogue()):
             client = run.share(open_client)
             before = client.counts.snapshot()
-            try:
-                fetch_by_page(self, catalogue, client, run.share(open_pool))
-            except ByPageError as error:
-                lasting = note_fallback(self, catalogue, error)
-            else:
+            by_assessment = try_by_page(self, catalogue, client, run.share(open_pool))
+            if by_assessment is None:
                 return
+            lasting = by_assessment
         intact = target.intact()
         # From here on the manifest has this request, and no entry of a shard that is fetched.
         Manifest(target.request, intact, lasting, "").write(target.path)
@@ -224,10 +222,11 @@ class FetchScores(YearTask):
         if assessments is None or self.endpoint == "overall" or fetch_all or self.is_by_page:
             return assessments
         overall = self._overall().receipt
-        if overall is None or not overall.shards.keys() >= set(assessments):
+        if overall is None or not overall.shards.keys() >= set(self._overall().expected() or ()):
             return None
         seed = f"{self.endpoint} {self.paths.window.end}"
-        with_results = [i for i, entry in overall.shards.items() if entry.rows]
+        # An assessment that is not listed may have results of this endpoint alone.
+        with_results = self._unlisted() + [i for i, entry in overall.shards.items() if entry.rows]
         return select_assessments(assessments, with_results, settings.sample(), seed)
 
     @property
@@ -312,11 +311,9 @@ class FetchScores(YearTask):
         manifest = self.output().stored
         return manifest.unlisted if manifest else []
 
-    def _catalogue_by_page(self) -> Catalogue | None:
-        """Return the catalogue, if results are to be fetched by page."""
-        by_page = settings.read(sections.illuminate).strategy != "by_assessment"
-        has_days = not self.paths.window.is_empty
-        return self.other(FetchMetadata).catalogue() if by_page and has_days else None
+    def _catalogue(self) -> Catalogue | None:
+        """Return the catalogue, if there are days of which to request results."""
+        return None if self.paths.window.is_empty else self.other(FetchMetadata).catalogue()
 
     def sizes(self) -> dict[str, int]:
         """Return the rows of assessments as far as known: overall now, or as last published."""

@@ -14,6 +14,7 @@ from pipeline.errors import (
     ByPageError,
     ResponseError,
     StoppedError,
+    StorageError,
     TooManyPagesError,
     TransientError,
 )
@@ -377,3 +378,12 @@ def test_fields_that_only_some_ranges_have_come_last_by_name(tmp_path):
     ((result,),) = (batch.values() for batch in parts.read(["1"]))
     assert result.rows.columns == [*known, "b", "z"]
     assert {*result.rows.select("b", "z").iter_rows()} == {(None, "1"), ("2", None)}
+
+
+def test_a_disk_that_is_full_is_no_fault_of_the_server(reader, monkeypatch):
+    def fail(*_):
+        raise StorageError("No space left on device")
+
+    monkeypatch.setattr(by_page.shards, "write", fail)
+    with pytest.raises(StorageError, match="No space left"):
+        reader.read()

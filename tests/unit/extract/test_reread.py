@@ -263,3 +263,23 @@ def test_counts_that_do_not_add_up_make_everything_be_read(district, evening, ni
     assert linked(night, evening)
     assert read_rows(night) == rows_of(district.rows)
     assert not_reread(night) == {}
+
+
+def test_a_result_without_a_date_that_was_corrected_makes_everything_be_read(tmp_path):
+    """A server that sends such results for any dates has the old one in what was kept."""
+    rows = [(str(number % 7), str(number), str(day), "1") for number, day in enumerate(DAYS * 100)]
+    before, after = (
+        pl.DataFrame([("3", "a", None, points)], dict.fromkeys(FIELDS, pl.String), orient="row")
+        for points in ("1", "9")
+    )
+    district = District(rows)
+    dated = district.rows
+    district.rows, district.undated = pl.concat([dated, before]), lambda _: before
+    with reading(district, tmp_path / "evening", today=EVE) as evening:
+        evening.read()
+    district.rows, district.undated = pl.concat([dated, after]), lambda _: after
+    count = counting(District(rows))
+    with reading(district, tmp_path / "night", SECOND, EVE + DAY) as night:
+        take_over(night, [evening.folder], 5, lambda window: count(window) + 1)
+        assert night.stored.shards
+        assert read_rows(night) == rows_of(district.rows)

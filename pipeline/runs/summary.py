@@ -14,7 +14,7 @@ _HEADLINES = {
     "up to date": "everything is up to date; no table was changed.",
     "failed": "FAILED; what was published before is unchanged.",
     "not finished": "not finished; what was published before is unchanged.",
-    "stopped": "stopped; finished shards are kept; run the same command to continue.",
+    "stopped": "stopped; what was fetched is kept; run the same command to continue.",
     "done": "done.",
 }
 _COMPLETE = ("published", "not reported", "up to date")

@@ -140,7 +140,7 @@ def test_results_that_were_not_fetched_are_reported():
         ("up to date", "everything is up to date; no table was changed."),
         ("failed", "FAILED; what was published before is unchanged."),
         ("done", "done."),
-        ("stopped", "stopped; finished shards are kept; run the same command to continue."),
+        ("stopped", "stopped; what was fetched is kept; run the same command to continue."),
     ],
 )
 def test_the_first_line_says_what_became_of_the_run(outcome, words):

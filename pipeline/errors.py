@@ -141,7 +141,7 @@ class FolderInUseError(PipelineError):
 
 
 class StoppedError(PipelineError):
-    """The run received a signal to stop; finished shards are kept."""
+    """The run received a signal to stop; what was fetched is kept."""
 
 
 class UnexpectedError(Exception):

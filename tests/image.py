@@ -384,7 +384,7 @@ def stops(engine: Engine, folder: Path) -> str:
             code, said = container.end(10)
             seconds = time.monotonic() - began
         need(code == 143, f"the run exited {code}: {said}")
-        need("finished shards are kept" in said, f"the run did not say how it ended: {said}")
+        need("what was fetched is kept" in said, f"the run did not say how it ended: {said}")
         need(any(folder.glob("data/work/*/*/shards/*/*.parquet")), "no shard was kept")
         server.terminate()
         need(server.end(10)[0] in {0, 143}, "the district did not end by SIGTERM")

@@ -290,6 +290,13 @@ MUTANTS = (
         "tests/functional/test_graph.py -k failed_report",
     ),
     Mutant(
+        "name ids in the order of texts",
+        "runs/summary.py",
+        "sorted(ids, key=lambda each: (len(each), each))",
+        "sorted(ids)",
+        "tests/unit/runs/test_summary.py -k order_of_numbers",
+    ),
+    Mutant(
         "count a failure that was retried",
         "runs/build.py",
         "        self._failed.pop(task.task_id, None)\n",

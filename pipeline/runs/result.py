@@ -21,7 +21,7 @@ _MEANINGS = {
     "not finished": "Not everything requested is published; nothing failed.",
     "not reported": "All tables are published, but a report failed and is unchanged.",
     "failed": "Something failed; whatever this run did not publish is unchanged.",
-    "stopped": "It was asked to stop; finished shards are kept, and the next run continues.",
+    "stopped": "It was asked to stop; what was fetched is kept, and the next run continues.",
 }
 """The outcomes and their meanings, from best to worst: the worst of all sets is the run's."""
 

@@ -54,7 +54,7 @@ class StopSignals:
             self.reraise()
             return
         self._stop.set()
-        log.warning("Stopping: finished shards are kept; run the same command to continue.")
+        log.warning("Stopping: what was fetched is kept; run the same command to continue.")
 
 
 def _die_of(number: int) -> None:

@@ -1,6 +1,6 @@
 """The record of a run, as a few lines for people."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ _HEADLINES = {
     "up to date": "everything is up to date; no table was changed.",
     "failed": "FAILED; what was published before is unchanged.",
     "not finished": "not finished; what was published before is unchanged.",
-    "stopped": "stopped; finished shards are kept; run the same command to continue.",
+    "stopped": "stopped; what was fetched is kept; run the same command to continue.",
     "done": "done.",
 }
 _COMPLETE = ("published", "not reported", "up to date")
@@ -23,7 +23,7 @@ _PUBLISHED_AGAIN = "published again; every table is as it was."
 _PUBLISHED_ALL_THE_SAME = "FAILED, but the tables of this run are published."
 _OWN = "SqlView-"
 _FETCH = "FetchScores "
-_NAMED = 5
+_NAMED = 10
 
 ROWS = {
     "combined": ("CombineResults", "rows"),
@@ -155,13 +155,24 @@ def _roster(roster: dict[str, Any], view: dict[str, Any]) -> str:
 
 def _list_overrides(unmatched: list[dict[str, Any]]) -> str:
     """Return the first overrides that match nothing, by assessment and grade, and why."""
-    some = ", ".join(
-        each["assessment_id"]
-        + (f" grade {each['grade']}" if each["grade"] is not None else "")
-        + (" (no results)" if each.get("is_listed", True) else " (not in the catalogue)")
-        for each in unmatched[:_NAMED]
+    return _list_some(
+        [
+            each["assessment_id"]
+            + (f" grade {each['grade']}" if each["grade"] is not None else "")
+            + (" (no results)" if each.get("is_listed", True) else " (not in the catalogue)")
+            for each in unmatched
+        ]
     )
-    return some + (" and others" if len(unmatched) > _NAMED else "")
+
+
+def _list_some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _list_ids(ids: Iterable[str]) -> str:
+    """Return the first of some ids, numbers by their size, and how many more there are."""
+    return _list_some(sorted(ids, key=lambda each: (len(each), each)))
 
 
 def _no_results(record: dict[str, Any], snapshot: Snapshot) -> str:
@@ -216,7 +227,7 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _by_page(record["steps"])
     if gone := record["steps"].get("FetchMetadata", {}).get("no longer listed"):
         what = "assessments are" if len(gone) > 1 else "assessment is"
-        some = ", ".join(gone[:_NAMED]) + (" and others" if len(gone) > _NAMED else "")
+        some = _list_ids(gone)
         yield "catalogue", f"{len(gone):,} {what} no longer listed, without results: {some}"
     if record["allowed_shrink"]:
         yield (
@@ -243,10 +254,9 @@ def _by_page(steps: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if kept := facts.get("not reread"):
             some = f"{kept['ranges']:,} of {kept['of']:,} ranges of dates"
             yield "not reread", f"{endpoint}: {some}, last read on {kept['since']} or later"
-    if found := sorted({i for facts in fetched.values() for i in facts.get("unlisted", ())}):
+    if found := {i for facts in fetched.values() for i in facts.get("unlisted", ())}:
         what = "assessments with results are" if len(found) > 1 else "assessment with results is"
-        some = ", ".join(found[:_NAMED]) + (" and others" if len(found) > _NAMED else "")
-        yield "unlisted", f"{len(found):,} {what} not in the catalogue: {some}"
+        yield "unlisted", f"{len(found):,} {what} not in the catalogue: {_list_ids(found)}"
 
 
 def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str, str]]:

@@ -265,7 +265,7 @@ def test_assessments_that_the_catalogue_does_not_list_are_published(
         sent = district.results(endpoint, None, YEAR.first_day, YEAR.last_day)  # type: ignore[arg-type]
         distinct = {tuple(row.items()) for row in sent}
         assert len([row for row in rows if row[1] == endpoint]) == len(distinct)
-    named = ", ".join(sorted(hidden))
+    named = ", ".join(sorted(hidden, key=int))
     assert (
         f"unlisted    {len(hidden)} assessments with results are not in the catalogue"
         in done.stdout

@@ -279,7 +279,7 @@ def test_stopping_while_every_thread_waits(
     process.send_signal(number)
     done = place.finish(process)
     assert done.returncode == -number
-    assert "stopped; finished shards are kept; run the same command to continue." in done.stdout
+    assert "stopped; what was fetched is kept; run the same command to continue." in done.stdout
     for wrong in ("exclude_ids", "could not be fetched", "asked to stop", "FAILED"):
         assert wrong not in done.stdout
     assert place.leftovers() == []

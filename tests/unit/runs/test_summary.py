@@ -140,7 +140,7 @@ def test_results_that_were_not_fetched_are_reported():
         ("up to date", "everything is up to date; no table was changed."),
         ("failed", "FAILED; what was published before is unchanged."),
         ("done", "done."),
-        ("stopped", "stopped; finished shards are kept; run the same command to continue."),
+        ("stopped", "stopped; what was fetched is kept; run the same command to continue."),
     ],
 )
 def test_the_first_line_says_what_became_of_the_run(outcome, words):
@@ -269,8 +269,8 @@ def test_overrides_that_match_nothing_are_named_with_the_reason():
         "3 of 9 match nothing: assessment 204411.0 (not in the catalogue), 7 grade 0 (no results), "
         "8 grade 12 (no results)"
     )
-    found["BuildViews"]["unmatched overrides"] *= 4
-    assert lines(record(steps=found))["overrides"].endswith("8 grade 12 (no results) and others")
+    found["BuildViews"]["unmatched overrides"] *= 9
+    assert lines(record(steps=found))["overrides"].endswith("8 grade 12 (no results) and 1 more")
     assert "overrides" not in lines(record())
 
 
@@ -336,6 +336,16 @@ def test_assessments_that_the_catalogue_does_not_list_are_named():
     }
     reported = lines(record(steps=found))["unlisted"]
     assert reported == "2 assessments with results are not in the catalogue: 3, 7"
+
+
+def test_ten_of_many_ids_are_named_in_the_order_of_numbers():
+    ids = [str(number) for number in range(95, 106)]
+    found = steps() | {"FetchScores overall": step(unlisted=sorted(ids))}
+    found |= {"FetchMetadata": step(**{"no longer listed": sorted(ids)})}
+    reported = lines(record(steps=found))
+    for name in ("unlisted", "catalogue"):
+        named = reported[name].rpartition(": ")[2]
+        assert named == ", ".join(ids[:10]) + " and 1 more"
 
 
 def test_an_id_forges_no_line():

@@ -248,6 +248,8 @@ def _by_page(steps: dict[str, Any]) -> Iterator[tuple[str, str]]:
     fetched = {
         name.removeprefix(_FETCH): of for name, of in steps.items() if name.startswith(_FETCH)
     }
+    if compared := sum(of.get("compared", 0) for of in fetched.values() if of["by_this_run"]):
+        yield "by page", f"{compared:,} comparisons with results by assessment agree"
     for endpoint, facts in fetched.items():
         if reason := facts.get("not by page"):
             yield "not by page", f"{endpoint}: {reason}"

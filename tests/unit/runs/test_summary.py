@@ -313,6 +313,17 @@ def test_assessments_left_out_are_named_with_the_setting():
     assert "excluded" not in lines(record())
 
 
+def test_what_this_run_compared_by_page_is_counted():
+    assert "  by page" not in summarize(record(), snapshot(), RECORD)
+    found = steps() | {
+        "FetchScores overall": step(compared=1_000),
+        "FetchScores standard": step(compared=20),
+        "FetchScores group": step(compared=3) | {"by_this_run": False},
+    }
+    text = summarize(record(steps=found), snapshot(), RECORD)
+    assert "  by page     1,020 comparisons with results by assessment agree\n" in text
+
+
 def test_what_could_not_be_fetched_by_page_is_named_with_the_reason():
     assert "not by page" not in summarize(record(), snapshot(), RECORD)
     found = steps() | {"FetchScores group": step(**{"not by page": "it counts no results"})}

@@ -297,6 +297,13 @@ MUTANTS = (
         "tests/unit/runs/test_summary.py -k order_of_numbers",
     ),
     Mutant(
+        "show the progress of nothing",
+        "runs/progress.py",
+        "        elif self._total:\n",
+        "        else:\n",
+        "tests/unit/runs/test_progress.py -k nothing_to_do",
+    ),
+    Mutant(
         "count a failure that was retried",
         "runs/build.py",
         "        self._failed.pop(task.task_id, None)\n",

@@ -27,7 +27,7 @@ class ProgressReporter:
         self._report = report
         self._done = self._failed = 0
         self._started = self._reported = self._printed = time.monotonic()
-        self._bar = _bar() if sys.stderr.isatty() else None
+        self._bar = _bar() if total and sys.stderr.isatty() else None
 
     def __enter__(self) -> "ProgressReporter":
         """Show the start."""
@@ -40,7 +40,7 @@ class ProgressReporter:
         """Show the end, which may be early."""
         if self._bar is not None:
             self._bar.stop()
-        else:
+        elif self._total:
             log.info("%s", self._text())
         self._report(self._percentage, self._text())
 
@@ -63,14 +63,20 @@ class ProgressReporter:
         return 100 * self._done // self._total if self._total else 100
 
     def _note(self, now: float) -> str:
+        if not self._done:
+            return ""
         rate = self._done / max(now - self._started, 1e-9)
         return f"{rate:,.0f}/s" + (f", {self._failed} failed" if self._failed else "")
 
     def _text(self) -> str:
         now = time.monotonic()
-        left = (self._total - self._done) * (now - self._started) / max(self._done, 1)
-        text = f"{self._what}: {self._done:,} of {self._total:,}, {self._note(now)}"
-        return f"{text}, about {left:,.0f} s left" if self._done < self._total else text
+        text = f"{self._what}: {self._done:,} of {self._total:,}"
+        if note := self._note(now):
+            text += f", {note}"
+        if 0 < self._done < self._total:
+            left = (self._total - self._done) * (now - self._started) / self._done
+            text += f", about {left:,.0f} s left"
+        return text
 
 
 def _bar() -> "Progress":

@@ -74,6 +74,16 @@ def test_a_terminal_gets_a_bar_and_no_lines(monkeypatch, caplog, reported):
     assert caplog.messages == []
 
 
-def test_nothing_to_do_is_all_done(lines, reported):
+def test_while_nothing_is_done_there_is_no_rate_and_no_estimate(lines, reported):
+    with ProgressReporter("overall", 4, lambda *_: None) as shown:
+        shown.step(failed=False, steps=0)
+    assert lines.messages == ["overall: 0 of 4"]
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_nothing_to_do_is_all_done_and_not_shown(monkeypatch, lines, reported, stream):
+    shown = stream()
+    monkeypatch.setattr("sys.stderr", shown)
     go(reported, 0)
     assert reported[-1][0] == 100
+    assert (lines.messages, shown.getvalue()) == ([], "")

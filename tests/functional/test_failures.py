@@ -292,7 +292,7 @@ def test_stopping_while_every_thread_waits(
     wanted = sum(endpoint == "standard" for endpoint, _ in place.kept_shards())
     how_far = f"standard stopped; 0 of {wanted} fetched and kept; run the same command to continue."
     assert f"FetchScores: {how_far}" in done.stdout
-    assert f"23-24 standard: 0 of {wanted}, " in done.stderr
+    assert f"23-24 standard: 0 of {wanted}\n" in done.stderr
 
 
 def wait_until(ready: Callable[[], bool]) -> None:

@@ -70,7 +70,7 @@ class Target:
         )
 
     def _shown(self, value: float) -> str:
-        digits = 0 if value >= 100 else 1 if value >= 1 else 2
+        digits = 0 if value >= 100 else 1 if value >= 10 else 2
         number = f"{value:,.{digits}f}"
         return f"{number.rstrip('0').rstrip('.') if digits else number} {self.unit}".strip()
 

@@ -15,8 +15,8 @@ class RecordCounter:
         if not self._in_quotes and b'"' not in block:
             self.records += block.count(b"\n")
             return
-        # All else is dropped first: splitting long texts costs four times as much. A doubled quote
-        # ends a quoted part and begins the next.
-        parts = block.translate(None, _NOT_QUOTE_OR_LINE_FEED).split(b'"')
+        # All else is dropped first: splitting long texts costs four times as much. Then two quotes
+        # side by side, whether a field without line feeds or one quote doubled, change nothing.
+        parts = block.translate(None, _NOT_QUOTE_OR_LINE_FEED).replace(b'""', b"").split(b'"')
         self.records += b"".join(parts[self._in_quotes :: 2]).count(b"\n")
         self._in_quotes ^= len(parts) % 2 == 0

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-import tenacity
 
 from pipeline.errors import (
     ByPageError,
@@ -24,7 +23,7 @@ from pipeline.errors import (
     TooManyPagesError,
 )
 from pipeline.extract import ranges, shards
-from pipeline.extract.fetch import MAY_PASS, Outcome, fetch_shards
+from pipeline.extract.fetch import Outcome, fetch_shards, once_more
 from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
 from pipeline.extract.pool import Pool
 from pipeline.ids import trim
@@ -168,10 +167,6 @@ class RangeReader:
         return {name: entry for name, entry in found.shards.items() if name not in damaged}
 
     def _count(self) -> int:
-        may_pass = tenacity.retry_if_exception_type(MAY_PASS)
-        once_more = tenacity.Retrying(
-            retry=may_pass, stop=tenacity.stop_after_attempt(2), reraise=True
-        )
         try:
             declared = once_more(self.server.count)
         except IlluminateError as error:

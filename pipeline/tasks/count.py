@@ -5,7 +5,7 @@ import datetime as dt
 import msgspec
 
 from pipeline.config import sections, settings
-from pipeline.extract.fetch import MAY_PASS
+from pipeline.extract.fetch import once_more
 from pipeline.extract.result_counts import (
     EVERY_DATE,
     SCHOOL_YEARS,
@@ -69,9 +69,10 @@ class CountResults(YearTask, IncrementalTask):
                 for name, each in scores.items()
                 if self.paths.is_settled or not each.is_by_page
             }
-        begun = {name: pool.submit(client.count_results, *each) for name, each in wanted.items()}
-        failed = [n for n, count in begun.items() if isinstance(count.exception(), MAY_PASS)]
-        begun |= {name: pool.submit(client.count_results, *wanted[name]) for name in failed}
+        begun = {
+            name: pool.submit(once_more, client.count_results, endpoint, window)
+            for name, (endpoint, window) in wanted.items()
+        }
         found = compare_counts(begun, {n: each.declared() for n, each in scores.items()}, before)
         with self.output().build() as build:
             files.write_json(self.paths.counts, found)

@@ -8,13 +8,12 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import luigi
-import tenacity
 
 from pipeline.config import sections, settings
 from pipeline.errors import FetchError, IlluminateError, printable
 from pipeline.extract import shards
 from pipeline.extract.catalogue import SCHEMA, Catalogue
-from pipeline.extract.fetch import MAY_PASS, Outcome, failure, fetch_shards, stopped
+from pipeline.extract.fetch import Outcome, failure, fetch_shards, once_more, stopped
 from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
 from pipeline.extract.pool import Pool
 from pipeline.extract.request_plan import largest_first, select_assessments
@@ -120,12 +119,8 @@ class FetchMetadata(YearTask, IncrementalTask):
 
     def _request(self, client: "Client") -> "Result":
         pool = context.current().share(open_pool)
-        may_pass = tenacity.retry_if_exception_type(MAY_PASS)
-        once_more = tenacity.Retrying(
-            retry=may_pass, stop=tenacity.stop_after_attempt(2), reraise=True
-        )
         try:
-            return once_more(lambda: pool.submit(client.catalogue).result())
+            return pool.submit(once_more, client.catalogue).result()
         except IlluminateError as error:
             raise FetchError(
                 f"The catalogue could not be read: {error}. What was fetched before is kept and "

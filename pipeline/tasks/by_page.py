@@ -155,9 +155,10 @@ def _other_nights(task: "FetchScores") -> Iterator[Path]:
 
     None from before a night that kept none, as by assessment: it has later corrections.
     """
+    paths = task.paths
     for other in task.other_snapshots():
-        yield other / task.paths.ranges(task.endpoint).relative_to(task.paths.work)
-        if (other / task.paths.manifest(task.endpoint).relative_to(task.paths.work)).exists():
+        yield paths.counterpart(paths.ranges(task.endpoint), other)
+        if paths.counterpart(paths.manifest(task.endpoint), other).exists():
             return
 
 

@@ -247,7 +247,7 @@ class FetchScores(YearTask):
     def writer(self) -> "Callable[[str, Result], ManifestEntry]":
         """Return what writes a shard, or links that of another snapshot with the same bytes."""
         folder = self.paths.shards(self.endpoint)
-        others = [other / folder.relative_to(self.paths.work) for other in self.other_snapshots()]
+        others = [self.paths.counterpart(folder, other) for other in self.other_snapshots()]
         return functools.partial(shards.write, folder, self.endpoint, others=others)
 
     def _fetch(

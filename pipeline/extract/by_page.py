@@ -198,8 +198,7 @@ class RangeReader:
         compare(self.server, parts, sorted(parts.undated)[:1], undated_rows)
 
     def _files(self, found: Mapping[str, ManifestEntry]) -> list[Path]:
-        names = sorted(name for name, entry in found.items() if entry.file)
-        return [self.folder / shards.file_name(name) for name in names]
+        return sorted(shards.stamps(self.folder, found))
 
     def _read_halves(self, window: Window, reason: str) -> None:
         """Read a range that could not be read, in halves, down to single days."""

@@ -91,9 +91,7 @@ def _fetch_by_page(
         files.fsync(files.make_folder(target.folder))
     # Hashed while they were written.
     run.verified.update(
-        (target.folder / shards.file_name(assessment_id), entry.file.sha256)
-        for assessment_id, entry in entries.items()
-        if entry.file
+        (path, stamp.sha256) for path, stamp in shards.stamps(target.folder, entries).items()
     )
     counts = client.counts.since(before)
     stats = {"fetched": len(entries), "compared": found.compared, "unlisted": found.unlisted}
@@ -169,8 +167,7 @@ def _days_of_overall(task: "FetchScores") -> "dict[dt.date, int]":
     overall = task.other(type(task), endpoint="overall")
     entries = overall.receipt.shards if task.endpoint != "overall" and overall.receipt else {}
     overall.output().verify(entries, context.current().verified)
-    folder = task.paths.shards("overall")
-    return count_days([folder / shards.file_name(i) for i, entry in entries.items() if entry.file])
+    return count_days([*shards.stamps(task.paths.shards("overall"), entries)])
 
 
 def _is_only_way() -> bool:

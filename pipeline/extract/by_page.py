@@ -191,7 +191,7 @@ class RangeReader:
                     self._compare_undated()
 
     def _compare_undated(self) -> None:
-        """Compare results without a date, which a server may send for any range, early."""
+        """Compare results without a readable date, which a server may send for any range, early."""
         from pipeline.extract.parts import Parts, undated_rows
 
         parts = Parts(self._files(self._intact()), ())

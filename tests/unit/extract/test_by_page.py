@@ -308,6 +308,18 @@ def test_rows_without_a_date_that_are_none_by_assessment_are_refused_early(
     assert max(window.end for window in district.requested) < DAYS[25]  # not the others
 
 
+def test_rows_without_a_readable_date_are_compared_as_those_without_any(reader, district):
+    """A server may send these for any range, too."""
+    rows = [("3", "a", "soon", "1")], district.rows.schema
+    district.undated = lambda _: pl.DataFrame(*rows, orient="row")
+    reader.server = replace(reader.server, count=lambda: 1202)
+    with pytest.raises(ByPageError, match="assessment 3 has 0 rows by assessment and 1 by page"):
+        reader.read()
+    assert max(window.end for window in district.requested) < DAYS[25]  # not the others
+    district.rows = pl.concat([district.rows, pl.DataFrame(*rows, orient="row")])
+    assert read(reader).rows == Counter(district.rows["assessment_id"])
+
+
 def test_no_results_are_none_only_where_that_may_be(reader, district):
     district.rows = district.rows.clear()
     with pytest.raises(ByPageError, match="it counts no results"):

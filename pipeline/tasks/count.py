@@ -27,9 +27,10 @@ class CountResults(YearTask, IncrementalTask):
     """Count the results that the server has, over all assessments, by requests for one row each.
 
     Those of the year, if it is settled or was fetched by assessment, which misses the assessments
-    that the catalogue does not list; and those that no school year reaches. Once for each snapshot,
-    and of a settled year again when the last count is older than `[years] recheck_days`. What fails
-    is requested once more. A server that cannot count so fails nothing; the summary says why.
+    that the catalogue does not list; once for each snapshot, and of a settled year again when the
+    last count is older than `[years] recheck_days`. And once those that no school year reaches.
+    What fails is requested once more. A server that cannot count so fails nothing; the summary says
+    why.
     """
 
     version = 2
@@ -63,12 +64,13 @@ class CountResults(YearTask, IncrementalTask):
         every_year = Window(SchoolYear(2000).first_day, max(self.today, self.year.last_day))
         wanted: dict[str, tuple[Endpoint, Window | None]] = {}
         if not self.paths.window.is_empty:
-            wanted = {EVERY_DATE: (overall, None), SCHOOL_YEARS: (overall, every_year)}
-            wanted |= {
+            wanted = {
                 name: (each.api_endpoint(), self.paths.window)
                 for name, each in scores.items()
                 if self.paths.is_settled or not each.is_by_page
             }
+            if before is None or before.unreached is None:
+                wanted |= {EVERY_DATE: (overall, None), SCHOOL_YEARS: (overall, every_year)}
         begun = {
             name: pool.submit(once_more, client.count_results, endpoint, window)
             for name, (endpoint, window) in wanted.items()

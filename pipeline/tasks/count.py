@@ -6,21 +6,15 @@ import msgspec
 
 from pipeline.config import sections, settings
 from pipeline.extract.fetch import once_more
-from pipeline.extract.result_counts import (
-    EVERY_DATE,
-    SCHOOL_YEARS,
-    ResultCounts,
-    compare_counts,
-)
-from pipeline.illuminate.endpoints import Endpoint
+from pipeline.extract.result_counts import ResultCounts, compare_counts
 from pipeline.runs import context
 from pipeline.storage import files
 from pipeline.storage.receipts import BuildKey
 from pipeline.tasks.base import IncrementalTask, YearTask, incremental
 from pipeline.tasks.check_tables import score_tasks
-from pipeline.tasks.extract import FetchScores, open_client, open_pool
+from pipeline.tasks.extract import FetchScores
+from pipeline.tasks.shared import open_client, open_counts, open_pool, unreached
 from pipeline.tasks.targets import FilesTarget
-from pipeline.years import SchoolYear, Window
 
 
 class CountResults(YearTask, IncrementalTask):
@@ -57,24 +51,17 @@ class CountResults(YearTask, IncrementalTask):
     def run(self) -> None:
         run = context.current()
         client, pool = run.share(open_client), run.share(open_pool)
-        requests = client.counts.snapshot()
+        requests, counts = client.counts.snapshot(), run.share(open_counts)
         before = files.read_json(self.paths.counts, ResultCounts)
         scores = score_tasks(self)
-        overall = scores["overall"].api_endpoint()
-        every_year = Window(SchoolYear(2000).first_day, max(self.today, self.year.last_day))
-        wanted: dict[str, tuple[Endpoint, Window | None]] = {}
+        wanted = unreached(self)
         if not self.paths.window.is_empty:
-            wanted = {
+            wanted |= {
                 name: (each.api_endpoint(), self.paths.window)
                 for name, each in scores.items()
                 if self.paths.is_settled or not each.is_by_page
             }
-            if before is None or before.unreached is None:
-                wanted |= {EVERY_DATE: (overall, None), SCHOOL_YEARS: (overall, every_year)}
-        begun = {
-            name: pool.submit(once_more, client.count_results, endpoint, window)
-            for name, (endpoint, window) in wanted.items()
-        }
+        begun = {name: pool.submit(once_more, counts.get, each) for name, each in wanted.items()}
         found = compare_counts(begun, {n: each.declared() for n, each in scores.items()}, before)
         with self.output().build() as build:
             files.write_json(self.paths.counts, found)

@@ -4,13 +4,17 @@ import csv
 import datetime as dt
 import itertools
 import os
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
 from pipeline.extract import shards
+from pipeline.extract.early import Early
 from pipeline.extract.manifest import ManifestEntry, ShardRequest
+from pipeline.extract.pool import Pool
 from pipeline.illuminate.pages import Result
 from pipeline.simulator.log import LoggedRequest
 from pipeline.transform.output import write_files
@@ -22,6 +26,10 @@ WINDOW = YEAR.window(dt.date(2024, 6, 30))
 ENDPOINTS = ("overall", "standard", "group")
 
 Row = Mapping[str, str | None]
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+_PATIENCE = 20
 
 _INHERITED = (
     "PYTHONPATH",
@@ -47,6 +55,20 @@ def is_count(request: LoggedRequest) -> bool:
     """Return whether a request only counted the results of all assessments."""
     is_of_all = request.endpoint in ENDPOINTS and request.assessment_id is None
     return is_of_all and request.params["limit"] == "1"
+
+
+def begin_early(pool: Pool, call: Callable[[K], T], keys: Sequence[K]) -> Early[K, T]:
+    """Return early calls of which each has begun."""
+    begun = threading.Semaphore(0)
+
+    def noted(key: K) -> T:
+        begun.release()
+        return call(key)
+
+    early = Early(pool, noted)
+    early.begin(keys)
+    assert all(begun.acquire(timeout=_PATIENCE) for _ in keys)
+    return early
 
 
 def request(endpoint: str = "overall", source: str = "a district") -> ShardRequest:

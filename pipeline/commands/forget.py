@@ -22,11 +22,10 @@ def main(options: argparse.Namespace) -> int:
     """
     year, day = year_of(options), today()
     snapshot = settings.snapshot(year, options.as_of or day, day)
-    ranges = [snapshot.ranges(endpoint).relative_to(snapshot.work) for endpoint in ENDPOINTS]
     with Lock(snapshot.folders.lock):
         for other in snapshots.of_year(snapshot.work.parent):
-            for folder in ranges:
-                files.remove_folder(other / folder)
+            for endpoint in ENDPOINTS:
+                files.remove_folder(snapshot.counterpart(snapshot.ranges(endpoint), other))
         if not snapshot.work.exists():
             print(f"There is no snapshot of {year} as of {snapshot.window.end} to remove.")
             return 0

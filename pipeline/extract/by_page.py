@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-import tenacity
 
 from pipeline.errors import (
     ByPageError,
@@ -24,7 +23,7 @@ from pipeline.errors import (
     TooManyPagesError,
 )
 from pipeline.extract import ranges, shards
-from pipeline.extract.fetch import MAY_PASS, Outcome, fetch_shards
+from pipeline.extract.fetch import Outcome, fetch_shards, once_more
 from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
 from pipeline.extract.pool import Pool
 from pipeline.ids import trim
@@ -34,6 +33,7 @@ from pipeline.years import Window
 if TYPE_CHECKING:
     import polars as pl
 
+    from pipeline.extract.early import Early
     from pipeline.extract.parts import Parts
     from pipeline.illuminate.pages import Result
 
@@ -57,12 +57,13 @@ class Server:
     """How results are requested, and the threads that do so.
 
     `count` returns how many results the window has, `fetch` returns those of a range unless they
-    have more pages than allowed, and `fetch_one` those of an assessment.
+    have more pages than allowed, and `fetch_one` those of an assessment. Both are told how many are
+    likely; 0 if that is not known.
     """
 
     count: Callable[[], int]
-    fetch: "Callable[[Window, int | None], Result]"
-    fetch_one: "Callable[[str], Result]"
+    fetch: "Callable[[Window, int | None, int], Result]"
+    fetch_one: "Callable[[str, int], Result]"
     page_limit: int
     pool: Pool
     stop: threading.Event
@@ -118,6 +119,7 @@ class RangeReader:
     may_be_none: bool = False
     likely: Callable[[], Mapping[dt.date, int]] = dict
     has_kept: bool = field(default=False, init=False)
+    _likely_rows: dict[str, int] = field(default_factory=dict, init=False)
     _too_long: dict[str, int] = field(default_factory=dict, init=False)
     _log: ManifestLog = field(init=False)
     _on_read: Callable[[int], object] = field(init=False)
@@ -138,11 +140,11 @@ class RangeReader:
             found = self._intact()
             paths = self._files(found)
             rows = _rows(found) - sum(repeats(paths).values())
-            if rows == declared:
+            # Results may have been entered after they were counted and before they were read.
+            if rows == declared or rows == (now := self._count()):
                 return paths
             self.discard()
-            # Once more, if results were entered meanwhile or after some parts had been read.
-            if not known and self._count() == declared:
+            if not known and now == declared:
                 break
         raise ByPageError(f"it declares {declared:,} results in all, and {rows:,} by dates")
 
@@ -168,10 +170,6 @@ class RangeReader:
         return {name: entry for name, entry in found.shards.items() if name not in damaged}
 
     def _count(self) -> int:
-        may_pass = tenacity.retry_if_exception_type(MAY_PASS)
-        once_more = tenacity.Retrying(
-            retry=may_pass, stop=tenacity.stop_after_attempt(2), reraise=True
-        )
         try:
             declared = once_more(self.server.count)
         except IlluminateError as error:
@@ -185,7 +183,10 @@ class RangeReader:
         rows = max(0, declared - _rows(known))
         window, most_rows = self.request.window, _PLANNED_PAGES * self.server.page_limit
         done = map(ranges.parse, known)
-        planned = ranges.plan(window, done, rows, most_rows, self.likely())
+        likely = self.likely() if rows > most_rows else {}
+        planned = ranges.plan(window, done, rows, most_rows, likely)
+        # Of one range it is known how many rows it has.
+        self._likely_rows = {ranges.name(each): rows for each in planned if len(planned) == 1}
         with ManifestLog(self.path, self.folder) as self._log, self.show(rows) as self._on_read:
             # The first show whether the server can do this.
             first, rest = planned[:_AT_ONCE], planned[_AT_ONCE:]
@@ -196,15 +197,14 @@ class RangeReader:
                     self._compare_undated()
 
     def _compare_undated(self) -> None:
-        """Compare results without a date, which a server may send for any range, early."""
+        """Compare results without a readable date, which a server may send for any range, early."""
         from pipeline.extract.parts import Parts, undated_rows
 
         parts = Parts(self._files(self._intact()), ())
         compare(self.server, parts, sorted(parts.undated)[:1], undated_rows)
 
     def _files(self, found: Mapping[str, ManifestEntry]) -> list[Path]:
-        names = sorted(name for name, entry in found.items() if entry.file)
-        return [self.folder / shards.file_name(name) for name in names]
+        return sorted(shards.stamps(self.folder, found))
 
     def _read_halves(self, window: Window, reason: str) -> None:
         """Read a range that could not be read, in halves, down to single days."""
@@ -234,9 +234,10 @@ class RangeReader:
         return failed
 
     def _fetch(self, name: str) -> "Result":
-        window = ranges.parse(name)
+        window, likely_rows = ranges.parse(name), self._likely_rows.get(name, 0)
+        most_pages = MOST_PAGES if ranges.days(window) > 1 else None
         try:
-            return self.server.fetch(window, MOST_PAGES if ranges.days(window) > 1 else None)
+            return self.server.fetch(window, most_pages, likely_rows)
         except TooManyPagesError as error:
             self._too_long[name] = error.pages
             raise
@@ -261,34 +262,52 @@ def compare(
     parts: "Parts",
     assessment_ids: Sequence[str],
     select: "Callable[[pl.DataFrame], pl.DataFrame]" = lambda rows: rows,
+    early: "Early[str, Result] | None" = None,
 ) -> None:
     """Compare some assessments, or selected rows of them, with what the server delivers for each.
+
+    What differs from what came `early` is requested again: results may have been entered since.
 
     Raises:
         ByPageError: the rows of one differ, or could not be fetched.
         StoppedError: the run was asked to stop.
     """
-    from pipeline.extract.parts import same_rows
-
     found = {
         each: select(result.rows)
         for batch in parts.read(map(trim, assessment_ids))
         for each, result in batch.items()
     }
 
+    def difference(assessment_id: str, result: "Result") -> str:
+        return _difference(found.get(trim(assessment_id)), select(result.rows))
+
+    def fetch(assessment_id: str) -> "Result":
+        result = early.take(assessment_id) if early else None
+        if result is None or difference(assessment_id, result):
+            by_page = found.get(trim(assessment_id))
+            return server.fetch_one(assessment_id, 0 if by_page is None else by_page.height)
+        return result
+
     def check(assessment_id: str, result: "Result") -> ManifestEntry:
-        one, other = found.get(trim(assessment_id)), select(result.rows)
-        here, there = one.height if one is not None else 0, other.height
-        if here != there or (one is not None and not same_rows(one, other)):
-            raise ByPageError(
-                f"assessment {assessment_id} has {there:,} rows by assessment and "
-                + (f"{here:,} by page" if here != there else "other rows by page")
-            )
+        if reason := difference(assessment_id, result):
+            raise ByPageError(f"assessment {assessment_id} has {reason}")
         return _EMPTY
 
-    for outcome in server.run(assessment_ids, server.fetch_one, check):
+    for outcome in server.run(assessment_ids, fetch, check):
         if outcome.entry is None:
             raise ByPageError(outcome.reason)
+
+
+def _difference(by_page: "pl.DataFrame | None", by_assessment: "pl.DataFrame") -> str:
+    """Return in what the rows of an assessment differ; nothing if they are the same."""
+    from pipeline.extract.parts import same_rows
+
+    here, there = 0 if by_page is None else by_page.height, by_assessment.height
+    if here != there:
+        return f"{there:,} rows by assessment and {here:,} by page"
+    if by_page is None or same_rows(by_page, by_assessment):
+        return ""
+    return f"{there:,} rows by assessment and other rows by page"
 
 
 def write_shards(

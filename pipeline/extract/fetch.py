@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 from pipeline.errors import (
     AuthError,
@@ -20,12 +20,21 @@ from pipeline.errors import (
 from pipeline.extract.manifest import ManifestEntry
 from pipeline.extract.pool import Pool
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 MAY_PASS = (TransientError, PaginationError)
 """The errors after which the same request may succeed a while later."""
 
 _AHEAD = 4
+
+
+def once_more(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what a call returns; after an error that may pass it is made once more."""
+    try:
+        return call(*args, **kwargs)
+    except MAY_PASS:
+        return call(*args, **kwargs)
 
 
 @dataclass(frozen=True)

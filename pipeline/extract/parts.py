@@ -4,8 +4,8 @@ A part is written like a shard, with the name of its range in place of an assess
 row as often as it was sent. Shards are made of the parts by reading a few assessments at a time, so
 that memory does not grow with the year.
 
-A server may send results without a date for any range. So if several parts have the same ones, all
-but the first are left out.
+A server may send undated results, those without a readable date, for any range. So if several parts
+have the same ones, all but the first are left out.
 """
 
 import datetime as dt
@@ -22,7 +22,7 @@ from pipeline.schema import DATE
 
 _BATCH = 50_000
 _PLANNED_FILES = 200
-_UNDATED = pl.col("date_taken").str.strip_chars().fill_null("") == ""
+_UNDATED = ~pl.col("date_taken").str.contains(DATE).fill_null(value=False)
 _ID = pl.col("assessment_id").str.strip_chars(WHITE_SPACE)
 _KEY = "\0id"  # no field of the API can have this name
 
@@ -46,8 +46,7 @@ class Parts:
         self._repeats = repeats(paths)
         self._paths: dict[str, list[Path]] = defaultdict(list)
         for path in paths:
-            undated = ~pl.col("date_taken").str.contains(DATE).fill_null(value=False)
-            counts = self._scan(path).group_by(_ID).agg(pl.len(), undated.any())
+            counts = self._scan(path).group_by(_ID).agg(pl.len(), _UNDATED.any())
             for assessment_id, count, is_undated in counts.collect().iter_rows():
                 self.rows[assessment_id] += count
                 self._paths[assessment_id].append(path)
@@ -101,7 +100,7 @@ def count_days(paths: Sequence[Path]) -> Counter[dt.date]:
 
 
 def repeats(paths: Iterable[Path]) -> dict[Path, int]:
-    """Return the parts with the same rows without a date as one before, and how many these are."""
+    """Return the parts with the same undated rows as one before, and how many these are."""
     first, found = None, {}
     for path in paths:
         rows = undated_rows(pl.scan_parquet(path, glob=False)).collect()
@@ -113,7 +112,7 @@ def repeats(paths: Iterable[Path]) -> dict[Path, int]:
 
 
 def undated_rows(rows: Frame) -> Frame:
-    """Return the rows that have no date."""
+    """Return the rows that have no readable date."""
     return rows.filter(_UNDATED)
 
 

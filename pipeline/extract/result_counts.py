@@ -40,8 +40,9 @@ def compare_counts(
     """Return what was counted, without what cannot be right.
 
     Args:
-        counts: of the year at some endpoints; of all overall results, EVERY_DATE; and of those in
-            any school year, SCHOOL_YEARS.
+        counts: of the year at some endpoints; and unless it is known how many results are
+            unreached, of all overall results, EVERY_DATE, and of those in any school year,
+            SCHOOL_YEARS.
         fetched: the rows that were fetched at each endpoint.
         before: the counts of the same snapshot, if this is not the first.
     """
@@ -54,7 +55,7 @@ def compare_counts(
     if any(count < fetched[name] for name, count in at_first.items()):
         known, at_first = {n: c for n, c in known.items() if n in first}, {}
         reasons.append("it counts fewer results of the year than it delivers by assessment")
-    unreached = None
+    unreached = before.unreached if before else None
     if every_date is not None and school_years is not None:
         if every_date >= max(school_years, fetched["overall"]):
             unreached = every_date - school_years

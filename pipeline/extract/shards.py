@@ -36,6 +36,11 @@ def file_name(assessment_id: str) -> str:
     return f"~{hashlib.sha256(assessment_id.encode()).hexdigest()}.parquet"
 
 
+def stamps(folder: Path, entries: Mapping[str, ManifestEntry]) -> dict[Path, files.FileStamp]:
+    """Return the stamps of the files that shards in a folder have; one without rows has none."""
+    return {folder / file_name(name): each.file for name, each in entries.items() if each.file}
+
+
 def write(
     folder: Path,
     endpoint: str,

@@ -111,31 +111,39 @@ class Client:
         body = self._get(self._address.method_url(endpoint.method), query)
         return pages.decode(body, endpoint, 1).num_results
 
-    def results(self, endpoint: Endpoint, assessment_id: str, window: Window) -> pages.Result:
+    def results(
+        self, endpoint: Endpoint, assessment_id: str, window: Window, likely_rows: int = 0
+    ) -> pages.Result:
         """Return all rows of one assessment at one endpoint, dated within the window.
 
-        Columns have the names used outside the API, as the endpoint's `renames` say.
+        The pages that the `likely_rows` fill are requested together. Columns have the names used
+        outside the API, as the endpoint's `renames` say.
 
         Raises:
             IlluminateError: they could not be read completely, or are not what was requested.
         """
-        result = self._read(endpoint, results_parameters(assessment_id, window))
+        parameters = results_parameters(assessment_id, window)
+        result = self._read(endpoint, parameters, likely_rows)
         if result.rows.height:
             requested.check_assessment(result.rows, assessment_id)
             requested.check_dates(result.rows, window)
         return _renamed(result, endpoint)
 
     def all_results(
-        self, endpoint: Endpoint, window: Window, most_pages: int | None
+        self, endpoint: Endpoint, window: Window, most_pages: int | None, likely_rows: int = 0
     ) -> pages.Result:
         """Return all rows dated within the window, whatever their assessment, with duplicates.
 
+        The pages that the `likely_rows` fill are requested together.
+
         Raises:
-            TooManyPagesError: they fill more than `most_pages`, of which only one was requested.
+            TooManyPagesError: they fill more than `most_pages`, of which only those were requested.
             IlluminateError: they could not be read completely, or are not what was requested.
         """
         parameters = date_parameters(window)
-        result = self._read(endpoint, parameters, most_pages=most_pages, keep_duplicates=True)
+        result = self._read(
+            endpoint, parameters, likely_rows, most_pages=most_pages, keep_duplicates=True
+        )
         if result.rows.height:
             requested.check_have_assessment(result.rows)
             requested.check_dates(result.rows, window)
@@ -145,9 +153,8 @@ class Client:
         self,
         endpoint: Endpoint,
         parameters: dict[str, str],
-        *,
-        most_pages: int | None = None,
-        keep_duplicates: bool = False,
+        likely_rows: int = 0,
+        **how: Any,  # noqa: ANN401  passed on to pages.read_all
     ) -> pages.Result:
         again = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(PaginationError),
@@ -155,14 +162,9 @@ class Client:
             reraise=True,
         )
         get = functools.partial(self._page, endpoint, parameters)
-        return again(
-            pages.read_all,
-            get,
-            self._limits.page_limit,
-            self._map_pages,
-            most_pages=most_pages,
-            keep_duplicates=keep_duplicates,
-        )
+        limit = self._limits.page_limit
+        likely_pages = max(1, -(-likely_rows // limit))
+        return again(pages.read_all, get, limit, self._map_pages, likely_pages, **how)
 
     def _page(
         self, endpoint: Endpoint, parameters: dict[str, str], number: int, limit: int

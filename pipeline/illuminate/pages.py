@@ -6,6 +6,7 @@ knows HTTP: pages come from a function that is given their numbers.
 """
 
 import functools
+import itertools
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -191,11 +192,14 @@ def read_all(
     get: Callable[[int, int], Page],
     limit: int,
     map_pages: MapPages = map,
+    likely_pages: int = 1,
     *,
     most_pages: int | None = None,
     keep_duplicates: bool = False,
 ) -> Result:
-    """Read a whole reply through `get(page number, limit)`; pages after the first by `map_pages`.
+    """Read a whole reply through `get(page number, limit)`, at first the `likely_pages`.
+
+    Pages are requested by `map_pages`, but for a first one alone.
 
     Rows that occur on two pages may be duplicates of the server's own, or rows that moved while
     pages were read, in which case another row was missed; the pages of one reading cannot tell.
@@ -204,11 +208,11 @@ def read_all(
     left out, unless they are to be kept.
 
     Raises:
-        TooManyPagesError: there are more than `most_pages`; only the first was requested.
+        TooManyPagesError: there are more than `most_pages`; only the likely ones were requested.
         PaginationError: the pages contradict each other, are not all there, or repeat one another,
             or two readings differ.
     """
-    pages = _read_once(lambda number: get(number, limit), map_pages, most_pages)
+    pages = _read_once(lambda number: get(number, limit), map_pages, likely_pages, most_pages)
     rows, declared = _all_rows(pages), pages[0].num_results
     if rows.height != declared:
         raise PaginationError(
@@ -232,13 +236,19 @@ def read_all(
 
 
 def _read_once(
-    get: Callable[[int], Page], map_pages: MapPages, most_pages: int | None = None
+    get: Callable[[int], Page],
+    map_pages: MapPages,
+    likely_pages: int = 1,
+    most_pages: int | None = None,
 ) -> list[Page]:
-    first = get(1)
+    likely = range(1, likely_pages + 1)
+    begun = iter(map_pages(get, likely) if likely_pages > 1 else map(get, likely))
+    first = next(begun)
     if most_pages and first.num_pages > most_pages:
         raise TooManyPagesError(first.num_pages)
     pages, received = [first], first.rows.height
-    for page in map_pages(get, range(2, first.num_pages + 1)):
+    others = map_pages(get, range(likely_pages + 1, first.num_pages + 1))
+    for page in itertools.islice(itertools.chain(begun, others), max(0, first.num_pages - 1)):
         _check_next(page, first, received)
         pages.append(page)
         received += page.rows.height

@@ -282,6 +282,10 @@ class Snapshot(TableSetPaths):
         """Return the path of the manifest of an endpoint's shards."""
         return self.work / f"scores-{endpoint}.jsonl"
 
+    def counterpart(self, path: Path, other: Path) -> Path:
+        """Return where the folder of another snapshot has what this one has at a path."""
+        return other / path.relative_to(self.work)
+
     @property
     def output_dirs(self) -> list[Path]:
         """Every folder that a run writes to."""

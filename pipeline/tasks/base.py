@@ -175,12 +175,12 @@ class YearTask(PipelineTask):
 
     def other_snapshots(self) -> list[Path]:
         """Return the other snapshots of the year and of the same source, the newest first."""
-        own, source = self.paths.work, settings.source_name()
-        catalogue = self.paths.receipt("FetchMetadata").relative_to(own)
+        paths, source = self.paths, settings.source_name()
+        catalogue = paths.receipt("FetchMetadata")
         receipts = {
-            each: Receipt.read(each / catalogue)
-            for each in snapshots.of_year(own.parent)
-            if each != own
+            each: Receipt.read(paths.counterpart(catalogue, each))
+            for each in snapshots.of_year(paths.work.parent)
+            if each != paths.work
         }
         return [
             each

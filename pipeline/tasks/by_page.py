@@ -2,8 +2,9 @@
 
 import contextlib
 import functools
+import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,26 +12,31 @@ from pipeline.config import sections, settings
 from pipeline.errors import ByPageError, FetchError, IlluminateError, StoppedError
 from pipeline.extract import reread, shards
 from pipeline.extract.by_page import RangeReader, Server, compare, write_shards
-from pipeline.extract.manifest import Manifest
-from pipeline.extract.request_plan import select_compared
+from pipeline.extract.early import Early
+from pipeline.extract.manifest import Manifest, ManifestEntry
+from pipeline.extract.request_plan import largest_first, select_compared
 from pipeline.ids import trim
 from pipeline.publish.guards import GUARDED, guarded_rows
 from pipeline.runs import context
 from pipeline.runs.progress import ProgressReporter
 from pipeline.storage import files
 from pipeline.tasks.guards import published_counts
+from pipeline.tasks.shared import open_counts, unreached
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from pipeline.extract.catalogue import Catalogue
-    from pipeline.extract.parts import Parts
     from pipeline.extract.pool import Pool
     from pipeline.illuminate.client import Client
+    from pipeline.illuminate.pages import Result
     from pipeline.tasks.extract import FetchScores
 
 log = logging.getLogger(__name__)
 
+
+_KEPT_ROWS = 10_000
+"""The rows, as far as known, of assessments that are fetched before they can be compared."""
 
 Lasting = dict[str, str | list[str]]
 """What the manifest of shards that are fetched by assessment has to say."""
@@ -79,21 +85,22 @@ def _fetch_by_page(
         if days := _reread_days(task):
             count = functools.partial(client.count_results, task.api_endpoint())
             reread.take_over(reader, _other_nights(task), days, count)
-        found = _read(task, catalogue, reader)
-        entries = write_shards(reader.server, found.parts, found.wanted, task.writer())
+        with run.share(open_counts) as early:
+            if task.endpoint == "standard":  # not before all overall results are read
+                early.begin(unreached(task).values())
+            found = _read(task, catalogue, reader)
     except StoppedError:
         raise FetchError(
             f"{task.endpoint} stopped; the ranges of dates that were read are kept; run the same "
             "command to continue."
         ) from None
+    entries = found.entries
     # Names of shards that the manifest has must survive a power cut.
     with files.wrap_os_errors(target.folder):
         files.fsync(files.make_folder(target.folder))
     # Hashed while they were written.
     run.verified.update(
-        (target.folder / shards.file_name(assessment_id), entry.file.sha256)
-        for assessment_id, entry in entries.items()
-        if entry.file
+        (path, stamp.sha256) for path, stamp in shards.stamps(target.folder, entries).items()
     )
     counts = client.counts.since(before)
     stats = {"fetched": len(entries), "compared": found.compared, "unlisted": found.unlisted}
@@ -116,33 +123,45 @@ def _reader(task: "FetchScores", client: "Client", pool: "Pool") -> RangeReader:
 
 
 class _Found(NamedTuple):
-    """All results, the assessments that are wanted or unlisted, and how many were compared."""
+    """The entries of all shards, the unlisted assessments, and how many were compared."""
 
-    parts: "Parts"
-    wanted: list[str]
+    entries: dict[str, ManifestEntry]
     unlisted: list[str]
     compared: int
 
 
 def _read(task: "FetchScores", catalogue: "Catalogue", reader: RangeReader) -> _Found:
-    """Read all results, and compare some; if they differ, read also what another night has read."""
+    """Read all results, write them as shards, and compare some.
+
+    If these differ, read also what another night has read.
+    """
     from pipeline.extract.parts import Parts
 
-    endpoint = task.api_endpoint()
-    parts = Parts(reader.read(), [endpoint.renames.get(name, name) for name in endpoint.fields])
-    unlisted = catalogue.unlisted(parts.rows)
-    wanted = task.select_ids(catalogue, unlisted)
-    compared = _select(task, parts, wanted, unlisted)
-    try:
-        compare(reader.server, parts, compared)
-    except ByPageError as error:
-        if not reader.has_kept:
-            raise
-        # Perhaps a result was corrected since, which is no reason to distrust the server.
-        log.info("%s %s: all ranges are read again: %s", task.year, task.endpoint, error)
-        reader.discard()
-        return _read(task, catalogue, reader)
-    return _Found(parts, wanted, unlisted, len(compared))
+    endpoint, server, rows = task.api_endpoint(), reader.server, dict[str, int]()
+    columns = [endpoint.renames.get(name, name) for name in endpoint.fields]
+
+    def fetch(assessment_id: str) -> "Result":
+        return server.fetch_one(assessment_id, rows.get(assessment_id, 0))
+
+    with Early(server.pool, fetch) as early:
+        early.begin(begun := _select_early(task, catalogue))
+        parts = Parts(reader.read(), columns)
+        unlisted = catalogue.unlisted(parts.rows)
+        wanted = task.select_ids(catalogue, unlisted)
+        rows.update((each, parts.rows.get(trim(each), 0)) for each in wanted)
+        chosen = _select(task, rows, (set(unlisted), parts.undated), task.sizes())
+        early.begin(_few_rows([each for each in chosen if each not in begun], rows))
+        entries = write_shards(server, parts, wanted, task.writer())  # while these are fetched
+        try:
+            compare(server, parts, compared := [*dict.fromkeys(chosen + begun)], early=early)
+        except ByPageError as error:
+            if not reader.has_kept:
+                raise
+            # Perhaps a result was corrected since, which is no reason to distrust the server.
+            log.info("%s %s: all ranges are read again: %s", task.year, task.endpoint, error)
+            reader.discard()
+            return _read(task, catalogue, reader)
+    return _Found(entries, unlisted, len(compared))
 
 
 def _reread_days(task: "FetchScores") -> int:
@@ -155,9 +174,10 @@ def _other_nights(task: "FetchScores") -> Iterator[Path]:
 
     None from before a night that kept none, as by assessment: it has later corrections.
     """
+    paths = task.paths
     for other in task.other_snapshots():
-        yield other / task.paths.ranges(task.endpoint).relative_to(task.paths.work)
-        if (other / task.paths.manifest(task.endpoint).relative_to(task.paths.work)).exists():
+        yield paths.counterpart(paths.ranges(task.endpoint), other)
+        if paths.counterpart(paths.manifest(task.endpoint), other).exists():
             return
 
 
@@ -168,8 +188,7 @@ def _days_of_overall(task: "FetchScores") -> "dict[dt.date, int]":
     overall = task.other(type(task), endpoint="overall")
     entries = overall.receipt.shards if task.endpoint != "overall" and overall.receipt else {}
     overall.output().verify(entries, context.current().verified)
-    folder = task.paths.shards("overall")
-    return count_days([folder / shards.file_name(i) for i, entry in entries.items() if entry.file])
+    return count_days([*shards.stamps(task.paths.shards("overall"), entries)])
 
 
 def _is_only_way() -> bool:
@@ -216,13 +235,15 @@ def _keep_unlisted(task: "FetchScores", catalogue: "Catalogue", reason: str) -> 
 
 def _server(task: "FetchScores", client: "Client", pool: "Pool") -> Server:
     endpoint, window = task.api_endpoint(), task.paths.window
+    run = context.current()
+    counts = run.share(open_counts)
     return Server(
-        count=lambda: pool.submit(client.count_results, endpoint, window).result(),
-        fetch=lambda some, most_pages: client.all_results(endpoint, some, most_pages),
-        fetch_one=lambda assessment_id: client.results(endpoint, assessment_id, window),
+        count=lambda: pool.submit(counts.get, (endpoint, window)).result(),
+        fetch=functools.partial(client.all_results, endpoint),
+        fetch_one=lambda one, likely_rows: client.results(endpoint, one, window, likely_rows),
         page_limit=settings.limits().page_limit,
         pool=pool,
-        stop=context.current().stop,
+        stop=run.stop,
         take_retry=client.take_retry,
     )
 
@@ -239,11 +260,28 @@ def _progress(
     return show
 
 
+def _select_early(task: "FetchScores", catalogue: "Catalogue") -> list[str]:
+    """Return assessments that will be compared whatever is read, once overall came by page."""
+    if task.endpoint == "overall" or not task.other(type(task), endpoint="overall").is_by_page:
+        return []
+    nothing_read = dict.fromkeys(task.select_ids(catalogue, ()), 0)
+    chosen = _select(task, nothing_read, [catalogue.unlisted(nothing_read)], {})
+    return _few_rows(chosen, task.sizes())
+
+
+def _few_rows(assessment_ids: Iterable[str], rows: Mapping[str, int]) -> list[str]:
+    """Return assessments without the largest of them, so that all of their rows fit in memory."""
+    smallest_first = largest_first(assessment_ids, rows)[::-1]
+    totals = itertools.accumulate(rows.get(each, 0) for each in smallest_first)
+    return [each for each, total in zip(smallest_first, totals, strict=True) if total <= _KEPT_ROWS]
+
+
 def _select(
-    task: "FetchScores", parts: "Parts", wanted: list[str], unlisted: list[str]
+    task: "FetchScores",
+    rows: dict[str, int],
+    special: Iterable[Collection[str]],
+    likely: dict[str, int],
 ) -> list[str]:
     """Return the assessments to compare with what the server delivers for each."""
-    rows = {assessment_id: parts.rows.get(trim(assessment_id), 0) for assessment_id in wanted}
     seed = f"{task.endpoint} {task.paths.window.end}"
-    special = (set(unlisted), parts.undated)
-    return select_compared(rows, special, task.sizes(), settings.sample(), seed)
+    return select_compared(rows, special, likely, settings.sample(), seed)

@@ -5,31 +5,26 @@ import datetime as dt
 import msgspec
 
 from pipeline.config import sections, settings
-from pipeline.extract.fetch import MAY_PASS
-from pipeline.extract.result_counts import (
-    EVERY_DATE,
-    SCHOOL_YEARS,
-    ResultCounts,
-    compare_counts,
-)
-from pipeline.illuminate.endpoints import Endpoint
+from pipeline.extract.fetch import once_more
+from pipeline.extract.result_counts import ResultCounts, compare_counts
 from pipeline.runs import context
 from pipeline.storage import files
 from pipeline.storage.receipts import BuildKey
 from pipeline.tasks.base import IncrementalTask, YearTask, incremental
 from pipeline.tasks.check_tables import score_tasks
-from pipeline.tasks.extract import FetchScores, open_client, open_pool
+from pipeline.tasks.extract import FetchScores
+from pipeline.tasks.shared import open_client, open_counts, open_pool, unreached
 from pipeline.tasks.targets import FilesTarget
-from pipeline.years import SchoolYear, Window
 
 
 class CountResults(YearTask, IncrementalTask):
     """Count the results that the server has, over all assessments, by requests for one row each.
 
     Those of the year, if it is settled or was fetched by assessment, which misses the assessments
-    that the catalogue does not list; and those that no school year reaches. Once for each snapshot,
-    and of a settled year again when the last count is older than `[years] recheck_days`. What fails
-    is requested once more. A server that cannot count so fails nothing; the summary says why.
+    that the catalogue does not list; once for each snapshot, and of a settled year again when the
+    last count is older than `[years] recheck_days`. And once those that no school year reaches.
+    What fails is requested once more. A server that cannot count so fails nothing; the summary says
+    why.
     """
 
     version = 2
@@ -56,22 +51,17 @@ class CountResults(YearTask, IncrementalTask):
     def run(self) -> None:
         run = context.current()
         client, pool = run.share(open_client), run.share(open_pool)
-        requests = client.counts.snapshot()
+        requests, counts = client.counts.snapshot(), run.share(open_counts)
         before = files.read_json(self.paths.counts, ResultCounts)
         scores = score_tasks(self)
-        overall = scores["overall"].api_endpoint()
-        every_year = Window(SchoolYear(2000).first_day, max(self.today, self.year.last_day))
-        wanted: dict[str, tuple[Endpoint, Window | None]] = {}
+        wanted = unreached(self)
         if not self.paths.window.is_empty:
-            wanted = {EVERY_DATE: (overall, None), SCHOOL_YEARS: (overall, every_year)}
             wanted |= {
                 name: (each.api_endpoint(), self.paths.window)
                 for name, each in scores.items()
                 if self.paths.is_settled or not each.is_by_page
             }
-        begun = {name: pool.submit(client.count_results, *each) for name, each in wanted.items()}
-        failed = [n for n, count in begun.items() if isinstance(count.exception(), MAY_PASS)]
-        begun |= {name: pool.submit(client.count_results, *wanted[name]) for name in failed}
+        begun = {name: pool.submit(once_more, counts.get, each) for name, each in wanted.items()}
         found = compare_counts(begun, {n: each.declared() for n, each in scores.items()}, before)
         with self.output().build() as build:
             files.write_json(self.paths.counts, found)

@@ -4,25 +4,21 @@ import datetime as dt
 import functools
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import luigi
-import tenacity
 
 from pipeline.config import sections, settings
 from pipeline.errors import FetchError, IlluminateError, printable
 from pipeline.extract import shards
 from pipeline.extract.catalogue import SCHEMA, Catalogue
-from pipeline.extract.fetch import MAY_PASS, Outcome, failure, fetch_shards, stopped
+from pipeline.extract.fetch import Outcome, failure, fetch_shards, once_more, stopped
 from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
-from pipeline.extract.pool import Pool
 from pipeline.extract.request_plan import largest_first, select_assessments
 from pipeline.ids import trim
 from pipeline.illuminate.endpoints import OVERALL, STANDARD, Endpoint, group
 from pipeline.publish.guards import CATALOGUE, raise_on_failure
-from pipeline.runs import connection, context
-from pipeline.runs.context import RunContext
+from pipeline.runs import context
 from pipeline.runs.progress import ProgressReporter
 from pipeline.schema import ENDPOINTS, TABLES
 from pipeline.storage import files
@@ -35,6 +31,7 @@ from pipeline.tasks.guards import (
     published_counts,
 )
 from pipeline.tasks.inputs import CheckInputs
+from pipeline.tasks.shared import Counted, open_client, open_counts, open_pool
 from pipeline.tasks.targets import FilesTarget, ShardsTarget
 
 if TYPE_CHECKING:
@@ -42,16 +39,6 @@ if TYPE_CHECKING:
     from pipeline.illuminate.pages import Result
 
 log = logging.getLogger(__name__)
-
-
-def open_pool(_: RunContext) -> Pool:
-    """Return the threads of a run that request."""
-    return Pool(settings.threads())
-
-
-def open_client(run: RunContext) -> "AbstractContextManager[Client]":
-    """Return the client of a run."""
-    return connection.open_client(run.stop, run.share(open_pool).map)
 
 
 class FetchMetadata(YearTask, IncrementalTask):
@@ -119,18 +106,26 @@ class FetchMetadata(YearTask, IncrementalTask):
         return catalogue.digest if (catalogue := self.catalogue()) else None
 
     def _request(self, client: "Client") -> "Result":
-        pool = context.current().share(open_pool)
-        may_pass = tenacity.retry_if_exception_type(MAY_PASS)
-        once_more = tenacity.Retrying(
-            retry=may_pass, stop=tenacity.stop_after_attempt(2), reraise=True
-        )
+        run = context.current()
+        catalogue = run.share(open_pool).submit(once_more, client.catalogue)
+        counts = run.share(open_counts)
+        counts.begin(self._counted_by_page())  # the catalogue takes one thread
         try:
-            return once_more(lambda: pool.submit(client.catalogue).result())
+            return catalogue.result()
         except IlluminateError as error:
             raise FetchError(
                 f"The catalogue could not be read: {error}. What was fetched before is kept and "
                 "nothing was published. Run the same command again."
             ) from None
+        finally:
+            counts.end()
+
+    def _counted_by_page(self) -> list[Counted]:
+        """Return what each endpoint that is to be fetched by page begins by counting."""
+        if settings.read(sections.illuminate).strategy == "by_assessment":
+            return []
+        scores = (self.other(FetchScores, endpoint=endpoint) for endpoint in ENDPOINTS)
+        return [(each.api_endpoint(), self.paths.window) for each in scores if each.is_to_begin]
 
     def catalogue(self) -> Catalogue | None:
         """Return the catalogue; None if there is none of this source and window."""
@@ -184,7 +179,7 @@ class FetchScores(YearTask):
         """
         run, target = context.current(), self.output()
         lasting, before = (found.lasting_stats if (found := target.stored) else {}), None
-        if not (found and found.shards) and (catalogue := self._catalogue()):
+        if self.is_to_begin and (catalogue := self.other(FetchMetadata).catalogue()):
             client = run.share(open_client)
             before = client.counts.snapshot()
             by_assessment = try_by_page(self, catalogue, client, run.share(open_pool))
@@ -230,6 +225,12 @@ class FetchScores(YearTask):
         return select_assessments(assessments, with_results, settings.sample(), seed)
 
     @property
+    def is_to_begin(self) -> bool:
+        """Whether there may be results, and there are no shards yet."""
+        found = self.output().stored
+        return not (found and found.shards) and not self.paths.window.is_empty
+
+    @property
     def is_by_page(self) -> bool:
         """Whether the shards hold all results, of whatever assessment."""
         manifest = self.output().stored
@@ -252,7 +253,7 @@ class FetchScores(YearTask):
     def writer(self) -> "Callable[[str, Result], ManifestEntry]":
         """Return what writes a shard, or links that of another snapshot with the same bytes."""
         folder = self.paths.shards(self.endpoint)
-        others = [other / folder.relative_to(self.paths.work) for other in self.other_snapshots()]
+        others = [self.paths.counterpart(folder, other) for other in self.other_snapshots()]
         return functools.partial(shards.write, folder, self.endpoint, others=others)
 
     def _fetch(
@@ -310,10 +311,6 @@ class FetchScores(YearTask):
     def _unlisted(self) -> list[str]:
         manifest = self.output().stored
         return manifest.unlisted if manifest else []
-
-    def _catalogue(self) -> Catalogue | None:
-        """Return the catalogue, if there are days of which to request results."""
-        return None if self.paths.window.is_empty else self.other(FetchMetadata).catalogue()
 
     def sizes(self) -> dict[str, int]:
         """Return the rows of assessments as far as known: overall now, or as last published."""

@@ -222,7 +222,7 @@ def dataset(fetched: FetchScores) -> "ShardDataset":
     with_rows = {i: entry for i, entry in _shards(fetched).items() if entry.rows}
     target.verify(with_rows, context.current().verified)
     columns = dict.fromkeys(name for entry in with_rows.values() for name in entry.columns)
-    paths = [target.folder / shards.file_name(assessment_id) for assessment_id in with_rows]
+    paths = [*shards.stamps(target.folder, with_rows)]
     return ShardDataset(paths, list(columns), [entry.rows for entry in with_rows.values()])
 
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import subprocess
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,41 @@ def test_standard_results_are_requested_in_ranges_that_follow_the_days_of_overal
         }
     assert len(ranges) > 5
     assert all(one[1] < other[0] for one, other in itertools.pairwise(sorted(ranges)))
+
+
+def test_each_endpoint_is_counted_while_the_catalogue_is_read(
+    home: Workplace, listed: District, tables: dict[str, bytes]
+) -> None:
+    """And once more where that fails, when the number is needed."""
+    with serving(listed, Protocol(latency_seconds=0.1)) as server:
+        home.point_at(server)
+        server.faults.add(Fault("status", 502, "standard", times=1))
+        succeeded(home.run(*AUTO, "--today", "2024-07-02", "--illuminate-threads", "4"))
+        sent = [(request.endpoint, is_count(request)) for request in results(server)]
+    assert sorted(sent[:3]) == [(endpoint, True) for endpoint in sorted(ENDPOINTS)]
+    counted = Counter(endpoint for endpoint, was_count in sent if was_count)
+    assert counted == {"overall": 3, "standard": 2, "group": 1}
+    assert was_by_page(home) == dict.fromkeys(ENDPOINTS, True)
+    assert home.published() == tables
+
+
+def test_what_is_compared_is_requested_while_ranges_are_read(
+    home: Workplace, listed: District
+) -> None:
+    """Standard and group results, once the overall ones are known; by none twice."""
+    with serving(listed, Protocol(latency_seconds=0.02)) as server:
+        home.point_at(server)
+        succeeded(home.run(*BY_PAGE, "--illuminate-page-limit", "20"))
+        sent = results(server)
+    for endpoint in ("standard", "group"):
+        mine = [r for r in sent if r.endpoint == endpoint and not is_count(r)]
+        by_page = [number for number, r in enumerate(mine) if r.assessment_id is None]
+        early = [r for r in mine[: by_page[-1]] if r.assessment_id]
+        assert len({r.assessment_id for r in early}) >= 10
+        ones = Counter(
+            (r.assessment_id, r.page, r.params["limit"]) for r in mine if r.assessment_id
+        )
+        assert set(ones.values()) == {1}
 
 
 # What servers may do with requests that name no assessment.

@@ -25,6 +25,7 @@ from pipeline.extract.parts import Parts, count_days, same_rows
 from pipeline.extract.pool import Pool
 from pipeline.illuminate.pages import Result
 from pipeline.years import Window
+from tests.helpers import begin_early
 
 DAYS = [dt.date(2023, 7, 1) + number * dt.timedelta(days=1) for number in range(40)]
 WINDOW = Window(DAYS[0], DAYS[-1])
@@ -43,7 +44,7 @@ class District:
 
     def __init__(self, rows):
         self.rows = pl.DataFrame(rows, schema=dict.fromkeys(FIELDS, pl.String), orient="row")
-        self.requested, self.counted = [], 0
+        self.requested, self.counted, self.likely = [], 0, {}
         self.broken = lambda _: None
         self.undated = None
         self.stop = threading.Event()
@@ -52,8 +53,9 @@ class District:
         self.counted += 1
         return self.rows.height
 
-    def fetch(self, window, most_pages):
+    def fetch(self, window, most_pages, likely_rows=0):
         self.requested.append(window)
+        self.likely[window] = likely_rows
         if error := self.broken(window):
             raise error
         first, last = str(window.start), str(window.end)
@@ -65,7 +67,8 @@ class District:
             raise TooManyPagesError(pages)
         return Result(rows, rows.height, pages, 0)
 
-    def fetch_one(self, assessment_id):
+    def fetch_one(self, assessment_id, likely_rows=0):
+        self.likely[assessment_id] = likely_rows
         rows = self.rows.filter(pl.col("assessment_id").str.strip_chars() == assessment_id)
         return Result(rows.unique(), rows.height, 1, rows.height - rows.unique().height)
 
@@ -121,6 +124,18 @@ def test_every_row_is_found_by_its_assessment(reader, district):
     assert rows_of(found) == rows_of(district.rows.unique())
     assert declared == district.rows.height
     assert district.counted == 1
+
+
+def test_of_one_range_it_is_known_how_many_rows_are_likely(reader, district):
+    district.rows = district.rows.head(3 * LIMIT)
+    read(reader)
+    assert district.likely == {WINDOW: 3 * LIMIT}
+
+
+def test_of_several_ranges_it_is_not_known_how_many_rows_are_likely(reader, district):
+    read(reader)
+    assert len(district.likely) > 1
+    assert set(district.likely.values()) == {0}
 
 
 def test_ranges_are_cut_but_for_a_single_day(reader, district):
@@ -206,7 +221,8 @@ def test_rows_that_are_entered_while_ranges_are_read_are_not_lost(reader, distri
 
     district.broken = enter
     assert rows_of(all_rows(read(reader))[0]) == rows_of(district.rows.unique())
-    assert district.counted == 3
+    assert district.counted == 2
+    assert len(district.requested) == len(set(district.requested)), "nothing was read twice"
 
 
 @pytest.mark.parametrize("longest", [1, 3, 10])
@@ -308,6 +324,18 @@ def test_rows_without_a_date_that_are_none_by_assessment_are_refused_early(
     assert max(window.end for window in district.requested) < DAYS[25]  # not the others
 
 
+def test_rows_without_a_readable_date_are_compared_as_those_without_any(reader, district):
+    """A server may send these for any range, too."""
+    rows = [("3", "a", "soon", "1")], district.rows.schema
+    district.undated = lambda _: pl.DataFrame(*rows, orient="row")
+    reader.server = replace(reader.server, count=lambda: 1202)
+    with pytest.raises(ByPageError, match="assessment 3 has 0 rows by assessment and 1 by page"):
+        reader.read()
+    assert max(window.end for window in district.requested) < DAYS[25]  # not the others
+    district.rows = pl.concat([district.rows, pl.DataFrame(*rows, orient="row")])
+    assert read(reader).rows == Counter(district.rows["assessment_id"])
+
+
 def test_no_results_are_none_only_where_that_may_be(reader, district):
     district.rows = district.rows.clear()
     with pytest.raises(ByPageError, match="it counts no results"):
@@ -325,6 +353,37 @@ def test_a_row_that_differs_is_noticed(reader, district):
     compare(reader.server, parts, ["0", "1", "none"])
     with pytest.raises(ByPageError, match=r"assessment 5 has .* and other rows by page"):
         compare(reader.server, parts, ["0", "1", "5", "none"])
+
+
+def test_what_came_early_is_not_requested_again(reader, district):
+    parts = read(reader)
+    with begin_early(reader.server.pool, reader.server.fetch_one, ["0", "1"]) as early:
+        early.end()
+        district.likely.clear()
+        compare(reader.server, parts, ["0", "1", "5", "none"], early=early)
+    assert district.likely == {"5": parts.rows["5"], "none": 0}
+
+
+@pytest.mark.parametrize("how", ["another row was there", "it failed"])
+def test_what_came_early_and_differs_or_failed_is_requested_again(reader, district, how):
+    """A result may have been entered since; only what comes now counts."""
+    parts, early_rows = read(reader), district.rows.filter(pl.col("local_student_id") != "5")
+
+    def before(assessment_id):
+        if how == "it failed":
+            raise TransientError("the server answered 503")
+        rows = early_rows.filter(pl.col("assessment_id") == assessment_id)
+        return Result(rows, rows.height, 1, 0)
+
+    with begin_early(reader.server.pool, before, ["0", "5"]) as early:
+        compare(reader.server, parts, ["0", "5"], early=early)
+    assert "5" in district.likely
+    district.rows = early_rows
+    with (
+        begin_early(reader.server.pool, before, ["0", "5"]) as early,
+        pytest.raises(ByPageError, match="assessment 5 has"),
+    ):
+        compare(reader.server, parts, ["0", "5"], early=early)
 
 
 def test_an_assessment_without_rows_by_page_that_has_some_is_noticed(reader, district):

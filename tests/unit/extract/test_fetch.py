@@ -14,7 +14,7 @@ from pipeline.errors import (
     StorageError,
     TransientError,
 )
-from pipeline.extract.fetch import Outcome, failure, fetch_shards, stopped
+from pipeline.extract.fetch import Outcome, failure, fetch_shards, once_more, stopped
 from pipeline.extract.manifest import ManifestEntry
 from pipeline.extract.pool import Pool
 from pipeline.storage.files import FileStamp
@@ -328,3 +328,29 @@ def test_a_stopped_endpoint_says_how_far_it_was_and_blames_no_assessment():
     )
     broken = Outcome("c", None, "the server answered 500")
     assert "; 2 of 2,003 fetched and kept, 1 failed; " in str(stopped("", [*done, broken, *rest]))
+
+
+@pytest.mark.parametrize(
+    ("errors", "calls"),
+    [
+        ([], 1),
+        ([TransientError("no")], 2),
+        ([PaginationError("no"), TransientError("still no")], 2),
+        ([ResponseError("never")], 1),
+    ],
+)
+def test_a_call_that_may_pass_is_made_once_more_and_no_more(errors, calls):
+    waiting, made = list(errors), []
+
+    def call(number):
+        made.append(number)
+        if waiting:
+            raise waiting.pop(0)
+        return number
+
+    if len(errors) == calls:
+        with pytest.raises(type(errors[-1]), match=str(errors[-1])):
+            once_more(call, 7)
+    else:
+        assert once_more(call, 7) == 7
+    assert made == [7] * calls

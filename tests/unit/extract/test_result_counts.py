@@ -24,8 +24,11 @@ def counted(value: int | Exception) -> "Future[int]":
     return future
 
 
-def compare(before: ResultCounts | None = None, **counts: int | Exception) -> ResultCounts:
+def compare(
+    before: ResultCounts | None = None, *, again: bool = True, **counts: int | Exception
+) -> ResultCounts:
     all_dates = {EVERY_DATE: counts.pop("every", 500), SCHOOL_YEARS: counts.pop("years", 480)}
+    all_dates = all_dates if again else {}
     begun = {name: counted(value) for name, value in (all_dates | counts).items()}
     return compare_counts(begun, FETCHED, before)
 
@@ -38,6 +41,9 @@ def test_the_first_counts_are_what_later_ones_are_compared_with():
     assert later.first == first.first
     assert later.changed == {"overall": (100, 101)}
     assert later.unreached == 23
+    last = compare(later, again=False, overall=101, standard=300)
+    assert last.unreached == 23
+    assert not last.problem
 
 
 def test_fewer_results_than_at_first_are_a_change():

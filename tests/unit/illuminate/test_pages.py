@@ -615,3 +615,30 @@ def test_duplicates_can_be_kept():
     result = read_all(getter(reply), LIMIT, keep_duplicates=True)
     assert as_dicts(result) == [row(1), row(2), row(2), row(3)]
     assert (result.declared, result.duplicates) == (4, 0)
+
+
+@pytest.mark.parametrize("likely", range(1, 7))
+def test_likely_pages_are_requested_together_and_all_rows_come_anyway(likely):
+    reply = envelopes(*([row(2 * n), row(2 * n + 1)] for n in range(4)))
+    together = []
+
+    def map_pages(get, numbers):
+        together.append(numbers)
+        return map(get, numbers)
+
+    result = read_all(getter(reply), LIMIT, map_pages, likely)
+    assert [each["assessment_id"] for each in as_dicts(result)] == [str(n) for n in range(8)]
+    assert (result.pages, result.declared) == (4, 8)
+    first, rest = range(1, likely + 1), range(likely + 1, 5)
+    assert together == ([first, rest] if likely > 1 else [rest])
+
+
+def test_more_pages_than_are_likely_may_be_too_many():
+    reply = envelopes([row(1)], [row(2)], [row(3)])
+    with pytest.raises(TooManyPagesError):
+        read_all(getter(reply), LIMIT, likely_pages=2, most_pages=2)
+    assert read_all(getter(reply), LIMIT, likely_pages=2, most_pages=3).declared == 3
+
+
+def test_a_reply_of_no_pages_has_no_rows_however_many_are_likely():
+    assert read_all(getter([{"page": 1, **EMPTY}]), LIMIT, likely_pages=3).declared == 0

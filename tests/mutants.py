@@ -1127,8 +1127,8 @@ MUTANTS = (
     Mutant(
         "believe what came early",
         "extract/by_page.py",
-        "        if result is None or difference(assessment_id, result):",
-        "        if result is None:",
+        "return result is not None and not difference(assessment_id, result)",
+        "return result is not None",
         "tests/unit/extract/test_by_page.py -k early",
     ),
     Mutant(
@@ -1147,9 +1147,9 @@ MUTANTS = (
     ),
     Mutant(
         "request the pages of the only range one after the first",
-        "extract/by_page.py",
-        "{ranges.name(each): rows for each in planned if len(planned) == 1}",
-        "{}",
+        "extract/ranges.py",
+        "        return {name(first[0]): rows}",
+        "        return {}",
         "tests/unit/extract/test_by_page.py -k likely",
     ),
     Mutant(

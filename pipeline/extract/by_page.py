@@ -33,7 +33,6 @@ from pipeline.years import Window
 if TYPE_CHECKING:
     import polars as pl
 
-    from pipeline.extract.early import Early
     from pipeline.extract.parts import Parts
     from pipeline.illuminate.pages import Result
 
@@ -185,8 +184,7 @@ class RangeReader:
         done = map(ranges.parse, known)
         likely = self.likely() if rows > most_rows else {}
         planned = ranges.plan(window, done, rows, most_rows, likely)
-        # Of one range it is known how many rows it has.
-        self._likely_rows = {ranges.name(each): rows for each in planned if len(planned) == 1}
+        self._likely_rows = ranges.likely_rows(planned[:_AT_ONCE], rows, likely)
         with ManifestLog(self.path, self.folder) as self._log, self.show(rows) as self._on_read:
             # The first show whether the server can do this.
             first, rest = planned[:_AT_ONCE], planned[_AT_ONCE:]
@@ -262,7 +260,7 @@ def compare(
     parts: "Parts",
     assessment_ids: Sequence[str],
     select: "Callable[[pl.DataFrame], pl.DataFrame]" = lambda rows: rows,
-    early: "Early[str, Result] | None" = None,
+    early: "Callable[[str], Result | None]" = lambda _: None,
 ) -> None:
     """Compare some assessments, or selected rows of them, with what the server delivers for each.
 
@@ -281,19 +279,20 @@ def compare(
     def difference(assessment_id: str, result: "Result") -> str:
         return _difference(found.get(trim(assessment_id)), select(result.rows))
 
-    def fetch(assessment_id: str) -> "Result":
-        result = early.take(assessment_id) if early else None
-        if result is None or difference(assessment_id, result):
-            by_page = found.get(trim(assessment_id))
-            return server.fetch_one(assessment_id, 0 if by_page is None else by_page.height)
-        return result
+    def agrees(assessment_id: str) -> bool:
+        result = early(assessment_id)
+        return result is not None and not difference(assessment_id, result)
 
     def check(assessment_id: str, result: "Result") -> ManifestEntry:
         if reason := difference(assessment_id, result):
             raise ByPageError(f"assessment {assessment_id} has {reason}")
         return _EMPTY
 
-    for outcome in server.run(assessment_ids, fetch, check):
+    def fetch(assessment_id: str) -> "Result":
+        return server.fetch_one(assessment_id, 0)
+
+    others = [each for each in assessment_ids if not agrees(each)]
+    for outcome in server.run(others, fetch, check):
         if outcome.entry is None:
             raise ByPageError(outcome.reason)
 

@@ -13,8 +13,8 @@ T = TypeVar("T")
 class Early(Generic[K, T]):
     """Calls by key on the threads of a pool, begun before they are needed.
 
-    Nothing depends on them: whoever needs one that failed, or did not begin in time, makes it then,
-    and meets its error. When the block ends, no call is still running.
+    Nothing depends on them: whoever needs one that failed or was not made makes it then, and meets
+    its error. When the block ends, no call is still running.
     """
 
     def __init__(self, pool: Pool, call: Callable[[K], T]) -> None:
@@ -28,9 +28,14 @@ class Early(Generic[K, T]):
         """Begin nothing more, and wait for what has begun."""
         self.end()
 
+    def __contains__(self, key: K) -> bool:
+        return key in self._begun
+
     def begin(self, keys: Iterable[K]) -> None:
-        """Make a call for each key as soon as a thread is free."""
-        self._begun |= {key: self._pool.submit(self._call, key) for key in keys}
+        """Make a call for each key as soon as a thread is free, unless it is made already."""
+        for key in keys:
+            if key not in self._begun:
+                self._begun[key] = self._pool.submit(self._call, key)
 
     def end(self) -> None:
         """Begin nothing more, and wait for what has begun; what came can still be taken."""
@@ -42,6 +47,11 @@ class Early(Generic[K, T]):
         return self._call(key) if known is None else known
 
     def take(self, key: K) -> T | None:
-        """Return what came for a key, once; None if it is still to be requested."""
+        """Return what came for a key, once, or comes; None if it is still to be requested.
+
+        A thread of the pool may use it, because the pool begins calls in the order of requests.
+        """
         begun = self._begun.pop(key, None)
-        return None if begun is None or begun.cancel() or begun.exception() else begun.result()
+        if begun is None or begun.cancelled() or begun.exception():
+            return None
+        return begun.result()

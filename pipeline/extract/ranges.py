@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.years import Window
 
@@ -67,6 +67,25 @@ def plan(
         for gap in missing
         for part in split(gap, math.ceil(rows * days(gap) / length / most_rows))
     ]
+
+
+def likely_rows(
+    first: Sequence[Window], rows: int, likely: Mapping[dt.date, int]
+) -> dict[str, int]:
+    """Return how many rows the first ranges have, as far as that is known.
+
+    The only one has all; one of several most likely half of what likely rows say, or more. So no
+    thread is idle until first pages have come.
+    """
+    if len(first) == 1:
+        return {name(first[0]): rows}
+    share = rows / max(1, sum(likely.values())) / 2
+    return {
+        name(each): int(
+            share * sum(n for day, n in likely.items() if each.start <= day <= each.end)
+        )
+        for each in first
+    }
 
 
 def _cut(window: Window, likely: Mapping[dt.date, int], most: float) -> list[Window]:

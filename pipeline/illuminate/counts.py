@@ -7,7 +7,7 @@ COUNTED = ("requests", "retries", "tokens")
 
 
 class Counts:
-    """Requests, retries and tokens of a run so far, over all threads."""
+    """Requests, retries and tokens of a run, over all threads, each to be told once."""
 
     def __init__(self) -> None:
         self._counter: Counter[str] = Counter()
@@ -18,11 +18,13 @@ class Counts:
         with self._lock:
             self._counter[name] += 1
 
-    def since(self, before: dict[str, int]) -> dict[str, int]:
-        """Return what was counted since a snapshot."""
-        return {name: count - before[name] for name, count in self.snapshot().items()}
+    def take(self) -> dict[str, int]:
+        """Return what was counted since the last time."""
+        with self._lock:
+            counted, self._counter = self._counter, Counter()
+        return {name: counted[name] for name in COUNTED}
 
     def snapshot(self) -> dict[str, int]:
-        """Return the current counts."""
+        """Return what will be told the next time."""
         with self._lock:
             return {name: self._counter[name] for name in COUNTED}

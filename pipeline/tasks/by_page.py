@@ -19,9 +19,10 @@ from pipeline.ids import trim
 from pipeline.publish.guards import GUARDED, guarded_rows
 from pipeline.runs import context
 from pipeline.runs.progress import ProgressReporter
+from pipeline.schema import ENDPOINTS
 from pipeline.storage import files
 from pipeline.tasks.guards import published_counts
-from pipeline.tasks.shared import open_counts, unreached
+from pipeline.tasks.shared import open_counts, open_sample, unreached
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -56,7 +57,6 @@ def try_by_page(
     """
     if settings.read(sections.illuminate).strategy == "by_assessment":
         return _keep_unlisted(task, catalogue, "")
-    before = client.counts.snapshot()
     try:
         try:
             _fetch_by_page(task, catalogue, client, pool)
@@ -64,7 +64,7 @@ def try_by_page(
             _check_is_there(task, client, pool)
             return _note_fallback(task, catalogue, error)
     except FetchError:
-        target, counts = task.output(), client.counts.since(before)
+        target, counts = task.output(), client.counts.take()
         Manifest(target.request, {}, counts, context.current().id).write(target.path)
         raise
     return None
@@ -79,16 +79,13 @@ def _fetch_by_page(
         ByPageError: the server's results of all assessments together cannot be used.
         FetchError: the run was asked to stop.
     """
-    run, target, before = context.current(), task.output(), client.counts.snapshot()
+    run, target = context.current(), task.output()
     reader = _reader(task, client, pool)
     try:
         if days := _reread_days(task):
             count = functools.partial(client.count_results, task.api_endpoint())
             reread.take_over(reader, _other_nights(task), days, count)
-        with run.share(open_counts) as early:
-            if task.endpoint == "standard":  # not before all overall results are read
-                early.begin(unreached(task).values())
-            found = _read(task, catalogue, reader)
+        found = _read(task, catalogue, reader)
     except StoppedError:
         raise FetchError(
             f"{task.endpoint} stopped; the ranges of dates that were read are kept; run the same "
@@ -102,7 +99,7 @@ def _fetch_by_page(
     run.verified.update(
         (path, stamp.sha256) for path, stamp in shards.stamps(target.folder, entries).items()
     )
-    counts = client.counts.since(before)
+    counts = client.counts.take()
     stats = {"fetched": len(entries), "compared": found.compared, "unlisted": found.unlisted}
     earlier = reread.not_reread(reader) if days else {}
     Manifest(target.request, entries, stats | earlier | counts, run.id).write(target.path)
@@ -137,23 +134,31 @@ def _read(task: "FetchScores", catalogue: "Catalogue", reader: RangeReader) -> _
     """
     from pipeline.extract.parts import Parts
 
-    endpoint, server, rows = task.api_endpoint(), reader.server, dict[str, int]()
+    endpoint, server, window = task.api_endpoint(), reader.server, task.paths.window
+    early = context.current().share(open_sample)
     columns = [endpoint.renames.get(name, name) for name in endpoint.fields]
+    parts = Parts(reader.read(), columns)
+    unlisted = catalogue.unlisted(parts.rows)
+    wanted = task.select_ids(catalogue, unlisted)
+    rows = {assessment_id: parts.rows.get(trim(assessment_id), 0) for assessment_id in wanted}
+    chosen = _select(task, rows, (set(unlisted), parts.undated), task.sizes())
+    begun = [each for each in wanted if (endpoint, each, window) in early]
+    others = [each for each in chosen if each not in begun]
 
     def fetch(assessment_id: str) -> "Result":
-        return server.fetch_one(assessment_id, rows.get(assessment_id, 0))
+        return server.fetch_one(assessment_id, rows[assessment_id])
 
-    with Early(server.pool, fetch) as early:
-        early.begin(begun := _select_early(task, catalogue))
-        parts = Parts(reader.read(), columns)
-        unlisted = catalogue.unlisted(parts.rows)
-        wanted = task.select_ids(catalogue, unlisted)
-        rows.update((each, parts.rows.get(trim(each), 0)) for each in wanted)
-        chosen = _select(task, rows, (set(unlisted), parts.undated), task.sizes())
-        early.begin(_few_rows([each for each in chosen if each not in begun], rows))
+    with Early(server.pool, fetch) as late:
+        late.begin(_few_rows(others, rows))
         entries = write_shards(server, parts, wanted, task.writer())  # while these are fetched
+        _begin_next(task, rows, unlisted)
         try:
-            compare(server, parts, compared := [*dict.fromkeys(chosen + begun)], early=early)
+            compare(
+                server,
+                parts,
+                [*others, *begun],
+                early=lambda one: early.take((endpoint, one, window)) or late.take(one),
+            )
         except ByPageError as error:
             if not reader.has_kept:
                 raise
@@ -161,7 +166,7 @@ def _read(task: "FetchScores", catalogue: "Catalogue", reader: RangeReader) -> _
             log.info("%s %s: all ranges are read again: %s", task.year, task.endpoint, error)
             reader.discard()
             return _read(task, catalogue, reader)
-    return _Found(entries, unlisted, len(compared))
+    return _Found(entries, unlisted, len(others) + len(begun))
 
 
 def _reread_days(task: "FetchScores") -> int:
@@ -260,13 +265,23 @@ def _progress(
     return show
 
 
-def _select_early(task: "FetchScores", catalogue: "Catalogue") -> list[str]:
-    """Return assessments that will be compared whatever is read, once overall came by page."""
-    if task.endpoint == "overall" or not task.other(type(task), endpoint="overall").is_by_page:
-        return []
-    nothing_read = dict.fromkeys(task.select_ids(catalogue, ()), 0)
-    chosen = _select(task, nothing_read, [catalogue.unlisted(nothing_read)], {})
-    return _few_rows(chosen, task.sizes())
+def _begin_next(task: "FetchScores", rows: Mapping[str, int], unlisted: list[str]) -> None:
+    """Request what the next endpoint compares in any case, so that no thread is idle until then.
+
+    Args:
+        task: of the endpoint whose results were read.
+        rows: its results of every assessment that is wanted.
+        unlisted: the assessments among them that are not in the catalogue.
+    """
+    run = context.current()
+    if task.endpoint == "overall":  # not before its results were read, or there could be more
+        run.share(open_counts).begin(unreached(task).values())
+    for endpoint in ENDPOINTS[ENDPOINTS.index(task.endpoint) + 1 :][:1]:
+        after = task.other(type(task), endpoint=endpoint)
+        chosen = _select(after, dict.fromkeys(rows, 0), [unlisted], {}) if after.is_to_begin else []
+        run.share(open_sample).begin(
+            (after.api_endpoint(), each, task.paths.window) for each in _few_rows(chosen, rows)
+        )
 
 
 def _few_rows(assessment_ids: Iterable[str], rows: Mapping[str, int]) -> list[str]:

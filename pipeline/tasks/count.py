@@ -51,7 +51,7 @@ class CountResults(YearTask, IncrementalTask):
     def run(self) -> None:
         run = context.current()
         client, pool = run.share(open_client), run.share(open_pool)
-        requests, counts = client.counts.snapshot(), run.share(open_counts)
+        counts = run.share(open_counts)
         before = files.read_json(self.paths.counts, ResultCounts)
         scores = score_tasks(self)
         wanted = unreached(self)
@@ -69,7 +69,7 @@ class CountResults(YearTask, IncrementalTask):
                 **msgspec.structs.asdict(found),
                 "changed": found.changed,
                 "counted_on": self.today.isoformat(),
-                **client.counts.since(requests),
+                **client.counts.take(),
             }
 
     def _is_due(self) -> bool:

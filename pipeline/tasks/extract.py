@@ -31,7 +31,7 @@ from pipeline.tasks.guards import (
     published_counts,
 )
 from pipeline.tasks.inputs import CheckInputs
-from pipeline.tasks.shared import Counted, open_client, open_counts, open_pool
+from pipeline.tasks.shared import OfAll, open_client, open_counts, open_pool
 from pipeline.tasks.targets import FilesTarget, ShardsTarget
 
 if TYPE_CHECKING:
@@ -75,7 +75,6 @@ class FetchMetadata(YearTask, IncrementalTask):
         tables = (path for table in TABLES for path in self.paths.published_paths(table))
         check_source(self.paths.publication, tables)
         client = context.current().share(open_client)
-        before = client.counts.snapshot()
         result = self._request(client)
         rows = result.rows.to_dicts()
         now = {trim(row["assessment_id"] or ""): 1 for row in rows}
@@ -97,7 +96,7 @@ class FetchMetadata(YearTask, IncrementalTask):
                 "duplicates": result.duplicates,
                 "fetched_on": self.today.isoformat(),
                 "no longer listed": sorted(map(printable, listed.keys() - now.keys())),
-                **client.counts.since(before),
+                **client.counts.take(),
             }
         log.info("%s catalogue: %s assessments", self.year, f"{len(rows):,}")
 
@@ -120,7 +119,7 @@ class FetchMetadata(YearTask, IncrementalTask):
         finally:
             counts.end()
 
-    def _counted_by_page(self) -> list[Counted]:
+    def _counted_by_page(self) -> list[OfAll]:
         """Return what each endpoint that is to be fetched by page begins by counting."""
         if settings.read(sections.illuminate).strategy == "by_assessment":
             return []
@@ -178,11 +177,10 @@ class FetchScores(YearTask):
                 asked to stop, and it says how many were fetched.
         """
         run, target = context.current(), self.output()
-        lasting, before = (found.lasting_stats if (found := target.stored) else {}), None
+        lasting = found.lasting_stats if (found := target.stored) else {}
         if self.is_to_begin and (catalogue := self.other(FetchMetadata).catalogue()):
-            client = run.share(open_client)
-            before = client.counts.snapshot()
-            by_assessment = try_by_page(self, catalogue, client, run.share(open_pool))
+            client, pool = run.share(open_client), run.share(open_pool)
+            by_assessment = try_by_page(self, catalogue, client, pool)
             if by_assessment is None:
                 return
             lasting = by_assessment
@@ -191,7 +189,7 @@ class FetchScores(YearTask):
         Manifest(target.request, intact, lasting, "").write(target.path)
         expected = self.expected() or []
         missing = [assessment for assessment in expected if assessment not in intact]
-        outcomes, counts = self._fetch(target, missing, before) if missing else ([], {})
+        outcomes, counts = self._fetch(target, missing) if missing else ([], {})
         fetched = {o.assessment_id: o.entry for o in outcomes if o.entry is not None}
         stats = {
             "fetched": len(fetched),
@@ -257,13 +255,12 @@ class FetchScores(YearTask):
         return functools.partial(shards.write, folder, self.endpoint, others=others)
 
     def _fetch(
-        self, target: ShardsTarget, missing: list[str], before: dict[str, int] | None
+        self, target: ShardsTarget, missing: list[str]
     ) -> tuple[list[Outcome], dict[str, int]]:
-        """Return the outcomes, and the requests since those `before`, or since now."""
+        """Return the outcomes, and the requests, also those of trying it by page."""
         run, endpoint, window = context.current(), self.api_endpoint(), self.paths.window
         client = run.share(open_client)
         client.expect(len(missing))
-        before = before or client.counts.snapshot()
         write = self.writer()
 
         def save(assessment_id: str, result: "Result") -> ManifestEntry:
@@ -291,7 +288,7 @@ class FetchScores(YearTask):
                 take_retry=client.take_retry,
                 on_done=show,
             )
-        return outcomes, client.counts.since(before)
+        return outcomes, client.counts.take()
 
     def _assessments(self) -> list[str] | None:
         """Return every assessment that could be fetched; None while the catalogue is missing."""

@@ -16,9 +16,12 @@ from pipeline.years import SchoolYear, Window
 
 if TYPE_CHECKING:
     from pipeline.illuminate.client import Client
+    from pipeline.illuminate.pages import Result
 
-Counted = tuple[Endpoint, Window | None]
-"""What is counted: the results of all assessments at an endpoint, of some dates or of all."""
+OfAll = tuple[Endpoint, Window | None]
+"""The results of all assessments at an endpoint, of some dates or of all."""
+OfOne = tuple[Endpoint, str, Window]
+"""The results of one assessment at an endpoint, of some dates."""
 
 
 def open_pool(_: RunContext) -> Pool:
@@ -31,13 +34,17 @@ def open_client(run: RunContext) -> "AbstractContextManager[Client]":
     return connection.open_client(run.stop, run.share(open_pool).map)
 
 
-def open_counts(run: RunContext) -> Early[Counted, int]:
+def open_counts(run: RunContext) -> Early[OfAll, int]:
     """Return the counts of a run that are requested early."""
-    client = run.share(open_client)
-    return Early(run.share(open_pool), lambda counted: client.count_results(*counted))
+    return Early(run.share(open_pool), lambda of: run.share(open_client).count_results(*of))
 
 
-def unreached(task: YearTask) -> dict[str, Counted]:
+def open_sample(run: RunContext) -> "Early[OfOne, Result]":
+    """Return the assessments of a run that are requested early, to be compared."""
+    return Early(run.share(open_pool), lambda one: run.share(open_client).results(*one))
+
+
+def unreached(task: YearTask) -> dict[str, OfAll]:
     """Return what tells how many results no school year reaches; nothing once that is known."""
     before = files.read_json(task.paths.counts, ResultCounts)
     if task.paths.window.is_empty or (before and before.unreached is not None):

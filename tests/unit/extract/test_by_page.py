@@ -138,6 +138,17 @@ def test_of_several_ranges_it_is_not_known_how_many_rows_are_likely(reader, dist
     assert set(district.likely.values()) == {0}
 
 
+def test_of_the_first_ranges_half_of_what_is_likely_is_requested_at_once(reader, district):
+    days = Counter(map(dt.date.fromisoformat, district.rows["date_taken"]))
+    reader.likely = lambda: {day: 3 * count for day, count in days.items()}
+    read(reader)
+    likely = {each: count for each, count in district.likely.items() if count}
+    assert len(likely) >= 3
+    for each, count in likely.items():
+        there = sum(n for day, n in days.items() if each.start <= day <= each.end)
+        assert count == there // 2
+
+
 def test_ranges_are_cut_but_for_a_single_day(reader, district):
     read(reader)
     longest = max(district.requested, key=ranges.days)
@@ -360,8 +371,8 @@ def test_what_came_early_is_not_requested_again(reader, district):
     with begin_early(reader.server.pool, reader.server.fetch_one, ["0", "1"]) as early:
         early.end()
         district.likely.clear()
-        compare(reader.server, parts, ["0", "1", "5", "none"], early=early)
-    assert district.likely == {"5": parts.rows["5"], "none": 0}
+        compare(reader.server, parts, ["0", "1", "5", "none"], early=early.take)
+    assert district.likely == {"5": 0, "none": 0}
 
 
 @pytest.mark.parametrize("how", ["another row was there", "it failed"])
@@ -376,14 +387,14 @@ def test_what_came_early_and_differs_or_failed_is_requested_again(reader, distri
         return Result(rows, rows.height, 1, 0)
 
     with begin_early(reader.server.pool, before, ["0", "5"]) as early:
-        compare(reader.server, parts, ["0", "5"], early=early)
+        compare(reader.server, parts, ["0", "5"], early=early.take)
     assert "5" in district.likely
     district.rows = early_rows
     with (
         begin_early(reader.server.pool, before, ["0", "5"]) as early,
         pytest.raises(ByPageError, match="assessment 5 has"),
     ):
-        compare(reader.server, parts, ["0", "5"], early=early)
+        compare(reader.server, parts, ["0", "5"], early=early.take)
 
 
 def test_an_assessment_without_rows_by_page_that_has_some_is_noticed(reader, district):

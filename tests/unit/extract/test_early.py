@@ -45,21 +45,19 @@ def test_an_error_is_met_where_the_request_is_needed():
             assert other.take("b") is None
 
 
-def test_what_has_not_begun_when_it_is_needed_is_not_waited_for():
-    free, requested = threading.Event(), []
+def test_what_is_still_to_come_is_waited_for_and_requested_once():
+    requested = []
 
     def call(key):
         requested.append(key)
-        assert free.wait(PATIENCE)
         return key
 
     with Pool(1) as pool, begin_early(pool, call, ["a"]) as early:
-        early.begin(["b", "c"])
-        assert early.take("b") is None
-        free.set()
-        assert early.take("a") == "a"
-        assert early.get("b") == "b"
-    assert requested.count("b") == 1
+        early.begin(["a", "b", "c"])
+        assert [early.take(key) for key in "abc"] == ["a", "b", "c"]
+        early.begin(["d", "e"])  # on a thread of the pool, too
+        assert pool.submit(early.get, "e").result(PATIENCE) == "e"
+    assert requested == ["a", "b", "c", "d", "e"]
 
 
 def test_when_the_block_ends_nothing_is_running_and_nothing_begins(monkeypatch):
@@ -78,5 +76,6 @@ def test_when_the_block_ends_nothing_is_running_and_nothing_begins(monkeypatch):
         with begin_early(pool, call, ["a"]) as early:
             early.begin(["b", "c"])
         assert done == ["a"]
+        assert early.take("b") is None
         pool.submit(done.append, "the end").result(PATIENCE)
     assert done == ["a", "the end"]

@@ -24,7 +24,7 @@ from luigi.interface import PidLockAlreadyTakenExit
 from luigi.rpc import RPCError
 from luigi.worker import Worker
 
-from pipeline.config import sections, settings
+from pipeline.config import rosters, sections, settings
 from pipeline.errors import FolderInUseError, PipelineError, SettingsError, StoppedError
 from pipeline.runs import process, record
 from pipeline.runs.build import (
@@ -263,6 +263,7 @@ class RunContext:
         settings.check_address()
         settings.check_time_zone()
         settings.smallest_group()  # refused before any request
+        rosters.parameters()
         for section in (sections.years, sections.runs):  # as are numbers out of range
             settings.read(section)
         process.prepare()

@@ -5,9 +5,10 @@ import stat
 
 import pytest
 
+from pipeline.inputs.roster import Headings, read_roster
 from pipeline.simulator import DEMO, District, write_inputs
 from pipeline.simulator.demo import ensure_inputs
-from pipeline.simulator.district.schools import SUBJECTS, enrollment, roster, users
+from pipeline.simulator.district.schools import SUBJECTS, enrollment, placements, roster, users
 
 
 @pytest.fixture
@@ -75,6 +76,15 @@ def test_a_roster_has_schools_and_a_teacher_for_each_subject(small, folder, year
         assert [row[heading] for heading in TEACHERS] == teachers[number]
         seen.add((grade > 5, len(set(teachers[number]))))
     assert seen == {(False, 1), (True, len(SUBJECTS))}
+
+
+def test_the_pipeline_reads_the_columns_of_a_roster(small, folder, year):
+    wanted = {f"column_{n}": heading for n, heading in enumerate(TEACHERS)}
+    found = read_roster(folder / f"Student_Rosters_{year}.txt", Headings(columns=wanted))
+    placed = placements(small.students, year)
+    for number, _, *teachers in found.students.itertuples(index=False, name=None):
+        assert tuple(teachers) == placed[number][1:]
+    assert set(found.several.values()) == {0}
 
 
 def without_schools(text):

@@ -29,7 +29,7 @@ from pipeline.tasks.transform import (
     LabelAssessments,
     ListAssessments,
 )
-from pipeline.tasks.views import BuildViews, SqlView
+from pipeline.tasks.views import BuildViews, ListStudents, SqlView
 from pipeline.tasks.years import (
     ConcatGroup,
     ConcatResults,
@@ -55,6 +55,7 @@ __all__ = [
     "FetchScores",
     "LabelAssessments",
     "ListAssessments",
+    "ListStudents",
     "LoadYear",
     "Publish",
     "PublishYears",

@@ -4,7 +4,8 @@ Nothing here computes anything. `text` is kept as the API sent it; `number` and 
 the digits that the API sent in the CSV file, and true numbers and dates in the Parquet file.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 SMALLEST_GROUP = 5
@@ -275,13 +276,32 @@ ROSTER = Table(
     "roster",
     "one row per student of the roster",
     (
-        _STUDENT_ID,
+        replace(_STUDENT_ID, source="the roster"),
         Column("grade", "Grade of the student, K = 0; null for a code", "integer", "the roster"),
     ),
     ("local_student_id",),
     is_escaped=False,
 )
 """The roster as read; it is not published."""
+
+STUDENTS = replace(ROSTER, stem="students", folder="views", is_escaped=True)
+"""The roster as published, where `[roster] columns` names columns of it."""
+
+WITH_ROSTER_COLUMNS = (VIEW, LATEST, ROSTER, STUDENTS)
+"""The tables that have the columns of the roster which a district names, after their own."""
+
+
+def roster_column(name: str) -> Column:
+    """Return a column that a district carries along from its roster."""
+    meaning = "As on the roster; null if the student is not on it, or has several values there"
+    return Column(name, meaning, source="the roster", personal=True)
+
+
+def with_roster_columns(table: Table, names: Iterable[str]) -> Table:
+    """Return a table with these columns of the roster after its own, if it is one that has them."""
+    if table not in WITH_ROSTER_COLUMNS:
+        return table
+    return replace(table, columns=(*table.columns, *map(roster_column, names)))
 
 
 def custom_view(name: str) -> Table:

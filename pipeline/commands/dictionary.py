@@ -1,9 +1,16 @@
 """The data dictionary: `schema.py` as a page that people read."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from pipeline.schema import TABLES, Column, Table
+from pipeline.config import rosters, sections, settings
+from pipeline.schema import (
+    STUDENTS,
+    TABLES,
+    Column,
+    Table,
+    with_roster_columns,
+)
 
 _HEAD = """\
 # Data dictionary
@@ -28,20 +35,27 @@ Names end in `_historical` for years before `[years] historical_before`. All yea
 their names end in `_all_years`; only `illuminate_latest_results` is of one year, because attempts
 are counted within a year. Columns marked *personal* tell about one student. What analysts' own SQL
 makes is not listed here: its columns are what it selects.
+
+The columns of the roster that `[roster] columns` names come last in both views and in
+`students.csv`, which is published only where there are some. They are text, *escaped* and
+*personal*, as on the roster; null if the student is not on it, or has several values there.
+`illuminate-pipeline dictionary` prints this page with those that your own settings name.
 """
 
 _KINDS = {"text": "text", "integer": "whole number", "number": "number", "date": "date"}
 
 
 def main(_: argparse.Namespace) -> int:
-    """Print the page."""
-    print(dictionary(), end="")
+    """Print the page, with the columns of the roster that `[roster] columns` names."""
+    is_set = settings.read(sections.roster).columns
+    print(dictionary(tuple(rosters.columns()) if is_set else ()), end="")
     return 0
 
 
-def dictionary() -> str:
+def dictionary(roster_columns: Sequence[str] = ()) -> str:
     """The whole page, in Markdown."""
-    return "\n".join([_HEAD, *(_section(table) for table in TABLES)])
+    tables = [with_roster_columns(table, roster_columns) for table in (*TABLES, STUDENTS)]
+    return "\n".join([_HEAD, *map(_section, tables)])
 
 
 def _section(table: Table) -> str:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.config import sections, settings
+from pipeline.config import rosters, sections, settings
 from pipeline.config.credentials import find_credentials
 from pipeline.errors import PipelineError, SettingsError, printable
 from pipeline.illuminate.auth import OAuth2Credentials
@@ -17,6 +17,7 @@ from pipeline.runs.notify import find_webhook
 from pipeline.simulator.demo import ensure_inputs
 from pipeline.storage import snapshots
 from pipeline.storage.files import make_folder
+from pipeline.tasks.inputs import headings
 from pipeline.transform import sql_views
 from pipeline.years import SchoolYear, today
 
@@ -88,10 +89,12 @@ def _roster() -> str:
     path = settings.input_files(year).roster
     if path is None:
         return "none is configured, so grades will be null"
-    read = roster.read_roster(path)
+    read = roster.read_roster(path, headings(), year)
+    columns = rosters.columns()
     return (
         f"{path} has {len(read.students):,} students ({year}), {read.without_grade:,} of them with "
         f"a code that is no grade, {read.repeated:,} repeated lines"
+        + (f"; the views get {', '.join(columns)}" if columns else "")
     )
 
 
@@ -124,7 +127,7 @@ def _sql_views() -> str:
     if not folder:
         return "none are configured"
     views = settings.sql_views()
-    sql_views.check(Path(folder), views.values())
+    sql_views.check(Path(folder), views.values(), tuple(rosters.columns()))
     return f"{folder} has {len(views):,} SQL files"
 
 

@@ -186,6 +186,24 @@ class paths(Settings):  # noqa: N801
     )
 
 
+class roster(Settings):  # noqa: N801
+    """What is read of the student roster; empty: by the headings of a known export."""
+
+    id = luigi.Parameter(default="", description="heading of the student number")
+    grade = luigi.Parameter(default="", description="heading of the grade")
+    current = luigi.Parameter(
+        default="",
+        description="heading of the enrolment status, and what current lines have: Enroll_Status=0",
+    )
+    year = luigi.Parameter(
+        default="", description="heading of the school year, in a file of several years"
+    )
+    columns = luigi.Parameter(
+        default="",
+        description="columns to add to the views, and their headings: school=STUDENTS.School_Name",
+    )
+
+
 class years(Settings):  # noqa: N801
     """How years are named, and when one that is over is final."""
 
@@ -288,5 +306,14 @@ OAUTH1 = (
 )
 """The variables of either scheme's credentials, each also with _FILE; they are no settings."""
 
-SECTIONS: tuple[type[Settings], ...] = (illuminate, paths, years, runs, checks, build, report)
+SECTIONS: tuple[type[Settings], ...] = (
+    illuminate,
+    paths,
+    roster,
+    years,
+    runs,
+    checks,
+    build,
+    report,
+)
 """All sections that luigi.cfg may have."""

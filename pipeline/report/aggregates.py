@@ -126,9 +126,11 @@ def tested(view: Path, groups: Collection[Group]) -> dict[int, int]:
 
 def rostered(roster: Path) -> dict[int, int]:
     """Return the number of students by grade on the roster, but for those without a grade."""
-    columns = {_STUDENT: pl.String, "grade": pl.Int64}
-    students = pl.scan_csv(roster, schema=columns, glob=False)
-    return dict(students.drop_nulls("grade").group_by("grade").len().collect().iter_rows())
+    types = {"grade": pl.Int64}
+    students = pl.scan_csv(roster, schema_overrides=types, infer_schema=False, glob=False)
+    return dict(
+        students.select("grade").drop_nulls("grade").group_by("grade").len().collect().iter_rows()
+    )
 
 
 def unmapped(view: Path, groups: Collection[Group]) -> dict[str, int]:

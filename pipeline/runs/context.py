@@ -24,7 +24,7 @@ from luigi.interface import PidLockAlreadyTakenExit
 from luigi.rpc import RPCError
 from luigi.worker import Worker
 
-from pipeline.config import sections, settings
+from pipeline.config import rosters, sections, settings
 from pipeline.errors import FolderInUseError, PipelineError, SettingsError, StoppedError
 from pipeline.runs import process, record
 from pipeline.runs.build import (
@@ -44,7 +44,7 @@ from pipeline.runs.recovery import recover_publications
 from pipeline.runs.signals import StopSignals
 from pipeline.storage import files
 from pipeline.storage.paths import Folders, TableSetPaths
-from pipeline.years import SchoolYear, today
+from pipeline.years import today
 
 if TYPE_CHECKING:
     from pipeline.runs.webhook import Webhook
@@ -233,10 +233,9 @@ class RunContext:
         self._signals.handle()
         if self.is_demo and self.folders:
             log.info("Demo district: every student and result is made up (no base URL is set).")
-            if not settings.demo_roster(SchoolYear.of(day := today())).exists():
-                from pipeline.simulator.demo import ensure_inputs
+            from pipeline.simulator.demo import ensure_inputs
 
-                ensure_inputs(self.folders.inputs, day)
+            ensure_inputs(self.folders.inputs, today())
 
     def _acquire_lock(self) -> None:
         self.is_demo = settings.is_demo()
@@ -264,6 +263,7 @@ class RunContext:
         settings.check_address()
         settings.check_time_zone()
         settings.smallest_group()  # refused before any request
+        rosters.parameters()
         for section in (sections.years, sections.runs):  # as are numbers out of range
             settings.read(section)
         process.prepare()

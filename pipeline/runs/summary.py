@@ -150,6 +150,12 @@ def _roster(roster: dict[str, Any], view: dict[str, Any]) -> str:
         text += f"; {near:,} others differ from an id on it only by leading zeros or .0"
     if codes := roster["students without a grade"]:
         text += f"; {codes:,} on it have a code that is no grade (set to null)"
+    several = {
+        name: of for name, of in roster.get("students with several values", {}).items() if of
+    }
+    if several:
+        named = ", ".join(f"{name} {count:,}" for name, count in several.items())
+        text += f"; students with several values in one column (set to null): {named}"
     return text
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.errors import SettingsError
 from pipeline.simulator import District, write_inputs
 from pipeline.simulator.district.planning import years_until
-from pipeline.simulator.inputs import roster_path
+from pipeline.simulator.inputs import is_current, roster_path
 from pipeline.storage.files import make_folder
 
 
@@ -60,7 +60,8 @@ def print_instructions(base_url: str, client_id: str, client_secret: str) -> Non
 def ensure_inputs(folder: Path, day: dt.date, seed: int = 1) -> None:
     """Write those of the demo's title rules, overrides and rosters until a day that are missing.
 
-    A file that was removed comes back with the roster of the next school year.
+    A file that was removed comes back with the roster of the next school year. Rosters of a
+    version before they had schools and teachers get them.
     """
-    if not roster_path(folder, years_until(day)[-1]).exists():
+    if not is_current(roster_path(folder, years_until(day)[-1])):
         write_inputs(District.make(seed, today=day), make_folder(folder))

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.simulator.district import schools
@@ -10,9 +10,10 @@ from pipeline.simulator.district.district import District
 from pipeline.storage.files import write_text
 from pipeline.years import SchoolYear
 
+_COLUMNS = ("Student_Number", "Enroll_Status", "SchoolID", "Grade_Level", "EntryDate")
 _ROSTER_COLUMNS = tuple(
     f"STUDENTS.{name}"
-    for name in ("Student_Number", "Enroll_Status", "SchoolID", "Grade_Level", "EntryDate")
+    for name in (*_COLUMNS, "School_Name", *(f"{each}_Teacher" for each in schools.SUBJECTS))
 )
 _RULES = Path(__file__).with_name("title_rules.csv")
 _OVERRIDE_COLUMNS = ("assessment_id", "grade", "test_type", "curriculum", "unit", "title", "reason")
@@ -33,7 +34,8 @@ def roster_path(folder: Path, year: SchoolYear) -> Path:
 def write_inputs(district: District, folder: Path) -> None:
     """Write example title rules, example overrides and a roster for each year into `folder`.
 
-    Files that are there are left as they are, and the roster of the last year is written last.
+    Files that are there are left as they are, but for rosters as they were before they had
+    schools and teachers. The roster of the last year is written last.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     overrides = io.StringIO()
@@ -42,23 +44,36 @@ def write_inputs(district: District, folder: Path) -> None:
     texts = {
         folder / _RULES.name: _RULES.read_text(encoding="utf-8"),
         folder / "overrides.csv": overrides.getvalue(),
-        **{roster_path(folder, year): _roster(district, year) for year in district.years},
     }
     for path, text in texts.items():
         if not path.exists():
             write_text(path, text)
+    for year in district.years:
+        path, rows = roster_path(folder, year), [_ROSTER_COLUMNS, *_students(district, year)]
+        earlier = _as_text(row[: len(_COLUMNS)] for row in rows).encode()
+        if not path.exists() or path.read_bytes() == earlier:
+            write_text(path, _as_text(rows))
 
 
-def _roster(district: District, year: SchoolYear) -> str:
-    rows = [_ROSTER_COLUMNS, *_students(district, year)]
+def is_current(roster: Path) -> bool:
+    """Return True if a roster is there, with its schools and teachers."""
+    if not roster.exists():
+        return False
+    with roster.open(encoding="utf-8") as file:
+        return file.readline().rstrip("\n").split("\t") == list(_ROSTER_COLUMNS)
+
+
+def _as_text(rows: Iterable[Sequence[str]]) -> str:
     return "".join("\t".join(row) + "\r\n" for row in rows)
 
 
 def _students(district: District, year: SchoolYear) -> Iterator[Sequence[str]]:
     """Yield rows as PowerSchool exports them: kindergarten is grade 0, dates are American."""
+    placements = schools.placements(district.students, year)
     for number, label in district.roster(year):
         grade = "0" if label == "K" else label
-        yield number, "0", schools.site_id(int(grade)), grade, f"08/15/{year.start}"
+        known = number, "0", schools.site_id(int(grade)), grade, f"08/15/{year.start}"
+        yield *known, *placements[number]
 
 
 def _overrides(district: District) -> Iterator[Sequence[str]]:

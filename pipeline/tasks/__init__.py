@@ -1,6 +1,6 @@
 """The Luigi tasks: each says what it requires, what it outputs, and how it is built.
 
-ReadRoster, ReadTitleRules, ReadOverrides, ReadSqlViews ─► CheckInputs
+ReadRoster, ReadTitleRules, ReadOverrides, ReadSqlViews ─► CheckInputs; ReadRoster ─► ListStudents
                                                               │
 FetchMetadata ◄───────────────────────────────────────────────┘
    │
@@ -11,7 +11,7 @@ FetchMetadata ◄─────────────────────
                                   │               │
                               BuildViews ◄────────┘ ─► SqlView of each file
                                   │
-                   CheckTables ─► Publish ─► Report ─► RunAll
+   ListStudents ─► CheckTables ─► Publish ─► Report ─► RunAll
 
 Publish of each year, ConcatResults, ConcatGroup, ConcatView ─► PublishYears ─► RunYears
 PublishedYear ─► LoadYear, CopyYear

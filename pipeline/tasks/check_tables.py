@@ -4,15 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import sections, settings
+from pipeline.config import rosters, sections, settings
 from pipeline.errors import CheckError
 from pipeline.publish import checks
 from pipeline.publish.checks import CheckResult
-from pipeline.schema import COMBINED, ENDPOINTS, GROUP, LATEST, VIEW, custom_view
+from pipeline.schema import COMBINED, ENDPOINTS, GROUP, LATEST, STUDENTS, VIEW, custom_view
 from pipeline.storage import files
 from pipeline.storage.paths import Snapshot
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
 from pipeline.tasks.extract import FetchScores
+from pipeline.tasks.inputs import ReadRoster
 from pipeline.tasks.targets import FilesTarget
 from pipeline.tasks.transform import (
     CombineGroup,
@@ -21,7 +22,7 @@ from pipeline.tasks.transform import (
     ListAssessments,
     entries,
 )
-from pipeline.tasks.views import BuildViews, SqlView
+from pipeline.tasks.views import BuildViews, ListStudents, SqlView
 
 TABLE_TASKS: tuple[type[IncrementalTask], ...] = (
     ListAssessments,
@@ -34,9 +35,10 @@ TABLE_TASKS: tuple[type[IncrementalTask], ...] = (
 
 
 def table_tasks(task: YearTask) -> list[IncrementalTask]:
-    """Return the tasks that build what is published: TABLE_TASKS, and one for each SQL file."""
+    """Return the tasks that build what is published: TABLE_TASKS, then those that settings add."""
+    students = [task.other(ListStudents)] if rosters.has_columns() else []
     custom = [task.other(SqlView, view=name) for name in settings.sql_views()]
-    return [*(task.other(each) for each in TABLE_TASKS), *custom]
+    return [*(task.other(each) for each in TABLE_TASKS), *students, *custom]
 
 
 def score_tasks(task: YearTask) -> dict[str, FetchScores]:
@@ -118,6 +120,10 @@ def run_checks(
         both = {"CSV": count_csv(csv), "Parquet": checks.count_parquet(parquet)}
         name = f"{table.stem} has the same rows in both files"
         found.append(checks.check_equal_row_counts(name, both))
+    if rosters.has_columns() and (roster := task.other(ReadRoster).receipt):
+        (csv,) = staged(STUDENTS)
+        both = {"on the roster": roster.stats["students"], "CSV": count_csv(csv)}
+        found.append(checks.check_equal_row_counts(f"{csv.name} has all students", both))
     return found + _check_views(task.paths)
 
 

@@ -5,12 +5,16 @@ stops a run before any request, because `CheckInputs` precedes every task that m
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pipeline.config import sections, settings
+from pipeline.config import rosters, sections, settings
 from pipeline.errors import InputFileError
 from pipeline.storage import files
 from pipeline.tasks.base import IncrementalTask, ReusableTask, YearTask, incremental
 from pipeline.tasks.targets import FilesTarget
+
+if TYPE_CHECKING:
+    from pipeline.inputs.roster import Headings
 
 
 class ReadInput(ReusableTask):
@@ -25,26 +29,42 @@ class ReadRoster(ReadInput):
     version = 2
 
     def output(self) -> FilesTarget:
-        """Return `roster.csv`: `local_student_id, grade`, one row per student."""
+        """Return `roster.csv`: `local_student_id, grade` and the named columns, by student."""
         return self.target(self.paths.roster)
 
+    def parameters(self) -> dict[str, Any]:
+        """Return how the roster is read, where that is set."""
+        return rosters.parameters()
+
     def source_files(self) -> dict[str, str]:
-        """Return the digest of the roster."""
-        return digests(roster=settings.input_files(self.year).roster)
+        """Return the digest of the roster, or of each of its files."""
+        from pipeline.inputs import oneroster
+
+        path = settings.input_files(self.year).roster
+        if path and path.is_dir():
+            found = oneroster.find_files(path) or {}
+            return digests(**{name: path / name for name in found})
+        return digests(roster=path)
 
     @incremental
     def run(self) -> None:
         from pipeline.inputs import roster
 
-        path = settings.input_files(self.year).roster
+        path, columns = settings.input_files(self.year).roster, rosters.columns()
         with self.output().build() as build, files.atomic_write(self.paths.roster) as temporary:
-            found = roster.read_roster(existing("roster", path)) if path else roster.empty_roster()
+            if path is None:
+                found = roster.empty_roster(tuple(columns))
+            else:
+                path = path if path.is_dir() else existing("roster", path)
+                found = roster.read_roster(path, headings(), self.year)
             found.students.to_csv(temporary, index=False)
             build.stats |= {
                 "students": len(found.students),
                 "students without a grade": found.without_grade,
                 "repeated roster lines": found.repeated,
             }
+            if columns:
+                build.stats["students with several values"] = found.several
 
 
 class ReadTitleRules(ReadInput):
@@ -101,6 +121,11 @@ class ReadSqlViews(ReadInput):
         """Return a list of the views' names."""
         return self.target(self.paths.work / "custom_views.json")
 
+    def parameters(self) -> dict[str, Any]:
+        """Return the roster's columns, which the SQL may name, where there are any."""
+        columns = list(rosters.columns())
+        return {"roster columns": columns} if columns else {}
+
     def source_files(self) -> dict[str, str]:
         """Return the digest of each file."""
         folder = settings.read(sections.paths).sql_views
@@ -116,7 +141,7 @@ class ReadSqlViews(ReadInput):
             if folder := settings.read(sections.paths).sql_views:
                 from pipeline.transform import sql_views
 
-                sql_views.check(Path(folder), found.values())
+                sql_views.check(Path(folder), found.values(), tuple(rosters.columns()))
             files.write_json(self.output().paths[0], list(found))
             build.stats |= {"custom views": len(found)}
 
@@ -141,6 +166,14 @@ class CheckInputs(YearTask, IncrementalTask):
     def run(self) -> None:
         with self.output().build():
             files.write_json(self.output().paths[0], {"valid": True})
+
+
+def headings() -> "Headings":
+    """Return which headings of the roster hold what, by the settings."""
+    from pipeline.inputs.roster import Headings
+
+    chosen = settings.read(sections.roster)
+    return Headings(chosen.id, chosen.grade, rosters.current(), chosen.year, rosters.columns())
 
 
 def digests(**paths: Path | None) -> dict[str, str]:

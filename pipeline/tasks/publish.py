@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import sections, settings
+from pipeline.config import rosters, sections, settings
 from pipeline.errors import CheckError
 from pipeline.publish.commit import Publication, publish, restate
 from pipeline.publish.guards import (
@@ -15,7 +15,7 @@ from pipeline.publish.guards import (
     raise_on_failure,
 )
 from pipeline.runs import context
-from pipeline.schema import TABLES, Table, custom_view
+from pipeline.schema import STUDENTS, TABLES, Table, custom_view
 from pipeline.storage.files import FileStamp
 from pipeline.storage.receipts import BuildKey
 from pipeline.storage.replacement import relative_name
@@ -143,12 +143,13 @@ class Publish(YearTask, PublishTask):
         return {**self.paths.metadata, "fetched_on": fetched_on}
 
     def table_tasks(self) -> list[IncrementalTask]:
-        """Return the tasks of the pipeline's own tables, then those of the SQL files."""
+        """Return the tasks of the pipeline's own tables, then those that settings add."""
         return table_tasks(self)
 
     def tables(self) -> list[Table]:
-        """Return the pipeline's own tables, then those of the SQL files."""
-        return [*TABLES, *map(custom_view, settings.sql_views())]
+        """Return the pipeline's own tables, then those that settings add."""
+        students = [STUDENTS] if rosters.has_columns() else []
+        return [*TABLES, *students, *map(custom_view, settings.sql_views())]
 
     @incremental
     def run(self) -> None:

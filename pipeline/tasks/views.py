@@ -1,4 +1,4 @@
-"""The tasks that build the views: the two of the pipeline, and those that SQL files define.
+"""The tasks that build the views: the two of the pipeline, the students, and those of SQL files.
 
 Heavy libraries are imported where they are used, so that a rerun with nothing to do is quick.
 """
@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import luigi
 
-from pipeline.config import sections, settings
+from pipeline.config import rosters, sections, settings
 from pipeline.runs import context
-from pipeline.schema import COMBINED, GROUP, LABELS, LATEST, VIEW, Table, custom_view
+from pipeline.schema import (
+    COMBINED,
+    GROUP,
+    LABELS,
+    LATEST,
+    ROSTER,
+    STUDENTS,
+    VIEW,
+    Table,
+    custom_view,
+)
 from pipeline.storage import files
 from pipeline.tasks.base import IncrementalTask, ReusableTask, YearTask, incremental
 from pipeline.tasks.extract import FetchScores
@@ -64,9 +74,10 @@ class BuildViews(ReusableTask):
         combined = combine.combine_results(overall, standard, str(self.year))
         labels, roster = self._labels(), self._roster()
         rows = views.label_rows(combined, *labels, roster).cache()
-        safe = views.formula_free_columns(*labels)
+        safe = views.formula_free_columns(*labels, roster=roster)
         # Converted once for both: the view's columns are among those of the latest attempts.
-        both = [made.cache() for made in values.spreadsheet_outputs(rows, LATEST, safe)]
+        latest = rosters.with_columns(LATEST)
+        both = [made.cache() for made in values.spreadsheet_outputs(rows, latest, safe)]
         tables = [
             values.TableOutputs(*map(select, both))
             for select in (views.select_all, views.select_latest)
@@ -95,12 +106,44 @@ class BuildViews(ReusableTask):
         )
 
     def _roster(self) -> "pl.LazyFrame":
-        import polars as pl
+        return _read_roster(self.paths.roster)
 
-        from pipeline.transform.views import read_small_table
 
-        columns = {"local_student_id": pl.String(), "grade": pl.Int64()}
-        return read_small_table(self.paths.roster, columns)
+class ListStudents(ReusableTask):
+    """List the students of the roster, with the columns of it that the district names."""
+
+    def requires(self) -> ReadRoster:
+        return self.other(ReadRoster)
+
+    def output(self) -> FilesTarget:
+        """Return `students.csv`."""
+        return self.tables_target(STUDENTS)
+
+    @incremental
+    def run(self) -> None:
+        from pipeline.transform import output, values
+
+        (path,) = self.output().paths
+        roster = _read_roster(self.paths.roster)
+        listed = values.escape_formulas(roster, rosters.with_columns(STUDENTS))
+        with self.output().build() as build:
+            written, _ = output.write_files({path: listed})
+            build.stamps[path.name] = written[path].stamp
+            build.stats |= {
+                "rows": written[path].rows,
+                "records": {path.name: written[path].rows},
+                "columns": list(rosters.columns()),
+            }
+
+
+def _read_roster(path: Path) -> "pl.LazyFrame":
+    """Read the students of the roster as `ReadRoster` wrote them."""
+    import polars as pl
+
+    from pipeline.transform.views import read_small_table
+
+    columns = dict.fromkeys(rosters.with_columns(ROSTER).names, pl.String())
+    return read_small_table(path, {**columns, "grade": pl.Int64()})
 
 
 class SqlView(ReusableTask):
@@ -146,6 +189,7 @@ class SqlView(ReusableTask):
                     self.paths.work / "sql",
                     context.current().stop,
                     settings.read(sections.build).view_time_limit,
+                    tuple(rosters.columns()),
                 )
             note_written(build, {path: output.read_back(path) for path in (csv, parquet)})
 

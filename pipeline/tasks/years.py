@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import luigi
 
-from pipeline.config import sections, settings
+from pipeline.config import rosters, sections, settings
 from pipeline.errors import CheckError, InputFileError
 from pipeline.publish.checks import check_year_row_counts
 from pipeline.runs import context
@@ -44,8 +44,10 @@ class ReadPriorYears(YearsTask, IncrementalTask):
         return self.target(*(self.copy_of(number) for number, _ in enumerate(self.sources())))
 
     def parameters(self) -> dict[str, Any]:
-        """Return the years that the files may not have, because the run builds them."""
-        return {"years": [str(year) for year in self.years]}
+        """Return the years that the files may not have, and the roster's columns, if any."""
+        columns = list(rosters.columns())
+        years = {"years": [str(year) for year in self.years]}
+        return years | ({"roster columns": columns} if columns else {})
 
     def source_files(self) -> dict[str, str]:
         """Return the digests of the files."""
@@ -71,7 +73,8 @@ class ReadPriorYears(YearsTask, IncrementalTask):
         from pipeline.inputs import prior_years
 
         place = settings.read(sections.paths).prior_years
-        return prior_years.find_files(place) if place else {}
+        found = prior_years.find_files(place) if place else {}
+        return {path: rosters.with_columns(table) for path, table in found.items()}
 
     def copy_of(self, number: int) -> Path:
         """Return the clean copy of a file, by its place in the order."""
@@ -80,7 +83,7 @@ class ReadPriorYears(YearsTask, IncrementalTask):
     def copies(self, table: Table) -> Iterator[tuple[str, Path]]:
         """Return the files that hold a table, each with its clean copy."""
         for number, (path, held) in enumerate(self.sources().items()):
-            if held is table:
+            if held.stem == table.stem:
                 yield str(path), self.copy_of(number)
 
     def stats(self) -> dict[str, Any]:
@@ -177,9 +180,9 @@ class ConcatYears(YearsTask, IncrementalTask):
         """
         from pipeline.transform import all_years
 
-        expected = self._expected()
+        expected, table = self._expected(), rosters.with_columns(self.table)
         with self.output().build() as build:
-            outputs = all_years.concat_years(list(self._parts()), self.table)
+            outputs = all_years.concat_years(list(self._parts()), table)
             counts = all_years.count_rows_by_year(outputs.csv, expected)
             in_csv = write_tables(build, self.output(), [outputs], counts)
             in_parquet = all_years.read_rows_by_year(self.output().paths[1])
@@ -216,7 +219,8 @@ class ConcatYears(YearsTask, IncrementalTask):
 
         prior = self.other(ReadPriorYears)
         for _, copy in prior.copies(self.table):
-            yield all_years.scan_prior(prior.output().verified(copy), self.table)
+            table = rosters.with_columns(self.table)
+            yield all_years.scan_prior(prior.output().verified(copy), table)
         for year in self.years:
             task = self._of(year)
             verified = task.output().verified

@@ -20,7 +20,18 @@ from typing import Any, NamedTuple
 import duckdb
 
 from pipeline.errors import InputFileError
-from pipeline.schema import COMBINED, GROUP, LABELS, LATEST, ROSTER, TABLES, VIEW, Table
+from pipeline.schema import (
+    COMBINED,
+    GROUP,
+    LABELS,
+    LATEST,
+    ROSTER,
+    STUDENTS,
+    TABLES,
+    VIEW,
+    Table,
+    with_roster_columns,
+)
 from pipeline.storage import files, formulas
 from pipeline.transform.interrupt import call_until
 from pipeline.transform.sql_rules import EXPLANATIONS, FLOATS, MEMORY, RECAST, define, refusal
@@ -41,12 +52,13 @@ _TYPES = {"text": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "date": "D
 _DISK_FULL = 1 << 16
 
 
-def check(folder: Path, paths: Collection[Path]) -> None:
+def check(folder: Path, paths: Collection[Path], roster_columns: Collection[str] = ()) -> None:
     """Check that each file can be run over the tables of a run; no table is needed.
 
     Args:
         folder: The folder that was searched for files.
         paths: The files in it.
+        roster_columns: The columns of the roster that tables have after their own.
 
     Raises:
         InputFileError: A file cannot be run; the message has file, line and DuckDB's reason.
@@ -60,10 +72,10 @@ def check(folder: Path, paths: Collection[Path]) -> None:
                 "underscores, starting with a letter"
             )
             raise InputFileError.at(path, fault, "Rename the file")
-        if path.stem in _RESERVED:
+        if path.stem in _RESERVED or (roster_columns and path.stem == STUDENTS.stem):
             raise InputFileError.at(path, "a table has this name already", "Rename the file")
         with _connect([]) as database:
-            for name, table in VISIBLE_TABLES.items():
+            for name, table in _visible_tables(roster_columns):
                 columns = ", ".join(f"{_name(c.name)} {_TYPES[c.kind]}" for c in table.columns)
                 database.execute(f"CREATE TABLE {_name(name)} ({columns})")
             define(database, path)
@@ -83,6 +95,7 @@ def run(
     spill: Path,
     stop: threading.Event,
     time_limit: float = 0,
+    roster_columns: Collection[str] = (),
 ) -> None:
     """Run a file over tables, and write the rows it selects.
 
@@ -93,6 +106,7 @@ def run(
         spill: A folder for data that does not fit into memory; it is removed.
         stop: Set when the run is to stop.
         time_limit: Seconds that it may take; 0: any time.
+        roster_columns: The columns of the roster that tables have after their own.
 
     Raises:
         InputFileError: It cannot be run over these rows, or not in that time; the message has no
@@ -104,7 +118,9 @@ def run(
     files.make_folder(spill)
     try:
         with _connect([*tables.values(), *outputs], spill) as database, _wrap_errors(path):
-            write = functools.partial(_write, database, path, tables, outputs)
+            known = dict(_visible_tables(roster_columns))
+            files_of = [(name, known[name], file) for name, file in tables.items()]
+            write = functools.partial(_write, database, path, files_of, outputs)
             call_until(stop, time_limit, write, database.interrupt)
     except TimeoutError:
         too_long = f"it took longer than the {time_limit:g} seconds of [build] view_time_limit"
@@ -114,10 +130,13 @@ def run(
 
 
 def _write(
-    database: duckdb.DuckDBPyConnection, path: Path, tables: Mapping[str, Path], outputs: Outputs
+    database: duckdb.DuckDBPyConnection,
+    path: Path,
+    tables: Collection[tuple[str, Table, Path]],
+    outputs: Outputs,
 ) -> None:
-    for name, file in tables.items():
-        database.execute(f"CREATE VIEW {_name(name)} AS {_select(VISIBLE_TABLES[name], file)}")
+    for name, table, file in tables:
+        database.execute(f"CREATE VIEW {_name(name)} AS {_select(table, file)}")
     columns, has_order = define(database, path)
     order = "" if has_order else " ORDER BY ALL"
     values = ", ".join(_value(*column) for column in columns)
@@ -126,6 +145,12 @@ def _write(
     texts = ", ".join(_text(*column, is_alone=len(columns) == 1) for column in columns)
     query = f"SELECT {texts} FROM {_parquet(outputs.parquet)}"  # noqa: S608
     _copy(database, query, outputs.csv, "FORMAT csv, HEADER true, NULLSTR ''")
+
+
+def _visible_tables(roster_columns: Collection[str]) -> Iterator[tuple[str, Table]]:
+    """Yield the tables that SQL sees, with their columns of the roster."""
+    for name, table in VISIBLE_TABLES.items():
+        yield name, with_roster_columns(table, roster_columns)
 
 
 @contextlib.contextmanager

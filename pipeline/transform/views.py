@@ -6,12 +6,13 @@ from pathlib import Path
 import polars as pl
 from polars._typing import PolarsDataType
 
-from pipeline.schema import COMBINED, LATEST, VIEW
+from pipeline.schema import COMBINED, ROSTER, VIEW
 from pipeline.storage.formulas import FORMULA
 from pipeline.transform.attempts import ATTEMPTS
 from pipeline.transform.values import round_half_up, value_of
 
 _LABELS = ("title", "test_type", "curriculum", "unit", "unit_labels")
+_BY_GRADE = "by grade"  # no column of a roster can be called so
 
 
 def label_rows(
@@ -20,9 +21,9 @@ def label_rows(
     labels_by_grade: pl.LazyFrame,
     roster: pl.LazyFrame,
 ) -> pl.LazyFrame:
-    """Return the combined rows in their order, with labels and grades.
+    """Return the combined rows in their order, with labels, grades and columns of the roster.
 
-    Columns are VIEW's, numbers and dates as pairs, then ATTEMPTS.
+    Columns are VIEW's, numbers and dates as pairs, then ATTEMPTS, then those of the roster.
 
     Args:
         combined: `combine_results` of datasets that count attempts.
@@ -30,7 +31,8 @@ def label_rows(
             `unit_labels`.
         labels_by_grade: The same columns and `grade`; distinct by assessment and grade. Where a
             row's student is of that grade, it replaces the labels of the assessment.
-        roster: `local_student_id` (distinct), `grade` (Int64, null for a code that is no grade).
+        roster: `local_student_id` (distinct), `grade` (Int64, null for a code that is no grade),
+            and columns with names that no other table has.
     """
     level, label = pl.col("performance_band_level"), pl.col("performance_band_label")
     needed = {*VIEW.names} & {*COMBINED.names} - {"title"} | {"percent_correct"}
@@ -39,10 +41,10 @@ def label_rows(
     return (
         combined.select(*sorted(needed), *ATTEMPTS)
         .join(roster, on="local_student_id", how="left", maintain_order="left")
-        .with_columns(by_grade=pl.when(has_overrides).then("grade"))
+        .with_columns(pl.when(has_overrides).then("grade").alias(_BY_GRADE))
         .join(
             known,
-            on=["assessment_id", "by_grade"],
+            on=["assessment_id", _BY_GRADE],
             how="left",
             nulls_equal=True,
             maintain_order="left",
@@ -52,18 +54,23 @@ def label_rows(
             score=round_half_up(value_of("percent_correct")),
             proficiency=level + " " + label,
         )
-        .select(*VIEW.names, *ATTEMPTS)
+        .select(*VIEW.names, *ATTEMPTS, *roster_columns(roster))
     )
 
 
+def roster_columns(roster: pl.LazyFrame) -> list[str]:
+    """Return the columns of a roster that views have after their own."""
+    return [name for name in roster.collect_schema().names() if name not in ROSTER.names]
+
+
 def select_all(labelled: pl.LazyFrame) -> pl.LazyFrame:
-    """Return all of `label_rows`, with VIEW's columns."""
-    return labelled.select(VIEW.names)
+    """Return all of `label_rows`, with VIEW's columns and those of the roster."""
+    return labelled.drop(ATTEMPTS)
 
 
 def select_latest(labelled: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the latest attempts among `label_rows`, with LATEST's columns."""
-    return labelled.filter(pl.col("attempts").is_not_null()).select(LATEST.names)
+    """Return the latest attempts among `label_rows`, with all their columns."""
+    return labelled.filter(pl.col("attempts").is_not_null())
 
 
 def _merge_labels(
@@ -72,31 +79,34 @@ def _merge_labels(
     """Return all labels in one frame, so that rows are joined once, and the ids with overrides.
 
     An assessment with overrides for some grades has a line per grade of the roster, and one where
-    `by_grade` is null for students without a grade. All others have only that one.
+    _BY_GRADE is null for students without a grade. All others have only that one.
     """
-    columns = ("assessment_id", "by_grade", *_LABELS)
-    usual = labels.with_columns(by_grade=pl.lit(None, pl.Int64)).select(columns)
-    special = labels_by_grade.rename({"grade": "by_grade"}).select(columns)
+    columns = ("assessment_id", _BY_GRADE, *_LABELS)
+    usual = labels.with_columns(pl.lit(None, pl.Int64).alias(_BY_GRADE)).select(columns)
+    special = labels_by_grade.rename({"grade": _BY_GRADE}).select(columns)
     overridden = special.select("assessment_id").unique().collect()["assessment_id"]
-    grades = roster.select(by_grade=pl.col("grade").drop_nulls().unique())
+    grades = roster.select(pl.col("grade").drop_nulls().unique().alias(_BY_GRADE))
     of_other_grades = (
-        usual.drop("by_grade")
+        usual.drop(_BY_GRADE)
         .filter(pl.col("assessment_id").is_in(overridden.implode()))
         .join(grades, how="cross")
-        .join(special, on=["assessment_id", "by_grade"], how="anti")
+        .join(special, on=["assessment_id", _BY_GRADE], how="anti")
     )
     known = pl.concat([usual, special, of_other_grades.select(columns)])
     return known.collect().lazy(), overridden.to_list()
 
 
-def formula_free_columns(*labels: pl.LazyFrame) -> set[str]:
-    """Return the columns of labels in which none of these small frames has a formula.
+def formula_free_columns(*labels: pl.LazyFrame, roster: pl.LazyFrame | None = None) -> set[str]:
+    """Return the columns of labels and of a roster in which these small frames have no formula.
 
     The view needs no search for formulas in them, row by row.
     """
-    found = pl.concat([frame.select(_LABELS) for frame in labels])
-    formulas = found.select(pl.all().str.contains(FORMULA).any()).collect().row(0, named=True)
-    return {name for name, has_formula in formulas.items() if not has_formula}
+    found = [pl.concat([frame.select(_LABELS) for frame in labels])]
+    if roster is not None and (names := roster_columns(roster)):
+        found.append(roster.select(names))
+    searched = (frame.select(pl.all().str.contains(FORMULA).any()) for frame in found)
+    formulas = pl.concat([frame.collect() for frame in searched], how="horizontal")
+    return {name for name, has in formulas.row(0, named=True).items() if not has}
 
 
 def count_roster_match(labelled: pl.LazyFrame, roster: pl.LazyFrame) -> pl.LazyFrame:

@@ -3,7 +3,7 @@
 import datetime as dt
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,10 +74,19 @@ class Desk:
         return self.folder / "data" / "illuminate" / year / "published.json"
 
     def publish(
-        self, tables: Mapping[str, pl.DataFrame], build: str, year: str = "23-24", **metadata: Any
+        self,
+        tables: Mapping[str, pl.DataFrame],
+        build: str,
+        year: str = "23-24",
+        small: Collection[str] = (),
+        **metadata: Any,
     ) -> Path:
-        """Publish tables as a run would; names of no known table are the district's own views."""
+        """Publish tables as a run would; names of no known table are the district's own views.
+
+        Small tables are CSV only, also those that are named here.
+        """
         manifest, large = self.manifest(year), {t.stem: t.is_large for t in TABLES}
+        large |= dict.fromkeys(small, False)
         suffix = SchoolYear.parse(year).suffix(SchoolYear.parse("24-25"))
         built = {}
         for stem, content in tables.items():

@@ -141,6 +141,37 @@ def test_a_database_of_an_older_version_gets_the_columns_that_it_lacks(desk: Des
         assert loaded == sorted(content[stem].select(names).rows(), key=repr)
 
 
+def test_columns_of_the_roster_have_their_meaning(desk: Desk) -> None:
+    """Those of the views, and of the students, whose grade is a number."""
+    content = frames("23-24", 2)
+    for table in (VIEW, LATEST):
+        content[table.stem] = content[table.stem].with_columns(pl.lit("Elm").alias("school"))
+    content["students"] = pl.DataFrame(
+        {"local_student_id": ["01", "02"], "grade": ["7", None], "school": ["Elm", None]}
+    )
+    desk.publish(content, "first", small=("students",))
+    done = desk.load()
+    assert done.returncode == 0, done.stderr
+    assert desk.query(f"SELECT DISTINCT school FROM {VIEW.stem}") == [("Elm",)]
+    loaded = desk.query("SELECT * FROM students ORDER BY grade NULLS LAST")
+    assert loaded == [("23-24", "01", 7, "Elm"), ("23-24", "02", None, None)]
+    published = read_published_set(desk.manifest(), SchoolYear(2023))
+    meanings = {
+        table.name: {field.name: field.meaning for field in table.fields}
+        for table in published.tables
+    }
+    for name in (VIEW.stem, LATEST.stem, "students"):
+        assert meanings[name]["school"].startswith("As on the roster; null if")
+
+
+def test_a_view_of_the_districts_own_may_be_called_students(desk: Desk) -> None:
+    own = pl.DataFrame({"local_student_id": [1, 2], "grade": ["a", "b"]})
+    desk.publish({**frames("23-24", 1), "students": own}, "first")
+    done = desk.load()
+    assert done.returncode == 0, done.stderr
+    assert desk.content("students") == [("23-24", 1, "a"), ("23-24", 2, "b")]
+
+
 def view(year: str = "23-24", **columns: object) -> pl.DataFrame:
     return pl.DataFrame({"year": [year, year], **columns})
 

@@ -13,6 +13,7 @@ import requests
 
 from pipeline.simulator import DEMO, Credentials, District, write_inputs
 from pipeline.simulator.demo import ensure_inputs
+from pipeline.simulator.district import schools
 from pipeline.simulator.district.anomalies import Dirtiness
 from pipeline.years import SchoolYear, today
 from tests.functional import oracle
@@ -58,6 +59,25 @@ def test_its_grades_and_labels_come_with_it(demo: Workplace) -> None:
     rows = oracle.read_csv(path)
     assert sum(row["grade"] != "" for row in rows) > 0.9 * len(rows)
     assert sum(row["curriculum"] != "" for row in rows) > 0.8 * len(rows)
+
+
+def test_school_and_teachers_are_next_to_each_result(demo: Workplace) -> None:
+    """Those of the district, by student; who is not on the roster has none."""
+    district = District.make()
+    placed = schools.placements(district.students, oracle.YEAR)
+    rostered = {number for number, _ in district.roster(oracle.YEAR)}
+    views = demo.data / "demo/views/23-24"
+    names = ["school", "ela_teacher", "math_teacher", "science_teacher", "social_studies_teacher"]
+    for stem, columns in (("assessment", oracle.VIEW), ("latest", oracle.LATEST)):
+        path = views / f"illuminate_{stem}_results_historical.csv"
+        assert oracle.header(path) == [*columns, *names]
+        for row in oracle.read_csv(path):
+            student = row["local_student_id"]
+            expected = placed[student] if student in rostered else ("",) * len(names)
+            assert tuple(row[name] for name in names) == expected
+    students = oracle.read_csv(views / "students.csv")
+    assert {row["local_student_id"] for row in students} == rostered
+    assert {row["school"] for row in students} == {each[0] for each in placed.values()}
 
 
 def test_a_demo_of_an_earlier_school_year_goes_on(tmp_path: Path) -> None:

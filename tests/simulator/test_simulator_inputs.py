@@ -5,8 +5,10 @@ import stat
 
 import pytest
 
+from pipeline.inputs.roster import Headings, read_roster
 from pipeline.simulator import DEMO, District, write_inputs
 from pipeline.simulator.demo import ensure_inputs
+from pipeline.simulator.district.schools import SUBJECTS, enrollment, placements, roster, users
 
 
 @pytest.fixture
@@ -50,6 +52,59 @@ def test_a_roster_looks_like_a_powerschool_export(small, folder, year):
     expected = [(number, "0" if grade == "K" else grade) for number, grade in small.roster(year)]
     found = [(row["STUDENTS.Student_Number"], row["STUDENTS.Grade_Level"]) for row in cells]
     assert found == expected
+
+
+TEACHERS = [f"STUDENTS.{subject}_Teacher" for subject in SUBJECTS]
+
+
+def test_a_roster_has_schools_and_a_teacher_for_each_subject(small, folder, year):
+    """Those that `Enrollment/`, `Roster/` and `Users/` name; one for all subjects to grade 5."""
+    school = {row["district_student_id"]: row["school"] for row in enrollment(small.students, year)}
+    name = {
+        row["user_id"]: f"{row['last_name']}, {row['first_name']}"
+        for row in users(small.students, year)
+    }
+    teachers = {}
+    for row in roster(small.students, year):
+        teachers.setdefault(row["district_student_id"], []).append(name[row["user_id"]])
+    text = (folder / f"Student_Rosters_{year}.txt").read_bytes().decode()
+    lines = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    seen = set()
+    for row in lines:
+        number, grade = row["STUDENTS.Student_Number"], int(row["STUDENTS.Grade_Level"])
+        assert row["STUDENTS.School_Name"] == school[number]
+        assert [row[heading] for heading in TEACHERS] == teachers[number]
+        seen.add((grade > 5, len(set(teachers[number]))))
+    assert seen == {(False, 1), (True, len(SUBJECTS))}
+
+
+def test_the_pipeline_reads_the_columns_of_a_roster(small, folder, year):
+    wanted = {f"column_{n}": heading for n, heading in enumerate(TEACHERS)}
+    found = read_roster(folder / f"Student_Rosters_{year}.txt", Headings(columns=wanted))
+    placed = placements(small.students, year)
+    for number, _, *teachers in found.students.itertuples(index=False, name=None):
+        assert tuple(teachers) == placed[number][1:]
+    assert set(found.several.values()) == {0}
+
+
+def without_schools(text):
+    """A roster as earlier versions wrote it."""
+    lines = text.split("\r\n")
+    return "\r\n".join("\t".join(line.split("\t")[:5]) for line in lines)
+
+
+def test_rosters_of_an_earlier_version_get_schools_and_edited_ones_stay(tmp_path):
+    folder, day = tmp_path / "inputs", dt.date(2026, 6, 30)
+    ensure_inputs(folder, day)
+    whole = content(folder)
+    rosters = sorted(folder.glob("Student_Rosters_*"))
+    for path in rosters:
+        path.write_bytes(without_schools(path.read_bytes().decode()).encode())
+    edited = rosters[0]
+    edited.write_bytes(edited.read_bytes().replace(b"\t0\t11\t", b"\t2\t11\t", 1))
+    before = content(folder)
+    ensure_inputs(folder, day)
+    assert content(folder) == {**whole, edited.name: before[edited.name]}
 
 
 def test_overrides_name_assessments_of_the_district(small, folder):

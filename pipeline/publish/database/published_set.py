@@ -103,12 +103,12 @@ def _choose_files(publication: Publication) -> dict[str, str]:
 
 
 def _source_table(name: str, file: Path) -> SourceTable:
-    known = {table.stem: table for table in schema.TABLES}.get(name)
+    known = _known_table(name, file)
     described = {column.name: column for column in known.columns} if known else {}
     fields = []
     for column, kind in _read_columns(name, file).items():
         if column not in described:
-            fields.append(Field(column, kind, _UNKNOWN if known else ""))
+            fields.append(Field(column, kind, _meaning_of_other(column, known)))
             continue
         expected = described[column].kind
         # Everything in a CSV file is text; the data dictionary says what it stands for.
@@ -122,6 +122,20 @@ def _source_table(name: str, file: Path) -> SourceTable:
     table = SourceTable(name, meaning, file, tuple(fields))
     _refuse_bad_names(table)
     return table
+
+
+def _known_table(name: str, file: Path) -> schema.Table | None:
+    """Return what the data dictionary says of a table; a view of the district's own has Parquet."""
+    if name == schema.STUDENTS.stem and file.suffix == ".csv":
+        return schema.STUDENTS
+    return {table.stem: table for table in schema.TABLES}.get(name)
+
+
+def _meaning_of_other(column: str, table: schema.Table | None) -> str:
+    """Return the meaning of a column that is none of a table's own."""
+    if table in schema.WITH_ROSTER_COLUMNS:
+        return schema.roster_column(column).meaning
+    return _UNKNOWN if table else ""
 
 
 def _read_columns(name: str, file: Path) -> dict[str, Kind]:

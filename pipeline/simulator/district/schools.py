@@ -29,8 +29,10 @@ AUTHORS = (
 )
 """User id and name of those who write assessments."""
 
+SUBJECTS = ("ELA", "Math", "Science", "Social_Studies")
+"""What every student is taught, in the order of the numbers of courses."""
+
 _DISTRICT_ID, _DISTRICT = "9999999", "Made-Up Unified School District"
-_SUBJECTS = 4
 _STUDENTS_PER_CLASS = 25
 
 
@@ -123,8 +125,26 @@ def roster(students: Iterable[Student], year: SchoolYear) -> list[Row]:
             **each.section(year, subject),
         }
         for each in _enrolled(students, year)
-        for subject in range(_SUBJECTS)
+        for subject in range(len(SUBJECTS))
     ]
+
+
+def placements(students: Iterable[Student], year: SchoolYear) -> dict[str, tuple[str, ...]]:
+    """Return the school of each student in a year, and the teacher of each of SUBJECTS, by number.
+
+    Teachers are those of `roster` and `users`, with their last names first.
+    """
+    rows = roster(students, year)
+    names = {
+        user_id: "{last_name}, {first_name}".format(**_teacher(user_id))
+        for user_id in {row["user_id"] or "" for row in rows}
+    }
+    found: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        number, grade = row["district_student_id"] or "", int(row["grade_level_id"] or 0) - 1
+        found.setdefault(number, (_school(grade).name,))
+        found[number] += (names[row["user_id"] or ""],)
+    return found
 
 
 def users(students: Iterable[Student], year: SchoolYear) -> list[Row]:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputFileError
-from pipeline.inputs.roster import Roster, empty_roster, read_roster
+from pipeline.inputs.roster import Headings, Roster, empty_roster, read_roster
+from pipeline.years import SchoolYear
 
 HEADER = "STUDENTS.Student_Number\tSTUDENTS.Last_Name\tSTUDENTS.Grade_Level"
 
@@ -295,3 +296,232 @@ def test_no_error_drags_the_content_of_an_undecodable_file_along(tmp_path):
     with pytest.raises(InputFileError) as error:
         read_roster(tmp_path / "roster.txt")
     assert error.value.__cause__ is error.value.__context__ is None
+
+
+# The columns that a district names, and other headings.
+
+SCHOOL = {"school": "STUDENTS.School_Name"}
+WIDE = "STUDENTS.Student_Number\tSTUDENTS.Grade_Level\tSTUDENTS.School_Name"
+
+
+def read(path: Path, of: str = "", /, **headings) -> pd.DataFrame:
+    return read_roster(path, Headings(**headings), SchoolYear.parse(of) if of else None).students
+
+
+def refused(path: Path, of: str = "", /, **headings) -> str:
+    with pytest.raises(InputFileError) as error:
+        read(path, of, **headings)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ","])
+@pytest.mark.parametrize(
+    "heading",
+    ["STUDENTS.School_Name", "School_Name", "[1]School_Name", "school_name", "School Name"],
+)
+@pytest.mark.parametrize("wanted", ["STUDENTS.School_Name", "School_Name", "[1]SCHOOL_NAME"])
+def test_a_named_column_is_found_in_each_spelling_of_its_heading(
+    roster, heading, wanted, delimiter
+):
+    header = delimiter.join(("Student_Number", "Grade_Level", heading))
+    path = roster(delimiter.join(("0042", "3", "Elm & Oak")), header=header)
+    found = read(path, columns={"school": wanted})
+    assert found.dtypes.astype(str).to_dict() == {
+        "local_student_id": "string",
+        "grade": "Int64",
+        "school": "string",
+    }
+    assert found.to_dict("list") == {
+        "local_student_id": ["0042"],
+        "grade": [3],
+        "school": ["Elm & Oak"],
+    }
+
+
+def test_named_columns_are_in_the_order_of_the_setting(roster):
+    wanted = {"teacher": "Home_Room", "school": "School_Name"}
+    path = roster(
+        "1\t3\tElm\tBauer, Ida", header="Student_Number\tGrade_Level\tSchool_Name\tHome_Room"
+    )
+    assert list(read(path, columns=wanted).columns[2:]) == ["teacher", "school"]
+    assert list(empty_roster(tuple(wanted)).students.columns[2:]) == ["teacher", "school"]
+
+
+def test_a_heading_as_it_is_spelled_comes_before_its_other_spellings(roster):
+    header = "Student_Number\tGrade_Level\tSTUDENTS.Name\tName"
+    path = roster("1\t3\tElm\tOak", header=header)
+    assert read(path, columns={"a": "Name", "b": "STUDENTS.Name"}).iloc[0, 2:].to_list() == [
+        "Oak",
+        "Elm",
+    ]
+
+
+def test_an_empty_cell_of_a_named_column_is_null(roster):
+    found = read(roster("1\t3\t", "2\t3\tOak", header=WIDE), columns=SCHOOL)
+    assert found["school"].isna().to_list() == [True, False]
+
+
+def test_a_student_with_two_values_in_a_column_gets_null_and_is_counted(roster):
+    lines = ("1\t3\tElm", "1\t3\tOak", "2\t4\tElm", "2\t4\t", "3\t5\tElm", "3\t5\tElm")
+    found = read_roster(roster(*lines, header=WIDE), Headings(columns=SCHOOL))
+    assert found.students["school"].fillna("").to_list() == ["", "Elm", "Elm"]
+    assert (found.several, found.lines, found.repeated) == ({"school": 1}, 6, 3)
+
+
+@pytest.mark.parametrize("name", ["line", "lines", "index", "current", "id", "year"])
+def test_a_column_may_be_called_anything_that_no_table_has(roster, name):
+    found = read(roster("1\t3\tElm", header=WIDE), columns={name: "School_Name"})
+    assert found[name].to_list() == ["Elm"]
+
+
+ENROLLED = "Student_Number\tGrade_Level\tSchool_Name\tEnroll_Status"
+
+
+def test_of_two_grades_that_of_the_current_enrolment_counts(roster):
+    """PowerSchool's Enroll_Status says which is, 0 being current."""
+    lines = ("1\t4\tOak\t2", "1\t5\tElm\t0", "2\t6\tElm\t2", "3\t7\tElm\t0", "3\t7\tOak\t3")
+    found = read_roster(roster(*lines, header=ENROLLED), Headings(columns=SCHOOL))
+    assert list(found.students.itertuples(index=False, name=None)) == [
+        ("1", 5, "Elm"),
+        ("2", 6, "Elm"),
+        ("3", 7, "Elm"),
+    ]
+    assert found.several == {"school": 0}
+
+
+@pytest.mark.parametrize("statuses", ["00", "23"])
+def test_two_grades_of_which_both_or_none_is_current_are_refused(roster, statuses):
+    first, second = statuses
+    path = roster(f"1\t4\tElm\t{first}", f"1\t5\tElm\t{second}", header=ENROLLED)
+    assert "lines 2 and 3: 1 student has more than one grade" in refused(path)
+
+
+def test_another_status_says_which_line_is_current_where_that_is_named(roster):
+    header = "Student_Number\tGrade_Level\tEnroll_Status\tStatus"
+    path = roster(
+        "1\t4\t0\tLeft", "1\t5\t2\tactive", "2\t6\t0\tLeft", "2\t7\t0\tNew", header=header
+    )
+    current = (("Status", "Active"), ("Status", "New"))
+    assert read(path, current=current)["grade"].to_list() == [5, 7]
+    assert "the header lacks State. " in refused(path, current=(("State", "Active"),))
+
+
+def test_a_code_of_the_current_enrolment_is_no_second_grade(roster):
+    """As without an enrolment status: nothing that could be read before is read otherwise."""
+    assert read(roster("1\t99\tElm\t0", "1\t4\tElm\t2", header=ENROLLED))["grade"].to_list() == [4]
+
+
+def test_other_headings_of_number_and_grade_are_read_where_they_are_named(roster):
+    header = "Student_Number,Grade_Level,SIS Id,Next Grade"
+    path = roster("9,4,0042,Kindergarten", header=header)
+    assert students(read_roster(path, Headings(id="SIS ID", grade="next_grade"))) == [("0042", 0)]
+    assert students(read_roster(path, Headings(id="SIS ID"))) == [("0042", 4)]
+
+
+NAMED = [
+    {"id": "Pupil"},
+    {"grade": "Pupil"},
+    {"year": "Pupil"},
+    {"columns": {"pupil": "Pupil"}},
+]
+
+
+@pytest.mark.parametrize("headings", NAMED, ids=str)
+def test_a_heading_that_is_named_and_missing_is_refused_by_its_name(roster, headings):
+    message = refused(roster("1\tA\t3"), **headings)
+    assert message.startswith("roster.txt, line 1: the header lacks Pupil. ")
+    assert "Fix the headings in [roster], or export the roster again with them" in message
+
+
+def test_a_heading_that_is_named_and_repeated_is_refused(roster):
+    path = roster("1\t3\tElm\tOak", header="Student_Number\tGrade_Level\tSchool\t[1]SCHOOL")
+    assert "the header has school more than once" in refused(path, columns={"school": "school"})
+
+
+def test_one_file_for_all_years_is_read_by_its_school_year(roster):
+    header = "Student_Number\tGrade_Level\tYear"
+    path = roster("1\t3\t2022-23", "1\t4\t23-24", "2\t99\t2022-2023", "2\t5\t24-25", header=header)
+    assert students(read_roster(path, Headings(year="Year"), SchoolYear(2023))) == [("1", 4)]
+    assert read(path, "22-23", year="Year")["local_student_id"].to_list() == ["1", "2"]
+    assert "roster.txt: no line is of the school year 25-26" in refused(path, "25-26", year="Year")
+
+
+def test_a_line_whose_school_year_cannot_be_read_is_refused(roster):
+    path = roster("1\t3\t23-24", "2\t3\t2024", "3\t3\t", header="Student_Number\tGrade_Level\tYear")
+    message = refused(path, "23-24", year="Year")
+    assert "lines 3 and 4: the school year is not one like 2023-24" in message
+
+
+# Exports that are read without a setting.
+
+CLEVER = "School_id,Student_id,Student_number,State_id,Last_name,First_name,Grade,Gender"
+CLEVER_GRADES = {
+    "Kindergarten": 0, "PreKindergarten": -1, "TransitionalKindergarten": -1, "Preschool": -2,
+    "1": 1, "12": 12, "Ungraded": None, "PostGraduate": None, "Other": None, "InfantToddler": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spelling", "grade"), CLEVER_GRADES.items())
+def test_clevers_students_are_read(roster, spelling, grade):
+    path = roster(f'12,s-1,0042,,"Doe, Jr.",Ada,{spelling},F', header=CLEVER)
+    found = read(path, columns={"school": "School_id"})
+    assert found["local_student_id"].to_list() == ["0042"]
+    assert found["grade"].astype(object).where(found["grade"].notna(), None).to_list() == [grade]
+    assert found["school"].to_list() == ["12"]
+
+
+def test_clevers_students_without_a_student_number_are_read_by_their_id(roster):
+    path = roster("12,0042,Doe,4", header="School_id,Student_id,Last_name,Grade")
+    assert students(read_roster(path)) == [("0042", 4)]
+
+
+ENROLLMENT = (
+    "01 Student ID\t02 Ssid\t03 Last Name\t04 First Name\t05 Middle Name\t06 Birth Date\t"
+    "07 Site ID\t08 Entry Date\t09 Leave Date\t10 Grade Level ID\t11 Academic Year"
+)
+
+
+@pytest.mark.parametrize("heading", ["10 Grade Level ID", "10 Student Grade Level ID"])
+def test_the_enrolment_file_for_illuminate_is_read(roster, heading):
+    """Its grades are ids that begin with 1 for kindergarten, and it may have several years."""
+    ids = {"1": 0, "2": 1, "13": 12, "15": -1, "14": None}
+    lines = [f"00{i}\t\tDoe\tA\t\t\t12\t08/15/2023\t\t{i}\t2023-2024" for i in ids]
+    lines.append("001\t\tDoe\tA\t\t\t13\t08/15/2022\t\t7\t2022-2023")
+    path = roster(*lines, header=ENROLLMENT.replace("10 Grade Level ID", heading))
+    found = read(path, "23-24", columns={"school": "Site ID"})
+    grades = found["grade"].astype(object).where(found["grade"].notna(), None)
+    assert dict(zip(found["local_student_id"], grades, strict=True)) == {
+        f"00{i}": grade for i, grade in ids.items()
+    }
+    assert set(found["school"]) == {"12"}
+    assert read(path, "22-23")["grade"].to_list() == [6]
+
+
+def test_the_roster_file_for_illuminate_is_read(roster):
+    """It has a line for each class; who is taught by two has no one teacher."""
+    header = "01 Student ID\t08 Site ID\t10 User ID\t13 Grade Level ID\t14 Academic Year"
+    lines = ("7\t12\tt1\t5\t2023-2024", "7\t12\tt2\t5\t2023-2024", "8\t13\tt1\t6\t2023-2024")
+    wanted = Headings(columns={"school": "08 Site ID", "teacher": "User ID"})
+    found = read_roster(roster(*lines, header=header), wanted, SchoolYear(2023))
+    assert found.students.fillna({"teacher": ""}).to_numpy().tolist() == [
+        ["7", 4, "12", ""],
+        ["8", 5, "13", "t1"],
+    ]
+    assert found.several == {"school": 0, "teacher": 1}
+
+
+def test_grade_level_ids_stay_ids_where_the_heading_is_named(roster):
+    """Read as grades, every student would be a year too old."""
+    path = roster("7\t5", header="Pupil\tgrade_level_id")
+    assert students(read_roster(path, Headings(id="Pupil", grade="grade_level_id"))) == [("7", 4)]
+
+
+@pytest.mark.parametrize("word", ["Kindergarten", "PR"])
+def test_a_word_below_grade_level_is_still_a_code(roster, word):
+    assert read_roster(roster(f"1\tA\t{word}")).without_grade == 1
+
+
+def test_no_error_about_a_named_column_holds_a_cell(roster):
+    for lines in (["900417\t3\tExample", "900417\t4\tExample"], ["900417.0\t3\tExample"]):
+        message = refused(roster(*lines, header=WIDE), columns=SCHOOL)
+        assert not any(cell in message for cell in ("900417", "Example"))

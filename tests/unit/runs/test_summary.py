@@ -296,6 +296,15 @@ def test_near_misses_and_codes_on_the_roster_are_counted():
     )
 
 
+def test_students_with_several_values_in_a_column_are_counted():
+    found = steps()
+    found["ReadRoster"]["students with several values"] = {"school": 1200, "room": 0, "teacher": 3}
+    assert lines(record(steps=found))["roster"] == (
+        "395 of 410 students are on it; students with several values in one column (set to null): "
+        "school 1,200, teacher 3"
+    )
+
+
 def test_that_no_roster_is_configured_is_reported():
     without = steps() | {"ReadRoster": step(students=0)}
     assert lines(record(steps=without))["roster"] == "none: grades are null"

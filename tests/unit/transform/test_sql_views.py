@@ -157,6 +157,22 @@ def test_the_name_of_an_existing_table_is_refused(tmp_path, name):
     assert "a table has this name already" in refused(tmp_path, "SELECT 1", name)
 
 
+@pytest.mark.parametrize("name", ["results", "latest", "roster"])
+def test_columns_of_the_roster_are_visible_where_there_are_some(tmp_path, name):
+    path = sql(tmp_path, f"SELECT school FROM {name}")
+    with pytest.raises(InputFileError, match='"school" not found'):
+        sql_views.check(tmp_path, [path])
+    sql_views.check(tmp_path, [path], ("school",))
+
+
+def test_students_is_the_name_of_a_table_where_it_is_published(tmp_path):
+    """A district that names no columns may have a view of that name."""
+    path = sql(tmp_path, "SELECT 1 AS x", "students")
+    sql_views.check(tmp_path, [path])
+    with pytest.raises(InputFileError, match="a table has this name already"):
+        sql_views.check(tmp_path, [path], ("school",))
+
+
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path):
     path = tmp_path / "own.sql"
     path.write_bytes(b"SELECT '\xff'")

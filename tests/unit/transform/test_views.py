@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.schema import COMBINED, VIEW
+from pipeline.schema import COMBINED, LATEST, VIEW
 from pipeline.transform import combine, values, views
+from pipeline.transform.attempts import ATTEMPTS
 from pipeline.transform.output import write_files
 from tests.helpers import read_csv, source_of, write_csv, write_parquet
 from tests.unit.transform.rows import (
@@ -76,6 +77,34 @@ def test_the_view_is_one_row_per_combined_row_with_labels_and_grade(rows, labels
         below = text_of(under).collect().rows(named=True)
     assert got.columns == list(VIEW.names)
     assert got.rows(named=True) == [plain_view(row, labels, by_grade, roster) for row in below]
+
+
+def test_columns_of_the_roster_come_last(folder):
+    """Whatever they are called, and null where the student is not on it."""
+    names = ["by_grade", "text", "value", "is_on_it", "bare", "title_right"]
+    roster = pl.LazyFrame(
+        {"local_student_id": ["1"], "grade": [4], **{name: [f"=a {name}"] for name in names}}
+    )
+    under = overall(folder, {"local_student_id": "1"}, {"local_student_id": "2"})
+    counted = under.with_columns(pl.lit(1, pl.Int64).alias(name) for name in ATTEMPTS)
+    rows = views.label_rows(counted, labels_frame({}), by_grade_frame({}), roster)
+    all_rows = views.select_all(rows).collect()
+    assert all_rows.columns == [*VIEW.names, *names]
+    assert all_rows.select(names).rows() == [
+        tuple(f"=a {name}" for name in names),
+        (None,) * len(names),
+    ]
+    assert views.select_latest(rows).collect_schema().names() == [*LATEST.names, *names]
+    free = views.formula_free_columns(labels_frame({}), by_grade_frame({}), roster=roster)
+    assert not free & set(names)
+
+
+def test_a_column_of_the_roster_without_a_formula_is_not_searched():
+    roster = pl.LazyFrame(
+        {"local_student_id": ["=1"], "grade": [4], "school": ["Elm"], "room": ["=1"]}
+    )
+    free = views.formula_free_columns(labels_frame({}), by_grade_frame({}), roster=roster)
+    assert free & {"local_student_id", "school", "room"} == {"school"}
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from pipeline.tasks.transform import (
     CombineResults,
     LabelAssessments,
     ListAssessments,
+    ListStandards,
 )
 from pipeline.tasks.views import BuildViews, SqlView
 from pipeline.tasks.years import (
@@ -55,6 +56,7 @@ __all__ = [
     "FetchScores",
     "LabelAssessments",
     "ListAssessments",
+    "ListStandards",
     "LoadYear",
     "Publish",
     "PublishYears",

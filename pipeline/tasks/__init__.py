@@ -8,7 +8,7 @@ FetchMetadata ◄─────────────────────
    └─► FetchScores overall, standard, group ─► CombineResults, CombineGroup
                                                   │
                            LabelAssessments ◄─────┤
-                                  │               │
+                                  │               ├─► ListStandards
                               BuildViews ◄────────┘ ─► SqlView of each file
                                   │
                    CheckTables ─► Publish ─► Report ─► RunAll

@@ -8,7 +8,7 @@ from pipeline.config import sections, settings
 from pipeline.errors import CheckError
 from pipeline.publish import checks
 from pipeline.publish.checks import CheckResult
-from pipeline.schema import COMBINED, ENDPOINTS, GROUP, LATEST, VIEW, custom_view
+from pipeline.schema import COMBINED, ENDPOINTS, GROUP, LATEST, STANDARDS, VIEW, custom_view
 from pipeline.storage import files
 from pipeline.storage.paths import Snapshot
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
@@ -19,6 +19,7 @@ from pipeline.tasks.transform import (
     CombineResults,
     LabelAssessments,
     ListAssessments,
+    ListStandards,
     entries,
 )
 from pipeline.tasks.views import BuildViews, SqlView
@@ -28,6 +29,7 @@ TABLE_TASKS: tuple[type[IncrementalTask], ...] = (
     LabelAssessments,
     CombineResults,
     CombineGroup,
+    ListStandards,
     BuildViews,
 )
 """The tasks that build what every district publishes."""
@@ -118,6 +120,14 @@ def run_checks(
         both = {"CSV": count_csv(csv), "Parquet": checks.count_parquet(parquet)}
         name = f"{table.stem} has the same rows in both files"
         found.append(checks.check_equal_row_counts(name, both))
+    (standards,) = staged(STANDARDS)
+    by_standard = {
+        "in shards": sum(entry.rows for entry in shards["standard"].values()),
+        "counted": checks.sum_rows(standards),
+    }
+    found.append(
+        checks.check_equal_row_counts("standards count every row by standard", by_standard)
+    )
     return found + _check_views(task.paths)
 
 

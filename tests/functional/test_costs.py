@@ -14,7 +14,10 @@ from tests.functional.conftest import YEAR, Workplace
 from tests.functional.test_reruns import newest_record
 
 HEAVY = {"duckdb", "polars", "pandas", "numpy", "rich", "authlib", "cryptography", "pyrate_limiter"}
-TABLES = {"CombineResults", "CombineGroup", "LabelAssessments", "BuildViews", "CheckTables"}
+TABLES = {
+    *("CombineResults", "CombineGroup", "LabelAssessments", "ListStandards", "BuildViews"),
+    "CheckTables",
+}
 
 # The command, with a note of what it read and loaded written where the first argument says.
 TRACED = """

@@ -20,7 +20,12 @@ LARGE = {
     *("assessment_results_combined", "assessment_results_group"),
     *("illuminate_assessment_results", "illuminate_latest_results"),
 }
-SMALL_ONES = {"assessments_metadata.csv", "assessment_labels.csv", "unmapped_titles.csv"}
+SMALL_ONES = {
+    "assessments_metadata.csv",
+    "assessment_labels.csv",
+    "unmapped_titles.csv",
+    "standards.csv",
+}
 
 
 def expected(suffix: str) -> set[str]:

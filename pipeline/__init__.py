@@ -13,6 +13,7 @@ from pipeline.runs.messages import quiet_luigi
 from pipeline.tasks.check_tables import CheckTables
 from pipeline.tasks.count import CountResults
 from pipeline.tasks.deliver import CopyYear, LoadYear, PublishedYear
+from pipeline.tasks.describe import DescribeYear
 from pipeline.tasks.extract import FetchAllScores, FetchMetadata, FetchScores
 from pipeline.tasks.inputs import (
     CheckInputs,
@@ -35,6 +36,7 @@ from pipeline.tasks.years import (
     ConcatGroup,
     ConcatResults,
     ConcatView,
+    DescribeYears,
     PublishYears,
     ReadPriorYears,
     RunYears,
@@ -51,6 +53,8 @@ __all__ = [
     "ConcatView",
     "CopyYear",
     "CountResults",
+    "DescribeYear",
+    "DescribeYears",
     "FetchAllScores",
     "FetchMetadata",
     "FetchScores",

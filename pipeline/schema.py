@@ -71,6 +71,9 @@ class Table:
         return tuple(column.name for column in texts if column.source not in _OWN_SOURCES)
 
 
+UNKNOWN_FIELD = "Field of the API, as sent; the data dictionary does not know it"
+"""The meaning of a column that an open table has after its own."""
+
 _OWN_SOURCES = ("the run", "the endpoint", "rules")
 _TITLE_RULES = "title rules and overrides"
 

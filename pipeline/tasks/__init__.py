@@ -11,8 +11,9 @@ FetchMetadata ◄─────────────────────
                                   │               ├─► ListStandards
                               BuildViews ◄────────┘ ─► SqlView of each file
                                   │
-                   CheckTables ─► Publish ─► Report ─► RunAll
+     CheckTables, DescribeYear ─► Publish ─► Report ─► RunAll
 
-Publish of each year, ConcatResults, ConcatGroup, ConcatView ─► PublishYears ─► RunYears
+ConcatResults, ConcatGroup, ConcatView ─► DescribeYears ─► PublishYears ─► RunYears
+                                        Publish of each year ─┘
 PublishedYear ─► LoadYear, CopyYear
 """

@@ -135,6 +135,7 @@ def test_an_edited_rule_costs_labels_and_views_only(ran: Workplace, inputs: Path
         "CheckInputs",
         "LabelAssessments",
         "BuildViews",
+        "DescribeYear",
         "CheckTables",
     }
 

@@ -30,7 +30,7 @@ SMALL_ONES = {
 
 def expected(suffix: str) -> set[str]:
     large = {f"{stem}{suffix}.{ending}" for stem in LARGE for ending in ("csv", "parquet")}
-    return large | SMALL_ONES | {"published.json"}
+    return large | SMALL_ONES | {"published.json", "datapackage.json"}
 
 
 @pytest.mark.parametrize("spelling", ["23-24", "2023-24", "2023-2024"])

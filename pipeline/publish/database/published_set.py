@@ -26,7 +26,7 @@ RUNS = "pipeline_runs"
 _MAX_NAME_BYTES = 63
 """PostgreSQL cuts off the rest of a longer name."""
 
-_UNKNOWN = "Field of the API, as sent; the data dictionary does not know it"
+_ENDINGS = (".csv", ".parquet")
 _OWN_VIEW = "A view of the district's own"
 
 
@@ -98,7 +98,8 @@ def read_published_set(manifest: Path, year: SchoolYear) -> PublishedSet:
 
 def _choose_files(publication: Publication) -> dict[str, str]:
     """Return the file to load for each table: the Parquet file if there is one, else the CSV."""
-    paths = sorted(map(Path, publication.files), key=lambda path: path.suffix)  # Parquet last
+    tables = [path for path in map(Path, publication.files) if path.suffix in _ENDINGS]
+    paths = sorted(tables, key=lambda path: path.suffix)  # Parquet last
     return {path.stem.removesuffix(HISTORICAL): str(path) for path in paths}
 
 
@@ -108,7 +109,7 @@ def _source_table(name: str, file: Path) -> SourceTable:
     fields = []
     for column, kind in _read_columns(name, file).items():
         if column not in described:
-            fields.append(Field(column, kind, _UNKNOWN if known else ""))
+            fields.append(Field(column, kind, schema.UNKNOWN_FIELD if known else ""))
             continue
         expected = described[column].kind
         # Everything in a CSV file is text; the data dictionary says what it stands for.

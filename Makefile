@@ -9,6 +9,8 @@ BENCH := .venv-bench
 DLT := .venv-dlt
 # Airflow's requirements conflict with Luigi's.
 AIRFLOW := .venv-airflow
+# Fifteen packages and four seconds of imports for one test.
+FRICTIONLESS := .venv-frictionless
 # The newest supported Python on PATH; `make PYTHON=/path/to/python3.12 run` chooses another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
@@ -120,9 +122,10 @@ lock: ## Update the locks (for maintainers; needs uv)
 	$(COMPILE) pyproject.toml --extra build --extra bench -c requirements.txt -o requirements/bench.txt
 	$(COMPILE) --group dlt --upgrade -o requirements/dlt.txt
 	$(COMPILE) --group airflow --upgrade -o requirements/airflow.txt
+	$(COMPILE) --group frictionless -c requirements/dev.txt -o requirements/frictionless.txt
 
 clean: ## Remove virtual environments, caches, build/ and the benchmark's work; data stays
-	rm -rf $(VENV) $(AUDIT) $(BENCH) $(DLT) $(AIRFLOW) .bench build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
+	rm -rf $(VENV) $(AUDIT) $(BENCH) $(DLT) $(AIRFLOW) $(FRICTIONLESS) .bench build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
 	find pipeline tests benchmarks dags -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: need-years
@@ -152,6 +155,11 @@ $(AUDIT)/.tools: requirements/audit.txt | $(VENV)/bin/python
 $(AIRFLOW)/.ready: requirements/airflow.txt | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(AIRFLOW)
 	@$(call install,$(AIRFLOW),requirements/airflow.txt)
+	@touch $@
+
+$(FRICTIONLESS)/.ready: requirements/frictionless.txt | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(FRICTIONLESS)
+	@$(call install,$(FRICTIONLESS),requirements/frictionless.txt)
 	@touch $@
 
 $(BENCH)/.ready: requirements/bench.txt pyproject.toml | $(BENCH)/bin/python

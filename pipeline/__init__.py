@@ -13,6 +13,7 @@ from pipeline.runs.messages import quiet_luigi
 from pipeline.tasks.check_tables import CheckTables
 from pipeline.tasks.count import CountResults
 from pipeline.tasks.deliver import CopyYear, LoadYear, PublishedYear
+from pipeline.tasks.describe import DescribeYear
 from pipeline.tasks.extract import FetchAllScores, FetchMetadata, FetchScores
 from pipeline.tasks.inputs import (
     CheckInputs,
@@ -28,12 +29,14 @@ from pipeline.tasks.transform import (
     CombineResults,
     LabelAssessments,
     ListAssessments,
+    ListStandards,
 )
 from pipeline.tasks.views import BuildViews, ListStudents, SqlView
 from pipeline.tasks.years import (
     ConcatGroup,
     ConcatResults,
     ConcatView,
+    DescribeYears,
     PublishYears,
     ReadPriorYears,
     RunYears,
@@ -50,11 +53,14 @@ __all__ = [
     "ConcatView",
     "CopyYear",
     "CountResults",
+    "DescribeYear",
+    "DescribeYears",
     "FetchAllScores",
     "FetchMetadata",
     "FetchScores",
     "LabelAssessments",
     "ListAssessments",
+    "ListStandards",
     "ListStudents",
     "LoadYear",
     "Publish",

@@ -72,6 +72,9 @@ class Table:
         return tuple(column.name for column in texts if column.source not in _OWN_SOURCES)
 
 
+UNKNOWN_FIELD = "Field of the API, as sent; the data dictionary does not know it"
+"""The meaning of a column that an open table has after its own."""
+
 _OWN_SOURCES = ("the run", "the endpoint", "rules")
 _TITLE_RULES = "title rules and overrides"
 
@@ -245,6 +248,24 @@ UNMAPPED = Table(
     ("rows", "assessment_id"),
 )
 
+STANDARDS = Table(
+    "standards",
+    "one row per spelling of a standard in the results by standard",
+    (
+        Column("standard_code", "Code of the standard, as sent"),
+        _GUID,
+        Column("standard_description", "Its wording; of several, the first in the alphabet"),
+        Column(
+            "normalised_code",
+            "One code for all spellings of a standard: those with one guid; without a guid, those "
+            "with one code, whatever its case, punctuation and prefix (CCSS, NGSS)",
+            source="codes and guids",
+        ),
+        Column("rows", "Its rows in the combined table", "integer", "the combined table"),
+    ),
+    ("normalised_code", "standard_code", "academic_benchmark_guid"),
+)
+
 CATALOGUE = Table(
     "assessments_metadata",
     "one row per assessment of the catalogue, with results or not",
@@ -269,7 +290,7 @@ CATALOGUE = Table(
     is_open=True,
 )
 
-TABLES = (COMBINED, GROUP, VIEW, LATEST, LABELS, UNMAPPED, CATALOGUE)
+TABLES = (COMBINED, GROUP, VIEW, LATEST, LABELS, UNMAPPED, STANDARDS, CATALOGUE)
 """Every published table, in the order of the data dictionary."""
 
 ROSTER = Table(

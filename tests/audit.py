@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).parents[1]
 TOOLS = Path(sys.executable).parent
 RUNTIME = REPOSITORY / ".venv" / "bin" / "python"
 LOCK = REPOSITORY / "requirements.txt"
-OTHERS = ("dev", "s3", "gs", "audit", "bench", "dlt")
+OTHERS = ("dev", "s3", "gs", "audit", "bench", "dlt", "frictionless")
 LOCKS = (LOCK, *(REPOSITORY / "requirements" / f"{name}.txt" for name in OTHERS))
 # Its versions conflict with those of the others, so it is audited separately.
 APART = (REPOSITORY / "requirements" / "airflow.txt",)

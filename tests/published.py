@@ -7,6 +7,7 @@ import polars as pl
 
 from pipeline.publish.commit import publish
 from pipeline.schema import CATALOGUE, TABLES, Table
+from pipeline.storage import files
 from pipeline.storage.paths import Folders, Snapshot
 from tests.helpers import WINDOW, YEAR
 
@@ -46,6 +47,9 @@ def make(
             file.unlink(missing_ok=True)
             made.write_csv(file) if file.suffix == ".csv" else made.write_parquet(file)
             built[file] = target
+    for path, file in place.descriptors.items():
+        files.write_json(file, {"name": path.parent.parent.name})
+        built[file] = path
     metadata = {"year": "23-24", "as_of": "2024-06-30", "source": "a test", "is_made_up": made_up}
     publish(built, place.publication, build=build, run="run-1", metadata=metadata)
     return place

@@ -135,7 +135,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 
 def test_locks_have_hashes_and_no_address() -> None:
-    assert len(LOCKS) == 8
+    assert len(LOCKS) == 9
     for lock in LOCKS:
         text = (REPOSITORY / lock).read_text(encoding="utf-8")
         assert "--hash=sha256:" in text
@@ -148,7 +148,7 @@ def test_locks_have_hashes_and_no_address() -> None:
 def test_every_lock_is_installed_as_it_is_and_then_checked() -> None:
     """Nothing is resolved: a newer release in the registry cannot break an installation."""
     environments = [".venv/.test", ".venv-audit/.tools", ".venv-airflow/.ready"]
-    environments += [".venv-bench/.ready", ".venv-dlt/.ready"]
+    environments += [".venv-bench/.ready", ".venv-dlt/.ready", ".venv-frictionless/.ready"]
     made = subprocess.run(
         ["make", "--dry-run", "--always-make", *environments, "s3", "gs"],
         cwd=REPOSITORY,

@@ -151,6 +151,14 @@ def count_csv(path: Path) -> int:
     return lines - is_cut_off - 1
 
 
+def sum_rows(csv: Path) -> int:
+    """Return the sum of the column `rows` of a CSV file."""
+    import polars as pl
+
+    rows = pl.scan_csv(csv, schema_overrides={"rows": pl.Int64}, glob=False).select("rows")
+    return int(rows.sum().collect().item())
+
+
 def list_some(names: Sequence[str]) -> str:
     """Return the first few names as text, and how many more there are."""
     more = f" and {len(names) - _MAX_NAMED:,} more" if len(names) > _MAX_NAMED else ""

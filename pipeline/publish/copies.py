@@ -21,6 +21,7 @@ import msgspec
 from pipeline.errors import CopyError, SettingsError
 from pipeline.publish.commit import Publication, find_damaged
 from pipeline.storage.files import FileStamp, atomic_write, sha256
+from pipeline.storage.paths import DESCRIPTOR
 
 MANIFEST = "published.json"
 
@@ -206,13 +207,19 @@ def _root(store: Store, folder: str) -> str:
 def _remote_publication(publication: Publication) -> Publication:
     """Return the manifest of the copy: all files in one folder, named by their checksums."""
     folder = publication.content_digest()[:16]
-    files = {f"{folder}/{PurePosixPath(n).name}": file for n, file in publication.files.items()}
+    files = {f"{folder}/{_remote_name(n)}": file for n, file in publication.files.items()}
     if len(files) < len(publication.files):
         raise CopyError(
             "Two published files have the same name; no copy was changed. Rename one of the views, "
             "then publish and copy again."
         )
     return msgspec.structs.replace(publication, files=files)
+
+
+def _remote_name(name: str) -> str:
+    """Return a file's name in the copy, where both descriptors are in one folder."""
+    path = PurePosixPath(name)
+    return f"views.{DESCRIPTOR}" if path.name == DESCRIPTOR and name != DESCRIPTOR else path.name
 
 
 def _set_name(remote: Publication) -> str:

@@ -75,14 +75,24 @@ def bands(view: Path) -> dict[Group, list[int]]:
     return dict(sorted(found.items()))
 
 
-def standards(view: Path, groups: Collection[Group]) -> dict[tuple[int, str], MasteryCount]:
-    """Return mastery by grade and standard code, from the results of these groups.
+def standards(
+    view: Path, groups: Collection[Group], spellings: pl.LazyFrame
+) -> dict[tuple[int, str], MasteryCount]:
+    """Return mastery by grade and normalised code, from the results of these groups.
 
     Students are counted in batches, so that memory does not grow with the number of rows.
+
+    Args:
+        view: the published view.
+        groups: whose results count.
+        spellings: `standard_code`, `academic_benchmark_guid` and the `normalised_code` of both.
     """
-    rows = _results(view, "standard")
-    batches = 1 + rows.select(pl.len()).collect().item() // _BATCH_ROWS
-    standard = ("grade", "standard_code")
+    sent, spelling = _results(view, "standard"), ["standard_code", "academic_benchmark_guid"]
+    rows = sent.with_columns(pl.col(spelling).replace("", None)).join(
+        spellings, on=spelling, how="left", nulls_equal=True
+    )
+    batches = 1 + sent.select(pl.len()).collect().item() // _BATCH_ROWS
+    standard = ("grade", "normalised_code")
     counted = [
         _latest(
             _of_groups(rows.filter(pl.col(_STUDENT).hash() % batches == batch), groups),
@@ -97,6 +107,14 @@ def standards(view: Path, groups: Collection[Group]) -> dict[tuple[int, str], Ma
     ]
     total = pl.concat(counted).group_by(standard).sum()
     return {(grade, code): MasteryCount(*count) for grade, code, *count in total.iter_rows()}
+
+
+def shortest_spellings(spellings: pl.LazyFrame) -> dict[str, str]:
+    """Return the shortest code that each standard has, by its normalised code."""
+    code = pl.col("standard_code").drop_nulls()
+    shortest = code.sort_by(code.str.len_chars(), code).first()
+    found = spellings.drop_nulls("normalised_code").group_by("normalised_code").agg(shortest)
+    return {name: spelled or name for name, spelled in found.collect().iter_rows()}
 
 
 def scores(view: Path, groups: Collection[Group]) -> dict[int, Scores]:

@@ -12,6 +12,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
+import polars as pl
+
 from pipeline.report import aggregates
 from pipeline.report.aggregates import ALL_GRADES, BANDS_BELOW, QUANTILES, Group
 from pipeline.report.disclosure import Rule, Share
@@ -98,7 +100,13 @@ def shown(bands: Mapping[Group, list[int]], rule: Rule) -> dict[Group, list[int]
 
 
 def disclose(
-    year: str, view: Path, roster: Path, earlier: Mapping[str, Path], rule: Rule, labels: Path
+    year: str,
+    view: Path,
+    roster: Path,
+    earlier: Mapping[str, Path],
+    rule: Rule,
+    labels: Path,
+    spellings: pl.LazyFrame,
 ) -> Findings:
     """Return what may be shown of a school year; all but the bands is counted in shown groups.
 
@@ -109,6 +117,7 @@ def disclose(
         earlier: the views of earlier school years.
         rule: which groups are shown, and how.
         labels: its published labels, a CSV file.
+        spellings: the spellings of its standards, as `aggregates.standards` takes them.
     """
     bands = aggregates.bands(view)
     groups = shown(bands, rule)
@@ -127,12 +136,9 @@ def disclose(
         by_grade=_rows(((grade_name(grade), parts) for (grade, _), parts in groups.items()), rule),
         by_curriculum=sorted(_rows(by_curriculum.items(), rule), key=_most_mastered),
         cells=[_cell(group, parts, rule) for group, parts in bands.items()],
-        standards=list(_lowest_standards(aggregates.standards(view, groups), rule)),
+        standards=list(_lowest_standards(view, groups, spellings, rule)),
         years=list(_years(years, by_curriculum, rule)),
-        coverage=[
-            Row(grade_name(grade), rule.rounded_size(of), [_covered(having, of, rule)])
-            for grade, (having, of) in covered.items()
-        ],
+        coverage=_coverage(covered, rule),
         coverage_suppressed=[grade_name(grade) for grade, _ in rostered if grade not in covered],
         scores=list(_score_quantiles(aggregates.scores(view, groups), rule)),
         unmapped=sorted(title for title, of in unmapped.items() if not rule.suppressed(of)),
@@ -186,6 +192,13 @@ def _covered(tested: int, rostered: int, rule: Rule) -> Share:
     return rule.share(min(tested, rostered), rostered)
 
 
+def _coverage(covered: Mapping[int, tuple[int, int]], rule: Rule) -> list[Row]:
+    return [
+        Row(grade_name(grade), rule.rounded_size(of), [_covered(having, of, rule)])
+        for grade, (having, of) in covered.items()
+    ]
+
+
 def _cell(group: Group, parts: list[int], rule: Rule) -> Cell:
     grade, curriculum = grade_name(group[0]), group[1]
     if rule.suppressed(sum(parts)):
@@ -194,9 +207,11 @@ def _cell(group: Group, parts: list[int], rule: Rule) -> Cell:
 
 
 def _lowest_standards(
-    standards: Mapping[tuple[int, str], aggregates.MasteryCount], rule: Rule
+    view: Path, groups: Collection[Group], spellings: pl.LazyFrame, rule: Rule
 ) -> Iterator[Standard]:
     """Yield the standards of each grade with the lowest shares, chosen by what is shown."""
+    standards = aggregates.standards(view, groups, spellings)
+    names = aggregates.shortest_spellings(spellings)
     shares = {
         key: rule.share(of.mastered, of.students)
         for key, of in standards.items()
@@ -206,7 +221,7 @@ def _lowest_standards(
     for grade, keys in groupby(lowest_first, key=itemgetter(0)):
         for rank, key in enumerate(islice(keys, _RETEACH), 1):
             size = rule.rounded_size(standards[key].students)
-            yield Standard(grade_name(grade), rank, key[1], size, shares[key])
+            yield Standard(grade_name(grade), rank, names[key[1]], size, shares[key])
 
 
 def _years(

@@ -15,6 +15,9 @@ ALL_YEARS = "all"
 _YEAR = "{year}"
 _PUBLICATION = "published.json"
 
+DESCRIPTOR = "datapackage.json"
+"""The name of the file that describes the others of a published folder."""
+
 
 @dataclass(frozen=True)
 class Folders:
@@ -148,6 +151,14 @@ class TableSetPaths:
         """Return where a table is published, in the order of `staging_paths`."""
         folder = self.published_folder(table.folder)
         return [folder / path.name for path in self.staging_paths(table)]
+
+    @property
+    def descriptors(self) -> dict[Path, Path]:
+        """Where the descriptor of each published folder is built, by where it is published."""
+        return {
+            self.published_folder(kind) / DESCRIPTOR: self.results / f"datapackage_{kind}.json"
+            for kind in ("views", "illuminate")
+        }
 
     @property
     def output_dirs(self) -> list[Path]:

@@ -8,11 +8,12 @@ FetchMetadata ◄─────────────────────
    └─► FetchScores overall, standard, group ─► CombineResults, CombineGroup
                                                   │
                            LabelAssessments ◄─────┤
-                                  │               │
+                                  │               ├─► ListStandards
                               BuildViews ◄────────┘ ─► SqlView of each file
                                   │
-   ListStudents ─► CheckTables ─► Publish ─► Report ─► RunAll
+  ListStudents, CheckTables, DescribeYear ─► Publish ─► Report ─► RunAll
 
-Publish of each year, ConcatResults, ConcatGroup, ConcatView ─► PublishYears ─► RunYears
+ConcatResults, ConcatGroup, ConcatView ─► DescribeYears ─► PublishYears ─► RunYears
+                                        Publish of each year ─┘
 PublishedYear ─► LoadYear, CopyYear
 """

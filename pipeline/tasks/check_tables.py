@@ -8,7 +8,16 @@ from pipeline.config import rosters, sections, settings
 from pipeline.errors import CheckError
 from pipeline.publish import checks
 from pipeline.publish.checks import CheckResult
-from pipeline.schema import COMBINED, ENDPOINTS, GROUP, LATEST, STUDENTS, VIEW, custom_view
+from pipeline.schema import (
+    COMBINED,
+    ENDPOINTS,
+    GROUP,
+    LATEST,
+    STANDARDS,
+    STUDENTS,
+    VIEW,
+    custom_view,
+)
 from pipeline.storage import files
 from pipeline.storage.paths import Snapshot
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
@@ -20,6 +29,7 @@ from pipeline.tasks.transform import (
     CombineResults,
     LabelAssessments,
     ListAssessments,
+    ListStandards,
     entries,
 )
 from pipeline.tasks.views import BuildViews, ListStudents, SqlView
@@ -29,6 +39,7 @@ TABLE_TASKS: tuple[type[IncrementalTask], ...] = (
     LabelAssessments,
     CombineResults,
     CombineGroup,
+    ListStandards,
     BuildViews,
 )
 """The tasks that build what every district publishes."""
@@ -120,6 +131,14 @@ def run_checks(
         both = {"CSV": count_csv(csv), "Parquet": checks.count_parquet(parquet)}
         name = f"{table.stem} has the same rows in both files"
         found.append(checks.check_equal_row_counts(name, both))
+    (standards,) = staged(STANDARDS)
+    by_standard = {
+        "in shards": sum(entry.rows for entry in shards["standard"].values()),
+        "counted": checks.sum_rows(standards),
+    }
+    found.append(
+        checks.check_equal_row_counts("standards count every row by standard", by_standard)
+    )
     if rosters.has_columns() and (roster := task.other(ReadRoster).receipt):
         (csv,) = staged(STUDENTS)
         both = {"on the roster": roster.stats["students"], "CSV": count_csv(csv)}

@@ -1,10 +1,10 @@
 """The tasks that make tables visible to readers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import rosters, sections, settings
+from pipeline.config import sections, settings
 from pipeline.errors import CheckError
 from pipeline.publish.commit import Publication, publish, restate
 from pipeline.publish.guards import (
@@ -15,12 +15,11 @@ from pipeline.publish.guards import (
     raise_on_failure,
 )
 from pipeline.runs import context
-from pipeline.schema import STUDENTS, TABLES, Table, custom_view
-from pipeline.storage.files import FileStamp
 from pipeline.storage.receipts import BuildKey
 from pipeline.storage.replacement import relative_name
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
-from pipeline.tasks.check_tables import CheckTables, score_tasks, table_tasks
+from pipeline.tasks.check_tables import CheckTables, score_tasks
+from pipeline.tasks.describe import DescribeTables, DescribeYear, built_files
 from pipeline.tasks.extract import FetchMetadata
 from pipeline.tasks.guards import (
     check_has_results,
@@ -59,33 +58,25 @@ class PublishTask(PipelineTask):
         """Return the manifest of what is published now."""
         return Publication.read(self.paths.publication)
 
-    def table_tasks(self) -> Sequence[IncrementalTask]:
-        """Return the tasks that build the tables."""
+    def descriptions(self) -> DescribeTables:
+        """Return the task that describes what is published."""
         raise NotImplementedError
 
-    def tables(self) -> Sequence[Table]:
-        """Return what is published."""
-        raise NotImplementedError
+    def table_tasks(self) -> list[IncrementalTask]:
+        """Return the tasks that build what is published: the tables, and their descriptions."""
+        described = self.descriptions()
+        return [*described.table_tasks(), described]
 
     def files(self) -> dict[Path, Path]:
         """Return where each built file is published."""
-        return {
+        tables = {
             built: published
-            for table in self.tables()
+            for table in self.descriptions().tables()
             for built, published in zip(
                 self.paths.staging_paths(table), self.paths.published_paths(table), strict=True
             )
         }
-
-    def stamps(self) -> dict[Path, FileStamp]:
-        """Return the stamps of the built files, from their receipts."""
-        return {
-            path: receipt.outputs[path.name]
-            for task in self.table_tasks()
-            if (receipt := task.receipt)
-            for path in task.output().paths
-            if path.name in receipt.outputs
-        }
+        return tables | {built: path for path, built in self.paths.descriptors.items()}
 
     def commit(self, metadata: Mapping[str, Any], row_counts: RowCounts | None = None) -> None:
         """Rename everything into place; the publication manifest comes last.
@@ -116,7 +107,7 @@ class PublishTask(PipelineTask):
             run=run.id,
             metadata=about,
             row_counts=row_counts,
-            known=self.stamps(),
+            known=built_files(self.table_tasks()),
         )
 
 
@@ -142,14 +133,9 @@ class Publish(YearTask, PublishTask):
         fetched_on = catalogue.stats.get("fetched_on") if catalogue else None
         return {**self.paths.metadata, "fetched_on": fetched_on}
 
-    def table_tasks(self) -> list[IncrementalTask]:
-        """Return the tasks of the pipeline's own tables, then those that settings add."""
-        return table_tasks(self)
-
-    def tables(self) -> list[Table]:
-        """Return the pipeline's own tables, then those that settings add."""
-        students = [STUDENTS] if rosters.has_columns() else []
-        return [*TABLES, *students, *map(custom_view, settings.sql_views())]
+    def descriptions(self) -> DescribeYear:
+        """Return the task that describes the year's tables."""
+        return self.other(DescribeYear)
 
     @incremental
     def run(self) -> None:

@@ -11,7 +11,7 @@ from pipeline.config import sections, settings
 from pipeline.errors import StorageError
 from pipeline.publish.commit import Publication, find_damaged
 from pipeline.runs import context, record
-from pipeline.schema import LABELS, VIEW
+from pipeline.schema import LABELS, STANDARDS, VIEW
 from pipeline.storage import files
 from pipeline.storage.replacement import relative_name
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
@@ -37,7 +37,7 @@ class _Table(NamedTuple):
 class Report(YearTask, IncrementalTask):
     """Draw one page of charts and tables about the published tables; counts only."""
 
-    version = 8
+    version = 9
 
     def requires(self) -> list[PipelineTask]:
         return [self.other(Publish), self.other(ReadRoster)]
@@ -80,6 +80,7 @@ class Report(YearTask, IncrementalTask):
         """Write the page, and return what is counted of it."""
         from pipeline.report import findings, page, run_history
         from pipeline.report.disclosure import Rule
+        from pipeline.transform.standards import read_spellings
 
         publication = Publication.read(self.paths.publication)
         if publication is None:
@@ -88,11 +89,15 @@ class Report(YearTask, IncrementalTask):
         _, view = self.paths.published_paths(VIEW)
         before, manifest = self._views_before(), self.paths.publication
         own = _Table(publication.build, manifest, relative_name(view, manifest.parent))
-        (labels,) = self.paths.published_paths(LABELS)
-        of_labels = own._replace(name=relative_name(labels, manifest.parent))
-        _verify([*before.items(), (str(self.year), own), (str(self.year), of_labels)])
+        small = [path for of in (LABELS, STANDARDS) for path in self.paths.published_paths(of)]
+        mine = [own, *(own._replace(name=relative_name(each, manifest.parent)) for each in small)]
+        _verify([*before.items(), *((str(self.year), each) for each in mine)])
+        labels, standards = small
         earlier = {year: each.manifest.parent / each.name for year, each in before.items()}
-        found = findings.disclose(str(self.year), view, self.paths.roster, earlier, rule, labels)
+        found = findings.disclose(
+            *(str(self.year), view, self.paths.roster, earlier, rule, labels),
+            read_spellings(standards),
+        )
         about = page.About(
             year=str(self.year),
             as_of=publication.metadata["as_of"],
@@ -129,7 +134,7 @@ def _verify(tables: Iterable[tuple[str, _Table]]) -> None:
         StorageError: one is not as it was published; the next run publishes it again.
     """
     for year, (_, manifest, name) in tables:
-        if find_damaged(manifest, [name]):
+        if not (manifest.parent / name).exists() or find_damaged(manifest, [name]):
             raise StorageError(
                 f"{manifest.parent / name} was changed or damaged after it was published, so the "
                 f"report is unchanged. Run `make run YEAR={year}`, which publishes it again."

@@ -13,7 +13,7 @@ from pipeline.extract import shards
 from pipeline.extract.manifest import ManifestEntry
 from pipeline.ids import trim
 from pipeline.runs import context
-from pipeline.schema import CATALOGUE, COMBINED, GROUP, LABELS, UNMAPPED
+from pipeline.schema import CATALOGUE, COMBINED, GROUP, LABELS, STANDARDS, UNMAPPED
 from pipeline.storage import files
 from pipeline.tasks.base import ReusableTask, YearTask, incremental
 from pipeline.tasks.extract import FetchMetadata, FetchScores
@@ -181,6 +181,31 @@ class LabelAssessments(ReusableTask):
 
     def _scores(self) -> list[FetchScores]:
         return self.other(CombineResults).requires()
+
+
+class ListStandards(ReusableTask):
+    """List the standards that have results, with a code that all spellings of one share."""
+
+    def requires(self) -> CombineResults:
+        return self.other(CombineResults)
+
+    def output(self) -> FilesTarget:
+        """Return `standards.csv`."""
+        return self.tables_target(STANDARDS)
+
+    @incremental
+    def run(self) -> None:
+        from pipeline.transform import standards
+        from pipeline.transform.values import escape_formulas
+
+        results, (path,) = self.requires().output(), self.output().paths
+        listed = standards.list_standards(results.verified(results.paths[1]))
+        with self.output().build() as build, files.atomic_write(path) as temporary:
+            escape_formulas(listed.lazy(), STANDARDS).collect().write_csv(temporary)
+            build.stats |= {
+                "rows": listed.height,
+                "standards": listed["normalised_code"].drop_nulls().n_unique(),
+            }
 
 
 def entries(fetched: FetchScores) -> dict[str, ManifestEntry]:

@@ -19,6 +19,7 @@ from pipeline.schema import COMBINED, GROUP, VIEW, Table
 from pipeline.storage import files
 from pipeline.storage.files import FileStamp
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearsTask, incremental
+from pipeline.tasks.describe import DescribeTables
 from pipeline.tasks.publish import Publish, PublishTask
 from pipeline.tasks.report import RunAll
 from pipeline.tasks.targets import FilesTarget
@@ -253,11 +254,8 @@ CONCAT_TASKS: tuple[type[ConcatYears], ...] = (ConcatResults, ConcatGroup, Conca
 """The tasks that build the tables of all years."""
 
 
-class PublishYears(YearsTask, PublishTask):
-    """Make the tables of all years visible together."""
-
-    def requires(self) -> list[PipelineTask]:
-        return [*self.table_tasks(), self.other(ReadPriorYears), *self._of_each_year()]
+class DescribeYears(YearsTask, DescribeTables):
+    """Describe the tables of all years."""
 
     def table_tasks(self) -> list[ConcatYears]:
         """Return the tasks that concatenate."""
@@ -266,6 +264,17 @@ class PublishYears(YearsTask, PublishTask):
     def tables(self) -> list[Table]:
         """Return what they concatenate."""
         return [task.table for task in CONCAT_TASKS]
+
+
+class PublishYears(YearsTask, PublishTask):
+    """Make the tables of all years visible together."""
+
+    def requires(self) -> list[PipelineTask]:
+        return [*self.table_tasks(), self.other(ReadPriorYears), *self._of_each_year()]
+
+    def descriptions(self) -> DescribeYears:
+        """Return the task that describes them."""
+        return self.other(DescribeYears)
 
     @incremental
     def run(self) -> None:

@@ -174,6 +174,48 @@ def _rank(row: Row) -> tuple[str | float, ...]:
     return row["date_taken"], *ranks, row["version"]
 
 
+def standards(combined: list[Row]) -> list[Row]:
+    """Return the spellings of standards in the combined table, in their order."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for row in combined:
+        if row["response_type"] == "standard":
+            spelling = row["standard_code"], row["academic_benchmark_guid"]
+            rows.setdefault(spelling, []).append(row["standard_description"])
+    owners: dict[str, set[str]] = {}
+    for code, guid in rows:
+        owners.setdefault(_bare(code), set()).update({guid} - {""})
+    found = []
+    for (code, guid), descriptions in rows.items():
+        of_code = owners[_bare(code)]
+        owner = guid or (next(iter(of_code)) if len(of_code) == 1 else "")
+        own = [bare for bare, guids in owners.items() if owner and guids == {owner}]
+        shared = [bare for bare, guids in owners.items() if owner and owner in guids]
+        normalised = min(own, key=lambda bare: (len(bare), bare), default=None) or (
+            f"{min(shared, key=lambda bare: (len(bare), bare))} {owner}" if owner else _bare(code)
+        )
+        found.append(
+            {
+                "standard_code": code,
+                "academic_benchmark_guid": guid,
+                "standard_description": min(filter(None, descriptions), default=""),
+                "normalised_code": normalised,
+                "rows": str(len(descriptions)),
+            }
+        )
+    return _ordered(found, ("normalised_code", "standard_code", "academic_benchmark_guid"))
+
+
+def _bare(code: str) -> str:
+    """Return a code as no spelling changes it; the simulator's have only these two prefixes."""
+    for prefix in ("CCSS.Math.Content.", "CCSS.ELA-Literacy."):
+        code = code.removeprefix(prefix)
+    parts = "".join(each if each.isalnum() else " " for each in code.upper()).split()
+    bare = ""
+    for part in parts:
+        bare += f".{part}" if bare[-1:].isdigit() and part[0].isdigit() else part
+    return bare
+
+
 def one_space(title: str) -> str:
     return " ".join(title.split())
 

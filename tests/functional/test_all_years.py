@@ -1,6 +1,7 @@
 """All years together: every row once, nothing built twice, never a mixture."""
 
 import csv
+import hashlib
 import json
 import shutil
 import subprocess
@@ -153,6 +154,17 @@ def test_the_marker_names_the_published_set_of_every_year(kept) -> None:
         for year in YEARS
     }
     assert about["years"] == builds
+
+
+@pytest.mark.parametrize("kind", ["illuminate", "views"])
+def test_the_tables_of_all_years_are_described(kept, kind: str) -> None:
+    folder = kept[0] / kind / "all"
+    described = json.loads((folder / "datapackage.json").read_bytes())["resources"]
+    own = {"published.json", "datapackage.json"}
+    assert {each["path"] for each in described} == {path.name for path in folder.iterdir()} - own
+    for each in described:
+        content = (folder / each["path"]).read_bytes()
+        assert each["hash"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def test_nothing_to_do_on_the_next_night(ran: Workplace, server: Server) -> None:

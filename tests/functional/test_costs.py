@@ -14,7 +14,10 @@ from tests.functional.conftest import YEAR, Workplace
 from tests.functional.test_reruns import newest_record
 
 HEAVY = {"duckdb", "polars", "pandas", "numpy", "rich", "authlib", "cryptography", "pyrate_limiter"}
-TABLES = {"CombineResults", "CombineGroup", "LabelAssessments", "BuildViews", "CheckTables"}
+TABLES = {
+    *("CombineResults", "CombineGroup", "LabelAssessments", "ListStandards", "BuildViews"),
+    "CheckTables",
+}
 
 # The command, with a note of what it read and loaded written where the first argument says.
 TRACED = """
@@ -132,6 +135,7 @@ def test_an_edited_rule_costs_labels_and_views_only(ran: Workplace, inputs: Path
         "CheckInputs",
         "LabelAssessments",
         "BuildViews",
+        "DescribeYear",
         "CheckTables",
     }
 

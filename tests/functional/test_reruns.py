@@ -247,6 +247,7 @@ def test_a_rule_edited(ran: Workplace, server: Server, inputs: Path) -> None:
     assert {Path(name).name for name in before if before[name] != after[name]} == {
         "assessment_labels.csv",
         "unmapped_titles.csv",
+        "datapackage.json",
         "illuminate_assessment_results_historical.csv",
         "illuminate_assessment_results_historical.parquet",
         "illuminate_latest_results_historical.csv",

@@ -22,6 +22,7 @@ def check_tables(place: Workplace, district: District, ids: list[str]) -> None:
     assert oracle.read_csv(tables / "assessment_results_group_historical.csv") == oracle.group(
         district, ids
     )
+    assert oracle.read_csv(tables / "standards.csv") == oracle.standards(combined)
     check_view(place, district, combined)
 
 
@@ -202,7 +203,7 @@ def test_no_proxy_is_used_for_this_machine(place: Workplace) -> None:
 
 
 def test_small_tables(place: Workplace, district: District) -> None:
-    """Catalogue, labels and unmapped titles."""
+    """Catalogue, labels, unmapped titles and standards."""
     assert place.run().returncode == 0
     tables = place.data / "illuminate" / "23-24"
     catalogue = oracle.read_csv(tables / "assessments_metadata.csv")
@@ -216,6 +217,11 @@ def test_small_tables(place: Workplace, district: District) -> None:
     found = oracle.read_csv(tables / "unmapped_titles.csv")
     assert {row["assessment_id"] for row in found} == unmapped
     assert unmapped
+    spellings: dict[str, set[str]] = {}
+    for row in oracle.read_csv(tables / "standards.csv"):
+        spellings.setdefault(row["academic_benchmark_guid"], set()).add(row["normalised_code"])
+    assert {guid for guid, codes in spellings.items() if len(codes) > 1} <= {""}
+    assert len(spellings) > 1
 
 
 def test_titles_of_one_meaning_get_one_label(place: Workplace) -> None:
@@ -247,10 +253,20 @@ def test_titles_of_one_meaning_get_one_label(place: Workplace) -> None:
     assert found == {i: (oracle.one_space(title), label) for i, (title, label) in expected.items()}
 
 
-def test_no_spreadsheet_runs_a_title(place: Workplace) -> None:
+class Signed(District):
+    """Puts a minus before each code of a standard."""
+
+    def results(self, endpoint: str, *wanted: Any) -> list[Row]:  # type: ignore[override]
+        sent = super().results(endpoint, *wanted)
+        if endpoint != "standard":
+            return sent
+        return [{**row, "standard_code": f"-{row['standard_code']}"} for row in sent]
+
+
+def test_no_spreadsheet_runs_a_title_or_a_code(place: Workplace) -> None:
     """Every CSV for people is escaped; what was sent is in the tables of results and in Parquet."""
     signs = "=+-@\uff1d\uff0b\uff0d\uff20"
-    district = District.make(size=SMALL)
+    district = Signed.make(size=SMALL)
     titles = {
         district.add_assessment(title, year=oracle.YEAR, students=1, standards=1): title
         for title in [f"{sign}Sheet (1)" for sign in signs] + ["\tTab", "\rReturn"]
@@ -269,9 +285,12 @@ def test_no_spreadsheet_runs_a_title(place: Workplace) -> None:
     assert len(of_results) == 2
     found = {}
     for name in files.keys() - of_results:
-        found[name] = {row["assessment_id"]: row for row in oracle.read_csv(files[name])}
-        for row in found[name].values():
+        rows = oracle.read_csv(files[name])
+        found[name] = {row["assessment_id"]: row for row in rows if "assessment_id" in row}
+        for row in rows:
             assert not [cell for cell in row.values() if cell[:1] in set(f"{signs}\t\r")]
+    codes = {row["standard_code"][:2] for row in oracle.read_csv(files["standards.csv"])}
+    assert codes == {"'-"}
     catalogue, labels = (
         found[name] for name in ("assessments_metadata.csv", "assessment_labels.csv")
     )

@@ -20,12 +20,17 @@ LARGE = {
     *("assessment_results_combined", "assessment_results_group"),
     *("illuminate_assessment_results", "illuminate_latest_results"),
 }
-SMALL_ONES = {"assessments_metadata.csv", "assessment_labels.csv", "unmapped_titles.csv"}
+SMALL_ONES = {
+    "assessments_metadata.csv",
+    "assessment_labels.csv",
+    "unmapped_titles.csv",
+    "standards.csv",
+}
 
 
 def expected(suffix: str) -> set[str]:
     large = {f"{stem}{suffix}.{ending}" for stem in LARGE for ending in ("csv", "parquet")}
-    return large | SMALL_ONES | {"published.json"}
+    return large | SMALL_ONES | {"published.json", "datapackage.json"}
 
 
 @pytest.mark.parametrize("spelling", ["23-24", "2023-24", "2023-2024"])

@@ -9,6 +9,7 @@ from pipeline.schema import (
     LABELS,
     LATEST,
     SHARD_ORDER,
+    STANDARDS,
     TABLES,
     UNMAPPED,
     VIEW,
@@ -35,6 +36,8 @@ COLUMNS = {
         attempt attempts attempts_that_day""",
     LABELS: "assessment_id title test_type curriculum unit unit_labels matched_by in_catalogue",
     UNMAPPED: "assessment_id title test_type curriculum unit rows",
+    STANDARDS: """
+        standard_code academic_benchmark_guid standard_description normalised_code rows""",
 }
 
 ALL = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.stem)

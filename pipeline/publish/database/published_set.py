@@ -26,7 +26,7 @@ RUNS = "pipeline_runs"
 _MAX_NAME_BYTES = 63
 """PostgreSQL cuts off the rest of a longer name."""
 
-_UNKNOWN = "Field of the API, as sent; the data dictionary does not know it"
+_ENDINGS = (".csv", ".parquet")
 _OWN_VIEW = "A view of the district's own"
 
 
@@ -98,7 +98,8 @@ def read_published_set(manifest: Path, year: SchoolYear) -> PublishedSet:
 
 def _choose_files(publication: Publication) -> dict[str, str]:
     """Return the file to load for each table: the Parquet file if there is one, else the CSV."""
-    paths = sorted(map(Path, publication.files), key=lambda path: path.suffix)  # Parquet last
+    tables = [path for path in map(Path, publication.files) if path.suffix in _ENDINGS]
+    paths = sorted(tables, key=lambda path: path.suffix)  # Parquet last
     return {path.stem.removesuffix(HISTORICAL): str(path) for path in paths}
 
 
@@ -135,7 +136,7 @@ def _meaning_of_other(column: str, table: schema.Table | None) -> str:
     """Return the meaning of a column that is none of a table's own."""
     if table in schema.WITH_ROSTER_COLUMNS:
         return schema.roster_column(column).meaning
-    return _UNKNOWN if table else ""
+    return schema.UNKNOWN_FIELD if table else ""
 
 
 def _read_columns(name: str, file: Path) -> dict[str, Kind]:

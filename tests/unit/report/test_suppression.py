@@ -33,6 +33,7 @@ COLUMNS = {
     "unit": pl.String,
     "title": pl.String,
     "standard_code": pl.String,
+    "academic_benchmark_guid": pl.String,
     "score": pl.Int64,
     "points": pl.Float64,
     "performance_band_level": pl.String,
@@ -42,6 +43,11 @@ COLUMNS = {
 
 NO_RUNS = RunHistory([], [], [])
 OTHER_ROWS = 20_000
+CODES = ["3.OA.1", *(f"3.OA.{number}" for number in range(9) if number != 1)]
+SPELLINGS = pl.LazyFrame(
+    {"standard_code": CODES, "academic_benchmark_guid": None, "normalised_code": CODES},
+    schema_overrides={"academic_benchmark_guid": pl.String},
+)
 
 Rows = list[dict[str, object]]
 
@@ -87,7 +93,10 @@ def results(levels: dict[str, list[int]], grade: int = GRADE) -> Rows:
 
 
 def found_in(
-    path: Path, on_the_roster: dict[int, int] = ON_THE_ROSTER, unlisted: Sequence[str] = ()
+    path: Path,
+    on_the_roster: dict[int, int] = ON_THE_ROSTER,
+    unlisted: Sequence[str] = (),
+    spellings: pl.LazyFrame = SPELLINGS,
 ) -> findings.Findings:
     roster = path.with_suffix(".csv")
     lines = [
@@ -97,7 +106,7 @@ def found_in(
     labels = path.with_name("labels.csv")
     listed = ["1,t", *(f"{each},f" for each in unlisted)]
     labels.write_text("\n".join(["assessment_id,in_catalogue", *listed]), encoding="utf-8")
-    return findings.disclose("23-24", path, roster, {"22-23": path}, RULE, labels)
+    return findings.disclose("23-24", path, roster, {"22-23": path}, RULE, labels, spellings)
 
 
 def html(found: findings.Findings, history: RunHistory = NO_RUNS) -> str:
@@ -188,7 +197,7 @@ def test_the_attack_succeeds_if_suppressed_groups_are_counted(
     if count == "bands":
         monkeypatch.setattr(findings, "shown", lambda bands, _: bands)
     else:
-        monkeypatch.setattr(aggregates, count, lambda path, _: true(path, every))
+        monkeypatch.setattr(aggregates, count, lambda path, _, *more: true(path, every, *more))
     monkeypatch.setattr(Rule, "rounded_size", lambda _, students: students)
     alike = Student(5, True, False, True, False)
     pages = [page_with(tmp_path, [alike] * size, "Ready") for size in (1, 9)]
@@ -207,6 +216,30 @@ def test_standards_count_only_groups_that_are_shown(tmp_path: Path) -> None:
     path = view(tmp_path, "view", results({"Eureka": [1] * 20, "Ready": [5] * 9}))
     (standard,) = found_in(path).standards
     assert (standard.students, standard.mastered.text) == (20, RULE.share(0, 20).text)
+
+
+def test_a_standard_in_four_spellings_is_shown_as_one(tmp_path: Path) -> None:
+    """Each spelling alone has too few students."""
+    codes = ["4.NF.B.3", "4.NF.3", "CCSS.Math.Content.4.NF.B.3", "4-nf-b-3"]
+    overall = results({"Eureka": [1] * 20})[:20]
+    of_standard = [
+        {
+            **row,
+            "standard_code": codes[number % 4],
+            "academic_benchmark_guid": "G" * (number % 4 < 3),
+        }
+        for number, row in enumerate(by_standard(overall))
+    ]
+    spellings = pl.LazyFrame(
+        {
+            "standard_code": codes,
+            "academic_benchmark_guid": ["G", "G", "G", None],
+            "normalised_code": "4NF3",
+        }
+    )
+    path = view(tmp_path, "view", [*overall, *of_standard])
+    (standard,) = found_in(path, spellings=spellings).standards
+    assert (standard.code, standard.students) == ("4.NF.3", 20)
 
 
 def test_coverage_counts_students_with_any_result_in_a_group_that_is_shown(tmp_path: Path) -> None:
@@ -276,7 +309,7 @@ def test_of_one_day_the_later_assessment_and_its_best_result_count(
     for number, rows in enumerate(([*others, *latest], [*latest, *others])):
         path = view(tmp_path, f"view {number}", rows)
         assert aggregates.bands(path) == {(GRADE, "Eureka"): [20, 0, 0, 0, 0, 0]}
-        found = aggregates.standards(path, [(GRADE, "Eureka")])
+        found = aggregates.standards(path, [(GRADE, "Eureka")], SPELLINGS)
         assert found == {(GRADE, "3.OA.1"): aggregates.MasteryCount(0, 20)}
 
 
@@ -303,7 +336,7 @@ def test_standards_are_the_same_for_any_batch_size(
         for place, code in enumerate(codes)
         for row in of_one
     ]
-    found = aggregates.standards(view(tmp_path, "view", rows), [(GRADE, "Eureka")])
+    found = aggregates.standards(view(tmp_path, "view", rows), [(GRADE, "Eureka")], SPELLINGS)
     shown = [code for place, code in enumerate(codes) if place % 3]
     assert found == {(GRADE, code): aggregates.MasteryCount(12, 20) for code in shown}
 
@@ -370,7 +403,7 @@ def test_a_single_result_with_a_grade_leaves_the_others_without_one(tmp_path: Pa
     without = [{**row, "grade": None} for row in results({"Eureka": [4] * 20})]
     one = [{**row, "local_student_id": "another"} for row in by_standard(results({"Eureka": [4]}))]
     path = view(tmp_path, "view", [*without, *one])
-    assert (aggregates.bands(path), aggregates.standards(path, [(GRADE, "Eureka")])) == (
+    assert (aggregates.bands(path), aggregates.standards(path, [(GRADE, "Eureka")], SPELLINGS)) == (
         {},
         {(GRADE, "3.OA.1"): aggregates.MasteryCount(1, 1)},
     )

@@ -44,6 +44,7 @@ HISTORICAL = {
     "data/illuminate/23-24/assessments_metadata.csv",
     "data/illuminate/23-24/assessment_labels.csv",
     "data/illuminate/23-24/unmapped_titles.csv",
+    "data/illuminate/23-24/standards.csv",
     "data/illuminate/23-24/assessment_results_group_historical.csv",
     "data/illuminate/23-24/assessment_results_group_historical.parquet",
     "data/illuminate/23-24/assessment_results_combined_historical.csv",
@@ -103,7 +104,7 @@ def test_all_years_are_published_beside_the_years_under_names_of_their_own():
 
 def test_no_table_overwrites_another():
     paths = [path for table in TABLES for path in snapshot().staging_paths(table)]
-    assert len(set(paths)) == len(paths) == 11
+    assert len(set(paths)) == len(paths) == 12
 
 
 FOLDERS = ["", "out", "out/{year}", "{year}/out", "out-{year}/{year}"]

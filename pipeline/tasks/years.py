@@ -263,7 +263,7 @@ class DescribeYears(YearsTask, DescribeTables):
 
     def tables(self) -> list[Table]:
         """Return what they concatenate."""
-        return [task.table for task in CONCAT_TASKS]
+        return [rosters.with_columns(task.table) for task in CONCAT_TASKS]
 
 
 class PublishYears(YearsTask, PublishTask):

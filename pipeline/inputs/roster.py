@@ -183,17 +183,16 @@ def _read_lines(
         InputFileError: A column is missing, or a line is not valid.
     """
     places = _find_columns(sheet, headings, _KINDS[-1:] if is_oneroster else _KINDS)
-    cells = pd.DataFrame([row for _, row in sheet.rows], dtype="string")
     found = pd.DataFrame({_LINE: [line for line, _ in sheet.rows]})
-    found[_STUDENT] = cells[places.id].map(trim)
-    found[_GRADE] = cells[places.grade]
+    found[_STUDENT] = _column(sheet, places.id).map(trim)
+    found[_GRADE] = _column(sheet, places.grade)
     found[_IS_CURRENT] = False
     for place, value in places.current:
-        found[_IS_CURRENT] |= cells[place].str.casefold() == value.casefold()
+        found[_IS_CURRENT] |= _column(sheet, place).str.casefold() == value.casefold()
     for name, place in places.columns.items():
-        found[name] = cells[place].replace("", pd.NA)
+        found[name] = _column(sheet, place).replace("", pd.NA)
     if year and places.year is not None:
-        found = found[_is_of(year, sheet, found[_LINE], cells[places.year])]
+        found = found[_is_of(year, sheet, found[_LINE], _column(sheet, places.year))]
     ids, spelled = found[_STUDENT], found[_GRADE]
     refuse_lines(sheet.name, _numbers(found[ids == ""]), "the student number is blank")
     damaged = "the student number is damaged (a decimal, an exponent, a quotation mark, a formula)"
@@ -204,6 +203,10 @@ def _read_lines(
         refuse_lines(sheet.name, _numbers(found[spelled == ""]), "the grade is blank")
     grades = _SPELLINGS.get(_bare(sheet.header[places.grade]), GRADES | _WORDS)
     return found.assign(**{_GRADE: spelled.str.upper().map(grades).astype("Int64")})
+
+
+def _column(sheet: Sheet, place: int) -> pd.Series:
+    return pd.Series([cells[place] for _, cells in sheet.rows], dtype="string")
 
 
 def _is_of(year: SchoolYear, sheet: Sheet, lines: pd.Series, texts: pd.Series) -> pd.Series:

@@ -38,7 +38,7 @@ class BuildViews(ReusableTask):
     counted against it before anything is published.
     """
 
-    version = 5
+    version = 6
 
     def requires(self) -> list[YearTask]:
         built = [self.other(task) for task in (CombineResults, LabelAssessments, ReadRoster)]
@@ -67,10 +67,10 @@ class BuildViews(ReusableTask):
         safe = views.formula_free_columns(*labels)
         # Converted once for both: the view's columns are among those of the latest attempts.
         both = [made.cache() for made in values.spreadsheet_outputs(rows, LATEST, safe)]
-        tables = [
-            values.TableOutputs(*map(select, both))
-            for select in (views.select_all, views.select_latest)
-        ]
+        tables = {
+            table: values.TableOutputs(*map(select, both))
+            for table, select in ((VIEW, views.select_all), (LATEST, views.select_latest))
+        }
         counts = [
             views.count_roster_match(rows, roster),
             views.count_latest(rows),
@@ -78,7 +78,7 @@ class BuildViews(ReusableTask):
         ]
         with self.output().build() as build:
             one_row = pl.concat(counts, how="horizontal")
-            build.stats |= write_tables(build, self.output(), tables, one_row)
+            build.stats |= write_tables(build, self.output(), tables, one_row, self.partition)
 
     def _labels(self) -> "tuple[pl.LazyFrame, pl.LazyFrame]":
         """Return the labels of assessments, and those that hold for one grade only."""
@@ -106,7 +106,7 @@ class BuildViews(ReusableTask):
 class SqlView(ReusableTask):
     """Build a custom view: the rows of the SELECT in an SQL file, run over the other tables."""
 
-    version = 4
+    version = 5
     view = luigi.Parameter(description="name of a file in [paths] sql_views, without .sql")
 
     @property
@@ -143,6 +143,7 @@ class SqlView(ReusableTask):
                     sql,
                     self._tables(),
                     sql_views.Outputs(text, values),
+                    output.describe(self.table, self.partition),
                     self.paths.work / "sql",
                     context.current().stop,
                     settings.read(sections.build).view_time_limit,

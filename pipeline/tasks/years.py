@@ -157,7 +157,7 @@ def _stamp(path: Path, known: FileStamp | None) -> FileStamp:
 class ConcatYears(YearsTask, IncrementalTask):
     """Concatenate a large table of all years, streamed from those of the years and prior files."""
 
-    version = 4
+    version = 5
     table: ClassVar[Table]
     of_year: ClassVar[type[IncrementalTask]]
     """The task that builds the table of one year."""
@@ -180,9 +180,10 @@ class ConcatYears(YearsTask, IncrementalTask):
 
         expected = self._expected()
         with self.output().build() as build:
-            outputs = all_years.concat_years(list(self._parts()), self.table)
-            counts = all_years.count_rows_by_year(outputs.csv, expected)
-            in_csv = write_tables(build, self.output(), [outputs], counts)
+            rows = all_years.concat_years(list(self._parts()), self.table)
+            counts = all_years.count_rows_by_year(rows.csv, expected)
+            tables = {self.table: rows}
+            in_csv = write_tables(build, self.output(), tables, counts, self.partition)
             in_parquet = all_years.read_rows_by_year(self.output().paths[1])
             found = {"CSV": in_csv, "Parquet": in_parquet}
             check = check_year_row_counts(self.table.stem, expected, found)

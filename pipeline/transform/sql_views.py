@@ -80,6 +80,7 @@ def run(
     path: Path,
     tables: Mapping[str, Path],
     outputs: Outputs,
+    metadata: Mapping[str, str],
     spill: Path,
     stop: threading.Event,
     time_limit: float = 0,
@@ -90,6 +91,7 @@ def run(
         path: The SQL file.
         tables: A Parquet or CSV file for each of VISIBLE_TABLES.
         outputs: Where the rows are written.
+        metadata: What the Parquet file says of itself, by key.
         spill: A folder for data that does not fit into memory; it is removed.
         stop: Set when the run is to stop.
         time_limit: Seconds that it may take; 0: any time.
@@ -104,7 +106,7 @@ def run(
     files.make_folder(spill)
     try:
         with _connect([*tables.values(), *outputs], spill) as database, _wrap_errors(path):
-            write = functools.partial(_write, database, path, tables, outputs)
+            write = functools.partial(_write, database, path, tables, outputs, metadata)
             call_until(stop, time_limit, write, database.interrupt)
     except TimeoutError:
         too_long = f"it took longer than the {time_limit:g} seconds of [build] view_time_limit"
@@ -114,7 +116,11 @@ def run(
 
 
 def _write(
-    database: duckdb.DuckDBPyConnection, path: Path, tables: Mapping[str, Path], outputs: Outputs
+    database: duckdb.DuckDBPyConnection,
+    path: Path,
+    tables: Mapping[str, Path],
+    outputs: Outputs,
+    metadata: Mapping[str, str],
 ) -> None:
     for name, file in tables.items():
         database.execute(f"CREATE VIEW {_name(name)} AS {_select(VISIBLE_TABLES[name], file)}")
@@ -122,7 +128,8 @@ def _write(
     order = "" if has_order else " ORDER BY ALL"
     values = ", ".join(_value(*column) for column in columns)
     query = f"SELECT {values} FROM custom_view{order}"  # noqa: S608  every name is quoted
-    _copy(database, query, outputs.parquet, "FORMAT parquet")
+    described = ", ".join(f"{_quoted(key)}: {_quoted(text)}" for key, text in metadata.items())
+    _copy(database, query, outputs.parquet, f"FORMAT parquet, KV_METADATA {{{described}}}")
     texts = ", ".join(_text(*column, is_alone=len(columns) == 1) for column in columns)
     query = f"SELECT {texts} FROM {_parquet(outputs.parquet)}"  # noqa: S608
     _copy(database, query, outputs.csv, "FORMAT csv, HEADER true, NULLSTR ''")

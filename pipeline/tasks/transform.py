@@ -4,7 +4,7 @@ Heavy libraries are imported where they are used, so that a rerun with nothing t
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from pipeline.extract import shards
 from pipeline.extract.manifest import ManifestEntry
 from pipeline.ids import trim
 from pipeline.runs import context
-from pipeline.schema import CATALOGUE, COMBINED, GROUP, LABELS, STANDARDS, UNMAPPED
+from pipeline.schema import CATALOGUE, COMBINED, GROUP, LABELS, STANDARDS, UNMAPPED, Table
 from pipeline.storage import files
 from pipeline.tasks.base import ReusableTask, YearTask, incremental
 from pipeline.tasks.extract import FetchMetadata, FetchScores
@@ -68,7 +68,7 @@ class ListAssessments(ReusableTask):
 class CombineResults(ReusableTask):
     """Combine overall and standard results into one table."""
 
-    version = 5
+    version = 6
 
     def requires(self) -> list[FetchScores]:
         return [self.other(FetchScores, endpoint=kind) for kind in ("overall", "standard")]
@@ -90,14 +90,15 @@ class CombineResults(ReusableTask):
         rows = combine.combine_results(overall, standard, str(self.year)).cache()
         with self.output().build() as build:
             counts = combine.count_unparseable(rows, COMBINED, overall, standard)
-            counted = write_tables(build, self.output(), [outputs(rows, COMBINED)], counts)
+            tables = {COMBINED: outputs(rows, COMBINED)}
+            counted = write_tables(build, self.output(), tables, counts, self.partition)
             build.stats |= {"values": counted}
 
 
 class CombineGroup(ReusableTask):
     """Combine results by reporting group into one table."""
 
-    version = 5
+    version = 6
 
     def requires(self) -> FetchScores:
         return self.other(FetchScores, endpoint="group")
@@ -119,7 +120,8 @@ class CombineGroup(ReusableTask):
         rows = combine.combine_group(groups, str(self.year)).cache()
         with self.output().build() as build:
             counts = combine.count_unparseable(rows, GROUP, groups)
-            counted = write_tables(build, self.output(), [outputs(rows, GROUP)], counts)
+            tables = {GROUP: outputs(rows, GROUP)}
+            counted = write_tables(build, self.output(), tables, counts, self.partition)
             build.stats |= {"values": counted}
 
 
@@ -254,18 +256,31 @@ def dataset(fetched: FetchScores) -> "ShardDataset":
 def write_tables(
     build: FilesBuild,
     target: FilesTarget,
-    tables: "Sequence[TableOutputs]",
+    tables: "Mapping[Table, TableOutputs]",
     counts: "pl.LazyFrame",
+    year: str,
 ) -> dict[str, Any]:
     """Write each table to its CSV and Parquet file of a target, all in one pass.
+
+    Args:
+        build: of the target.
+        target: the files of the tables.
+        tables: the rows of each table.
+        counts: one row, counted of the same rows.
+        year: the school year of the tables, or `all`.
 
     Returns:
         The only row of `counts`, which is counted in the same pass.
     """
-    from pipeline.transform.output import write_files
+    from pipeline.transform.output import describe, write_files
 
-    frames = [frame for outputs in tables for frame in outputs]
-    written, counted = write_files(dict(zip(target.paths, frames, strict=True)), counts)
+    frames: dict[Path, pl.LazyFrame] = {}
+    metadata: dict[Path, dict[str, str]] = {}
+    pairs = zip(target.paths[::2], target.paths[1::2], strict=True)
+    for (table, outputs), (csv, parquet) in zip(tables.items(), pairs, strict=True):
+        frames |= {csv: outputs.csv, parquet: outputs.parquet}
+        metadata[parquet] = describe(table, year)
+    written, counted = write_files(frames, counts, metadata)
     note_written(build, written)
     return counted
 

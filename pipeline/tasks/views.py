@@ -48,7 +48,7 @@ class BuildViews(ReusableTask):
     counted against it before anything is published.
     """
 
-    version = 5
+    version = 6
 
     def requires(self) -> list[YearTask]:
         built = [self.other(task) for task in (CombineResults, LabelAssessments, ReadRoster)]
@@ -78,10 +78,10 @@ class BuildViews(ReusableTask):
         # Converted once for both: the view's columns are among those of the latest attempts.
         latest = rosters.with_columns(LATEST)
         both = [made.cache() for made in values.spreadsheet_outputs(rows, latest, safe)]
-        tables = [
-            values.TableOutputs(*map(select, both))
-            for select in (views.select_all, views.select_latest)
-        ]
+        selected = {rosters.with_columns(VIEW): views.select_all, latest: views.select_latest}
+        tables = {
+            table: values.TableOutputs(*map(select, both)) for table, select in selected.items()
+        }
         counts = [
             views.count_roster_match(rows, roster),
             views.count_latest(rows),
@@ -89,7 +89,7 @@ class BuildViews(ReusableTask):
         ]
         with self.output().build() as build:
             one_row = pl.concat(counts, how="horizontal")
-            build.stats |= write_tables(build, self.output(), tables, one_row)
+            build.stats |= write_tables(build, self.output(), tables, one_row, self.partition)
 
     def _labels(self) -> "tuple[pl.LazyFrame, pl.LazyFrame]":
         """Return the labels of assessments, and those that hold for one grade only."""
@@ -149,7 +149,7 @@ def _read_roster(path: Path) -> "pl.LazyFrame":
 class SqlView(ReusableTask):
     """Build a custom view: the rows of the SELECT in an SQL file, run over the other tables."""
 
-    version = 4
+    version = 5
     view = luigi.Parameter(description="name of a file in [paths] sql_views, without .sql")
 
     @property
@@ -186,6 +186,7 @@ class SqlView(ReusableTask):
                     sql,
                     self._tables(),
                     sql_views.Outputs(text, values),
+                    output.describe(self.table, self.partition),
                     self.paths.work / "sql",
                     context.current().stop,
                     settings.read(sections.build).view_time_limit,

@@ -160,7 +160,7 @@ def _stamp(path: Path, known: FileStamp | None) -> FileStamp:
 class ConcatYears(YearsTask, IncrementalTask):
     """Concatenate a large table of all years, streamed from those of the years and prior files."""
 
-    version = 4
+    version = 5
     table: ClassVar[Table]
     of_year: ClassVar[type[IncrementalTask]]
     """The task that builds the table of one year."""
@@ -183,9 +183,9 @@ class ConcatYears(YearsTask, IncrementalTask):
 
         expected, table = self._expected(), rosters.with_columns(self.table)
         with self.output().build() as build:
-            outputs = all_years.concat_years(list(self._parts()), table)
-            counts = all_years.count_rows_by_year(outputs.csv, expected)
-            in_csv = write_tables(build, self.output(), [outputs], counts)
+            rows = all_years.concat_years(list(self._parts()), table)
+            counts = all_years.count_rows_by_year(rows.csv, expected)
+            in_csv = write_tables(build, self.output(), {table: rows}, counts, self.partition)
             in_parquet = all_years.read_rows_by_year(self.output().paths[1])
             found = {"CSV": in_csv, "Parquet": in_parquet}
             check = check_year_row_counts(self.table.stem, expected, found)

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import io
+import json
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from pipeline.schema import Table
 from pipeline.storage.csv_records import RecordCounter
 from pipeline.storage.files import FileStamp, atomic_write
 
@@ -31,8 +33,29 @@ class Written(NamedTuple):
     rows: int | None
 
 
+def describe(table: Table, year: str) -> dict[str, str]:
+    """Return what the Parquet files of a table say of themselves, by key.
+
+    The run is not among it: the same rows make the same bytes, whichever run wrote them.
+
+    Args:
+        table: the table.
+        year: its school year, or `all`.
+    """
+    columns = {column.name: column.meaning for column in table.columns}
+    return {
+        "illuminate.table": table.stem,
+        "illuminate.year": year,
+        "illuminate.rows": table.grain,
+        "illuminate.columns": json.dumps(columns, ensure_ascii=False),
+        "illuminate.run": "in published.json, which has the SHA-256 of this file",
+    }
+
+
 def write_files(
-    frames: Mapping[Path, pl.LazyFrame], counts: pl.LazyFrame | None = None
+    frames: Mapping[Path, pl.LazyFrame],
+    counts: pl.LazyFrame | None = None,
+    metadata: Mapping[Path, dict[str, str]] | None = None,
 ) -> tuple[dict[Path, Written], dict[str, Any]]:
     """Write each frame to its .csv or .parquet file in one pass, durably, all of them or none.
 
@@ -41,6 +64,7 @@ def write_files(
     Args:
         frames: by path.
         counts: one row, counted of the same frames.
+        metadata: what Parquet files say of themselves, by path.
 
     Returns:
         What was written, by path, and the row of `counts`.
@@ -55,7 +79,7 @@ def write_files(
         is_complete = threading.Event()
         read = [readers.submit(_follow, *opened, is_complete) for opened in files.items()]
         try:
-            counted = _fill(temporaries, frames, counts)
+            counted = _fill(temporaries, frames, counts, metadata or {})
         finally:
             is_complete.set()
         written = [each.result() for each in read]
@@ -66,9 +90,12 @@ def _fill(
     temporaries: Mapping[Path, Path],
     frames: Mapping[Path, pl.LazyFrame],
     counts: pl.LazyFrame | None,
+    metadata: Mapping[Path, dict[str, str]],
 ) -> dict[str, Any]:
     """Write the frames in one pass and return the row of `counts`; raise OSError if one fails."""
-    plans = [_sink(frame, path, temporaries[path]) for path, frame in frames.items()]
+    plans = [
+        _sink(frame, path, temporaries[path], metadata.get(path)) for path, frame in frames.items()
+    ]
     plans += [] if counts is None else [counts]
     try:
         *_, last = pl.collect_all(plans, engine="streaming")
@@ -82,7 +109,9 @@ def _fill(
     return last.row(0, named=True) if counts is not None and last.height else {}
 
 
-def _sink(frame: pl.LazyFrame, path: Path, temporary: Path) -> pl.LazyFrame:
+def _sink(
+    frame: pl.LazyFrame, path: Path, temporary: Path, metadata: dict[str, str] | None
+) -> pl.LazyFrame:
     if path.suffix == ".csv":
         return frame.sink_csv(
             temporary,
@@ -91,7 +120,7 @@ def _sink(frame: pl.LazyFrame, path: Path, temporary: Path) -> pl.LazyFrame:
             quote_style="necessary",
             check_extension=False,
         )
-    return frame.sink_parquet(temporary, lazy=True, maintain_order=True)
+    return frame.sink_parquet(temporary, lazy=True, maintain_order=True, metadata=metadata)
 
 
 def read_back(path: Path) -> Written:

@@ -92,6 +92,7 @@ def run(
     path: Path,
     tables: Mapping[str, Path],
     outputs: Outputs,
+    metadata: Mapping[str, str],
     spill: Path,
     stop: threading.Event,
     time_limit: float = 0,
@@ -103,6 +104,7 @@ def run(
         path: The SQL file.
         tables: A Parquet or CSV file for each of VISIBLE_TABLES.
         outputs: Where the rows are written.
+        metadata: What the Parquet file says of itself, by key.
         spill: A folder for data that does not fit into memory; it is removed.
         stop: Set when the run is to stop.
         time_limit: Seconds that it may take; 0: any time.
@@ -120,7 +122,7 @@ def run(
         with _connect([*tables.values(), *outputs], spill) as database, _wrap_errors(path):
             known = dict(_visible_tables(roster_columns))
             files_of = [(name, known[name], file) for name, file in tables.items()]
-            write = functools.partial(_write, database, path, files_of, outputs)
+            write = functools.partial(_write, database, path, files_of, outputs, metadata)
             call_until(stop, time_limit, write, database.interrupt)
     except TimeoutError:
         too_long = f"it took longer than the {time_limit:g} seconds of [build] view_time_limit"
@@ -134,6 +136,7 @@ def _write(
     path: Path,
     tables: Collection[tuple[str, Table, Path]],
     outputs: Outputs,
+    metadata: Mapping[str, str],
 ) -> None:
     for name, table, file in tables:
         database.execute(f"CREATE VIEW {_name(name)} AS {_select(table, file)}")
@@ -141,7 +144,8 @@ def _write(
     order = "" if has_order else " ORDER BY ALL"
     values = ", ".join(_value(*column) for column in columns)
     query = f"SELECT {values} FROM custom_view{order}"  # noqa: S608  every name is quoted
-    _copy(database, query, outputs.parquet, "FORMAT parquet")
+    described = ", ".join(f"{_quoted(key)}: {_quoted(text)}" for key, text in metadata.items())
+    _copy(database, query, outputs.parquet, f"FORMAT parquet, KV_METADATA {{{described}}}")
     texts = ", ".join(_text(*column, is_alone=len(columns) == 1) for column in columns)
     query = f"SELECT {texts} FROM {_parquet(outputs.parquet)}"  # noqa: S608
     _copy(database, query, outputs.csv, "FORMAT csv, HEADER true, NULLSTR ''")

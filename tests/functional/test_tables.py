@@ -1,6 +1,7 @@
 """The published tables are what the district knows, row by row."""
 
 import csv
+import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from pipeline.schema import TABLES
 from pipeline.simulator import SMALL, District, Fault, Protocol, Server, serving, write_inputs
 from pipeline.simulator.district.district import Row
 from tests.functional import oracle
@@ -171,6 +173,26 @@ def _same(sent: str, value: object) -> bool:
     if isinstance(value, float | int):
         return float(sent) == value
     return sent in {str(value), f"'{value}"}
+
+
+def test_parquet_files_say_their_year_and_what_their_columns_mean(place: Workplace) -> None:
+    """And no run: the same rows are the same bytes, whichever run wrote them."""
+    (place.folder / "own.sql").write_text("SELECT count(*) AS n FROM latest", encoding="utf-8")
+    assert place.run(SQL_VIEWS=str(place.folder)).returncode == 0
+    known = {table.stem: table for table in TABLES}
+    found = {
+        path.stem.removesuffix("_historical"): path for path in place.data.glob("[iv]*/*/*.parquet")
+    }
+    assert found.keys() == {name for name, table in known.items() if table.is_large} | {"own"}
+    for name, path in found.items():
+        said = pl.read_parquet_metadata(path)
+        assert (said["illuminate.table"], said["illuminate.year"]) == (name, "23-24")
+        assert "published.json" in said["illuminate.run"]
+        columns = known[name].columns if name in known else ()
+        meanings = {column.name: column.meaning for column in columns}
+        assert json.loads(said["illuminate.columns"]) == meanings
+    manifest = json.loads((place.data / "illuminate/23-24/published.json").read_bytes())
+    assert not [path for path in found.values() if manifest["run"].encode() in path.read_bytes()]
 
 
 def test_group_fields_by_other_names(place: Workplace, district: District) -> None:

@@ -26,6 +26,7 @@ ROWS = {
     "roster": [{"local_student_id": "1", "grade": 0}, {"local_student_id": "02", "grade": 8}],
     "labels": [{"assessment_id": "7", "title": 'Unit "1",\nagain', "unit": "'=Unit 1"}],
 }
+ABOUT = {"about": "the district's own"}
 
 
 def sql(folder: Path, text: str, name: str = "own") -> Path:
@@ -58,7 +59,7 @@ def run(folder: Path, text: str, tables: dict[str, Path]) -> tuple[list[list[str
     """Return the rows of the CSV, with its header, and the Parquet file that an SQL text gives."""
     csv, parquet = files = sql_views.Outputs(folder / "own.csv", folder / "own.parquet")
     spill = folder / "spill"
-    sql_views.run(sql(folder, text), tables, files, spill, threading.Event())
+    sql_views.run(sql(folder, text), tables, files, ABOUT, spill, threading.Event())
     assert not spill.exists()
     header, records = read_csv(csv)
     in_parquet = pl.scan_parquet(parquet, glob=False).collect()
@@ -330,7 +331,7 @@ LONG = "SELECT max(a.range + b.range) AS x FROM range(90000) AS a, range(90000) 
 
 def run_long(folder: Path, tables: dict[str, Path], stop: threading.Event, limit: float) -> None:
     files = sql_views.Outputs(folder / "own.csv", folder / "own.parquet")
-    sql_views.run(sql(folder, LONG), tables, files, folder / "spill", stop, limit)
+    sql_views.run(sql(folder, LONG), tables, files, ABOUT, folder / "spill", stop, limit)
 
 
 def test_a_stop_interrupts_the_sql(tmp_path, tables):
@@ -357,7 +358,7 @@ def test_a_view_larger_than_memory_spills_to_disk(tmp_path, tables, monkeypatch)
     monkeypatch.setattr(sql_views, "MEMORY", "64MiB")
     text = "SELECT md5(i::VARCHAR) AS x, i FROM range(2000000) AS t(i)"
     files = sql_views.Outputs(tmp_path / "own.csv", tmp_path / "own.parquet")
-    sql_views.run(sql(tmp_path, text), tables, files, tmp_path / "spill", threading.Event())
+    sql_views.run(sql(tmp_path, text), tables, files, ABOUT, tmp_path / "spill", threading.Event())
     made = pl.read_parquet(files.parquet)["x"]
     assert made.is_sorted()
     assert made.len() == 2_000_000
@@ -379,3 +380,9 @@ def test_the_same_rows_give_the_same_bytes(tmp_path_factory, pairs):
         )
         shutil.rmtree(folder / attempt)
     assert made[0] == made[1]
+
+
+def test_the_parquet_file_says_what_it_is_about(tmp_path: Path, tables: dict[str, Path]) -> None:
+    run(tmp_path, "SELECT 1 AS n", tables)
+    (path,) = tmp_path.rglob("*.parquet")
+    assert ABOUT.items() <= pl.read_parquet_metadata(path).items()

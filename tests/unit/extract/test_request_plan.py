@@ -11,6 +11,7 @@ from pipeline.extract.request_plan import (
     largest_first,
     select_assessments,
     select_compared,
+    select_early,
 )
 
 IDS = [str(number) for number in range(5000)]
@@ -68,3 +69,16 @@ def test_a_part_of_the_others_is_compared_and_never_fewer_than_ten_in_all():
     assert len(select_compared(rows, [], {}, 0.02, "seed")) == 4 + math.ceil(0.02 * 4996)
     assert set(select_compared(rows, [], {}, 1, "seed")) == set(IDS)
     assert set(select_compared({"1": 0, "2": 5}, [], {}, 0, "seed")) == {"1", "2"}
+
+
+@given(
+    st.dictionaries(st.integers(0, 300).map(str), st.integers(0, 5)),
+    st.tuples(*2 * [st.sets(st.integers(0, 300).map(str))]),
+    st.dictionaries(st.integers(0, 300).map(str), st.integers(0, 5)),
+    st.floats(0, 1),
+    st.text(),
+)
+def test_what_is_fetched_early_is_compared_whatever_rows_there_are(rows, kinds, likely, rate, seed):
+    early = select_early(rows, len(kinds), rate, seed)
+    assert set(early) <= set(select_compared(rows, kinds, likely, rate, seed))
+    assert len(early) == len(set(early)) >= rate * (len(rows) - 13)

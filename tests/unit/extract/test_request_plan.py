@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,3 +83,12 @@ def test_what_is_fetched_early_is_compared_whatever_rows_there_are(rows, kinds, 
     early = select_early(rows, len(kinds), rate, seed)
     assert set(early) <= set(select_compared(rows, kinds, likely, rate, seed))
     assert len(early) == len(set(early)) >= rate * (len(rows) - 13)
+
+
+@pytest.mark.parametrize("seed", map(str, range(20)))
+def test_what_is_fetched_early_is_compared_in_a_large_district(seed):
+    rows = {i: max(0, int(i) - 700) for i in IDS[:1000]}
+    kinds = ({"1", "2", "3"}, {"4", "5", "6"})
+    early = select_early(rows, len(kinds), 0.1, seed)
+    assert set(early) <= set(select_compared(rows, kinds, {"7": 9, "8": 8, "9": 7}, 0.1, seed))
+    assert len(early) == 99

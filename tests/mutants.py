@@ -1216,6 +1216,20 @@ MUTANTS = (
         "tests/unit/extract/test_early.py",
     ),
     Mutant(
+        "fetch early what may never be compared",
+        "extract/request_plan.py",
+        "sample_rate * max(0, len(assessment_ids) - most_chosen)",
+        "sample_rate * len(assessment_ids)",
+        "tests/unit/extract/test_request_plan.py -k early",
+    ),
+    Mutant(
+        "leave threads idle between two endpoints",
+        "tasks/by_page.py",
+        "        if after.is_to_begin:",
+        "        if False:",
+        "tests/functional/test_by_page.py -k any_case",
+    ),
+    Mutant(
         "request the pages of the only range one after the first",
         "extract/ranges.py",
         "        return {name(first[0]): rows}",

@@ -65,6 +65,22 @@ def select_compared(
     return largest_first([*chosen, *rest[:more]], rows)
 
 
+def select_early(
+    assessment_ids: Collection[str], special: int, sample_rate: float, seed: str
+) -> list[str]:
+    """Return assessments that `select_compared` selects of these, however many rows they have.
+
+    Args:
+        assessment_ids: all that have an entry in its `rows`.
+        special: how many special kinds it is given.
+        sample_rate: as given to it.
+        seed: as given to it.
+    """
+    most_chosen = _LARGEST + _OF_EACH_KIND * (2 + special)
+    sample = math.ceil(sample_rate * max(0, len(assessment_ids) - most_chosen))
+    return sorted(assessment_ids, key=lambda assessment: _rank(seed, assessment))[:sample]
+
+
 def largest_first(assessment_ids: Iterable[str], rows: Mapping[str, int]) -> list[str]:
     """Order assessments by size as far as it is known, so that no large one is fetched last."""
     return sorted(assessment_ids, key=lambda assessment: -rows.get(assessment, 0))

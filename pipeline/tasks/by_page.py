@@ -4,7 +4,7 @@ import contextlib
 import functools
 import itertools
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +14,7 @@ from pipeline.extract import reread, shards
 from pipeline.extract.by_page import RangeReader, Server, compare, write_shards
 from pipeline.extract.early import Early
 from pipeline.extract.manifest import Manifest, ManifestEntry
-from pipeline.extract.request_plan import largest_first, select_compared
+from pipeline.extract.request_plan import largest_first, select_compared, select_early
 from pipeline.ids import trim
 from pipeline.publish.guards import GUARDED, guarded_rows
 from pipeline.runs import context
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 _KEPT_ROWS = 10_000
 """The rows, as far as known, of assessments that are fetched before they can be compared."""
+
+_SPECIAL_KINDS = 2
 
 Lasting = dict[str, str | list[str]]
 """What the manifest of shards that are fetched by assessment has to say."""
@@ -141,7 +143,8 @@ def _read(task: "FetchScores", catalogue: "Catalogue", reader: RangeReader) -> _
     unlisted = catalogue.unlisted(parts.rows)
     wanted = task.select_ids(catalogue, unlisted)
     rows = {assessment_id: parts.rows.get(trim(assessment_id), 0) for assessment_id in wanted}
-    chosen = _select(task, rows, (set(unlisted), parts.undated), task.sizes())
+    special = (set(unlisted), parts.undated)
+    chosen = select_compared(rows, special, task.sizes(), settings.sample(), _seed(task))
     begun = [each for each in wanted if (endpoint, each, window) in early]
     others = [each for each in chosen if each not in begun]
 
@@ -151,7 +154,7 @@ def _read(task: "FetchScores", catalogue: "Catalogue", reader: RangeReader) -> _
     with Early(server.pool, fetch) as late:
         late.begin(_few_rows(others, rows))
         entries = write_shards(server, parts, wanted, task.writer())  # while these are fetched
-        _begin_next(task, rows, unlisted)
+        _begin_next(task, rows)
         try:
             compare(
                 server,
@@ -265,23 +268,24 @@ def _progress(
     return show
 
 
-def _begin_next(task: "FetchScores", rows: Mapping[str, int], unlisted: list[str]) -> None:
-    """Request what the next endpoint compares in any case, so that no thread is idle until then.
+def _begin_next(task: "FetchScores", rows: Mapping[str, int]) -> None:
+    """Request what the next endpoint needs in any case, so that no thread is idle until then.
 
     Args:
         task: of the endpoint whose results were read.
-        rows: its results of every assessment that is wanted.
-        unlisted: the assessments among them that are not in the catalogue.
+        rows: how many it has of every assessment that is wanted.
     """
     run = context.current()
     if task.endpoint == "overall":  # not before its results were read, or there could be more
         run.share(open_counts).begin(unreached(task).values())
     for endpoint in ENDPOINTS[ENDPOINTS.index(task.endpoint) + 1 :][:1]:
         after = task.other(type(task), endpoint=endpoint)
-        chosen = _select(after, dict.fromkeys(rows, 0), [unlisted], {}) if after.is_to_begin else []
-        run.share(open_sample).begin(
-            (after.api_endpoint(), each, task.paths.window) for each in _few_rows(chosen, rows)
-        )
+        if after.is_to_begin:
+            chosen = select_early(rows, _SPECIAL_KINDS, settings.sample(), _seed(after))
+            wanted = _few_rows(chosen, rows)
+            run.share(open_sample).begin(
+                (after.api_endpoint(), each, task.paths.window) for each in wanted
+            )
 
 
 def _few_rows(assessment_ids: Iterable[str], rows: Mapping[str, int]) -> list[str]:
@@ -291,12 +295,5 @@ def _few_rows(assessment_ids: Iterable[str], rows: Mapping[str, int]) -> list[st
     return [each for each, total in zip(smallest_first, totals, strict=True) if total <= _KEPT_ROWS]
 
 
-def _select(
-    task: "FetchScores",
-    rows: dict[str, int],
-    special: Iterable[Collection[str]],
-    likely: dict[str, int],
-) -> list[str]:
-    """Return the assessments to compare with what the server delivers for each."""
-    seed = f"{task.endpoint} {task.paths.window.end}"
-    return select_compared(rows, special, likely, settings.sample(), seed)
+def _seed(task: "FetchScores") -> str:
+    return f"{task.endpoint} {task.paths.window.end}"

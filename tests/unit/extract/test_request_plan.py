@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from pipeline.extract.request_plan import (
     largest_first,
     select_assessments,
     select_compared,
+    select_early,
 )
 
 IDS = [str(number) for number in range(5000)]
@@ -68,3 +70,25 @@ def test_a_part_of_the_others_is_compared_and_never_fewer_than_ten_in_all():
     assert len(select_compared(rows, [], {}, 0.02, "seed")) == 4 + math.ceil(0.02 * 4996)
     assert set(select_compared(rows, [], {}, 1, "seed")) == set(IDS)
     assert set(select_compared({"1": 0, "2": 5}, [], {}, 0, "seed")) == {"1", "2"}
+
+
+@given(
+    st.dictionaries(st.integers(0, 300).map(str), st.integers(0, 5)),
+    st.tuples(*2 * [st.sets(st.integers(0, 300).map(str))]),
+    st.dictionaries(st.integers(0, 300).map(str), st.integers(0, 5)),
+    st.floats(0, 1),
+    st.text(),
+)
+def test_what_is_fetched_early_is_compared_whatever_rows_there_are(rows, kinds, likely, rate, seed):
+    early = select_early(rows, len(kinds), rate, seed)
+    assert set(early) <= set(select_compared(rows, kinds, likely, rate, seed))
+    assert len(early) == len(set(early)) >= rate * (len(rows) - 13)
+
+
+@pytest.mark.parametrize("seed", map(str, range(20)))
+def test_what_is_fetched_early_is_compared_in_a_large_district(seed):
+    rows = {i: max(0, int(i) - 700) for i in IDS[:1000]}
+    kinds = ({"1", "2", "3"}, {"4", "5", "6"})
+    early = select_early(rows, len(kinds), 0.1, seed)
+    assert set(early) <= set(select_compared(rows, kinds, {"7": 9, "8": 8, "9": 7}, 0.1, seed))
+    assert len(early) == 99

@@ -22,6 +22,12 @@ _VALUES = {
     "date_taken": "dates",
 }
 
+_NEW = {
+    "assessments": "assessments with results",
+    "unlabelled": "titles without curriculum or unit",
+    "standards": "standards",
+}
+
 
 @dataclass(frozen=True)
 class PastRun:
@@ -71,7 +77,7 @@ def read(records: Sequence[Mapping[str, Any]]) -> RunHistory:
     return RunHistory(
         [_past_run(record) for record in records[-_LATEST:]],
         [(check["name"], check["ok"]) for check in checks],
-        list(_quality(steps)),
+        [*_quality(steps), *_new(records[-1].get("new", {}) if records else {})],
     )
 
 
@@ -116,6 +122,15 @@ def _quality(steps: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "assessments with results that are not in the catalogue", f"{len(unlisted):,}"
     repeated = any(stats.get("repeated roster lines") for stats in steps.values())
     yield "duplicate roster lines", "some" if repeated else "none"
+
+
+def _new(found: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str]]:
+    """Yield what is new since the run before; how many students are not on the roster is hidden."""
+    for kind, what in _NEW.items():
+        yield (
+            f"{what} that are new since the run before",
+            f"{found.get(kind, {}).get('count', 0):,}",
+        )
 
 
 def _part(count: int, rows: int) -> str:

@@ -7,14 +7,23 @@ next run still says that something is new.
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.runs.news import Inventory
 from pipeline.storage import files
 
 
 class Published(NamedTuple):
-    """A publication: the path of its manifest, and a digest of its files' names and contents."""
+    """A publication: the path of its manifest, a digest of its files' names and contents.
+
+    `inventory` says what is in them; None for all years, and where an earlier version wrote it.
+    """
 
     manifest: str
     content: str
+    inventory: Inventory | None = None
+
+    def has_content_of(self, other: "Published | None") -> bool:
+        """Return True if the other is there with the same files."""
+        return other is not None and self[:2] == other[:2]
 
 
 def read(path: Path) -> dict[str, Published]:

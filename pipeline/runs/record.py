@@ -6,14 +6,14 @@ All of it is counts and names; no value of a student.
 import contextlib
 import datetime as dt
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import sections, settings
 from pipeline.errors import PipelineError, SettingsError, StorageError
-from pipeline.runs import acknowledged, result, retention
+from pipeline.runs import acknowledged, news, result, retention
 from pipeline.runs.build import PublishedSet, Step, StepReceipt
 from pipeline.runs.notify import notify
 from pipeline.runs.summary import summarize, summarize_all_years, summarize_delivery
@@ -76,7 +76,7 @@ def finish(run: "RunContext") -> str:
     notify(run.webhook, of_all, was_stopped=run.stop.is_set())
     # Last: a run that was killed or stopped while it notified leaves what it published new.
     if run.folders is not None and of_all["succeeded"] and not run.stop.is_set():
-        _acknowledge(run.folders.acknowledged, sets)
+        _acknowledge(run.folders.acknowledged, sets, [record for record, _ in records])
     if not run.stop.is_set():
         _remove_old(run, sets)
     return str(of_all["outcome"])
@@ -101,6 +101,11 @@ def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
     publishing = tables.publishing
     publication = publishing.publication() if publishing else None
     receipts = {step.name: _receipt(step) for step in tables.steps}
+    steps = {
+        name: {"by_this_run": receipt.run == run.id, **receipt.stats}
+        for name, receipt in receipts.items()
+        if receipt is not None
+    }
     return {
         "run": run.id,
         "outcome": outcome(run, tables),
@@ -112,11 +117,8 @@ def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
         "excluded_ids": run.excluded_ids,
         "allowed_shrink": run.allowed_shrink,
         "replaced_source": run.replaced_source,
-        "steps": {
-            name: {"by_this_run": receipt.run == run.id, **receipt.stats}
-            for name, receipt in receipts.items()
-            if receipt is not None
-        },
+        "steps": steps,
+        "new": _news(tables, steps),
         "failures": [
             {"step": failure.step, "reason": failure.reason}
             for failure in run.failures
@@ -171,13 +173,45 @@ def latest(folder: Path, partition: str) -> dict[str, Any] | None:
 
 
 def _is_acknowledged(tables: TableSet) -> bool:
-    known, published = acknowledged.read(tables.paths.folders.acknowledged), _published(tables)
-    return published is not None and known.get(tables.partition) == published
+    published = _published(tables)
+    return published is not None and published.has_content_of(_acknowledged(tables))
 
 
-def _acknowledge(path: Path, sets: Sequence[TableSet]) -> None:
+def _acknowledged(tables: TableSet) -> acknowledged.Published | None:
+    return acknowledged.read(tables.paths.folders.acknowledged).get(tables.partition)
+
+
+def _news(tables: TableSet, steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what is published now and was not after the last successful run, if that is known."""
+    before, now = _acknowledged(tables), _inventory(tables, steps)
+    known = before.inventory if before else None
+    return news.compare(now, known) if known and now else {}
+
+
+def _inventory(tables: TableSet, steps: Mapping[str, Mapping[str, Any]]) -> news.Inventory | None:
+    """Return what is in the published tables of a school year; None if they are not of this run.
+
+    It is read only where the files are not those of the last successful run.
+    """
+    published, before = _published(tables), _acknowledged(tables)
+    publishing = tables.publishing
+    is_published = publishing is not None and publishing.task_id in tables.done
+    if published is None or not is_published or not isinstance(tables.paths, Snapshot):
+        return None
+    if before and before.inventory and published.has_content_of(before):
+        return before.inventory
+    return news.take_inventory(tables.paths, steps)
+
+
+def _acknowledge(
+    path: Path, sets: Sequence[TableSet], records: Sequence[Mapping[str, Any]]
+) -> None:
     """Write down what is published, now that everybody has been notified of it."""
-    now = {tables.partition: found for tables in sets if (found := _published(tables))}
+    now = {
+        tables.partition: found._replace(inventory=_inventory(tables, record["steps"]))
+        for tables, record in zip(sets, records, strict=True)
+        if (found := _published(tables))
+    }
     _write(path, acknowledged.read(path) | now)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.runs.build import Failure
+from pipeline.runs.news import KINDS
 from pipeline.runs.summary import ROWS, ROWS_OF_ALL_YEARS
 
 SUCCESS_OUTCOMES = ("done", "up to date", "published")
@@ -97,6 +98,7 @@ def _tables(record: dict[str, Any], path: Path | None) -> dict[str, Any]:
     if record["outcome"] in {"up to date", *_NEW}:  # else the receipts may be of another run
         places = ROWS_OF_ALL_YEARS if "years" in record else ROWS
         found["rows"] = {name: steps[step][fact] for name, (step, fact) in places.items()}
+        found["new"] = record["new"]
         found["checks_passed"] = sum(len(facts.get("checks", ())) for facts in steps.values())
     return found
 
@@ -123,6 +125,9 @@ def _line(table: dict[str, Any]) -> str:
         f"School year {table['label']} as of {table['as_of']}" if "as_of" in table else "All years"
     )
     counts = [f"{rows:,} rows {name}" for name, rows in table.get("rows", {}).items()]
+    counts += [
+        f"{of['count']:,} new {KINDS[n][of['count'] > 1]}" for n, of in table.get("new", {}).items()
+    ]
     if "checks_passed" in table:
         counts.append(f"{table['checks_passed']:,} checks passed")
     if table["requests"]:

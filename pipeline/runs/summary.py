@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import printable
+from pipeline.runs.news import KINDS
 from pipeline.storage.paths import Snapshot, TableSetPaths
 from pipeline.years import UNKNOWN_DAY
 
@@ -277,6 +278,7 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
     ]
     if own:
         yield "own views", ", ".join(f"{name} {count:,}" for name, count in own)
+    yield from _new(record)
     yield "values", _values(steps)
     yield from _unreached(steps.get("CountResults"))
     yield "titles", f"{labels['unmapped']:,} of {labels['rows']:,} without curriculum or unit"
@@ -287,6 +289,15 @@ def _published(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[str
     yield "checks", f"{len(steps['CheckTables']['checks'])} passed"
     yield "tables", str(snapshot.published_folder("illuminate"))
     yield "view", str(snapshot.published_folder("views"))
+
+
+def _new(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Return what is new since the last successful run."""
+    for kind, of in record["new"].items():
+        count, names = of["count"], of.get("names", ())
+        text = f"{count:,} {KINDS[kind][count > 1]}"
+        more = f" and {count - len(names):,} more" if count > len(names) else ""
+        yield "new", f"{text}: {', '.join(names)}{more}" if names else f"{text} more than before"
 
 
 def _unreached(counts: dict[str, Any] | None) -> Iterator[tuple[str, str]]:

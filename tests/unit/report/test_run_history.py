@@ -57,6 +57,7 @@ def test_values_are_given_as_shares(null: int, text: str) -> None:
     assert quality["points empty at source, combined table"] == text
     assert quality["points unreadable (set to null), combined table"] == "under 1 %"
     assert quality["duplicate assessments in the catalogue"] == "3"
+    assert quality["standards that are new since the run before"] == "0"
     assert quality["assessments with results that are not in the catalogue"] == "0"
     assert not any("mastered" in what for what in quality)
 
@@ -71,3 +72,11 @@ def test_the_values_of_few_rows_are_not_described(rows: int) -> None:
 
 def test_without_a_record_there_is_no_latest_run() -> None:
     assert run_history.read([]).latest is None
+
+
+def test_what_is_new_is_counted_but_for_students() -> None:
+    new = {"assessments": {"count": 2, "names": ["1", "2"]}, "unmatched_students": {"count": 3}}
+    quality = dict(run_history.read([{**record(10_000, 0), "new": new}]).quality)
+    assert quality["assessments with results that are new since the run before"] == "2"
+    assert "3" not in {text for what, text in quality.items() if "duplicate" not in what}
+    assert not [what for what in quality if "student" in what]

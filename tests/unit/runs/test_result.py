@@ -18,6 +18,7 @@ def record(outcome: str = "published", year: str = "23-24", **facts: Any) -> dic
         "year": year,
         "as_of": "2024-06-30",
         "outcome": outcome,
+        "new": {},
         "steps": {
             "FetchScores overall": {"by_this_run": True, "requests": 9, "retries": 2, "fetched": 7},
             "FetchMetadata": {"by_this_run": False, "requests": 100},
@@ -135,3 +136,14 @@ def test_a_long_message_is_cut() -> None:
     text = message(result_of(failures=[Failure("23-24", "FetchScores", "x" * 9000)]))
     assert len(text) < 3100
     assert text.endswith("(the rest is in the record of the run)")
+
+
+def test_what_is_new_is_named_in_the_result_and_counted_in_the_message() -> None:
+    new = {
+        "standards": {"count": 2, "names": ["4NF3", "RL4.1"]},
+        "unmatched_students": {"count": 1},
+    }
+    result = result_of({**record(), "new": new})
+    assert result["tables"][0]["new"] == new
+    assert "; 2 new standards; 1 new student not on the roster; 3 checks" in message(result)
+    assert "new" not in result_of({**record("failed"), "new": new})["tables"][0]

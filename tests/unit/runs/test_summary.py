@@ -77,6 +77,7 @@ def record(outcome="published", **changes):
         "published_by": "an-earlier-run",
         "is_half_published": False,
         "steps": steps(),
+        "new": {},
         **changes,
     }
 
@@ -128,6 +129,22 @@ def test_results_that_were_not_fetched_are_reported():
         "  not fetched 1,718 results are of assessments that are excluded or not in the catalogue"
     ) in summarize(found, snapshot(), RECORD)
     assert "not fetched" not in summarize(record(), snapshot(), RECORD)
+
+
+def test_what_is_new_is_named_up_to_ten_and_counted():
+    new = {
+        "assessments": {"count": 12, "names": [str(number) for number in range(1, 11)]},
+        "unlabelled": {"count": 1, "names": ["Survey"]},
+        "unmatched_students": {"count": 3},
+    }
+    text = summarize(record(new=new), snapshot(), RECORD)
+    assert [line.strip() for line in text.splitlines() if line.startswith("  new ")] == [
+        "new         12 assessments: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more",
+        "new         1 title without curriculum or unit: Survey",
+        "new         3 students not on the roster more than before",
+    ]
+    assert "new" not in lines(record())
+    assert "new" not in lines(record("failed", new=new))
 
 
 # What became of the run.

@@ -88,9 +88,8 @@ def standards(
         spellings: `standard_code`, `academic_benchmark_guid` and the `normalised_code` of both.
     """
     sent, spelling = _results(view, "standard"), ["standard_code", "academic_benchmark_guid"]
-    rows = sent.with_columns(pl.col(spelling).replace("", None)).join(
-        spellings, on=spelling, how="left", nulls_equal=True
-    )
+    known = {name: pl.when(pl.col(name) != "").then(name) for name in spelling}
+    rows = sent.with_columns(**known).join(spellings, on=spelling, how="left", nulls_equal=True)
     batches = 1 + sent.select(pl.len()).collect().item() // _BATCH_ROWS
     standard = ("grade", "normalised_code")
     counted = [

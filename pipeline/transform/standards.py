@@ -32,13 +32,17 @@ class Spelling(NamedTuple):
 
 def list_standards(combined: Path) -> pl.DataFrame:
     """Return STANDARDS: every spelling in the combined table, given as its Parquet file."""
-    found = (
+    description = pl.col("standard_description")
+    counted = (
         pl.scan_parquet(combined, glob=False)
         .filter(pl.col("response_type") == "standard")
-        .group_by(pl.col(_SPELLING).replace("", None))
-        .agg(pl.col("standard_description").replace("", None).min(), rows=pl.len())
+        .group_by(_SPELLING)
+        .agg(pl.when(description != "").then(description).min(), rows=pl.len())
         .collect(engine="streaming")
     )
+    # Not of millions of rows: that takes three times as long as counting them.
+    known = counted.with_columns(pl.col(_SPELLING).replace("", None)).group_by(_SPELLING)
+    found = known.agg(description.min(), pl.col("rows").sum())
     spellings = list(map(Spelling._make, found.select(_SPELLING).iter_rows()))
     codes = normalise_codes(spellings)
     normalised = pl.Series([codes[each] for each in spellings], dtype=pl.String)

@@ -14,6 +14,7 @@ from pipeline.tasks.check_tables import CheckTables
 from pipeline.tasks.count import CountResults
 from pipeline.tasks.deliver import CopyYear, LoadYear, PublishedYear
 from pipeline.tasks.extract import FetchAllScores, FetchMetadata, FetchScores
+from pipeline.tasks.figures import DiscloseFigures
 from pipeline.tasks.inputs import (
     CheckInputs,
     ReadOverrides,
@@ -50,6 +51,7 @@ __all__ = [
     "ConcatView",
     "CopyYear",
     "CountResults",
+    "DiscloseFigures",
     "FetchAllScores",
     "FetchMetadata",
     "FetchScores",

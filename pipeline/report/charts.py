@@ -100,14 +100,14 @@ def _band_values(row: Row, form: Form) -> Iterable[dict[str, object]]:
         }
 
 
-def cells(cells: Sequence[Cell]) -> list[Spec]:
-    """Return a heat map of mastery by curriculum and grade."""
+def cells(cells: Sequence[Cell], curricula: Sequence[str]) -> list[Spec]:
+    """Return a heat map of mastery by curriculum, in this order, and grade."""
     grades = list(dict.fromkeys(cell.grade for cell in cells))
-    by_name = sorted(cells, key=lambda cell: cell.curriculum)
+    in_order = sorted(cells, key=lambda cell: curricula.index(cell.curriculum))
     values = [
         {"row": cell.curriculum, "grade": cell.grade, **_tile(cell.total.mastered)}
         | {"description": f"{cell.curriculum}, grade {cell.grade}: {cell.total.mastered.text}"}
-        for cell in by_name
+        for cell in in_order
     ]
 
     def draw(form: Form) -> Spec:

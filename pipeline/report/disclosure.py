@@ -134,7 +134,9 @@ def disclose(counts: pl.DataFrame, shown: pl.DataFrame, rule: Rule) -> pl.DataFr
     Returns:
         A row for each group that is or was shown: KEY, FIGURE, LABELS, and whether it `is_there`.
     """
-    now = counts.with_columns(*rule.figure())
+    known = counts.join(shown, on=KEY, how="semi")
+    large = counts.filter(rule.shows(pl.col("students"))).join(known, on=KEY, how="anti")
+    now = pl.concat([known, large]).with_columns(*rule.figure())
     rows = now.join(
         shown.drop(LABELS[:-1], "is_there"), on=KEY, how="full", coalesce=True, suffix="_shown"
     )

@@ -144,6 +144,7 @@ def _band_row(row: Row, href: str = "") -> list[Value]:
 
 
 def _cells(findings: Findings) -> Section:
+    curricula = [row.name for row in findings.by_curriculum]
     return Section(
         "cells",
         "Where is mastery reached, and where not?",
@@ -163,7 +164,7 @@ def _cells(findings: Findings) -> Section:
                 ],
             )
         ],
-        charts.cells(findings.cells) if findings.cells else (),
+        charts.cells(findings.cells, curricula) if findings.cells else (),
     )
 
 

@@ -166,7 +166,7 @@ def html(found: findings.Findings, history: RunHistory = NO_RUNS) -> str:
     """Return the page without its charts: they show the same findings and take long to draw."""
     with pytest.MonkeyPatch.context() as patch:
         for chart in ("bands", "cells", "movements"):
-            patch.setattr(charts, chart, lambda _: [{}])
+            patch.setattr(charts, chart, lambda *_: [{}])
         patch.setattr(drawing, "draw", lambda specs: ["<svg/>"] * len(specs))
         (text,), lost = page.render([page.year_page(ABOUT, found, history, {})])
         assert not lost

@@ -15,6 +15,7 @@ from pipeline.tasks.count import CountResults
 from pipeline.tasks.deliver import CopyYear, LoadYear, PublishedYear
 from pipeline.tasks.describe import DescribeYear
 from pipeline.tasks.extract import FetchAllScores, FetchMetadata, FetchScores
+from pipeline.tasks.figures import DiscloseFigures
 from pipeline.tasks.inputs import (
     CheckInputs,
     ReadOverrides,
@@ -55,6 +56,7 @@ __all__ = [
     "CountResults",
     "DescribeYear",
     "DescribeYears",
+    "DiscloseFigures",
     "FetchAllScores",
     "FetchMetadata",
     "FetchScores",

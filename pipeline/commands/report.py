@@ -1,6 +1,7 @@
 """Rebuild the report of a year from what is published and the newest run records."""
 
 import argparse
+from typing import Any
 
 from pipeline.commands.options import published_days, year_of
 from pipeline.config import sections, settings
@@ -8,6 +9,8 @@ from pipeline.errors import PipelineError, printable
 from pipeline.publish.commit import Publication
 from pipeline.runs.lock import Lock
 from pipeline.storage import files
+from pipeline.tasks.base import IncrementalTask
+from pipeline.tasks.figures import DiscloseFigures
 from pipeline.tasks.report import Report
 from pipeline.tasks.targets import FilesBuild
 
@@ -33,9 +36,15 @@ def main(options: argparse.Namespace) -> int:
         )
     files.set_group_read(allowed=settings.read(sections.paths).group_readable)
     task = Report(year=year, **published_days(publication))
+    figures = task.other(DiscloseFigures)
     with Lock(folders.lock):
-        key, stats = task.build_key(), task.draw(task.records())
-        if key:  # else its snapshot was removed, and the next run draws the page again
-            task.output().write_receipt(key, FilesBuild(stats), publication.run)
+        _note(figures, figures.disclose(), publication.run)
+        _note(task, task.draw(task.records()), publication.run)
     print(printable(f"Report of {year}: {task.paths.report}"))
     return 0
+
+
+def _note(task: IncrementalTask, stats: dict[str, Any], run: str) -> None:
+    """Write the receipt of a task; without its snapshot, the next run does all of it again."""
+    if key := task.build_key():
+        task.output().write_receipt(key, FilesBuild(stats), run)

@@ -13,6 +13,7 @@ from pipeline.runs.build import steps_of
 from pipeline.tasks.base import IncrementalTask
 from pipeline.tasks.check_tables import CheckTables, run_checks, score_tasks
 from pipeline.tasks.extract import FetchScores
+from pipeline.tasks.figures import DiscloseFigures
 from pipeline.tasks.publish import Publish
 from pipeline.tasks.report import Report
 
@@ -44,10 +45,10 @@ def main(options: argparse.Namespace) -> int:
 def _files(publish: Publish) -> Iterator[Finding]:
     for fetched in score_tasks(publish).values():
         yield _shards(fetched)
-    report = publish.other(Report)
-    for step in steps_of([report]):
+    for step in steps_of([publish.other(Report)]):
         # The tables are complete without a report.
-        if isinstance(step, IncrementalTask) and (step != report or report.receipt):
+        is_optional = isinstance(step, (DiscloseFigures, Report))
+        if isinstance(step, IncrementalTask) and (step.receipt or not is_optional):
             yield _step(step)
     yield _published(publish)
 

@@ -1,7 +1,7 @@
-"""One page of charts and tables about a school year: counts of students, never a student.
+"""Pages of charts and tables about a school year: counts of students, never a student.
 
-    aggregates (true counts) ──► findings (what may be shown) ──► charts, page
+    aggregates (true counts) ──► disclosure (figures) ──► findings ──► sections, charts ──► page
 
-Only `aggregates` reads rows, and only `disclosure` decides what may be shown of a count. Charts and
-page receive findings only, so nothing that is suppressed can reach their SVG or HTML.
+Only `aggregates` reads rows, and only `disclosure` decides what may be shown of a count. All that
+follows is computed from figures, so nothing that is suppressed can reach the SVG or HTML.
 """

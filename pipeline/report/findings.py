@@ -1,252 +1,272 @@
-"""What the page says of students: every value here may be shown, and nothing else reaches it.
+"""What the pages say of students: all of it computed from the figures that may be shown.
 
-Everything said of results comes from groups (grade and curriculum) that are shown. A suppressed
-group is in no sum, no median and no standard, so that no subtraction recovers it.
+Nothing here has seen a student. A total is the sum of the groups that are shown, and so are the
+shares of a grade, a curriculum, a unit or a school; a group without a figure is in none of them.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import groupby, islice
-from operator import itemgetter
-from pathlib import Path
-from typing import TypeVar
+from operator import attrgetter
 
 import polars as pl
 
-from pipeline.report import aggregates
-from pipeline.report.aggregates import ALL_GRADES, BANDS_BELOW, QUANTILES, Group
-from pipeline.report.disclosure import Rule, Share
+from pipeline.report import movement
+from pipeline.report.disclosure import Share
+from pipeline.report.groups import NO_SCHOOL, grade_name
+from pipeline.report.movement import Change, UnitChange
+from pipeline.report.totals import Total, add_up, total_of, totals
 
-_RETEACH = 5
-_ROUND_SCORES = 5
-_MEDIAN = 2
-
-Key = TypeVar("Key")
+_LOWEST = 4
 
 
 @dataclass(frozen=True)
 class Row:
-    """A group's name, its rounded size, and shares of it."""
+    """A curriculum, a grade or a school."""
 
     name: str
-    students: int
-    shares: list[Share]
+    total: Total
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A grade's share of mastery in a curriculum; None where the group is suppressed."""
+    """A grade in a curriculum."""
 
     grade: str
     curriculum: str
-    students: int | None
-    mastered: Share | None
-
-
-@dataclass(frozen=True)
-class Standard:
-    """One of the standards with the lowest shares of mastery in a grade."""
-
-    grade: str
-    rank: int
-    code: str
-    students: int
-    mastered: Share
+    total: Total
 
 
 @dataclass(frozen=True)
 class Point:
-    """A curriculum's share of mastery in a school year."""
+    """A curriculum in a school year."""
 
     curriculum: str
     year: str
-    students: int
-    mastered: Share
+    total: Total
 
 
 @dataclass(frozen=True)
-class ScoreQuantiles:
-    """The QUANTILES of a grade's scores in percent; None where too few students lie beyond one."""
+class Assessment:
+    """An assessment, with the median day on which it was taken.
 
+    `rostered` is the size of the grades and schools in which it was; None without a roster.
+    """
+
+    title: str
+    curriculum: str
+    unit: str
+    grades: str
+    day: str
+    rostered: int | None
+    total: Total
+
+
+@dataclass(frozen=True)
+class Part:
+    """A standard, with its wording, or a reporting group, of a curriculum and a grade."""
+
+    curriculum: str
+    grade: str
     name: str
-    students: int
-    percents: list[int | None]
+    wording: str
+    total: Total
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that the page says of students."""
+    """Everything that a page says of students."""
 
     smallest: int
-    students: int | None
-    mastered: Share | None
-    covered: Share | None
-    by_grade: list[Row]
+    total: Total | None
+    since_last_year: Change | None
+    since_last_unit: Change | None
+    taken_by: Share | None
     by_curriculum: list[Row]
+    by_grade: list[Row]
     cells: list[Cell]
-    standards: list[Standard]
     years: list[Point]
-    coverage: list[Row]
-    coverage_suppressed: list[str]
-    scores: list[ScoreQuantiles]
+    assessments: list[Assessment]
+    units: list[UnitChange]
+    standards: list[Part]
+    reporting_groups: list[Part]
+    schools: list[Row]
     unmapped: list[str]
     unlisted: list[str]
 
 
-def shown(bands: Mapping[Group, list[int]], rule: Rule) -> dict[Group, list[int]]:
-    """Return the groups that are large enough to be shown."""
-    return {group: parts for group, parts in bands.items() if not rule.suppressed(sum(parts))}
-
-
-def disclose(
-    year: str,
-    view: Path,
-    roster: Path,
-    earlier: Mapping[str, Path],
-    rule: Rule,
-    labels: Path,
-    spellings: pl.LazyFrame,
-) -> Findings:
-    """Return what may be shown of a school year; all but the bands is counted in shown groups.
+@dataclass(frozen=True)
+class Sources:
+    """What pages are computed from.
 
     Args:
         year: the school year.
-        view: its published view, a Parquet file.
-        roster: its roster, a CSV file of student and grade; it may be missing.
-        earlier: the views of earlier school years.
-        rule: which groups are shown, and how.
-        labels: its published labels, a CSV file.
-        spellings: the spellings of its standards, as `aggregates.standards` takes them.
+        figures: its figures, as `disclosure.disclose` returns them.
+        earlier: those of earlier school years.
+        rostered: the number of students by school and grade, as `disclose_sizes` returns it.
+        standards: `normalised_code`, and the `name` and `wording` that readers know it by.
+        unlisted: the assessments that the catalogue does not list.
+        smallest: the size of the smallest group that is shown.
     """
-    bands = aggregates.bands(view)
-    groups = shown(bands, rule)
-    by_curriculum = _add_up((curriculum, parts) for (_, curriculum), parts in groups.items())
-    years = {**{before: aggregates.bands(path) for before, path in earlier.items()}, year: bands}
-    rostered = sorted(aggregates.rostered(roster).items()) if roster.exists() else []
-    tested = aggregates.tested(view, groups)
-    covered = {g: (tested.get(g, 0), of) for g, of in rostered if not rule.suppressed(of)}
-    all_tested, all_rostered = _sums(covered.values()) or (0, 0)
-    total, unmapped = _sums(groups.values()), aggregates.unmapped(view, groups)
+
+    year: str
+    figures: pl.DataFrame
+    earlier: Mapping[str, pl.DataFrame]
+    rostered: pl.DataFrame
+    standards: pl.DataFrame
+    unlisted: Sequence[str]
+    smallest: int
+
+    @property
+    def schools(self) -> list[str]:
+        """The schools that have figures."""
+        there = self.figures.filter("is_there")["school"].unique().sort()
+        return [school for school in there if school != NO_SCHOOL]
+
+    def of_school(self, school: str) -> "Sources":
+        """Return what the page of one school is computed from."""
+        years = {year: figures.filter(school=school) for year, figures in self.earlier.items()}
+        earlier = {year: figures for year, figures in years.items() if not figures.is_empty()}
+        return Sources(
+            self.year,
+            self.figures.filter(school=school),
+            earlier,
+            self.rostered,
+            self.standards,
+            (),
+            self.smallest,
+        )
+
+
+def find(sources: Sources) -> Findings:
+    """Return what a page says of a school year."""
+    known = sources.figures.filter("is_there")
+    overall = known.filter(kind="overall")
+    mapped = overall.drop_nulls("curriculum")
+    earlier = {year: _mapped(figures) for year, figures in sources.earlier.items()}
+    units = movement.between_units(mapped)
+    assessments = list(_assessments(overall, sources.rostered))
+    of_schools = mapped.filter(pl.col("school") != NO_SCHOOL)
+    standards = _with_wording(known.filter(kind="standard"), sources.standards)
+    reporting_groups = known.filter(kind="group").with_columns(wording=pl.lit(""))
     return Findings(
-        smallest=rule.smallest,
-        students=None if rule.suppressed(all_tested) else rule.rounded_size(all_tested),
-        mastered=_mastered(total, rule) if total else None,
-        covered=_covered(all_tested, all_rostered, rule) if all_rostered else None,
-        by_grade=_rows(((grade_name(grade), parts) for (grade, _), parts in groups.items()), rule),
-        by_curriculum=sorted(_rows(by_curriculum.items(), rule), key=_most_mastered),
-        cells=[_cell(group, parts, rule) for group, parts in bands.items()],
-        standards=list(_lowest_standards(view, groups, spellings, rule)),
-        years=list(_years(years, by_curriculum, rule)),
-        coverage=_coverage(covered, rule),
-        coverage_suppressed=[grade_name(grade) for grade, _ in rostered if grade not in covered],
-        scores=list(_score_quantiles(aggregates.scores(view, groups), rule)),
-        unmapped=sorted(title for title, of in unmapped.items() if not rule.suppressed(of)),
-        unlisted=list(_unlisted(labels, view, groups, rule)),
+        smallest=sources.smallest,
+        total=next((total for _, total in totals(mapped, "kind")), None),
+        since_last_year=movement.since_last_year(mapped, earlier),
+        since_last_unit=movement.since_last_unit(units),
+        taken_by=_taken_by(assessments),
+        by_curriculum=sorted(_rows(mapped, "curriculum"), key=_most_mastered),
+        by_grade=[Row(grade_name(of["grade"]), total) for of, total in totals(mapped, "grade")],
+        cells=[
+            Cell(grade_name(of["grade"]), of["curriculum"], total)
+            for of, total in totals(mapped, "grade", "curriculum")
+        ],
+        years=list(_years({**earlier, sources.year: mapped})),
+        assessments=assessments,
+        units=units,
+        standards=list(_first(_parts(standards))),
+        reporting_groups=list(_first(_parts(reporting_groups))),
+        schools=sorted(_rows(of_schools, "school"), key=_most_mastered),
+        unmapped=_unmapped(overall),
+        unlisted=list(_unlisted(sources.unlisted, overall)),
     )
 
 
-def grade_name(grade: int) -> str:
-    """Return a grade's usual name: Pre-K, K, 1, 2 ..."""
-    return {0: "K", -1: "Pre-K", -2: "Pre-K 3", ALL_GRADES: "all"}.get(grade, str(grade))
+def _mapped(figures: pl.DataFrame) -> pl.DataFrame:
+    """Return the figures of assessments that have a curriculum."""
+    return figures.filter(pl.col("is_there"), kind="overall").drop_nulls("curriculum")
 
 
-def _unlisted(labels: Path, view: Path, groups: Collection[Group], rule: Rule) -> Iterator[str]:
-    """Yield each assessment, with the titles under which enough students have results."""
-    ids = aggregates.unlisted(labels)
-    titles = aggregates.titles(view, ids, groups)
-    shown_titles = sorted(key for key, of in titles.items() if not rule.suppressed(of))
-    for each in sorted(ids):
-        yield ": ".join([each, *(title for of, title in shown_titles if of == each)])
-
-
-def _sums(rows: Iterable[Iterable[int]]) -> list[int]:
-    return [sum(column) for column in zip(*rows, strict=True)]
-
-
-def _add_up(groups: Iterable[tuple[Key, list[int]]]) -> dict[Key, list[int]]:
-    found: dict[Key, list[int]] = {}
-    for key, parts in groups:
-        found[key] = _sums([found[key], parts]) if key in found else parts
-    return found
-
-
-def _rows(groups: Iterable[tuple[str, list[int]]], rule: Rule) -> list[Row]:
-    """Return a row of bands for each name, of all groups with that name."""
-    return [
-        Row(name, rule.rounded_size(sum(parts)), rule.shares(parts))
-        for name, parts in _add_up(groups).items()
-    ]
+def _rows(figures: pl.DataFrame, name: str) -> Iterator[Row]:
+    for of, total in totals(figures, name):
+        yield Row(of[name], total)
 
 
 def _most_mastered(row: Row) -> tuple[float, str]:
-    """Sort by what is shown: the order must not reveal more than the shares."""
-    return -sum(share.plot_value for share in row.shares[BANDS_BELOW:]), row.name
+    return -row.total.mastered.value, row.name
 
 
-def _mastered(parts: list[int], rule: Rule) -> Share:
-    return rule.share(sum(parts[BANDS_BELOW:]), sum(parts))
+def _years(years: Mapping[str, pl.DataFrame]) -> Iterator[Point]:
+    """Yield each curriculum of the latest year in every year that has it."""
+    curricula = set(years[max(years)]["curriculum"])
+    for year, figures in sorted(years.items()):
+        for of, total in totals(figures, "curriculum"):
+            if of["curriculum"] in curricula:
+                yield Point(of["curriculum"], year, total)
 
 
-def _covered(tested: int, rostered: int, rule: Rule) -> Share:
-    return rule.share(min(tested, rostered), rostered)
+def _assessments(figures: pl.DataFrame, rostered: pl.DataFrame) -> Iterator[Assessment]:
+    """Yield the assessments, the latest first."""
+    on_roster, students = (
+        figures.join(rostered, on=("school", "grade"), how="left"),
+        pl.col("students"),
+    )
+    about = on_roster.group_by("assessment_id").agg(
+        pl.col("title", "curriculum", "unit").min(),
+        pl.col("grade").unique().sort(),
+        pl.col("day").median().cast(pl.Date),
+        rostered=pl.when(students.is_not_null().all()).then(students.sum()),
+    )
+    joined = add_up(figures, "assessment_id").join(about, on="assessment_id")
+    latest_first = joined.sort("day", "title", "assessment_id", descending=(True, False, False))
+    for of in latest_first.iter_rows(named=True):
+        yield Assessment(
+            title=of["title"] or f"assessment {of['assessment_id']}",
+            curriculum=of["curriculum"] or "",
+            unit=of["unit"] or "",
+            grades=", ".join(map(grade_name, of["grade"])),
+            day=str(of["day"] or ""),
+            # Students who left are still in the results.
+            rostered=None if of["rostered"] is None else max(of["rostered"], of["size"]),
+            total=total_of(of),
+        )
 
 
-def _coverage(covered: Mapping[int, tuple[int, int]], rule: Rule) -> list[Row]:
-    return [
-        Row(grade_name(grade), rule.rounded_size(of), [_covered(having, of, rule)])
-        for grade, (having, of) in covered.items()
+def _taken_by(assessments: Sequence[Assessment]) -> Share | None:
+    """Return the share of the students of a grade who take an assessment given in it."""
+    known = [(each.total.results, each.rostered) for each in assessments if each.rostered]
+    if not known:
+        return None
+    took, rostered = map(sum, zip(*known, strict=True))
+    return Share.of_several(100 * took / rostered)
+
+
+def _with_wording(figures: pl.DataFrame, standards: pl.DataFrame) -> pl.DataFrame:
+    named = figures.join(standards, left_on="part", right_on="normalised_code", how="left")
+    wording = pl.col("wording").fill_null("")
+    return named.with_columns(part=pl.coalesce("name", "part"), wording=wording)
+
+
+def _parts(figures: pl.DataFrame) -> list[Part]:
+    """Return the standards or reporting groups by curriculum, the lowest share first."""
+    mapped = figures.drop_nulls("curriculum")
+    parts = [
+        Part(of["curriculum"], grade_name(of["grade"]), _short(of["part"]), of["wording"], total)
+        for of, total in totals(mapped, "curriculum", "grade", "part", "wording")
     ]
+    return sorted(parts, key=lambda of: (of.curriculum, of.total.mastered.value, of.name))
 
 
-def _cell(group: Group, parts: list[int], rule: Rule) -> Cell:
-    grade, curriculum = grade_name(group[0]), group[1]
-    if rule.suppressed(sum(parts)):
-        return Cell(grade, curriculum, None, None)
-    return Cell(grade, curriculum, rule.rounded_size(sum(parts)), _mastered(parts, rule))
+def _short(code: str) -> str:
+    """Return a standard's code without the prefix that all of its kind share."""
+    return re.sub(r"^CCSS\.(Math\.Content|ELA-Literacy)\.", "", code)
 
 
-def _lowest_standards(
-    view: Path, groups: Collection[Group], spellings: pl.LazyFrame, rule: Rule
-) -> Iterator[Standard]:
-    """Yield the standards of each grade with the lowest shares, chosen by what is shown."""
-    standards = aggregates.standards(view, groups, spellings)
-    names = aggregates.shortest_spellings(spellings)
-    shares = {
-        key: rule.share(of.mastered, of.students)
-        for key, of in standards.items()
-        if not rule.suppressed(of.students)
-    }
-    lowest_first = sorted(shares, key=lambda key: (key[0], shares[key].plot_value, key[1]))
-    for grade, keys in groupby(lowest_first, key=itemgetter(0)):
-        for rank, key in enumerate(islice(keys, _RETEACH), 1):
-            size = rule.rounded_size(standards[key].students)
-            yield Standard(grade_name(grade), rank, names[key[1]], size, shares[key])
+def _first(parts: Sequence[Part]) -> Iterator[Part]:
+    """Yield the first parts of each curriculum."""
+    for _, of in groupby(parts, key=attrgetter("curriculum")):
+        yield from islice(of, _LOWEST)
 
 
-def _years(
-    years: Mapping[str, Mapping[Group, list[int]]], curricula: Collection[str], rule: Rule
-) -> Iterator[Point]:
-    """Yield each curriculum of this year in every year in which it has a group that is shown."""
-    for year, bands in sorted(years.items()):
-        groups = shown(bands, rule)
-        found = _add_up((curriculum, parts) for (_, curriculum), parts in groups.items())
-        for curriculum, parts in sorted(found.items()):
-            if curriculum in curricula:
-                size = rule.rounded_size(sum(parts))
-                yield Point(curriculum, year, size, _mastered(parts, rule))
+def _unmapped(figures: pl.DataFrame) -> list[str]:
+    """Return the titles of assessments that lack a curriculum or a unit."""
+    lacking = pl.col("curriculum").is_null() | pl.col("unit").is_null()
+    return sorted(figures.filter(lacking)["title"].drop_nulls().unique())
 
 
-def _score_quantiles(
-    scores: Mapping[int, aggregates.Scores], rule: Rule
-) -> Iterator[ScoreQuantiles]:
-    """Yield the grades whose median may be shown."""
-    for grade, of in scores.items():
-        percents = [
-            int(Fraction(score) / _ROUND_SCORES + Fraction(1, 2)) * _ROUND_SCORES
-            if rule.shows_quantile(of.students, quantile)
-            else None
-            for quantile, score in zip(QUANTILES, of.quantiles, strict=True)
-        ]
-        if percents[_MEDIAN] is not None:
-            yield ScoreQuantiles(grade_name(grade), rule.rounded_size(of.students), percents)
+def _unlisted(assessment_ids: Sequence[str], figures: pl.DataFrame) -> Iterator[str]:
+    """Yield each assessment, with the title of its figures, if there are any."""
+    titles = dict(figures.drop_nulls("title").select("assessment_id", "title").iter_rows())
+    for each in sorted(assessment_ids):
+        yield f"{each}: {titles[each]}" if each in titles else each

@@ -1,38 +1,27 @@
-"""The page: findings, run history and charts in one HTML file that loads nothing else."""
+"""The pages: findings, run history and charts in HTML files that load nothing."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
-from pipeline.report import charts
-from pipeline.report.aggregates import BANDS
-from pipeline.report.findings import Findings, Row
+from pipeline.report import charts, drawing, sections
+from pipeline.report.findings import Findings, Sources, find
 from pipeline.report.run_history import RunHistory
+from pipeline.report.sections import Section
 
 _HERE = Path(__file__).parent
-_NO_GROUP = "No group of students is large enough to show."
 _NAMED = 10
-_PERCENTILES = ("p10", "p25", "median", "p75", "p90")
-
-
-@dataclass(frozen=True)
-class Section:
-    """A question, its answer as a chart, and the same as a table; `empty` if there are no rows."""
-
-    name: str
-    title: str
-    text: str
-    draw: Callable[[], str]
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    empty: str = _NO_GROUP
 
 
 @dataclass(frozen=True)
 class About:
-    """Which tables the page is about."""
+    """Which tables a page is about, and whose results: a school's, or if empty all."""
 
     year: str
     as_of: str
@@ -40,10 +29,44 @@ class About:
     run: str
     made_at: str
     is_made_up: bool
+    school: str = ""
 
 
-def render(about: About, findings: Findings, history: RunHistory) -> str:
-    """Return the page as HTML."""
+@dataclass(frozen=True)
+class Page:
+    """A page before its charts are drawn; `history` only where it says something of the data."""
+
+    about: About
+    findings: Findings
+    sections: Sequence[Section]
+    history: RunHistory | None = None
+
+
+def all_pages(
+    about: About, sources: Sources, history: RunHistory, hrefs: Mapping[str, str]
+) -> list[Page]:
+    """Return the page of a school year, then that of each school, by name.
+
+    `hrefs` has the addresses of the schools' pages, as seen from the year's.
+    """
+    pages = [year_page(about, find(sources), history, hrefs)]
+    for school in sources.schools:
+        found = find(sources.of_school(school))
+        pages.append(Page(replace(about, school=school), found, sections.of_school(found)))
+    return pages
+
+
+def year_page(
+    about: About, findings: Findings, history: RunHistory, hrefs: Mapping[str, str]
+) -> Page:
+    """Return the page of a school year."""
+    return Page(about, findings, sections.of_year(findings, hrefs), history)
+
+
+def render(pages: Sequence[Page]) -> tuple[list[str], int]:
+    """Return the HTML of each page, and how many charts are lost: tables are in their place."""
+    drawn = [section for page in pages for section in page.sections if section.specs]
+    svgs = iter(drawing.draw([spec for section in drawn for spec in section.specs]))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -51,183 +74,42 @@ def render(about: About, findings: Findings, history: RunHistory) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2").render(
-        about=about,
-        findings=findings,
-        history=history,
-        unmapped=[[title] for title in findings.unmapped],
-        unlisted=_first(findings.unlisted),
-        numbers=_numbers(findings, history),
-        sections=[
-            _runs(history),
-            _by_grade(findings),
-            _by_curriculum(findings),
-            _cells(findings),
-            _standards(findings),
-            _years(findings),
-            _coverage(findings),
-            _scores(findings),
-        ],
-        checks=[(name, "passed" if ok else "FAILED") for name, ok in history.checks],
-        style=(_HERE / "page.css").read_text(encoding="utf-8"),
-    )
+    template, lost, html = environment.get_template("page.html.j2"), 0, []
+    for page in pages:
+        shown = {section.name: _chart(section, svgs) for section in page.sections if section.specs}
+        lost += sum(not forms for forms in shown.values())
+        html.append(template.render(_context(page), charts=shown))
+    return html, lost
+
+
+def _chart(section: Section, svgs: Iterator[str | None]) -> list[str]:
+    """Return the forms of a section's chart; none if one of them is lost."""
+    forms = list(islice(svgs, len(section.specs)))
+    return [
+        charts.finish(svg, f"{section.name}-{number}")
+        for number, svg in enumerate(forms)
+        if svg and all(forms)
+    ]
+
+
+def _context(page: Page) -> dict[str, Any]:
+    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {
+        "about": page.about,
+        "facts": sections.facts(page.findings),
+        "findings": page.findings,
+        "history": page.history,
+        "sections": page.sections,
+        "unmapped": [[title] for title in page.findings.unmapped],
+        "unlisted": _first(page.findings.unlisted),
+        "script": script,
+        "script_digest": digest,
+        "style": (_HERE / "page.css").read_text(encoding="utf-8"),
+    }
 
 
 def _first(names: Sequence[str]) -> list[list[str]]:
     """Return a row of each of some names, and how many there are beside them."""
     more = [[f"and {len(names) - _NAMED:,} more"]] if len(names) > _NAMED else []
     return [*([name] for name in names[:_NAMED]), *more]
-
-
-def _numbers(findings: Findings, history: RunHistory) -> list[tuple[str, str]]:
-    """Return the headline numbers, each with what it counts."""
-    passed = sum(ok for _, ok in history.checks)
-    mastered = "of latest results mastered (at or above the assessment's mastery cut score)"
-    numbers = [
-        (history.latest.rows_text if history.latest else "", "rows of results"),
-        (f"{passed} of {len(history.checks)}" if history.checks else "", "checks passed"),
-        (f"≈ {findings.students:,}" if findings.students else "", "students with results shown"),
-        (findings.covered.text if findings.covered else "", "of the roster with results shown"),
-        (findings.mastered.text if findings.mastered else "", mastered),
-    ]
-    return [(number, of) for number, of in numbers if number]
-
-
-def _runs(history: RunHistory) -> Section:
-    return Section(
-        "runs",
-        "Was the latest run complete?",
-        "Rows in the combined table after each recent run, rounded to two digits. The reasons for "
-        "failed steps are in the run's own record.",
-        lambda: charts.runs(history.runs),
-        [
-            *("ended (UTC)", "outcome", "rows", "requests"),
-            *("retries", "failed shards", "failed steps", "seconds"),
-        ],
-        [
-            [
-                run.finished,
-                run.outcome,
-                run.rows_text,
-                f"{run.requests:,}",
-                f"{run.retries:,}",
-                f"{run.failed_shards:,}",
-                ", ".join(run.failed_steps) or "none",
-                f"{run.seconds:g}",
-            ]
-            for run in reversed(history.runs)
-        ],
-        "No run of this year has been recorded.",
-    )
-
-
-def _by_grade(findings: Findings) -> Section:
-    text = (
-        "Each student counts once in each curriculum, with the latest overall result there. Blue "
-        "bars are mastered: at or above the cut score for mastery that the assessment itself sets. "
-        "Orange bars are below it."
-    )
-    return _bands("grades", "grade", text, "latest results", findings.by_grade)
-
-
-def _by_curriculum(findings: Findings) -> Section:
-    text = "All grades that are shown, combined; highest share of mastery first."
-    return _bands("curricula", "curriculum", text, "students", findings.by_curriculum)
-
-
-def _bands(name: str, group: str, text: str, counted: str, rows: Sequence[Row]) -> Section:
-    return Section(
-        name,
-        f"Which {name} are reaching mastery?",
-        text,
-        lambda: charts.bands(rows, name, f"latest results (% of the {group})"),
-        [group, f"{counted} (about)", *(f"{band} (%)" for band in BANDS)],
-        [[row.name, f"{row.students:,}", *(s.text for s in row.shares)] for row in rows],
-    )
-
-
-def _cells(findings: Findings) -> Section:
-    too_few = f"fewer than {findings.smallest}"
-    return Section(
-        "cells",
-        "Where are students reaching mastery, and where not?",
-        f"The share of students whose latest overall result is mastered. Grey: {too_few} students; "
-        "these groups are not part of any total on this page.",
-        lambda: charts.cells(findings.cells, findings.smallest),
-        ["grade", "curriculum", "students (about)", "mastered (%)"],
-        [
-            [
-                cell.grade,
-                cell.curriculum,
-                f"{cell.students:,}" if cell.students else too_few,
-                cell.mastered.text if cell.mastered else "suppressed",
-            ]
-            for cell in findings.cells
-        ],
-    )
-
-
-def _standards(findings: Findings) -> Section:
-    return Section(
-        "standards",
-        "Which standards need reteaching?",
-        "The five standards in each grade with the smallest share of students who mastered them. "
-        "Each student counts with the latest result.",
-        lambda: charts.standards(findings.standards),
-        ["grade", "rank", "standard", "students (about)", "mastered (%)"],
-        [
-            [of.grade, str(of.rank), of.code, f"{of.students:,}", of.mastered.text]
-            for of in findings.standards
-        ],
-        "No standard has results from a group that is large enough to show.",
-    )
-
-
-def _years(findings: Findings) -> Section:
-    several = len({point.year for point in findings.years}) > 1
-    return Section(
-        "years",
-        "Are we improving?",
-        "The share of latest results mastered in each of this year's curricula, for every "
-        "published year."
-        if several
-        else "Only one year has results to show. Run earlier years too (make years) to compare.",
-        lambda: charts.years(findings.years),
-        ["curriculum", "school year", "students (about)", "mastered (%)"],
-        [[of.curriculum, of.year, f"{of.students:,}", of.mastered.text] for of in findings.years],
-    )
-
-
-def _coverage(findings: Findings) -> Section:
-    suppressed = ", ".join(findings.coverage_suppressed)
-    return Section(
-        "coverage",
-        "Who is missing a result?",
-        "Students on the roster with a result of any kind in a group that is shown. The number "
-        "missing is never given: it would be the size of a small group."
-        + (f" Not shown: grade {suppressed}." if suppressed else ""),
-        lambda: charts.coverage(findings.coverage),
-        ["grade", "on the roster (about)", "with a result that is shown (%)"],
-        [[row.name, f"{row.students:,}", row.shares[0].text] for row in findings.coverage],
-        "No grade is large enough to show, or there is no roster.",
-    )
-
-
-def _scores(findings: Findings) -> Section:
-    return Section(
-        "scores",
-        "How are scores distributed?",
-        "The median student (tick), the middle half (bar) and the middle 80 % (line). Each student "
-        "counts with the latest overall score, rounded to 5 points. A mark is left out if fewer "
-        "than five students lie beyond it.",
-        lambda: charts.scores(findings.scores),
-        ["grade", "students (about)", *(f"{p} (% correct)" for p in _PERCENTILES)],
-        [
-            [
-                of.name,
-                f"{of.students:,}",
-                *("suppressed" if percent is None else str(percent) for percent in of.percents),
-            ]
-            for of in findings.scores
-        ],
-    )

@@ -69,6 +69,26 @@ class RunHistory:
         """Return the newest run."""
         return self.runs[-1] if self.runs else None
 
+    @property
+    def rows(self) -> list[list[str]]:
+        """Return a table of the runs, the newest first."""
+        return [
+            [
+                run.finished,
+                run.outcome,
+                run.rows_text,
+                *(f"{number:,}" for number in (run.requests, run.retries, run.failed_shards)),
+                ", ".join(run.failed_steps) or "none",
+                f"{run.seconds:g}",
+            ]
+            for run in reversed(self.runs)
+        ]
+
+    @property
+    def check_results(self) -> list[tuple[str, str]]:
+        """Return each check with its result as text."""
+        return [(name, "passed" if ok else "FAILED") for name, ok in self.checks]
+
 
 def read(records: Sequence[Mapping[str, Any]]) -> RunHistory:
     """Return the history in run records, given oldest first."""

@@ -160,7 +160,7 @@ def outcome(run: "RunContext", tables: TableSet) -> str:
     is_new = is_published and not _is_acknowledged(tables)
     failed = {f.step for f in run.failures if f.partition == tables.partition}
     if failed:
-        return "not reported" if is_new and failed == {result.REPORT} else "failed"
+        return "not reported" if is_new and failed <= result.REPORT_STEPS else "failed"
     if publishing is not None:
         return ("published" if is_new else "up to date") if is_published else "not finished"
     return "done" if all(step.task_id in tables.done for step in tables.steps) else "not finished"

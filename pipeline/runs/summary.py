@@ -56,6 +56,9 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
         lines += [f"  {'values':<11} {_values(record['steps'])}"]
     if record.get("report"):
         lines += [f"  {'report':<11} {record['report']}"]
+    if lost := record["steps"].get("Report", {}).get("lost charts"):
+        charts = "1 chart" if lost == 1 else f"{lost:,} charts"
+        lines += [f"  {'':<11} {charts} could not be drawn; tables are shown in their place"]
     return _text([*lines, *_record(record, path)])
 
 

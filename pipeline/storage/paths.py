@@ -2,6 +2,10 @@
 
 import datetime as dt
 import glob
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ ALL_YEARS = "all"
 """The partition of the tables of all years."""
 
 _YEAR = "{year}"
+_LONGEST_NAME = 80
 _PUBLICATION = "published.json"
 
 DESCRIPTOR = "datapackage.json"
@@ -69,6 +74,10 @@ class Folders:
     def reports(self) -> Path:
         """Report pages, one per school year."""
         return self.data / "reports"
+
+    def figures(self, partition: str) -> Path:
+        """Return the path of the figures that reports have shown of a school year."""
+        return self.work / partition / "figures.parquet"
 
     @property
     def lock(self) -> Path:
@@ -277,9 +286,27 @@ class Snapshot(TableSetPaths):
         return self.results / "labels_by_grade.csv"
 
     @property
+    def figures(self) -> Path:
+        """What reports have shown of the year; it outlives its snapshots."""
+        return self.folders.figures(self.partition)
+
+    @property
     def report(self) -> Path:
         """The report page of the year."""
         return self.folders.reports / f"{self.partition}.html"
+
+    def school_reports(self, schools: Iterable[str]) -> dict[str, Path]:
+        """Return where the page of each school is; names that look alike get a number."""
+        folder, found = self.folders.reports / self.partition, dict[str, Path]()
+        for school in sorted(schools):
+            name = plain = _file_name(school)
+            for number in itertools.count(2):
+                path = folder / f"{name}.html"
+                if name != self.partition and path not in found.values():
+                    break
+                name = f"{plain}-{number}"
+            found[school] = path
+        return found
 
     def shards(self, endpoint: str) -> Path:
         """Return the folder of an endpoint's shards."""
@@ -301,4 +328,10 @@ class Snapshot(TableSetPaths):
     def output_dirs(self) -> list[Path]:
         """Every folder that a run writes to."""
         fetched = (of(endpoint) for of in (self.shards, self.ranges) for endpoint in ENDPOINTS)
-        return [*super().output_dirs, self.report.parent, *fetched]
+        return [*super().output_dirs, self.figures.parent, self.report.parent, *fetched]
+
+
+def _file_name(text: str) -> str:
+    """Return a name that every file system and address takes, without accents."""
+    letters = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", letters).strip("-")[:_LONGEST_NAME] or "school"

@@ -1,50 +1,46 @@
-"""The tasks at the end of a year: the page about what is published, and everything together."""
+"""The tasks at the end of a year: the pages about what is published, and everything together."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import luigi
 
 from pipeline.config import sections, settings
-from pipeline.errors import StorageError
-from pipeline.publish.commit import Publication, find_damaged
+from pipeline.publish.commit import Publication
 from pipeline.runs import context, record
-from pipeline.schema import LABELS, STANDARDS, VIEW
+from pipeline.schema import LABELS, STANDARDS
 from pipeline.storage import files
-from pipeline.storage.replacement import relative_name
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
 from pipeline.tasks.count import CountResults
+from pipeline.tasks.figures import DiscloseFigures
 from pipeline.tasks.guards import source_of
 from pipeline.tasks.inputs import ReadRoster
 from pipeline.tasks.publish import Publish
 from pipeline.tasks.targets import FilesTarget
 from pipeline.years import SchoolYear
 
+if TYPE_CHECKING:
+    from pipeline.report.findings import Sources
+
 _YEARS_BEFORE = 5
 _RECORDS = 14
 
 
-class _Table(NamedTuple):
-    """A published table: the build, the publication manifest, and the table's name in it."""
-
-    build: str
-    manifest: Path
-    name: str
-
-
 class Report(YearTask, IncrementalTask):
-    """Draw one page of charts and tables about the published tables; counts only."""
+    """Draw a page of charts and tables about the published tables, and one of each school."""
 
     version = 9
 
     def requires(self) -> list[PipelineTask]:
-        return [self.other(Publish), self.other(ReadRoster)]
+        return [self.other(task) for task in (DiscloseFigures, Publish, ReadRoster)]
 
     def output(self) -> FilesTarget:
-        """Return the page."""
-        return self.target(self.paths.report)
+        """Return the page of the year, and those of the schools that have figures."""
+        shown = self.other(DiscloseFigures).receipt
+        schools = shown.stats["schools"] if shown else ()
+        return self.target(self.paths.report, *self.paths.school_reports(schools).values())
 
     def parameters(self) -> dict[str, Any]:
         """Return how small a group may be, and what the page says of the tables as a whole."""
@@ -55,11 +51,13 @@ class Report(YearTask, IncrementalTask):
         }
 
     def source_files(self) -> dict[str, str]:
-        """Return what is published of the years before.
+        """Return the digests of the figures of the years before.
 
         Run records are not part of it: the page has those that there were when it was drawn.
         """
-        return {f"Publish {year}": view.build for year, view in self._views_before().items()}
+        return {
+            f"figures of {year}": files.sha256(path) for year, path in self._years_before().items()
+        }
 
     @incremental
     def run(self) -> None:
@@ -77,27 +75,12 @@ class Report(YearTask, IncrementalTask):
         return [each for each in known if each["run"] != without]
 
     def draw(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Write the page, and return what is counted of it."""
-        from pipeline.report import findings, page, run_history
-        from pipeline.report.disclosure import Rule
-        from pipeline.transform.standards import read_spellings
+        """Write the pages, and return what is counted of them."""
+        from pipeline.report import page, run_history
 
         publication = Publication.read(self.paths.publication)
         if publication is None:
             raise RuntimeError("there is no report before something is published")
-        rule = Rule(settings.smallest_group())
-        _, view = self.paths.published_paths(VIEW)
-        before, manifest = self._views_before(), self.paths.publication
-        own = _Table(publication.build, manifest, relative_name(view, manifest.parent))
-        small = [path for of in (LABELS, STANDARDS) for path in self.paths.published_paths(of)]
-        mine = [own, *(own._replace(name=relative_name(each, manifest.parent)) for each in small)]
-        _verify([*before.items(), *((str(self.year), each) for each in mine)])
-        labels, standards = small
-        earlier = {year: each.manifest.parent / each.name for year, each in before.items()}
-        found = findings.disclose(
-            *(str(self.year), view, self.paths.roster, earlier, rule, labels),
-            read_spellings(standards),
-        )
         about = page.About(
             year=str(self.year),
             as_of=publication.metadata["as_of"],
@@ -106,39 +89,50 @@ class Report(YearTask, IncrementalTask):
             made_at=f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}",
             is_made_up=publication.metadata["is_made_up"],
         )
-        files.write_text(self.paths.report, page.render(about, found, run_history.read(records)))
-        years = sorted({point.year for point in found.years})
-        return {"years": years, "groups": len(found.cells)}
+        sources, history = self._sources(), run_history.read(records)
+        schools = self.paths.school_reports(sources.schools)
+        hrefs = {school: f"{self.year}/{path.name}" for school, path in schools.items()}
+        html, lost = page.render(page.all_pages(about, sources, history, hrefs))
+        for path, text in zip([self.paths.report, *schools.values()], html, strict=True):
+            files.write_text(path, text)
+        for path in (self.paths.folders.reports / str(self.year)).glob("*.html"):
+            if path not in schools.values():
+                path.unlink()  # of a school that has no figures any more
+        years = sorted([*sources.earlier, str(self.year)])
+        return {"years": years, "pages": len(html), "lost charts": lost}
 
-    def _views_before(self) -> dict[str, _Table]:
-        """Return the view of each earlier year that is published of the same district."""
+    def _sources(self) -> "Sources":
+        import polars as pl
+
+        from pipeline.report import aggregates, disclosure
+        from pipeline.report.findings import Sources
+        from pipeline.transform.standards import read_spellings
+
+        shown = self.other(DiscloseFigures)
+        labels, standards = map(shown.published, (LABELS, STANDARDS))
+        shown.verify([labels, standards])
+        rule = disclosure.Rule(settings.smallest_group())
+        roster, before = aggregates.rostered(self.paths.roster), self._years_before()
+        return Sources(
+            year=str(self.year),
+            figures=pl.read_parquet(self.paths.figures, glob=False),
+            earlier={year: pl.read_parquet(path, glob=False) for year, path in before.items()},
+            rostered=disclosure.disclose_sizes(roster, rule),
+            standards=aggregates.wording(read_spellings(standards)),
+            unlisted=aggregates.unlisted(labels),
+            smallest=rule.smallest,
+        )
+
+    def _years_before(self) -> dict[str, Path]:
+        """Return the figures of each earlier year that is published of the same district."""
         before = {}
         for start in range(self.year.start - _YEARS_BEFORE, self.year.start):
-            year = str(SchoolYear(start))
-            manifest = self.paths.folders.publication(year)
-            publication = Publication.read(manifest)
-            if publication is None or source_of(publication) != settings.source_name():
-                continue
-            for name, stamp in publication.files.items():
-                file = manifest.parent / name
-                is_view = file.name.startswith(VIEW.stem) and file.suffix == ".parquet"
-                if is_view and stamp.matches(file):
-                    before[year] = _Table(publication.build, manifest, name)
+            year, folders = str(SchoolYear(start)), self.paths.folders
+            publication = Publication.read(folders.publication(year))
+            path = folders.figures(year)
+            if publication and source_of(publication) == settings.source_name() and path.exists():
+                before[year] = path
         return before
-
-
-def _verify(tables: Iterable[tuple[str, _Table]]) -> None:
-    """Read each table, given with its year, before anything is said of it.
-
-    Raises:
-        StorageError: one is not as it was published; the next run publishes it again.
-    """
-    for year, (_, manifest, name) in tables:
-        if not (manifest.parent / name).exists() or find_damaged(manifest, [name]):
-            raise StorageError(
-                f"{manifest.parent / name} was changed or damaged after it was published, so the "
-                f"report is unchanged. Run `make run YEAR={year}`, which publishes it again."
-            )
 
 
 class RunAll(YearTask, luigi.WrapperTask):

@@ -52,8 +52,8 @@ def list_standards(combined: Path) -> pl.DataFrame:
 
 
 def read_spellings(standards: Path) -> pl.LazyFrame:
-    """Return code, guid and normalised code of each spelling in the CSV file of STANDARDS."""
-    names = [*_SPELLING, "normalised_code"]
+    """Return the text columns of STANDARDS, of each spelling, from its CSV file."""
+    names = STANDARDS.of_kind("text")
     rows = pl.scan_csv(standards, infer_schema=False, glob=False).select(names)
     return rows.with_columns(formulas.unescape(pl.col(names)))
 

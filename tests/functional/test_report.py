@@ -31,7 +31,7 @@ QUIET = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
-CHARTS = ("runs", "grades", "curricula", "cells", "standards", "years", "coverage", "scores")
+CHARTS = ("curricula", "grades", "cells", "years", "units")
 
 
 def page_of(place: Workplace) -> Path:
@@ -81,7 +81,9 @@ def test_the_report_is_rebuilt_only_if_something_changed(place: Workplace) -> No
 def test_assessments_that_the_catalogue_does_not_list_are_named(demo: Workplace) -> None:
     hidden = District.make().unlisted_ids(SchoolYear(2023))
     assert hidden
-    listed = text_of(demo.data / "demo/reports/23-24.html").partition("catalogue not list?")[2]
+    listed = text_of(demo.data / "demo/reports/23-24.html").partition(
+        "that the catalogue does not list"
+    )[2]
     assert not [each for each in hidden if f" {each}" not in listed]
 
 
@@ -128,7 +130,7 @@ def alter(view: Path) -> None:
 
 
 def view_of(place: Workplace, year: str) -> Path:
-    return next((place.data / "views" / year).glob("illuminate_assessment_results*.parquet"))
+    return next((place.data / "views" / year).glob("illuminate_latest_results*.parquet"))
 
 
 def test_a_report_says_nothing_of_a_view_that_was_altered(place: Workplace) -> None:
@@ -146,22 +148,21 @@ def test_a_report_says_nothing_of_a_view_that_was_altered(place: Workplace) -> N
     assert place.look("report", "--year", YEAR).returncode == 0
 
 
-def test_a_report_compares_with_sound_years_of_its_own_district(place: Workplace) -> None:
+def test_a_report_compares_with_years_that_were_reported_of_its_own_district(
+    place: Workplace,
+) -> None:
     def compares() -> bool:
         """What the page follows from is in its receipt."""
-        return '"Publish 22-23"' in (place.work / "receipts/Report.json").read_text("utf-8")
+        return '"figures of 22-23"' in (place.work / "receipts/Report.json").read_text("utf-8")
 
     earlier = place.finish(place.start_run("--year", "22-23"))
     assert earlier.returncode == 0, earlier.stdout
     run(place)
-    assert compares()
+    assert not compares()  # nothing of it has been shown
 
-    alter(view_of(place, "22-23"))
-    done = place.look("report", "--year", YEAR)
-    assert done.returncode == 1
-    assert "Run `make run YEAR=22-23`, which publishes it again." in done.stderr
-    assert place.finish(place.start_run("--year", "22-23")).returncode == 0
-    assert place.look("report", "--year", YEAR).returncode == 0
+    assert place.look("report", "--year", "22-23").returncode == 0
+    run(place)
+    assert compares()
 
     manifest = place.data / "illuminate/22-23/published.json"
     about = json.loads(manifest.read_bytes())
@@ -204,7 +205,7 @@ def test_the_page_says_what_it_covers(demo: Workplace) -> None:
     for title in (
         "Which grades are reaching mastery?",
         "Are we improving?",
-        "Who is missing a result?",
+        "How did each assessment go?",
     ):
         assert title in text
 
@@ -226,13 +227,14 @@ def test_no_student_appears_on_the_page(demo: Workplace) -> None:
 def test_every_number_in_a_chart_is_in_its_table(demo: Workplace) -> None:
     """So attacks on the tables are attacks on the whole page."""
     page = (demo.data / "demo/reports/23-24.html").read_text(encoding="utf-8")
-    axes = {"0", "20", "40", "60", "80", "100"}
-    names = "grades|curricula|cells|coverage|scores"
+    axes = {"0", "25", "50", "75", "100"}
+    names = "|".join(CHARTS)
     for section in re.findall(f'<section id="(?:{names})".*?</section>', page, re.DOTALL):
         drawn, table = section.split("<details>")
         labels = re.findall(r"<text[^>]*>([^<]+)</text>", drawn)
         said = set(re.findall(r"[\d,]+", table))
         numbers = {n for label in labels for n in re.findall(r"[\d,]*\d", label)} - axes
+        numbers |= set(re.findall(r"\d+", " ".join(re.findall("<title>(.*?)</title>", drawn))))
         assert numbers
         assert numbers <= said | set(re.findall(r"\d+", " ".join(re.findall("<th.*?</th>", table))))
 
@@ -266,7 +268,8 @@ for (const e of document.querySelectorAll('body *')) {
   if (box.width && (box.right > wide + 1 || box.left < -1)) out.push(e.tagName + '.' + e.className);
 }
 const charts = [...document.querySelectorAll('.chart')].map(chart => {
-  const svg = chart.querySelector('svg'), box = svg.getBoundingClientRect();
+  const svg = [...chart.querySelectorAll('svg')].find(s => s.getBoundingClientRect().width);
+  const box = svg.getBoundingClientRect();
   const marks = [...svg.querySelectorAll('.mark-rect path, .mark-symbol path, .mark-text text')];
   return {name: chart.parentElement.id, width: box.width, height: box.height,
           drawn: marks.filter(m => m.getBoundingClientRect().width > 0).length,
@@ -278,7 +281,7 @@ return {out, charts, overflow: root.scrollWidth - root.clientWidth,
 """
 
 
-@pytest.mark.parametrize("width", [360, 1400])
+@pytest.mark.parametrize("width", [360, 768, 1400])
 def test_a_browser_draws_everything_and_loads_nothing_else(
     browser: Any, demo: Workplace, width: int
 ) -> None:
@@ -297,7 +300,7 @@ def test_a_browser_draws_everything_and_loads_nothing_else(
     )
     SCREENSHOTS.mkdir(exist_ok=True)
     (SCREENSHOTS / f"report-{width}.png").write_bytes(base64.b64decode(shot["data"]))
-    assert (seen["overflow"], seen["out"], seen["scripts"]) == (0, [], 0)
+    assert (seen["overflow"], seen["out"], seen["scripts"]) == (0, [], 1)
     assert tuple(chart["name"] for chart in seen["charts"]) == CHARTS
     for chart in seen["charts"]:
         assert chart["width"] > 200, chart

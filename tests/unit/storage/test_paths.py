@@ -173,3 +173,20 @@ def test_the_demo_lives_under_demo_in_the_data_folder():
     assert made_up.work == Path("data/demo/work/23-24/2024-06-30")
     assert made_up.published_folder("illuminate") == Path("data/demo/illuminate/23-24")
     assert made_up.published_folder("views") == Path("data/demo/views/23-24")
+
+
+def test_the_page_of_a_school_has_a_plain_name_of_its_own() -> None:
+    of = snapshot()
+    schools = ["École Nº 5", "ecole-no-5", "../../etc", "23-24", "学校", "x" * 300]
+    found = {school: path.name for school, path in of.school_reports(schools).items()}
+    assert found == {
+        "École Nº 5": "ecole-no-5-2.html",
+        "ecole-no-5": "ecole-no-5.html",
+        "../../etc": "etc.html",
+        "23-24": "23-24-2.html",
+        "学校": "school.html",
+        "x" * 300: "x" * 80 + ".html",
+    }
+    assert {path.parent for path in of.school_reports(schools).values()} == {
+        of.folders.reports / "23-24"
+    }

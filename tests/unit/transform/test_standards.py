@@ -115,7 +115,15 @@ def test_spellings_are_read_as_results_have_them(tmp_path: Path) -> None:
     path = tmp_path / "standards.csv"
     path.write_text(
         "standard_code,academic_benchmark_guid,standard_description,normalised_code,rows\n"
-        "'=1.2,,,1.2,1\n01.2,G,,1.2,1\n",
+        "'=1.2,,,1.2,1\n01.2,G,A wording,1.2,1\n",
         encoding="utf-8",
     )
-    assert read_spellings(path).collect().rows() == [("=1.2", None, "1.2"), ("01.2", "G", "1.2")]
+    assert read_spellings(path).collect().to_dicts() == [
+        {
+            "standard_code": code,
+            "academic_benchmark_guid": guid,
+            "standard_description": wording,
+            "normalised_code": "1.2",
+        }
+        for code, guid, wording in (("=1.2", None, None), ("01.2", "G", "A wording"))
+    ]

@@ -26,6 +26,7 @@ _SCALE = (ORANGE, "#eda763", "#f6ead9", "#9cc1e0", BLUE)
 _PALE = (15, 85)
 """Between these percentages the colours of a heat map are light enough for dark text."""
 
+_ABOVE = {"baseline": "bottom", "dy": -15}
 _ROOM_FOR_CHANGE = 45
 _ROOM_FOR_NOTES = 210
 
@@ -78,8 +79,12 @@ def bands(rows: Sequence[Row]) -> list[Spec]:
         numbers = base.mark_text(fontSize=12).encode(
             x="middle:Q", text="label:N", color=alt.Color("ink:N", scale=None)
         )
+        shares = _rows([{"row": row.name, "share": row.total.mastered.short} for row in rows])
+        place = {"baseline": "middle"} if form.margin else _ABOVE
+        share = shares.mark_text(align="right", fontSize=13, fontWeight=600, color=INK, **place)
+        x = alt.value(form.margin - 12 if form.margin else form.width)
         chart = bars + numbers.transform_filter("datum.label != ''")
-        return _spec(chart, form, values, 34)
+        return _spec(chart + share.encode(x=x, text="share:N"), form, values, 34)
 
     return list(map(draw, FORMS))
 
@@ -89,7 +94,7 @@ def _band_values(row: Row, form: Form) -> Iterable[dict[str, object]]:
     for band, percent, colour in zip(BANDS, row.total.bands, BAND_COLOURS, strict=True):
         start, end = end, end + percent
         yield {
-            "row": f"{row.name}: {row.total.mastered.text} mastered",
+            "row": row.name,
             "start": start,
             "end": end,
             "middle": (start + end) / 2,
@@ -189,9 +194,9 @@ def _percents(field: str, form: Form, title: str | None = None, room: int = 0) -
 def _spec(chart: Chart, form: Form, values: Values, row_height: int) -> Spec:
     """Return a chart with the names of its rows, as Vega-Lite."""
     rows = dict.fromkeys(value["row"] for value in values)
-    place = {"baseline": "middle"} if form.margin else {"baseline": "bottom", "dy": -15}
+    place = {"baseline": "middle"} if form.margin else _ABOVE
     names = _rows([{"row": row} for row in rows]).mark_text(
-        align="left", fontSize=13, color=INK, limit=(form.margin or form.width) - 20, **place
+        align="left", fontSize=13, color=INK, limit=(form.margin or form.width) - 60, **place
     )
     if not form.margin:
         row_height += 22

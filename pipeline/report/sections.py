@@ -46,6 +46,8 @@ class Section:
     tables: Sequence[Table]
     specs: Sequence[Spec] = ()
     legend: Sequence[tuple[str, str]] = ()
+    is_open: bool = False
+    """Whether the table below a chart is shown at once."""
     is_sortable: bool = False
     """Whether the page's script sorts and filters the table; then its first rows are shown."""
 
@@ -106,7 +108,7 @@ def _of_results(findings: Findings) -> list[Section]:
 
 
 def _curricula(findings: Findings) -> Section:
-    text = "Each bar is all results of a curriculum, highest share of mastery first."
+    text = "All results of each curriculum, and in bold the percentage mastered; highest first."
     return _bands(
         "curricula",
         "Which curricula are reaching mastery?",
@@ -117,7 +119,7 @@ def _curricula(findings: Findings) -> Section:
 
 
 def _grades(findings: Findings) -> Section:
-    text = "Each bar is all results of a grade, in all curricula."
+    text = "All results of each grade, in all curricula, and in bold the percentage mastered."
     return _bands("grades", "Which grades are reaching mastery?", text, "grade", findings.by_grade)
 
 
@@ -312,7 +314,8 @@ def _schools(findings: Findings, hrefs: Mapping[str, str]) -> Section:
     return Section(
         "schools",
         "Which schools are reaching mastery?",
-        "Each bar is all results of a school, and each name in the table leads to its own page.",
+        "All results of each school, and in bold the percentage mastered. Each name in the table "
+        "leads to the page of that school.",
         [
             Table(
                 ["school", "results", "mastered", *BANDS],
@@ -321,6 +324,7 @@ def _schools(findings: Findings, hrefs: Mapping[str, str]) -> Section:
         ],
         charts.bands(rows) if rows else (),
         list(zip(BANDS, charts.BAND_COLOURS, strict=True)),
+        is_open=True,
     )
 
 

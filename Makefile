@@ -10,6 +10,9 @@ DLT := .venv-dlt
 # Airflow's requirements conflict with Luigi's, and the emulator's with the lock.
 AIRFLOW := .venv-airflow
 BIGQUERY := .venv-bigquery
+# A program of Node.js, with the version that is tested.
+AZURITE := .venv-azurite
+AZURITE_VERSION := 3.35.0
 # The newest supported Python on PATH; `make PYTHON=/path/to/python3.12 run` chooses another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
@@ -27,7 +30,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 	--no-emit-find-links --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run years report status verify load copy s3 gs bigquery doctor refresh clean-snapshots test test-airflow test-bigquery crash mutants audit image bench bench-short check format simulate dictionary lock clean
+.PHONY: help run years report status verify load copy s3 gs azure bigquery doctor refresh clean-snapshots test test-airflow test-bigquery test-azure crash mutants audit image bench bench-short check format simulate dictionary lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +63,9 @@ s3: $(VENV)/.run ## Install S3 support for `make copy`
 gs: $(VENV)/.run ## Install Google Cloud support for `make copy`
 	@$(call install,$(VENV),requirements/$@.txt)
 
+azure: $(VENV)/.run ## Install Azure support for `make copy`
+	@$(call install,$(VENV),requirements/$@.txt)
+
 bigquery: $(VENV)/.run ## Install BigQuery support for `make load`
 	@$(call install,$(VENV),requirements/$@.txt)
 
@@ -86,6 +92,10 @@ test-airflow: $(AIRFLOW)/.ready $(VENV)/.run ## Load dags/ into Airflow and run 
 test-bigquery: $(BIGQUERY)/.ready $(VENV)/.test ## Load tables into an emulator of BigQuery (a minute or two)
 	@BIGQUERY_EMULATOR=$(abspath $(BIGQUERY))/bin/python $(BIN)/python -m pytest -q -n auto -k bigquery \
 		tests/databases tests/functional/test_load.py $(ARGS)
+
+test-azure: $(AZURITE)/.ready $(VENV)/.test ## Copy published files into an emulator of Azure (needs npm; a minute)
+	@AZURITE=$(abspath $(AZURITE))/node_modules/.bin/azurite-blob $(BIN)/python -m pytest -q \
+		tests/copies/test_azure.py $(ARGS)
 
 crash: $(VENV)/.test ## Run 200 kills and twenty rounds of power cuts (a quarter of an hour)
 	@KILLS=200 $(BIN)/python -m pytest -q tests/crash/test_kill_nine.py
@@ -121,9 +131,10 @@ dictionary: $(VENV)/.run ## Rebuild docs/data-dictionary.md from pipeline/schema
 
 lock: ## Update the locks (for maintainers; needs uv)
 	$(COMPILE) pyproject.toml --extra build --upgrade -o requirements.txt
-	$(COMPILE) pyproject.toml --extra build --extra s3 --extra gs --extra bigquery --extra dev -c requirements.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra build --extra s3 --extra gs --extra azure --extra bigquery --extra dev -c requirements.txt -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra build --extra s3 -c requirements/dev.txt -o requirements/s3.txt
 	$(COMPILE) pyproject.toml --extra build --extra gs -c requirements/dev.txt -o requirements/gs.txt
+	$(COMPILE) pyproject.toml --extra build --extra azure -c requirements/dev.txt -o requirements/azure.txt
 	$(COMPILE) pyproject.toml --extra build --extra bigquery -c requirements/dev.txt -o requirements/bigquery.txt
 	$(COMPILE) --group audit --upgrade -c requirements/dev.txt -o requirements/audit.txt
 	$(COMPILE) pyproject.toml --extra build --extra bench -c requirements.txt -o requirements/bench.txt
@@ -132,7 +143,7 @@ lock: ## Update the locks (for maintainers; needs uv)
 	$(COMPILE) --group bigquery-emulator --upgrade -o requirements/bigquery-emulator.txt
 
 clean: ## Remove virtual environments, caches, build/ and the benchmark's work; data stays
-	rm -rf $(VENV) $(AUDIT) $(BENCH) $(DLT) $(AIRFLOW) $(BIGQUERY) .bench build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
+	rm -rf $(VENV) $(AUDIT) $(BENCH) $(DLT) $(AIRFLOW) $(BIGQUERY) $(AZURITE) .bench build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
 	find pipeline tests benchmarks dags -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: need-years
@@ -162,6 +173,11 @@ $(AUDIT)/.tools: requirements/audit.txt | $(VENV)/bin/python
 $(AIRFLOW)/.ready: requirements/airflow.txt | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(AIRFLOW)
 	@$(call install,$(AIRFLOW),requirements/airflow.txt)
+	@touch $@
+
+$(AZURITE)/.ready: Makefile
+	@command -v npm >/dev/null || { echo "Azurite is a program of Node.js: install npm, then run this again." >&2; exit 2; }
+	@npm install --silent --no-audit --no-fund --prefix $(AZURITE) azurite@$(AZURITE_VERSION)
 	@touch $@
 
 $(BIGQUERY)/.ready: requirements/bigquery-emulator.txt | $(VENV)/bin/python

@@ -135,7 +135,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 
 def test_locks_have_hashes_and_no_address() -> None:
-    assert len(LOCKS) == 10
+    assert len(LOCKS) == 11
     for lock in LOCKS:
         text = (REPOSITORY / lock).read_text(encoding="utf-8")
         assert "--hash=sha256:" in text
@@ -150,7 +150,7 @@ def test_every_lock_is_installed_as_it_is_and_then_checked() -> None:
     environments = [".venv/.test", ".venv-audit/.tools", ".venv-airflow/.ready"]
     environments += [".venv-bench/.ready", ".venv-dlt/.ready", ".venv-bigquery/.ready"]
     made = subprocess.run(
-        ["make", "--dry-run", "--always-make", *environments, "s3", "gs", "bigquery"],
+        ["make", "--dry-run", "--always-make", *environments, "s3", "gs", "azure", "bigquery"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

@@ -7,8 +7,12 @@ AUDIT := .venv-audit
 # The benchmark and its peer with the most dependencies have their own environments.
 BENCH := .venv-bench
 DLT := .venv-dlt
-# Airflow's requirements conflict with Luigi's.
+# Airflow's requirements conflict with Luigi's, and the emulator's with the lock.
 AIRFLOW := .venv-airflow
+BIGQUERY := .venv-bigquery
+# A program of Node.js, with the version that is tested.
+AZURITE := .venv-azurite
+AZURITE_VERSION := 3.35.0
 # Fifteen packages and four seconds of imports for one test.
 FRICTIONLESS := .venv-frictionless
 # The newest supported Python on PATH; `make PYTHON=/path/to/python3.12 run` chooses another.
@@ -28,7 +32,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 	--no-emit-find-links --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run years report status verify load copy s3 gs doctor refresh clean-snapshots test test-airflow crash mutants audit image bench bench-short check format simulate dictionary lock clean
+.PHONY: help run years report status verify load copy s3 gs azure bigquery doctor refresh clean-snapshots test test-airflow test-bigquery test-azure crash mutants audit image bench bench-short check format simulate dictionary lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +65,12 @@ s3: $(VENV)/.run ## Install S3 support for `make copy`
 gs: $(VENV)/.run ## Install Google Cloud support for `make copy`
 	@$(call install,$(VENV),requirements/$@.txt)
 
+azure: $(VENV)/.run ## Install Azure support for `make copy`
+	@$(call install,$(VENV),requirements/$@.txt)
+
+bigquery: $(VENV)/.run ## Install BigQuery support for `make load`
+	@$(call install,$(VENV),requirements/$@.txt)
+
 refresh: $(VENV)/.run ## Remove the snapshot and fetch everything again: make refresh YEAR=23-24
 	@$(BIN)/python -m pipeline forget --year "$(YEAR)"
 	@$(MAKE) --no-print-directory run YEAR="$(YEAR)"
@@ -80,6 +90,14 @@ test: $(VENV)/.test ## Check format, lint and types, and run every test
 
 test-airflow: $(AIRFLOW)/.ready $(VENV)/.run ## Load dags/ into Airflow and run the one without Docker (two minutes)
 	@$(AIRFLOW)/bin/python tests/airflow_dags.py
+
+test-bigquery: $(BIGQUERY)/.ready $(VENV)/.test ## Load tables into an emulator of BigQuery (a minute or two)
+	@BIGQUERY_EMULATOR=$(abspath $(BIGQUERY))/bin/python $(BIN)/python -m pytest -q -n auto -k bigquery \
+		tests/databases tests/functional/test_load.py $(ARGS)
+
+test-azure: $(AZURITE)/.ready $(VENV)/.test ## Copy published files into an emulator of Azure (needs npm; a minute)
+	@AZURITE=$(abspath $(AZURITE))/node_modules/.bin/azurite-blob $(BIN)/python -m pytest -q \
+		tests/copies/test_azure.py $(ARGS)
 
 crash: $(VENV)/.test ## Run 200 kills and twenty rounds of power cuts (a quarter of an hour)
 	@KILLS=200 $(BIN)/python -m pytest -q tests/crash/test_kill_nine.py
@@ -115,17 +133,20 @@ dictionary: $(VENV)/.run ## Rebuild docs/data-dictionary.md from pipeline/schema
 
 lock: ## Update the locks (for maintainers; needs uv)
 	$(COMPILE) pyproject.toml --extra build --upgrade -o requirements.txt
-	$(COMPILE) pyproject.toml --extra build --extra s3 --extra gs --extra dev -c requirements.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra build --extra s3 --extra gs --extra azure --extra bigquery --extra dev -c requirements.txt -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra build --extra s3 -c requirements/dev.txt -o requirements/s3.txt
 	$(COMPILE) pyproject.toml --extra build --extra gs -c requirements/dev.txt -o requirements/gs.txt
+	$(COMPILE) pyproject.toml --extra build --extra azure -c requirements/dev.txt -o requirements/azure.txt
+	$(COMPILE) pyproject.toml --extra build --extra bigquery -c requirements/dev.txt -o requirements/bigquery.txt
 	$(COMPILE) --group audit --upgrade -c requirements/dev.txt -o requirements/audit.txt
 	$(COMPILE) pyproject.toml --extra build --extra bench -c requirements.txt -o requirements/bench.txt
 	$(COMPILE) --group dlt --upgrade -o requirements/dlt.txt
 	$(COMPILE) --group airflow --upgrade -o requirements/airflow.txt
 	$(COMPILE) --group frictionless -c requirements/dev.txt -o requirements/frictionless.txt
+	$(COMPILE) --group bigquery-emulator --upgrade -o requirements/bigquery-emulator.txt
 
 clean: ## Remove virtual environments, caches, build/ and the benchmark's work; data stays
-	rm -rf $(VENV) $(AUDIT) $(BENCH) $(DLT) $(AIRFLOW) $(FRICTIONLESS) .bench build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
+	rm -rf $(VENV) $(AUDIT) $(BENCH) $(DLT) $(AIRFLOW) $(FRICTIONLESS) $(BIGQUERY) $(AZURITE) .bench build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
 	find pipeline tests benchmarks dags -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: need-years
@@ -160,6 +181,16 @@ $(AIRFLOW)/.ready: requirements/airflow.txt | $(VENV)/bin/python
 $(FRICTIONLESS)/.ready: requirements/frictionless.txt | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(FRICTIONLESS)
 	@$(call install,$(FRICTIONLESS),requirements/frictionless.txt)
+	@touch $@
+
+$(AZURITE)/.ready: Makefile
+	@command -v npm >/dev/null || { echo "Azurite is a program of Node.js: install npm, then run this again." >&2; exit 2; }
+	@npm install --silent --no-audit --no-fund --prefix $(AZURITE) azurite@$(AZURITE_VERSION)
+	@touch $@
+
+$(BIGQUERY)/.ready: requirements/bigquery-emulator.txt | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(BIGQUERY)
+	@$(call install,$(BIGQUERY),requirements/bigquery-emulator.txt)
 	@touch $@
 
 $(BENCH)/.ready: requirements/bench.txt pyproject.toml | $(BENCH)/bin/python

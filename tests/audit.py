@@ -27,10 +27,10 @@ REPOSITORY = Path(__file__).parents[1]
 TOOLS = Path(sys.executable).parent
 RUNTIME = REPOSITORY / ".venv" / "bin" / "python"
 LOCK = REPOSITORY / "requirements.txt"
-OTHERS = ("dev", "s3", "gs", "audit", "bench", "dlt", "frictionless")
+OTHERS = ("dev", "s3", "gs", "azure", "bigquery", "audit", "bench", "dlt", "frictionless")
 LOCKS = (LOCK, *(REPOSITORY / "requirements" / f"{name}.txt" for name in OTHERS))
-# Its versions conflict with those of the others, so it is audited separately.
-APART = (REPOSITORY / "requirements" / "airflow.txt",)
+# Their versions conflict with those of the others, so each is audited separately.
+APART = tuple(REPOSITORY / "requirements" / f"{n}.txt" for n in ("airflow", "bigquery-emulator"))
 BASELINE = REPOSITORY / ".ci" / ".secrets.baseline"
 BILL = REPOSITORY / "build" / "sbom.json"
 
@@ -134,7 +134,8 @@ def run(tool: str, *arguments: str | Path, folder: Path = REPOSITORY) -> Report:
 
 def vulnerabilities() -> str:
     """Look up every locked package on PyPI, including the tools of tests and audit."""
-    return f"{look_up(LOCKS)}, {look_up(APART)} of Airflow"
+    apart = [f"{look_up([lock])} of {lock.stem}" for lock in APART]
+    return ", ".join([look_up(LOCKS), *apart])
 
 
 def look_up(locks: Sequence[Path]) -> str:

@@ -13,6 +13,7 @@ from pipeline.illuminate.client import Client
 from pipeline.illuminate.limits import Limits
 from pipeline.simulator import SMALL, District, serving
 from pipeline.years import SchoolYear, Window
+from tests import bigquery as emulators
 from tests import postgres as servers
 
 # A slow machine is no failure.
@@ -98,4 +99,14 @@ def postgres() -> Iterator[servers.Postgres]:
             pytest.fail("PostgreSQL's server is not installed; .ci/run installs it")
         pytest.skip("PostgreSQL's server is not on this machine (apt-get install postgresql)")
     with servers.serving(programs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def bigquery() -> Iterator[emulators.BigQuery]:
+    """A BigQuery emulator on a loopback port."""
+    python = emulators.emulator()
+    if python is None:
+        pytest.skip("BigQuery's emulator has an environment of its own: make test-bigquery")
+    with emulators.serving(python) as server:
         yield server

@@ -131,11 +131,11 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert "make test" in README
     commands = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
     assert "\nmake test\n" in commands
-    assert "\nmake test-airflow\n" in commands
+    assert "\nmake test-airflow\nmake test-bigquery\n" in commands
 
 
 def test_locks_have_hashes_and_no_address() -> None:
-    assert len(LOCKS) == 9
+    assert len(LOCKS) == 12
     for lock in LOCKS:
         text = (REPOSITORY / lock).read_text(encoding="utf-8")
         assert "--hash=sha256:" in text
@@ -149,8 +149,9 @@ def test_every_lock_is_installed_as_it_is_and_then_checked() -> None:
     """Nothing is resolved: a newer release in the registry cannot break an installation."""
     environments = [".venv/.test", ".venv-audit/.tools", ".venv-airflow/.ready"]
     environments += [".venv-bench/.ready", ".venv-dlt/.ready", ".venv-frictionless/.ready"]
+    environments += [".venv-bigquery/.ready"]
     made = subprocess.run(
-        ["make", "--dry-run", "--always-make", *environments, "s3", "gs"],
+        ["make", "--dry-run", "--always-make", *environments, "s3", "gs", "azure", "bigquery"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

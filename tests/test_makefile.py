@@ -50,7 +50,15 @@ def test_help_lists_every_target() -> None:
         "doctor",
         "refresh",
     } <= listed
-    assert {"crash", "mutants", "audit", "image", "test-airflow"} <= listed
+    assert {
+        "crash",
+        "mutants",
+        "audit",
+        "image",
+        "test-airflow",
+        "test-bigquery",
+        "test-azure",
+    } <= listed
 
 
 def test_make_without_a_target_prints_the_help() -> None:

@@ -7,6 +7,7 @@ still reading it.
 """
 
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -27,14 +28,18 @@ MANIFEST = "published.json"
 
 _BLOCK = 1 << 20
 _SET = re.compile(r"[0-9a-f]{16}")
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "abfs": "azure", "abfss": "azure"}
+_AZURE = re.compile(r"(abfss?://[a-z0-9-]+)@([a-z0-9]+)(?:\.dfs\.core\.windows\.net)?((?:/[^@]*)?)")
+_AZURE_CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
 # What the libraries behind fsspec raise beside OSError, looked up only where they are loaded.
 _ERRORS = {
     "botocore.exceptions": ("BotoCoreError", "ClientError"),
     "aiohttp": ("ClientError",),
     "gcsfs.retry": ("HttpError",),
     "google.auth.exceptions": ("GoogleAuthError",),
+    "azure.core.exceptions": ("AzureError",),
 }
+_NO_SUCH_PLACE = ("FileNotFoundError", "ResourceNotFoundError")
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
+        scheme, (url, options) = urlsplit(url).scheme, _azure_options(url)
         if any(mark in url for mark in ("@", "::", "?", "#")):
             raise SettingsError(
                 "[paths] copy_to must hold nothing but a place; put credentials into the "
@@ -62,9 +68,8 @@ class Store:
         from fsspec.core import url_to_fs
         from fsspec.implementations.local import LocalFileSystem
 
-        scheme = urlsplit(url).scheme
         try:
-            self.fs, self.root = url_to_fs(url, use_listings_cache=False)
+            self.fs, self.root = url_to_fs(url, use_listings_cache=False, **options)
         except ImportError:
             extra = _EXTRAS.get(scheme)
             todo = f"run make {extra}" if extra else "install what fsspec needs for it"
@@ -74,7 +79,9 @@ class Store:
             ) from None
         except ValueError:
             raise SettingsError(
-                "[paths] copy_to must be like s3://bucket/folder, gs://bucket/folder, or a folder."
+                "[paths] copy_to must be like s3://bucket/folder, gs://bucket/folder, "
+                "abfss://container@account/folder, or a folder; for Azure, with credentials in "
+                "the environment (AZURE_STORAGE_ACCOUNT_KEY)."
             ) from None
         self._is_local = isinstance(self.fs, LocalFileSystem)
 
@@ -189,6 +196,28 @@ def copy(manifest: Path, url: str, folder: str) -> CopyResult:
     return CopyResult(f"{url.rstrip('/')}/{folder}", uploaded, len(wanted.files) - uploaded)
 
 
+def _azure_options(url: str) -> tuple[str, dict[str, str]]:
+    """Return a URL without the account that it names, and the account as adlfs's options.
+
+    Raises:
+        SettingsError: the connection string in the environment is of another account.
+    """
+    azure = _AZURE.fullmatch(url)
+    if not azure:
+        return url, {}
+    place, account = azure[1] + azure[3], azure[2]
+    connection = os.environ.get(_AZURE_CONNECTION)
+    if not connection:
+        return place, {"account_name": account}
+    # adlfs reads it by itself, but ignores it where it is given an account.
+    if f"AccountName={account}" not in connection.split(";"):
+        raise SettingsError(
+            f"{_AZURE_CONNECTION} is not of the account {account}, which [paths] copy_to names; "
+            "nothing was copied. Make them agree, then copy again."
+        )
+    return place, {}
+
+
 def _read(manifest: Path) -> Publication:
     publication = Publication.read(manifest)
     if publication is None or not publication.matches(manifest.parent):
@@ -286,8 +315,9 @@ def _plain_errors(problem: str) -> Iterator[None]:
     try:
         yield
     except _errors() as error:
-        reason = type(error).__name__
-        if isinstance(error, FileNotFoundError):
+        # adlfs wraps an error of the service in one that says nothing.
+        reason = type(error.__cause__ if type(error) is RuntimeError else error).__name__
+        if reason in _NO_SUCH_PLACE:
             reason = "there is no such bucket or folder"
         raise CopyError(
             f"{problem} ({reason}). Readers still see a complete copy, and files that have arrived "
@@ -302,4 +332,6 @@ def _errors() -> tuple[type[BaseException], ...]:
     for module, names in _ERRORS.items():
         if module in sys.modules:
             found += [getattr(sys.modules[module], name) for name in names]
+    if "adlfs" in sys.modules:
+        found.append(RuntimeError)
     return tuple(found)

@@ -173,14 +173,15 @@ class _DatabasePlace(NamedTuple):
 
 def _database() -> _DatabasePlace:
     from pipeline.config.credentials import find_secret
-    from pipeline.publish.database import duckdb_file, postgresql
+    from pipeline.publish.database import bigquery, duckdb_file, postgresql
 
     url = find_secret(postgresql.VARIABLE, os.environ)
     if url:
+        kind = bigquery if url.startswith(bigquery.SCHEME) else postgresql
         return _DatabasePlace(
             f"the database of {postgresql.VARIABLE}",
-            functools.partial(postgresql.open_writable, url),
-            functools.partial(postgresql.open_read_only, url),
+            functools.partial(kind.open_writable, url),
+            functools.partial(kind.open_read_only, url),
         )
     path = settings.folders().database
     return _DatabasePlace(

@@ -389,16 +389,19 @@ def test_an_invalid_place_is_refused(store: Store, tmp_path: Path, url: str, wor
     assert words in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("scheme", "module"), [("s3", "s3fs"), ("gs", "gcsfs")])
+@pytest.mark.parametrize(
+    ("scheme", "module", "extra"),
+    [("s3", "s3fs", "s3"), ("gs", "gcsfs", "gs"), ("abfss", "adlfs", "azure")],
+)
 def test_the_error_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, scheme: str, module: str
+    monkeypatch: pytest.MonkeyPatch, scheme: str, module: str, extra: str
 ) -> None:
     import fsspec
 
     assert fsspec.__version__
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)
-    with pytest.raises(SettingsError, match=f"run make {scheme}, then"):
+    with pytest.raises(SettingsError, match=f"run make {extra}, then"):
         copies.Store(f"{scheme}://bucket/x")
 
 

@@ -1,10 +1,11 @@
-"""Published sets written by hand, and two databases to load them into."""
+"""Published sets written by hand, and three databases to load them into."""
 
 import datetime as dt
 import subprocess
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from pipeline.publish.commit import publish
 from pipeline.schema import TABLES, Table
 from pipeline.years import SchoolYear
+from tests.bigquery import BigQuery
 from tests.helpers import clean_environment
 from tests.postgres import Postgres
 
@@ -65,6 +67,11 @@ class Desk:
     database: str
     environment: dict[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    emulator: BigQuery | None = None
+
+    @property
+    def dataset(self) -> str:
+        return self.environment["PIPELINE_DATABASE_URL"].rpartition("/")[2]
 
     @property
     def file(self) -> Path:
@@ -135,18 +142,37 @@ class Desk:
         if self.database == "duckdb":
             with duckdb.connect(str(self.file), read_only=True) as connection:
                 return connection.execute(sql).fetchall()
-        with psycopg.connect(self.environment["PIPELINE_DATABASE_URL"]) as connection:
-            return connection.execute(sql.encode()).fetchall()
+        return self.change(sql)
+
+    def change(self, sql: str) -> list[tuple[Any, ...]]:
+        """Execute a statement as somebody else would."""
+        if self.database == "duckdb":
+            with duckdb.connect(str(self.file)) as connection:
+                return connection.execute(sql).fetchall()
+        if self.emulator:
+            return self.emulator.query(self.dataset, sql)
+        with psycopg.connect(self.environment["PIPELINE_DATABASE_URL"]) as server:
+            cursor = server.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
 
     def content(self, table: str, year: str = "23-24") -> list[tuple[Any, ...]]:
         """The rows of a year, sorted."""
         return sorted(self.query(f"SELECT * FROM {table} WHERE year = '{year}'"), key=repr)
 
+    def tables(self) -> list[str]:
+        """The names of all tables, but for BigQuery's staging tables."""
+        if self.emulator:
+            names = [table.table_id for table in self.emulator.tables(self.dataset)]
+            return [name for name in names if not name.startswith("pipeline_staging_")]
+        where = "table_schema IN ('main', 'public')"
+        found = self.query(f"SELECT table_name FROM information_schema.tables WHERE {where}")
+        return [name for (name,) in found]
+
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of all tables."""
-        where = "table_schema IN ('main', 'public')"
-        names = self.query(f"SELECT table_name FROM information_schema.tables WHERE {where}")
-        return {name: sorted(self.query(f'SELECT * FROM "{name}"'), key=repr) for (name,) in names}
+        return {
+            name: sorted(self.query(f"SELECT * FROM {name}"), key=repr) for name in self.tables()
+        }
 
 
 @pytest.fixture
@@ -161,8 +187,16 @@ def pg(tmp_path: Path, postgres: Postgres) -> Desk:
     return Desk(tmp_path, "postgres", environment, (postgres.password,))
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture
+def bq(tmp_path: Path, bigquery: BigQuery) -> Desk:
+    environment = bigquery.environment(bigquery.new_dataset())
+    return Desk(tmp_path, "bigquery", environment, ("invented-token",), bigquery)
+
+
+@pytest.fixture(
+    params={"duckdb": "duck", "postgres": "pg", "bigquery": "bq"}.items(), ids=itemgetter(0)
+)
 def desk(request: pytest.FixtureRequest) -> Desk:
-    """Each of the two databases, empty."""
-    chosen: Desk = request.getfixturevalue("duck" if request.param == "duckdb" else "pg")
+    """Each of the databases, empty."""
+    chosen: Desk = request.getfixturevalue(request.param[1])
     return chosen

@@ -1,5 +1,8 @@
 """From the API into a database, with the commands that people type."""
 
+import functools
+from typing import Any
+
 import duckdb
 import msgspec
 import polars as pl
@@ -8,6 +11,7 @@ import pytest
 
 from pipeline.publish.commit import Publication
 from pipeline.simulator import Server
+from tests.bigquery import BigQuery
 from tests.functional.conftest import YEAR, Workplace
 from tests.postgres import Postgres
 
@@ -36,16 +40,33 @@ def test_what_is_not_published_is_not_delivered(
     assert server.log == []
 
 
-@pytest.mark.parametrize("kind", ["duckdb", "postgres"])
+def count_loaded(place: Workplace, kind: str, sql: str) -> list[tuple[Any, ...]]:
+    """Run a query in the database that the pipeline loaded."""
+    url = place.environment.get("PIPELINE_DATABASE_URL", "")
+    if kind == "duckdb":
+        file = place.data / "illuminate.duckdb"
+        with duckdb.connect(str(file), read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+    with psycopg.connect(url) as server:
+        return server.execute(sql.encode()).fetchall()
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "postgres", "bigquery"])
 def test_everything_a_run_publishes_is_loaded(
     place: Workplace, kind: str, request: pytest.FixtureRequest
 ) -> None:
     """Every published file is a table with as many rows; loading again changes nothing."""
     assert place.run().returncode == 0
+    query = functools.partial(count_loaded, place, kind)
     if kind == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
         url = server.url(server.new_database())
         place.environment["PIPELINE_DATABASE_URL"] = url
+    elif kind == "bigquery":
+        emulator: BigQuery = request.getfixturevalue("bigquery")
+        dataset = emulator.new_dataset()
+        place.environment |= emulator.environment(dataset)
+        query = functools.partial(emulator.query, dataset)
     done = place.look("load", "--year", YEAR)
     assert done.returncode == 0, done.stderr
     manifest = Publication.read(place.data / "illuminate" / YEAR / "published.json")
@@ -59,12 +80,7 @@ def test_everything_a_run_publishes_is_loaded(
     sql = " UNION ALL ".join(
         f"SELECT '{table}', count(*) FROM {table} WHERE year = '{YEAR}'" for table in expected
     )
-    with (
-        psycopg.connect(url)
-        if kind == "postgres"
-        else duckdb.connect(str(place.data / "illuminate.duckdb"), read_only=True)
-    ) as connection:
-        assert dict(connection.execute(sql).fetchall()) == expected
+    assert dict(query(sql)) == expected
     assert place.run().returncode == 0
     again = place.look("load", "--year", YEAR)
     assert again.returncode == 0

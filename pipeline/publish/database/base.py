@@ -1,4 +1,4 @@
-"""SQL that both databases share: tables, columns, comments, and the rows of a year."""
+"""SQL that the databases share: tables, columns, comments, and the rows of a year."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ TYPES: dict[Kind, str] = {
     "boolean": "boolean",
     "timestamp": "timestamp",
 }
-"""The type of a new column, by names that both databases understand."""
+"""The type of a new column, by names that DuckDB and PostgreSQL understand."""
 
 _KINDS: dict[str, Kind] = {
     "text": "text",
@@ -33,8 +33,14 @@ _KINDS: dict[str, Kind] = {
     "boolean": "boolean",
     "timestamp without time zone": "timestamp",
     "timestamp": "timestamp",
+    "string": "text",
+    "int64": "integer",
+    "float64": "number",
+    "float": "number",
+    "bool": "boolean",
+    "datetime": "timestamp",
 }
-"""What existing columns hold, by the lower-case names that either database reports."""
+"""What existing columns hold, by the lower-case names that the databases report."""
 
 
 def quote_name(text: str) -> str:
@@ -54,16 +60,27 @@ class Database(ABC):
         self._connection = connection
 
     def execute(self, sql: str) -> None:
-        """Execute a statement."""
+        """Execute a statement of the transaction."""
         self._connection.execute(sql)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a query and return its rows."""
         return self._connection.execute(sql).fetchall()
 
+    def table(self, name: str) -> str:
+        """Return a table's name as it stands in SQL."""
+        return quote_name(name)
+
+    def text(self, value: str) -> str:
+        """Return a text value as it stands in SQL."""
+        return quote_text(value)
+
     @abstractmethod
-    def insert_rows(self, table: SourceTable, year: str) -> None:
+    def insert_rows(self, table: SourceTable, year: str) -> int:
         """Insert all rows of a table's file as rows of the year.
+
+        Returns:
+            How many rows of the year the table then has, counted in the database.
 
         Raises:
             LoadError: a value does not have its column's type.
@@ -82,13 +99,11 @@ class Database(ABC):
         """Count the rows of a year; 0 if the table does not exist."""
         if not self.column_types(table):
             return 0
-        where = f"WHERE {quote_name(YEAR)} = {quote_text(year)}"
-        return int(self.query(f"SELECT count(*) FROM {quote_name(table)} {where}")[0][0])
+        return int(self.query(f"SELECT count(*) {self._of_year(table, year)}")[0][0])
 
     def delete_year(self, table: str, year: str) -> None:
         """Delete the rows of a year."""
-        where = f"WHERE {quote_name(YEAR)} = {quote_text(year)}"
-        self.execute(f"DELETE FROM {quote_name(table)} {where}")
+        self.execute(f"DELETE {self._of_year(table, year)}")
 
     def prepare_table(self, table: str, meaning: str, columns: Sequence[Field]) -> None:
         """Create a table or add the columns it lacks, and comment on all of them.
@@ -97,8 +112,6 @@ class Database(ABC):
             LoadError: an existing column holds another kind of values.
         """
         existing = self.column_types(table)
-        if not existing:
-            self.execute(f"CREATE TABLE {quote_name(table)} ({', '.join(map(_define, columns))})")
         for field in columns:
             found = existing.get(field.name, "").lower()
             if found and _KINDS.get(found) != field.kind:
@@ -107,13 +120,28 @@ class Database(ABC):
                     "in the published file; the database was not changed. Rename or drop the "
                     "table in the database, then load each year again."
                 )
-            if existing and not found:
-                self.execute(f"ALTER TABLE {quote_name(table)} ADD COLUMN {_define(field)}")
-        self.execute(f"COMMENT ON TABLE {quote_name(table)} IS {quote_text(meaning)}")
+        if existing:
+            self._add_columns(table, [field for field in columns if field.name not in existing])
+        else:
+            self._create_table(table, columns)
+        self._comment(table, meaning, columns)
+
+    def _create_table(self, table: str, columns: Sequence[Field]) -> None:
+        self.execute(f"CREATE TABLE {self.table(table)} ({', '.join(map(_define, columns))})")
+
+    def _add_columns(self, table: str, columns: Sequence[Field]) -> None:
+        for field in columns:
+            self.execute(f"ALTER TABLE {self.table(table)} ADD COLUMN {_define(field)}")
+
+    def _comment(self, table: str, meaning: str, columns: Sequence[Field]) -> None:
+        self.execute(f"COMMENT ON TABLE {self.table(table)} IS {quote_text(meaning)}")
         for field in columns:
             if field.meaning:
-                column = f"{quote_name(table)}.{quote_name(field.name)}"
+                column = f"{self.table(table)}.{quote_name(field.name)}"
                 self.execute(f"COMMENT ON COLUMN {column} IS {quote_text(field.meaning)}")
+
+    def _of_year(self, table: str, year: str) -> str:
+        return f"FROM {self.table(table)} WHERE {YEAR} = {self.text(year)}"
 
 
 def wrong_type(table: SourceTable, error: Exception) -> LoadError:

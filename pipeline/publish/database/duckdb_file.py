@@ -91,7 +91,7 @@ def _plain_errors(path: Path) -> Iterator[None]:
 
 
 class _DuckDB(Database):
-    def insert_rows(self, table: SourceTable, year: str) -> None:
+    def insert_rows(self, table: SourceTable, year: str) -> int:
         import duckdb
 
         columns = ", ".join(quote_name(field.name) for field in table.columns)
@@ -105,6 +105,7 @@ class _DuckDB(Database):
             )
         except duckdb.DataError as error:
             raise wrong_type(table, error) from None
+        return self.count_rows(table.name, year)
 
 
 def _reader(table: SourceTable) -> str:

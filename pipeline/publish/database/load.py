@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pipeline.errors import LoadError
 from pipeline.publish import checks
 from pipeline.publish.commit import Publication
-from pipeline.publish.database.base import Database, quote_name, quote_text
+from pipeline.publish.database.base import Database
 from pipeline.publish.database.published_set import RUNS, Field, PublishedSet, SourceTable
 
 _RUNS_COLUMNS = (
@@ -86,7 +86,7 @@ class _LastLoad(NamedTuple):
 def _last_load(database: Database, year: str) -> list[_LastLoad]:
     if not database.column_types(RUNS):
         return []
-    of_year = f"FROM {quote_name(RUNS)} WHERE year = {quote_text(year)}"
+    of_year = f"FROM {database.table(RUNS)} WHERE year = {database.text(year)}"
     rows = database.query(
         f"SELECT build, source, table_name, rows_loaded {of_year} "
         f"AND load = (SELECT max(load) {of_year})"
@@ -96,7 +96,7 @@ def _last_load(database: Database, year: str) -> list[_LastLoad]:
 
 def _refuse_other_source(database: Database, publication: Publication) -> None:
     """Raise LoadError rather than mix two districts, or real and invented students, in a table."""
-    found = database.query(f"SELECT DISTINCT source FROM {quote_name(RUNS)}")
+    found = database.query(f"SELECT DISTINCT source FROM {database.table(RUNS)}")
     others = sorted({str(source) for (source,) in found} - {_source(publication)})
     if others:
         raise LoadError(
@@ -112,8 +112,7 @@ def _source(publication: Publication) -> str:
 def _replace(database: Database, table: SourceTable, year: str) -> LoadedTable:
     rows_before = database.count_rows(table.name, year)
     database.delete_year(table.name, year)
-    database.insert_rows(table, year)
-    rows, expected = database.count_rows(table.name, year), _count_file(table)
+    rows, expected = database.insert_rows(table, year), _count_file(table)
     if rows != expected:
         raise LoadError(
             f"{table.name} would have {rows:,} rows of {year} in the database, but "
@@ -131,11 +130,11 @@ def _count_file(table: SourceTable) -> int:
 def _record(
     database: Database, publication: Publication, year: str, loaded: list[LoadedTable]
 ) -> None:
-    ((number,),) = database.query(f"SELECT coalesce(max(load), 0) + 1 FROM {quote_name(RUNS)}")
+    ((number,),) = database.query(f"SELECT coalesce(max(load), 0) + 1 FROM {database.table(RUNS)}")
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
     as_of = str(publication.metadata["as_of"])
     texts = (now, year, as_of, publication.run, publication.build, _source(publication))
-    same = ", ".join(map(quote_text, texts))
+    same = ", ".join(map(database.text, texts))
     for table, rows_before, rows_loaded in loaded:
-        values = f"{number}, {same}, {quote_text(table)}, {rows_before}, {rows_loaded}"
-        database.execute(f"INSERT INTO {quote_name(RUNS)} VALUES ({values})")
+        values = f"{number}, {same}, {database.text(table)}, {rows_before}, {rows_loaded}"
+        database.execute(f"INSERT INTO {database.table(RUNS)} VALUES ({values})")

@@ -90,7 +90,8 @@ def _connect(url: str) -> "psycopg.Connection[tuple[Any, ...]]":
     if not given or not url.startswith(("postgresql://", "postgres://")):
         raise SettingsError(
             f"{VARIABLE} is not a valid URL; write it like "
-            "postgresql://user:password@host/database, with %40 for an @ in the password."
+            "postgresql://user:password@host/database, with %40 for an @ in the password, or "
+            "bigquery://project/dataset."
         )
     missing = {key: value for key, value in _DEFAULTS.items() if key not in given}
     try:
@@ -136,7 +137,7 @@ def _plain_errors() -> Iterator[None]:
 class _PostgreSQL(Database):
     _connection: "psycopg.Connection"
 
-    def insert_rows(self, table: SourceTable, year: str) -> None:
+    def insert_rows(self, table: SourceTable, year: str) -> int:
         import psycopg
 
         columns = ", ".join(quote_name(field.name) for field in table.columns)
@@ -149,6 +150,7 @@ class _PostgreSQL(Database):
                     copy.write(batch.write_csv(include_header=False, quote_style="non_numeric"))
         except psycopg.DataError as error:
             raise wrong_type(table, error) from None
+        return self.count_rows(table.name, year)
 
 
 def _batches(table: SourceTable, year: str) -> "Iterator[pl.DataFrame]":

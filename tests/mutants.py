@@ -434,8 +434,8 @@ MUTANTS = (
     Mutant(
         "draw a report of altered tables",
         "tasks/report.py",
-        "        if find_damaged(manifest, [name]):\n",
-        "        if False:\n",
+        "exists() or find_damaged(manifest, [name]):\n",
+        "exists():\n",
         "tests/functional/test_report.py -k altered",
     ),
     Mutant(
@@ -822,6 +822,34 @@ MUTANTS = (
         '.sort("date_taken", number, "assessment_id"',
         '.sort("date_taken", "assessment_id"',
         "tests/unit/report/test_suppression.py -k one_day",
+    ),
+    Mutant(
+        "group standards by their spelling",
+        "report/aggregates.py",
+        'standard = ("grade", "normalised_code")',
+        'standard = ("grade", "standard_code")',
+        "tests/unit/report/test_suppression.py -k four",
+    ),
+    Mutant(
+        "give two standards one code",
+        "transform/standards.py",
+        "own = [code for code in by_length if len(guids[code]) == 1]",
+        "own = by_length",
+        "tests/unit/transform/test_standards.py",
+    ),
+    Mutant(
+        "give both descriptors of a copy one name",
+        "publish/copies.py",
+        'return f"views.{DESCRIPTOR}" if',
+        "return DESCRIPTOR if",
+        "tests/copies/test_copy.py -k published_set",
+    ),
+    Mutant(
+        "forget what an unchanged set has",
+        "runs/record.py",
+        "        return before.inventory\n",
+        "        return None\n",
+        "tests/functional/test_news.py -k night",
     ),
     Mutant(
         "cover suppressed groups",

@@ -11,6 +11,8 @@ from tests.functional.conftest import Workplace
 from tests.functional.test_last_run import latest
 from tests.functional.test_nights import FIRST, SECOND, THIRD, YEAR, night
 
+FOURTH = "2024-06-13"
+
 
 def new(place: Workplace) -> dict[str, Any]:
     (table,) = latest(place)["tables"]
@@ -61,6 +63,10 @@ def test_a_night_says_what_is_new(place: Workplace, own: Server, tmp_path: Path)
     ]
     assert night(place, THIRD).returncode == 99
     assert new(place) == {}
+    another = own.district.add_assessment("Survey", year=YEAR, students=9, standards=2)
+    assert night(place, FOURTH).returncode == 0
+    assert new(place)["assessments"] == {"count": 1, "names": [another]}
+    assert "unlabelled" not in new(place), "the title is known"
 
 
 def test_what_no_successful_run_reported_stays_new(place: Workplace, own: Server) -> None:

@@ -102,7 +102,7 @@ def test_a_disk_that_is_full_before_the_second_publication(
     tmp_path: Path, roster: Path, server: Server, undisturbed: dict[str, bytes]
 ) -> None:
     """What was published for an earlier day stays."""
-    with tiny_disk(tmp_path, 300) as disk:
+    with tiny_disk(tmp_path, 340) as disk:
         inside = make_workplace(tmp_path, roster)
         inside.point_at(server)
         outside = make_workplace(disk.from_outside, roster)
@@ -230,7 +230,7 @@ def test_a_full_disk_at_the_published_tables(
     read_here.mkdir()
     settings = {"SAVE_PATH": str(read_here / "illuminate"), "PIPELINE_DATA_DIR": str(place.data)}
     place.environment |= settings
-    with tiny_disk(read_here, 72) as disk:
+    with tiny_disk(read_here, 96) as disk:
         assert run_behind(place, disk.on_it(), *EARLIER).returncode == 0
         before = content(disk.from_outside)
         done = run_behind(place, disk.on_it())
@@ -240,7 +240,9 @@ def test_a_full_disk_at_the_published_tables(
         server.clear_log()
         assert run_behind(place, disk.on_it()).returncode == 0
         assert requested_shards(server) == set()
-        for name, data in content(disk.from_outside / "illuminate").items():
+        tables = content(disk.from_outside / "illuminate")
+        del tables["23-24/datapackage.json"]  # undisturbed has that of the views
+        for name, data in tables.items():
             assert data == undisturbed.get(name, data), name
 
 

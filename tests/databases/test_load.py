@@ -53,7 +53,8 @@ def described(desk: Desk) -> dict[str, tuple[str, dict[str, tuple[str, str]]]]:
         }
     of_tables = {
         "duckdb": "SELECT table_name, comment FROM duckdb_tables()",
-        "postgres": "SELECT relname, obj_description(oid) FROM pg_class WHERE relkind = 'r'",
+        "postgres": "SELECT oid::regclass::text, obj_description(oid) FROM pg_class "
+        "WHERE relkind = 'r'",
     }
     of_columns = {
         "duckdb": "SELECT table_name, column_name, data_type, comment FROM duckdb_columns()",

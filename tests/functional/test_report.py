@@ -31,7 +31,7 @@ QUIET = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
-CHARTS = ("curricula", "grades", "cells", "years", "units")
+CHARTS = ("curricula", "grades", "cells", "years", "units", "schools")
 
 
 def page_of(place: Workplace) -> Path:

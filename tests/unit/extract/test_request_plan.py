@@ -85,7 +85,7 @@ def test_what_is_fetched_early_is_compared_whatever_rows_there_are(rows, kinds, 
     assert len(early) == len(set(early)) >= rate * (len(rows) - 13)
 
 
-@pytest.mark.parametrize("seed", map(str, range(20)))
+@pytest.mark.parametrize("seed", [str(number) for number in range(20)])
 def test_what_is_fetched_early_is_compared_in_a_large_district(seed):
     rows = {i: max(0, int(i) - 700) for i in IDS[:1000]}
     kinds = ({"1", "2", "3"}, {"4", "5", "6"})

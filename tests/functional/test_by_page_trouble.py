@@ -1,6 +1,7 @@
 """By page, trouble in one night is said and not carried into the next."""
 
 import datetime as dt
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.schema import ENDPOINTS
 from pipeline.simulator import SMALL, District, Fault, Protocol, Server, WithoutAssessment, serving
 from tests.functional.conftest import BY_ASSESSMENT, Workplace
 from tests.functional.test_by_page import BY_PAGE, YEAR, results, step, succeeded, use_inputs
@@ -74,7 +76,7 @@ def test_a_damaged_overall_shard_heals_before_others_follow_its_days(
     (work(place, FIRST) / "scores-standard.jsonl").unlink()
     overall = {n: p for n, p in shards(place, FIRST).items() if n.startswith("overall/")}
     damage_without_trace(max(overall.values(), key=lambda path: path.stat().st_size))
-    done = night(place, FIRST)
+    done = night(place, FIRST, "--illuminate-page-limit", "5")  # so that there are several ranges
     assert done.returncode == 30
     assert "The overall shard of assessment" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
@@ -109,8 +111,12 @@ def test_a_correction_while_a_year_is_read_stops_no_later_run(place: Workplace) 
 def test_a_server_that_is_away_is_not_called_one_that_cannot_do_this(
     place: Workplace, own: Server
 ) -> None:
+    requested = itertools.count(1)
+
     def go_away(rows: list[Any], _: str | None) -> list[Any]:
-        own.faults.add(Fault("status", 503))
+        """After each endpoint was counted, while the catalogue was read."""
+        if next(requested) > len(ENDPOINTS):
+            own.faults.add(Fault("status", 503))
         return rows
 
     change(own.district, go_away)

@@ -44,19 +44,19 @@ run: $(VENV)/.run ## Fetch what is missing and publish the tables, of today's sc
 years: need-years $(VENV)/.run ## Publish several years and all together: make years YEARS="22-23 23-24"
 	@$(BIN)/luigi --module pipeline RunYears --years "$(YEARS)" $(ARGS)
 
-status: $(VENV)/.run ## Show what is done, missing, failed and published: make status YEAR=23-24
+status: $(VENV)/.run ## Show what is done, missing, failed and published: make status YEAR=23-24, or YEAR=all
 	@$(BIN)/python -m pipeline status --year "$(YEAR)"
 
 report: $(VENV)/.run ## Rebuild the report: make report YEAR=23-24
 	@$(BIN)/python -m pipeline report --year "$(YEAR)"
 
-verify: $(VENV)/.run ## Verify every checksum and row count, offline: make verify YEAR=23-24
+verify: $(VENV)/.run ## Verify every checksum and row count, offline: make verify YEAR=23-24, or YEAR=all
 	@$(BIN)/python -m pipeline verify --year "$(YEAR)"
 
-load: $(VENV)/.run ## Load the published tables into a database: make load YEAR=23-24
+load: $(VENV)/.run ## Load the published tables into a database: make load YEAR=23-24, or YEAR=all
 	@$(BIN)/luigi --module pipeline LoadYear --year "$(YEAR)"
 
-copy: $(VENV)/.run ## Copy the published files to [paths] copy_to: make copy YEAR=23-24
+copy: $(VENV)/.run ## Copy the published files to [paths] copy_to: make copy YEAR=23-24, or YEAR=all
 	@$(BIN)/luigi --module pipeline CopyYear --year "$(YEAR)"
 
 s3: $(VENV)/.run ## Install S3 support for `make copy`

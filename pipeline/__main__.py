@@ -35,6 +35,7 @@ _RECOVERING = set(_COMMANDS) - {"dictionary", "simulate"}
 """The commands that first complete or undo what a killed run left half published."""
 
 _OF_A_YEAR = ("refresh", "status", "verify", "report", "load", "copy", "forget")
+_OF_ALL_YEARS = ("status", "verify", "load", "copy")
 _OF_A_DAY = ("refresh", "status", "verify", "forget")
 
 
@@ -71,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
         for name, text in _COMMANDS.items()
     }
     for name in _OF_A_YEAR:
-        parsers[name].add_argument("--year", default="", help="like 23-24; default today's")
+        or_all = ", or all" if name in _OF_ALL_YEARS else ""
+        parsers[name].add_argument(
+            "--year", default="", help=f"like 23-24{or_all}; default today's"
+        )
     parsers["clean-snapshots"].add_argument("--year", default="", help="default all")
     for name in _OF_A_DAY:
         parsers[name].add_argument("--as-of", type=_day, help="like 2024-01-31; default today")

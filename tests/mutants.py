@@ -936,6 +936,27 @@ MUTANTS = (
         "tests/unit/inputs/test_roster.py -k ids",
     ),
     Mutant(
+        "drop a year that is not named from the tables of all years",
+        "tasks/years.py",
+        "        check_years_are_kept(self, years, rows)\n",
+        "",
+        "tests/functional/test_all_years.py -k no_year_is_lost",
+    ),
+    Mutant(
+        "guard the rows of a year twice",
+        "tasks/guards.py",
+        "    guarded_elsewhere = {*built} & {*publication.years}\n",
+        "    guarded_elsewhere = set()\n",
+        "tests/functional/test_all_years.py -k own_guard_allowed",
+    ),
+    Mutant(
+        "replace only one year of the tables of all years",
+        "publish/database/base.py",
+        'return "true" if year == ALL_YEARS else',
+        "return",
+        "tests/databases/test_load.py -k replaced_whole",
+    ),
+    Mutant(
         "read the lines of all school years",
         "inputs/roster.py",
         "    if year and places.year is not None:",

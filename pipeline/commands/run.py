@@ -4,7 +4,7 @@ import argparse
 
 from luigi.cmdline import luigi_run
 
-from pipeline.commands.options import year_of
+from pipeline.commands.options import partition_of
 from pipeline.runs import context
 
 NOTHING_NEW = 99
@@ -17,7 +17,7 @@ _DELIVERIES = {"load": "LoadYear", "copy": "CopyYear"}
 def main(options: argparse.Namespace) -> int:
     """Do what `luigi --module pipeline` does with the arguments; without a task, RunAll."""
     if task := _DELIVERIES.get(options.command):
-        return run([task, "--year", str(year_of(options))])
+        return run([task, "--year", partition_of(options)])
     return run(options.arguments)
 
 

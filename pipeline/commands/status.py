@@ -4,39 +4,40 @@ import argparse
 import json
 from typing import Any
 
-from pipeline.commands.options import year_of
+from pipeline.commands.options import publishing
 from pipeline.config import sections, settings
 from pipeline.errors import printable
 from pipeline.runs import record
 from pipeline.runs.build import Step, steps_of
 from pipeline.storage import snapshots
+from pipeline.storage.paths import ALL_YEARS
 from pipeline.tasks.extract import FetchMetadata, FetchScores
-from pipeline.tasks.publish import Publish
+from pipeline.tasks.publish import Publish, PublishTask
 from pipeline.tasks.report import Report
+from pipeline.tasks.years import PublishYears
 
 
 def main(options: argparse.Namespace) -> int:
     """Print a line per step; 0 when all tables are up to date, else 1."""
-    publish = Publish(year=year_of(options), as_of=options.as_of)
     with settings.frozen():
-        found = status(publish)
+        found = status(publishing(options))
     print(json.dumps(found, indent=1) if options.json else as_text(found))
     return 0 if found["up_to_date"] else 1
 
 
-def status(publish: Publish) -> dict[str, Any]:
-    """Return the state of each step of a year, what is published, and the last run."""
-    paths = publish.paths
-    root = publish.other(Report) if settings.read(sections.report).enabled else publish
+def status(publish: Publish | PublishYears) -> dict[str, Any]:
+    """Return the state of each step of a year or of all, what is published, and the last run."""
+    paths, with_report = publish.paths, settings.read(sections.report).enabled
+    root = publish.other(Report) if with_report and isinstance(publish, Publish) else publish
+    steps = [step for step in steps_of([root]) if step.partition == publish.partition]
     last = record.latest(paths.folders.runs, publish.partition)
     return {
-        "year": publish.partition,
-        "as_of": paths.window.end.isoformat(),
+        **paths.metadata,
         "is_made_up": settings.is_demo(),
         "work": str(paths.work),
         "work_size": snapshots.disk_size(paths.folders.work),
         "up_to_date": publish.complete(),
-        "steps": {step.name: _state(step) for step in steps_of([root])},
+        "steps": {step.name: _state(step) for step in steps},
         "last_run": None if last is None else {k: last[k] for k in _OF_A_RUN},
     }
 
@@ -47,17 +48,23 @@ _OF_A_RUN = ("run", "outcome", "finished_at", "failures")
 def as_text(found: dict[str, Any]) -> str:
     """Return a status as lines for people."""
     made_up = " (demo district, nobody in it is real)" if found["is_made_up"] else ""
-    head = f"School year {found['year']} as of {found['as_of']}{made_up}, in {found['work']}"
+    head = f"{_title(found)}{made_up}, in {found['work']}"
     size = f"{found['work_size']}, all years and days together"
     lines = {**found["steps"], "work/": size, "last run": _last_run(found["last_run"])}
     texts = [head, *(f"  {name:<21} {text}" for name, text in lines.items())]
     return "\n".join(printable(line) for text in texts for line in text.split("\n"))
 
 
+def _title(found: dict[str, Any]) -> str:
+    if found["year"] == ALL_YEARS:
+        return f"All years, {', '.join(found['years'])}"
+    return f"School year {found['year']} as of {found['as_of']}"
+
+
 def _state(step: Step) -> str:
     if isinstance(step, FetchScores):
         return _shards(step)
-    if isinstance(step, Publish):
+    if isinstance(step, PublishTask):
         return _published(step)
     if step.complete():
         return "up to date" + (_fetched_at(step) if isinstance(step, FetchMetadata) else "")
@@ -85,15 +92,14 @@ def _shards(fetched: FetchScores) -> str:
     return f"{there}, {failed:,} failed last time" if failed else f"{there}, the rest is to fetch"
 
 
-def _published(publish: Publish) -> str:
+def _published(publish: PublishTask) -> str:
     publication = publish.publication()
     if publication is None:
         return "nothing is published yet"
-    metadata = publication.metadata
-    about = (
-        f"{len(publication.files)} files as of {metadata['as_of']}, fetched on "
-        f"{publication.fetched_on}, by run {publication.run}"
-    )
+    what = f"of {', '.join(publication.years)}"
+    if isinstance(publish, Publish):
+        what = f"as of {publication.metadata['as_of']}, fetched on {publication.fetched_on}"
+    about = f"{len(publication.files)} files {what}, by run {publication.run}"
     if not publication.matches(publish.paths.publication.parent):
         return f"{about}; a file was changed or removed since, and the next run restores it"
     return about if publish.complete() else f"{about}; the next run publishes again"

@@ -3,19 +3,22 @@
 import argparse
 from collections.abc import Iterator
 
-from pipeline.commands.options import published_days, year_of
+from pipeline.commands.options import published_days, publishing
 from pipeline.config import settings
 from pipeline.errors import printable
 from pipeline.extract import shards
-from pipeline.publish.checks import list_some
+from pipeline.publish.checks import check_year_row_counts, list_some
 from pipeline.publish.commit import find_damaged
+from pipeline.publish.guards import GUARDED_OF_ALL_YEARS
 from pipeline.runs.build import steps_of
-from pipeline.tasks.base import IncrementalTask
+from pipeline.storage.paths import how_to_publish
+from pipeline.tasks.base import IncrementalTask, PipelineTask
 from pipeline.tasks.check_tables import CheckTables, run_checks, score_tasks
 from pipeline.tasks.extract import FetchScores
 from pipeline.tasks.figures import DiscloseFigures
-from pipeline.tasks.publish import Publish
+from pipeline.tasks.publish import Publish, PublishTask
 from pipeline.tasks.report import Report
+from pipeline.tasks.years import CONCAT_TASKS, PublishYears
 
 Finding = tuple[str, list[str]]
 """What was checked, and what is wrong with it."""
@@ -26,34 +29,49 @@ def main(options: argparse.Namespace) -> int:
 
     Before the first run of a day, it is the snapshot that is published.
     """
-    publish = Publish(year=year_of(options), as_of=options.as_of)
-    publication = publish.publication()
-    if publication and options.as_of is None and not publish.paths.work.exists():
-        publish = Publish(year=publish.year, **published_days(publication))
     wrong = 0
     with settings.frozen():
+        publish = _published_or_next(options)
         for what, faults in (*_files(publish), *_counts(publish)):
             wrong += bool(faults)
             print(printable(f"  {what}: " + (list_some(faults) if faults else "intact")))
     if wrong:
-        print(f"Something is wrong. Run `make run YEAR={publish.year}`, which restores it.")
+        print(f"Something is wrong. Run `{how_to_publish(publish.partition)}`, which restores it.")
         return 1
     print("All files and counts are intact.")
     return 0
 
 
-def _files(publish: Publish) -> Iterator[Finding]:
-    for fetched in score_tasks(publish).values():
-        yield _shards(fetched)
-    for step in steps_of([publish.other(Report)]):
+def _published_or_next(options: argparse.Namespace) -> Publish | PublishYears:
+    """Return the task of the snapshot of today if that exists, else of the published one."""
+    publish = publishing(options)
+    publication = publish.publication()
+    is_of_year = isinstance(publish, Publish) and options.as_of is None
+    if publication and is_of_year and not publish.paths.work.exists():
+        return publish.other(Publish, **published_days(publication))
+    return publish
+
+
+def _files(publish: Publish | PublishYears) -> Iterator[Finding]:
+    root: PipelineTask = publish
+    if isinstance(publish, Publish):
+        root = publish.other(Report)
+        for fetched in score_tasks(publish).values():
+            yield _shards(fetched)
+    for step in steps_of([root]):
         # The tables are complete without a report.
         is_optional = isinstance(step, (DiscloseFigures, Report))
-        if isinstance(step, IncrementalTask) and (step.receipt or not is_optional):
+        if not isinstance(step, IncrementalTask) or step.partition != publish.partition:
+            continue
+        if step.receipt or not is_optional:
             yield _step(step)
     yield _published(publish)
 
 
-def _counts(publish: Publish) -> Iterator[Finding]:
+def _counts(publish: Publish | PublishYears) -> Iterator[Finding]:
+    if isinstance(publish, PublishYears):
+        yield from _counts_of_all_years(publish)
+        return
     if not publish.other(CheckTables).complete():
         yield "counts", ["not compared, because not all tables are there and intact"]
         return
@@ -91,7 +109,25 @@ def _step(step: IncrementalTask) -> Finding:
     return step.name, [f"{name} is damaged or missing" for name in damaged]
 
 
-def _published(publish: Publish) -> Finding:
+def _counts_of_all_years(publish: PublishYears) -> Iterator[Finding]:
+    from pipeline.transform import all_years
+
+    publication = publish.publication()
+    if not (publication and publication.matches(publish.paths.publication.parent)):
+        yield "counts", ["not compared, because not all published files are intact"]
+        return
+    expected = publication.row_counts.rows if publication.row_counts else {}
+    for name, task in zip(GUARDED_OF_ALL_YEARS, CONCAT_TASKS, strict=True):
+        csv, parquet = publish.paths.published_paths(task.table)
+        found = {
+            "CSV": all_years.read_rows_by_year(all_years.scan_text(csv)),
+            "Parquet": all_years.read_rows_by_year(all_years.scan_values(parquet)),
+        }
+        check = check_year_row_counts(task.table.stem, expected.get(name, {}), found)
+        yield f"{check.name} ({check.note})", [] if check.ok else ["no"]
+
+
+def _published(publish: PublishTask) -> Finding:
     publication = publish.publication()
     if publication is None:
         return "published files", ["nothing is published yet"]

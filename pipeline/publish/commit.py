@@ -17,6 +17,7 @@ import msgspec
 
 from pipeline.publish.guards import RowCounts
 from pipeline.storage import files
+from pipeline.storage.paths import ALL_YEARS
 from pipeline.storage.replacement import intent_path, recover, relative_name, replace_together
 from pipeline.years import UNKNOWN_DAY
 
@@ -34,6 +35,16 @@ class Publication(
     metadata: dict[str, Any]
     files: dict[str, files.FileStamp]
     row_counts: RowCounts | None = None
+
+    @property
+    def partition(self) -> str:
+        """The school year; `all` also where an earlier version did not say it."""
+        return str(self.metadata.get("year", ALL_YEARS))
+
+    @property
+    def years(self) -> tuple[str, ...]:
+        """The school years that the run built, of which these are the tables."""
+        return tuple(self.metadata.get("years", {self.partition: None}))
 
     @property
     def fetched_on(self) -> str:

@@ -14,6 +14,7 @@ import msgspec
 from pipeline.errors import CheckError, SettingsError
 from pipeline.publish.checks import list_some
 from pipeline.schema import COMBINED, GROUP
+from pipeline.storage.paths import ALL_YEARS_SUFFIX
 
 GUARDED = {"combined": COMBINED, "group": GROUP}
 """The tables whose rows are counted per assessment, and whose values are counted per column."""
@@ -21,7 +22,10 @@ GUARDED = {"combined": COMBINED, "group": GROUP}
 CATALOGUE = "catalogue"
 """The catalogue, guarded when it is fetched: one that shrank is not even stored."""
 
-_TABLES = (*GUARDED, CATALOGUE)
+GUARDED_OF_ALL_YEARS = tuple(f"{name}{ALL_YEARS_SUFFIX}" for name in ("combined", "group", "view"))
+"""The tables of all years, whose rows are counted per school year."""
+
+_TABLES = (*GUARDED, CATALOGUE, *GUARDED_OF_ALL_YEARS)
 _NAMES = {*_TABLES, *(f"{name}.{column}" for name, of in GUARDED.items() for column in of.expected)}
 _ALLOWED = re.compile(r"([a-z_.]+)=([0-9]+)")
 _LEAST_READABLE = 0.5
@@ -110,18 +114,21 @@ def check_no_shrink(
     excluded_ids: Collection[str],
     tolerance: float,
     allowed: int,
+    per: str = "assessment",
 ) -> GuardResult:
     """Check that a table loses no more rows than it may.
 
-    Rows are counted per assessment, so that growth of one cannot hide the loss of another.
+    Rows are counted per assessment, or per school year, so that growth of one cannot hide the loss
+    of another.
 
     Args:
         table: its name.
-        before: the rows per assessment that are published.
-        now: the rows per assessment that are to be published.
+        before: the rows per assessment, or per year, that are published.
+        now: those that are to be published.
         excluded_ids: the assessments that are excluded by a setting; their loss does not count.
         tolerance: the share of the published rows that may be lost, 0 to 1.
         allowed: how many rows may be lost this once.
+        per: what rows are counted by.
     """
     lost = {
         assessment: count - now.get(assessment, 0)
@@ -131,7 +138,7 @@ def check_no_shrink(
     total = sum(lost.values())
     largest = sorted(lost, key=lambda assessment: (-lost[assessment], assessment))
     named = list_some([f"{i} had {before[i]:,}, has {now.get(i, 0):,}" for i in largest])
-    note = f"{table} lost {total:,} rows" + (f" (assessment {named})" if lost else "")
+    note = f"{table} lost {total:,} rows" + (f" ({per} {named})" if lost else "")
     limit = max(allowed, int(tolerance * sum(before.values())))
     return GuardResult(total <= limit, note, table, total)
 

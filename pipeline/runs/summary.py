@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.errors import printable
 from pipeline.runs.news import KINDS
-from pipeline.storage.paths import Snapshot, TableSetPaths
+from pipeline.storage.paths import ALL_YEARS, Snapshot, TableSetPaths
 from pipeline.years import UNKNOWN_DAY
 
 _HEADLINES = {
@@ -64,7 +64,9 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
 
 def summarize_delivery(record: dict[str, Any], step: str, path: Path) -> str:
     """Return how a delivery ended that did not succeed; `path` is where its record is."""
-    lines = [f"School year {record['year']}, {step}: {_headline(record)}"]
+    is_of_all = record["year"] == ALL_YEARS
+    what = "All years" if is_of_all else f"School year {record['year']}"
+    lines = [f"{what}, {step}: {_headline(record)}"]
     return _text([*lines, *_failures(record), *_record(record, path)])
 
 

@@ -16,6 +16,9 @@ from pipeline.years import SchoolYear, Window
 ALL_YEARS = "all"
 """The partition of the tables of all years."""
 
+ALL_YEARS_SUFFIX = "_all_years"
+"""The end of the names of those tables."""
+
 _YEAR = "{year}"
 _LONGEST_NAME = 80
 _PUBLICATION = "published.json"
@@ -112,6 +115,16 @@ class Folders:
         return [Path(folder) / _PUBLICATION for folder in sorted(folders)]
 
 
+def in_words(partition: str) -> str:
+    """Return a partition as sentences name it: `23-24`, or `all years`."""
+    return "all years" if partition == ALL_YEARS else partition
+
+
+def how_to_publish(partition: str) -> str:
+    """Return the command that publishes a partition."""
+    return "make years" if partition == ALL_YEARS else f"make run YEAR={partition}"
+
+
 class TableSetPaths:
     """The files of one set of tables: of a school year, or of all years together."""
 
@@ -187,7 +200,7 @@ class AllYears(TableSetPaths):
 
     folders: Folders
     years: tuple[SchoolYear, ...]
-    suffix: str = "_all_years"
+    suffix: str = ALL_YEARS_SUFFIX
 
     @property
     def partition(self) -> str:

@@ -15,17 +15,29 @@ from pipeline.config import sections, settings
 from pipeline.errors import LoadError, SettingsError, printable
 from pipeline.publish.commit import Publication
 from pipeline.runs import context
-from pipeline.tasks.base import YearTask, incremental
+from pipeline.storage.paths import ALL_YEARS, AllYears, Snapshot, how_to_publish, in_words
+from pipeline.tasks.base import PipelineTask, incremental
+from pipeline.tasks.guards import published_years
+from pipeline.tasks.parameters import PublishedParameter
 from pipeline.tasks.targets import DestinationTarget, PublicationTarget
+from pipeline.years import SchoolYear
 
 if TYPE_CHECKING:
     from pipeline.publish.database.base import Database
 
 
-class DeliveryTask(YearTask):
+class DeliveryTask(PipelineTask):
     """A task that belongs to a delivery, which has run records of its own."""
 
     delivers = True
+    year = PublishedParameter()
+
+    @property
+    def paths(self) -> Snapshot | AllYears:
+        """Where the tables of the year, or of all years, are published."""
+        if isinstance(self.year, SchoolYear):
+            return settings.snapshot(self.year, self.as_of, self.today)
+        return AllYears(settings.folders(), published_years(settings.folders()))
 
     @property
     def partition(self) -> str:
@@ -34,7 +46,7 @@ class DeliveryTask(YearTask):
 
 
 class PublishedYear(DeliveryTask):
-    """What is published of a school year, as of whatever day; RunAll publishes it."""
+    """What is published of a school year, as of whatever day, or of all years."""
 
     delivery = luigi.Parameter(description="the task that delivers it")
 
@@ -59,13 +71,14 @@ class PublishedYear(DeliveryTask):
         Raises:
             LoadError: nothing is published, or it was changed.
         """
-        folder, year = self.paths.publication.parent, self.year
+        folder, year = self.paths.publication.parent, str(self.year)
         what = (
-            f"A published file of {year} in {folder} was changed or removed"
+            f"A published file of {in_words(year)} in {folder} was changed or removed"
             if self.publication()
-            else f"Nothing of {year} is published in {folder}, or published.json cannot be read"
+            else f"Nothing of {in_words(year)} is published in {folder}, or published.json cannot "
+            "be read"
         )
-        todo = f"Run `make run YEAR={year}`, then run the same command again."
+        todo = f"Run `{how_to_publish(year)}`, then run the same command again."
         raise LoadError(f"{what}; nothing was delivered. {todo}")
 
 
@@ -79,12 +92,12 @@ class DeliverYear(DeliveryTask):
         """Return that it was there already; what a run delivers is among its notes."""
         publication = self.requires().publication()
         of_run = f" of run {publication.run}" if publication else ""
-        text = f"{self.year}{of_run} is already in {self.output().path}; nothing was changed."
-        return printable(text)
+        what = f"All years{of_run} are" if self.year == ALL_YEARS else f"{self.year}{of_run} is"
+        return printable(f"{what} already in {self.output().path}; nothing was changed.")
 
 
 class LoadYear(DeliverYear):
-    """Load the published tables of a school year into a database."""
+    """Load the published tables of a school year, or of all, into a database."""
 
     def output(self) -> DestinationTarget:
         """Return the year in the database, complete while it is what is published."""
@@ -102,7 +115,7 @@ class LoadYear(DeliverYear):
 
     @incremental
     def run(self) -> None:
-        """Replace the year in the database, in one transaction.
+        """Replace the year, or the tables of all years, in the database, in one transaction.
 
         Raises:
             LoadError: the database cannot take it, and is unchanged.
@@ -111,18 +124,18 @@ class LoadYear(DeliverYear):
         from pipeline.publish.database.published_set import read_published_set
 
         place = _database()
-        found = read_published_set(self.paths.publication, self.year)
+        found = read_published_set(self.paths.publication, str(self.year))
         with place.open_writable() as database:
             loaded = load.load(database, found)
-        head = f"Loaded {self.year}, run {found.publication.run}, into {place.name}:"
+        head = f"Loaded {in_words(str(self.year))}, run {found.publication.run}, into {place.name}:"
         lines = [
-            f"  {table:<32}{now:>12,} rows, {before:,} before" for table, before, now in loaded
+            f"  {table:<42}{now:>12,} rows, {before:,} before" for table, before, now in loaded
         ]
         context.current().notes[self.partition] = "\n".join(map(printable, [head, *lines]))
 
 
 class CopyYear(DeliverYear):
-    """Copy the published files of a school year to [paths] copy_to."""
+    """Copy the published files of a school year, or of all, to [paths] copy_to."""
 
     def output(self) -> DestinationTarget:
         """Return the copy, complete while it is what is published."""

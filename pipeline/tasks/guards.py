@@ -1,7 +1,7 @@
 """What is published now: whose it is, and whether a run would publish less of it."""
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from pipeline.config import sections, settings
@@ -10,6 +10,7 @@ from pipeline.illuminate.address import Address
 from pipeline.publish.commit import Publication
 from pipeline.publish.guards import (
     GUARDED,
+    GUARDED_OF_ALL_YEARS,
     GuardResult,
     RowCounts,
     check_no_shrink,
@@ -18,13 +19,15 @@ from pipeline.publish.guards import (
     parse_allowed_shrink,
 )
 from pipeline.runs import context
-from pipeline.tasks.base import YearTask
+from pipeline.storage.paths import ALL_YEARS, Folders
+from pipeline.tasks.base import PipelineTask, YearTask
+from pipeline.years import SchoolYear
 
 UNKNOWN = "unknown"
 """The source of tables whose manifest is missing or cannot be read."""
 
 
-def published_counts(task: YearTask) -> RowCounts | None:
+def published_counts(task: PipelineTask) -> RowCounts | None:
     """Return what is published of the same source; None where nothing is."""
     publication = Publication.read(task.paths.publication)
     if publication is None or source_of(publication) != settings.source_name():
@@ -124,8 +127,11 @@ def fetched_before(task: YearTask) -> dict[str, str]:
         publication = Publication.read(manifest)
         if publication is None or source_of(publication) != settings.source_name():
             continue
-        year = publication.metadata.get("year", task.partition)  # all years together have none
-        if year != task.partition and publication.fetched_on != task.today.isoformat():
+        year = publication.partition
+        if (
+            year not in {task.partition, ALL_YEARS}
+            and publication.fetched_on != task.today.isoformat()
+        ):
             found[year] = publication.fetched_on
     return found
 
@@ -147,6 +153,53 @@ def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -
         tolerance=settings.read(sections.checks).shrink_tolerance,
         allowed=parse_allowed_shrink(context.current().allowed_shrink).get(table, 0),
     )
+
+
+def check_years_are_kept(task: PipelineTask, built: Collection[str], now: RowCounts) -> None:
+    """Check that the tables of all years keep the years and rows that are published.
+
+    The rows of a year that was built then and now are guarded when that year is published.
+
+    Args:
+        task: the task that publishes them.
+        built: the school years that this run built; others are from prior files.
+        now: the rows of each school year that are to be published.
+
+    Raises:
+        CheckError: rows would be lost.
+    """
+    before, publication = published_counts(task), Publication.read(task.paths.publication)
+    if before is None or publication is None:
+        return
+    guarded_elsewhere = {*built} & {*publication.years}
+    allowed = parse_allowed_shrink(context.current().allowed_shrink)
+    found = [
+        check_no_shrink(
+            table,
+            before.rows.get(table, {}),
+            now.rows[table],
+            excluded_ids=guarded_elsewhere,
+            tolerance=settings.read(sections.checks).shrink_tolerance,
+            allowed=allowed.get(table, 0),
+            per="school year",
+        )
+        for table in GUARDED_OF_ALL_YEARS
+    ]
+    if wrong := [result for result in found if not result.ok]:
+        losses = ",".join(f"{result.what}={result.lost}" for result in wrong)
+        raise CheckError(
+            "The tables of all years were not published "
+            f"({'; '.join(f'check failed: {result.note}' for result in wrong)}). What was "
+            "published before is unchanged, and each year is published by itself. Name every year "
+            "and check [paths] prior_years, then run the command again; if the loss is correct, "
+            f"allow it once with --publish-allow-shrink {losses}."
+        )
+
+
+def published_years(folders: Folders) -> tuple[SchoolYear, ...]:
+    """Return the school years of the published tables of all years; none where there are none."""
+    publication = Publication.read(folders.publication(ALL_YEARS))
+    return tuple(map(SchoolYear.parse, publication.years)) if publication else ()
 
 
 def compare_columns(task: YearTask, now: RowCounts) -> list[GuardResult]:

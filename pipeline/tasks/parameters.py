@@ -9,6 +9,7 @@ import luigi
 
 from pipeline.config import settings
 from pipeline.errors import SettingsError, YearError
+from pipeline.storage.paths import ALL_YEARS
 from pipeline.years import SchoolYear, today
 
 
@@ -39,6 +40,22 @@ class SchoolYearParameter(luigi.Parameter[SchoolYear]):
         if not value:
             return None
         return value if isinstance(value, SchoolYear) else self.parse(value)
+
+
+class PublishedParameter(luigi.Parameter[SchoolYear | str]):
+    """A school year, or `all` for the tables of all years; without one it is that of today."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            default=None,  # type: ignore[arg-type]
+            description="school year, like 23-24, or all; default today's",
+        )
+
+    def normalize(self, value: SchoolYear | str | None) -> SchoolYear | str | None:
+        """Return the school year, or `all`, if one is given; or raise YearError."""
+        if not value or isinstance(value, SchoolYear):
+            return value or None
+        return value if value == ALL_YEARS else SchoolYear.parse(value)
 
 
 class SchoolYearsParameter(luigi.Parameter[tuple[SchoolYear, ...]]):

@@ -14,12 +14,14 @@ import luigi
 from pipeline.config import rosters, sections, settings
 from pipeline.errors import CheckError, InputFileError
 from pipeline.publish.checks import check_year_row_counts
+from pipeline.publish.guards import GUARDED_OF_ALL_YEARS, RowCounts
 from pipeline.runs import context
 from pipeline.schema import COMBINED, GROUP, VIEW, Table
 from pipeline.storage import files
 from pipeline.storage.files import FileStamp
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearsTask, incremental
 from pipeline.tasks.describe import DescribeTables
+from pipeline.tasks.guards import check_years_are_kept
 from pipeline.tasks.publish import Publish, PublishTask
 from pipeline.tasks.report import RunAll
 from pipeline.tasks.targets import FilesTarget
@@ -186,7 +188,7 @@ class ConcatYears(YearsTask, IncrementalTask):
             rows = all_years.concat_years(list(self._parts()), table)
             counts = all_years.count_rows_by_year(rows.csv, expected)
             in_csv = write_tables(build, self.output(), {table: rows}, counts, self.partition)
-            in_parquet = all_years.read_rows_by_year(self.output().paths[1])
+            in_parquet = all_years.read_rows_by_year(all_years.scan_values(self.output().paths[1]))
             found = {"CSV": in_csv, "Parquet": in_parquet}
             check = check_year_row_counts(self.table.stem, expected, found)
             if not check.ok or set(build.stats["records"].values()) != {build.stats["rows"]}:
@@ -278,9 +280,21 @@ class PublishYears(YearsTask, PublishTask):
 
     @incremental
     def run(self) -> None:
+        """Publish them, unless a guard stops it.
+
+        Raises:
+            CheckError: rows of a year that is published would be lost.
+        """
         years = {str(task.year): task.digest() for task in self._of_each_year()}
         prior = self.other(ReadPriorYears).source_files()
-        self.commit({"years": years, "prior": prior})
+        rows = RowCounts(dict(zip(GUARDED_OF_ALL_YEARS, self._rows_by_year(), strict=True)))
+        check_years_are_kept(self, years, rows)
+        self.commit({"year": self.partition, "years": years, "prior": prior}, rows)
+
+    def _rows_by_year(self) -> Iterator[dict[str, int]]:
+        for task in CONCAT_TASKS:
+            receipt = self.other(task).receipt
+            yield receipt.stats["rows by year"] if receipt else {}
 
     def _of_each_year(self) -> list[Publish]:
         return [self.other(Publish, year=year) for year in self.years]

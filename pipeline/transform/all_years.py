@@ -17,8 +17,17 @@ from pipeline.transform.values import TableOutputs
 
 def scan_year(csv: Path, parquet: Path) -> TableOutputs:
     """Return a table of one school year."""
-    text = pl.scan_csv(csv, infer_schema=False, glob=False)
-    return TableOutputs(text, pl.scan_parquet(parquet, glob=False))
+    return TableOutputs(scan_text(csv), scan_values(parquet))
+
+
+def scan_text(csv: Path) -> pl.LazyFrame:
+    """Return the rows of a published CSV, all values as text."""
+    return pl.scan_csv(csv, infer_schema=False, glob=False)
+
+
+def scan_values(parquet: Path) -> pl.LazyFrame:
+    """Return the rows of a published Parquet file."""
+    return pl.scan_parquet(parquet, glob=False)
 
 
 def scan_prior(copy: Path, table: Table) -> TableOutputs:
@@ -73,9 +82,9 @@ def count_rows_by_year(rows: pl.LazyFrame, years: Iterable[str]) -> pl.LazyFrame
     return rows.select((pl.col("year") == year).sum().alias(year) for year in years)
 
 
-def read_rows_by_year(parquet: Path) -> dict[str, int]:
-    """Return how many rows of a Parquet file each school year has."""
-    counted = pl.scan_parquet(parquet, glob=False).group_by("year").len().sort("year")
+def read_rows_by_year(rows: pl.LazyFrame) -> dict[str, int]:
+    """Return how many rows each school year has."""
+    counted = rows.group_by("year").len().sort("year")
     return dict(counted.collect(engine="streaming").iter_rows())
 
 

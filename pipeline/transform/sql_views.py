@@ -33,6 +33,7 @@ from pipeline.schema import (
     with_roster_columns,
 )
 from pipeline.storage import files, formulas
+from pipeline.storage.paths import ALL_YEARS_SUFFIX
 from pipeline.transform.interrupt import call_until
 from pipeline.transform.sql_rules import EXPLANATIONS, FLOATS, MEMORY, RECAST, define, refusal
 
@@ -47,7 +48,11 @@ VISIBLE_TABLES = {
 """The tables that SQL sees, by their names in SQL."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
-_RESERVED = {*VISIBLE_TABLES, *(table.stem for table in TABLES), "labels_by_grade"}
+_RESERVED = {
+    *VISIBLE_TABLES,
+    *(table.stem + suffix for table in TABLES for suffix in ("", ALL_YEARS_SUFFIX)),
+    "labels_by_grade",
+}
 _TYPES = {"text": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "date": "DATE"}
 _DISK_FULL = 1 << 16
 

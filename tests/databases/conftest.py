@@ -94,7 +94,9 @@ class Desk:
         """
         manifest, large = self.manifest(year), {t.stem: t.is_large for t in TABLES}
         large |= dict.fromkeys(small, False)
-        suffix = SchoolYear.parse(year).suffix(SchoolYear.parse("24-25"))
+        is_of_all = year == "all"
+        newest = SchoolYear.parse("24-25")
+        suffix = "_all_years" if is_of_all else SchoolYear.parse(year).suffix(newest)
         built = {}
         for stem, content in tables.items():
             is_view = "view" in stem or stem == "illuminate_assessment_results"
@@ -109,7 +111,8 @@ class Desk:
                     made.write_text(content.drop(cs.nested()).write_csv(), encoding="utf-8")
                 name = f"{stem}{suffix if large.get(stem, True) else ''}.{kind}"
                 built[made] = place / name
-        metadata = {"year": year, "as_of": "2024-06-30", "source": SOURCE} | metadata
+        of_what = {"years": {"23-24": build}} if is_of_all else {"as_of": "2024-06-30"}
+        metadata = {"year": year, "source": SOURCE} | of_what | metadata
         publish(built, manifest, build=build, run=f"run of {build}", metadata=metadata)
         return manifest
 

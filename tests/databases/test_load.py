@@ -8,9 +8,8 @@ import pytest
 
 from pipeline.errors import LoadError
 from pipeline.publish.database.published_set import read_published_set
-from pipeline.schema import LATEST, TABLES, VIEW
-from pipeline.years import SchoolYear
-from tests.databases.conftest import SOURCE, Desk, frames
+from pipeline.schema import COMBINED, GROUP, LATEST, TABLES, VIEW
+from tests.databases.conftest import SOURCE, Desk, frame, frames
 
 STEMS = [table.stem for table in TABLES]
 
@@ -97,6 +96,43 @@ def test_a_year_is_replaced_and_no_other(desk: Desk) -> None:
         assert desk.content(stem, "22-23") == expected(frames("22-23", 5)[stem], "22-23"), stem
 
 
+def of_all_years(**rows: int) -> dict[str, pl.DataFrame]:
+    """Made-up rows of the large tables, by school year."""
+    return {
+        table.stem: pl.concat(frame(table, year, count) for year, count in rows.items())
+        for table in (COMBINED, GROUP, VIEW)
+    }
+
+
+def test_the_tables_of_all_years_are_replaced_whole_and_no_other(desk: Desk) -> None:
+    of_year = frames("23-24", 4)
+    desk.publish(of_year, "a year")
+    desk.publish(of_all_years(**{"19-20": 7, "23-24": 4}), "first", "all")
+    assert desk.load().returncode == 0
+    done = desk.load("all")
+    assert done.returncode == 0, done.stderr
+    assert "Loaded all years, run run of first" in done.stdout
+    content = of_all_years(**{"23-24": 5, "24-25": 2})
+    desk.publish(content, "second", "all")
+    assert desk.load("all").returncode == 0
+    for stem, made in content.items():
+        loaded = sorted(desk.query(f"SELECT * FROM {stem}_all_years"), key=repr)
+        assert loaded == sorted(made.rows(), key=repr), stem
+        assert desk.content(stem) == expected(of_year[stem]), stem
+    columns = "load, year, as_of, rows_before, rows_loaded"
+    runs = desk.query(
+        f"SELECT {columns} FROM pipeline_runs WHERE table_name = '{VIEW.stem}_all_years'"
+    )
+    assert sorted(runs) == [(2, "all", None, 0, 11), (3, "all", None, 11, 7)]
+    again = desk.load("all")
+    assert again.returncode == 0
+    assert "All years of run run of second are already in" in again.stdout
+    meaning, found = described(desk)[f"{GROUP.stem}_all_years"]
+    assert meaning == f"One{GROUP.grain[3:]}, of all years"
+    assert found.keys() >= set(GROUP.names)
+    assert all(comment for _, comment in found.values())
+
+
 def test_every_load_is_recorded_and_the_same_build_is_not_loaded_twice(desk: Desk) -> None:
     desk.publish(frames("23-24", 3), "first")
     assert desk.load().returncode == 0
@@ -170,7 +206,7 @@ def test_columns_of_the_roster_have_their_meaning(desk: Desk) -> None:
     assert desk.query(f"SELECT DISTINCT school FROM {VIEW.stem}") == [("Elm",)]
     loaded = desk.query("SELECT * FROM students ORDER BY grade NULLS LAST")
     assert loaded == [("23-24", "01", 7, "Elm"), ("23-24", "02", None, None)]
-    published = read_published_set(desk.manifest(), SchoolYear(2023))
+    published = read_published_set(desk.manifest(), "23-24")
     meanings = {
         table.name: {field.name: field.meaning for field in table.fields}
         for table in published.tables
@@ -240,7 +276,7 @@ def test_a_table_that_no_database_accepts_is_refused(
 ) -> None:
     manifest = duck.publish({name: own}, "first")
     with pytest.raises(LoadError, match=sentence):
-        read_published_set(manifest, SchoolYear(2023))
+        read_published_set(manifest, "23-24")
 
 
 def test_a_value_of_another_type_is_reported_without_the_value(desk: Desk) -> None:

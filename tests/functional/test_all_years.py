@@ -8,13 +8,16 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
+from pipeline.publish.commit import Publication
 from pipeline.schema import COMBINED, GROUP, VIEW
 from pipeline.simulator import District, Fault, Protocol, Server, serving
 from tests.functional import oracle
 from tests.functional.conftest import LUIGI, REPOSITORY, Workplace
+from tests.functional.test_reruns import damage_without_trace
 
 YEARS = ("22-23", "23-24", "24-25")
 VIEW_OF_ALL = "views/all/illuminate_assessment_results_all_years"
@@ -237,11 +240,91 @@ def test_a_damaged_file_of_all_years_is_restored(
     }
 
 
-def test_other_years_make_another_set(ran: Workplace, server: Server) -> None:
-    assert run_years(ran, years="22-23,23-24").returncode == 0
+def test_no_year_is_lost_unless_that_is_allowed(ran: Workplace, server: Server) -> None:
+    before, published = of_all(ran), published_rows(ran)
+    refused = run_years(ran, years="22-23,23-24")
+    assert refused.returncode == 30
+    lost = {name: by_year["24-25"] for name, by_year in published.items()}
+    view = lost["view_all_years"]
+    assert f"view_all_years lost {view:,} rows (school year 24-25 had {view:,}" in refused.stdout
+    assert of_all(ran) == before
+    allowed = ",".join(f"{name}={rows}" for name, rows in lost.items())
+    assert f"--publish-allow-shrink {allowed}." in refused.stdout
+    done = run_years(ran, "--publish-allow-shrink", allowed, years="22-23,23-24")
+    assert done.returncode == 0, done.stdout
     assert server.log == []
     rows = oracle.read_csv(ran.data / f"{VIEW_OF_ALL}.csv")
     assert {row["year"] for row in rows} == {"22-23", "23-24"}
+
+
+def published_rows(place: Workplace) -> dict[str, dict[str, int]]:
+    """How many rows of each year the tables of all years have, as their manifest says."""
+    manifest = Publication.read(place.data / "illuminate/all/published.json")
+    assert manifest
+    assert manifest.row_counts
+    return manifest.row_counts.rows
+
+
+def test_a_year_may_lose_what_its_own_guard_allowed(ran: Workplace, server: Server) -> None:
+    """The loss was allowed when the year was published by itself, and is not asked about again."""
+    victim = max(ran.shards("group").glob("*.parquet"), key=lambda path: path.stat().st_size)
+    before = published_rows(ran)["group_all_years"]["23-24"]
+    excluded = ("--illuminate-exclude-ids", victim.stem)
+    assert ran.run(*excluded).returncode == 0
+    done = run_years(ran, *excluded)
+    assert done.returncode == 0, done.stdout
+    assert published_rows(ran)["group_all_years"]["23-24"] < before
+
+
+def test_all_years_are_shown_verified_loaded_and_copied(ran: Workplace, server: Server) -> None:
+    ran.environment["PIPELINE_COPY_TO"] = str(ran.folder / "copies")
+    shown = ran.look("status", "--year", "all")
+    assert shown.returncode == 0, shown.stdout
+    assert f"All years, {', '.join(YEARS)}" in shown.stdout
+    assert f"8 files of {', '.join(YEARS)}, by run" in shown.stdout
+    assert ran.look("verify", "--year", "all").returncode == 0
+    for command in ("load", "copy"):
+        assert ran.look(command, "--year", "all").returncode == 0
+        assert "already in" in ran.look(command, "--year", "all").stdout
+    with duckdb.connect(str(ran.data / "illuminate.duckdb"), read_only=True) as database:
+        for name, table in zip(published_rows(ran), OF_ALL, strict=True):
+            sql = f"SELECT year, count(*) FROM {table.stem}_all_years GROUP BY year"
+            assert dict(database.execute(sql).fetchall()) == published_rows(ran)[name]
+    for name, data in of_all(ran).items():
+        if name.endswith((".csv", ".parquet")):
+            (copied,) = ran.folder.glob(f"copies/all/*/{Path(name).name}")
+            assert copied.read_bytes() == data
+    assert server.log == []
+
+
+@pytest.mark.parametrize("victim", ["views/all", "work/all/results"])
+def test_verify_finds_damage_in_all_years(ran: Workplace, server: Server, victim: str) -> None:
+    """Whatever its size and time say; the next run restores it."""
+    before = of_all(ran)
+    path = max((ran.data / victim).rglob("*.csv"), key=lambda path: path.stat().st_size)
+    damage_without_trace(path)
+    found = ran.look("verify", "--year", "all")
+    assert found.returncode == 1
+    assert f"{path.name} is damaged" in found.stdout
+    assert "Run `make years`" in found.stdout
+    assert run_years(ran).returncode == 0
+    assert {k: v for k, v in of_all(ran).items() if "published.json" not in k} == {
+        k: v for k, v in before.items() if "published.json" not in k
+    }
+    assert ran.look("verify", "--year", "all").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "load", "copy"])
+def test_without_tables_of_all_years_it_is_said_how_to_make_them(
+    place: Workplace, command: str
+) -> None:
+    place.environment["PIPELINE_COPY_TO"] = str(place.folder / "copies")
+    done = place.look(command, "--year", "all")
+    assert done.returncode in {1, 30}
+    said = done.stdout + done.stderr
+    assert "ll years" in said
+    assert "make years" in said
+    assert "Traceback" not in said
 
 
 # Files from before the pipeline.

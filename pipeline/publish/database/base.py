@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import LoadError
 from pipeline.publish.database.published_set import YEAR, Field, Kind, SourceTable
+from pipeline.storage.paths import ALL_YEARS
 
 if TYPE_CHECKING:
     import duckdb
@@ -96,13 +97,13 @@ class Database(ABC):
         return {str(column): str(kind) for column, kind in found}
 
     def count_rows(self, table: str, year: str) -> int:
-        """Count the rows of a year; 0 if the table does not exist."""
+        """Count the rows of a year, or of all years; 0 if the table does not exist."""
         if not self.column_types(table):
             return 0
         return int(self.query(f"SELECT count(*) {self._of_year(table, year)}")[0][0])
 
     def delete_year(self, table: str, year: str) -> None:
-        """Delete the rows of a year."""
+        """Delete the rows of a year, or of all years."""
         self.execute(f"DELETE {self._of_year(table, year)}")
 
     def prepare_table(self, table: str, meaning: str, columns: Sequence[Field]) -> None:
@@ -141,7 +142,11 @@ class Database(ABC):
                 self.execute(f"COMMENT ON COLUMN {column} IS {quote_text(field.meaning)}")
 
     def _of_year(self, table: str, year: str) -> str:
-        return f"FROM {self.table(table)} WHERE {YEAR} = {self.text(year)}"
+        return f"FROM {self.table(table)} WHERE {self._is_of(year)}"
+
+    def _is_of(self, year: str) -> str:
+        """Return the condition for rows of a year, or for every row of a table of all years."""
+        return "true" if year == ALL_YEARS else f"{YEAR} = {self.text(year)}"
 
 
 def wrong_type(table: SourceTable, error: Exception) -> LoadError:

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pipeline.errors import LoadError, SettingsError
 from pipeline.publish.database.base import Database, wrong_type
-from pipeline.publish.database.published_set import RUNS, YEAR, Field, Kind, SourceTable
+from pipeline.publish.database.published_set import RUNS, Field, Kind, SourceTable
 from pipeline.storage import formulas
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class _BigQuery(Database):
             f"INSERT INTO {self.table(table.name)} ({columns}) "
             f"SELECT {', '.join(values)} FROM {self.table(staging)}"
         )
-        where = f"WHERE {YEAR} = {self.text(year)}" if table.has_year else ""
+        where = f"WHERE {self._is_of(year)}" if table.has_year else ""
         rows = int(self.query(f"SELECT count(*) FROM {self.table(staging)} {where}")[0][0])
         inserted = f"(SELECT count(*) {self._of_year(table.name, year)})"
         self._require(f"{inserted} = {rows}", _MISCOUNTED)

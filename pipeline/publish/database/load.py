@@ -1,4 +1,4 @@
-"""Replace one year in a database by what is published, in one transaction."""
+"""Replace a year, or all years, in a database by what is published, in one transaction."""
 
 import datetime as dt
 from typing import NamedTuple
@@ -8,12 +8,13 @@ from pipeline.publish import checks
 from pipeline.publish.commit import Publication
 from pipeline.publish.database.base import Database
 from pipeline.publish.database.published_set import RUNS, Field, PublishedSet, SourceTable
+from pipeline.storage.paths import in_words
 
 _RUNS_COLUMNS = (
     Field("load", "integer", "Number of the load; one row per table"),
     Field("loaded_at", "timestamp", "When it was loaded, UTC"),
-    Field("year", "text", "School year whose rows were replaced, like 23-24"),
-    Field("as_of", "text", "Last day of the results that were requested"),
+    Field("year", "text", "School year whose rows were replaced, like 23-24, or all"),
+    Field("as_of", "text", "Last day of the results that were requested; null for all years"),
     Field("run", "text", "Run that published the set"),
     Field("build", "text", "Digest of everything the set was built from"),
     Field("source", "text", "Address of the district, or the demo district's name"),
@@ -37,7 +38,7 @@ def is_loaded(database: Database, publication: Publication) -> bool:
     The last load of the year must be of this build and source, and its tables must still have as
     many rows as were loaded.
     """
-    year = str(publication.metadata["year"])
+    year = publication.partition
     loaded = _last_load(database, year)
     wanted = (publication.build, _source(publication))
     return bool(loaded) and all(
@@ -67,8 +68,8 @@ def load(database: Database, published: PublishedSet) -> list[LoadedTable]:
             loaded.append(LoadedTable(name, rows_before, 0))
     if not published.is_unchanged():
         raise LoadError(
-            f"Other tables of {year} were published while these were loaded; the database was not "
-            "changed. Wait until the run has ended, then load again."
+            f"Other tables of {in_words(year)} were published while these were loaded; the "
+            "database was not changed. Wait until the run has ended, then load again."
         )
     _record(database, publication, year, loaded)
     return loaded
@@ -115,7 +116,7 @@ def _replace(database: Database, table: SourceTable, year: str) -> LoadedTable:
     rows, expected = database.insert_rows(table, year), _count_file(table)
     if rows != expected:
         raise LoadError(
-            f"{table.name} would have {rows:,} rows of {year} in the database, but "
+            f"{table.name} would have {rows:,} rows of {in_words(year)} in the database, but "
             f"{table.file.name} has {expected:,}; the database was not changed. If the file is a "
             "view of your own, make each of its rows be of this year, then publish and load again."
         )
@@ -132,9 +133,9 @@ def _record(
 ) -> None:
     ((number,),) = database.query(f"SELECT coalesce(max(load), 0) + 1 FROM {database.table(RUNS)}")
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
-    as_of = str(publication.metadata["as_of"])
+    as_of = publication.metadata.get("as_of")
     texts = (now, year, as_of, publication.run, publication.build, _source(publication))
-    same = ", ".join(map(database.text, texts))
+    same = ", ".join("NULL" if text is None else database.text(text) for text in texts)
     for table, rows_before, rows_loaded in loaded:
         values = f"{number}, {same}, {database.text(table)}, {rows_before}, {rows_loaded}"
         database.execute(f"INSERT INTO {database.table(RUNS)} VALUES ({values})")

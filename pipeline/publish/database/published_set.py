@@ -1,4 +1,4 @@
-"""The published files of a year as tables of a database; no row is read here.
+"""The published files of a year, or of all years, as tables of a database; no row is read here.
 
 A table has the same name for every year, and a column `year`.
 """
@@ -11,7 +11,8 @@ from pipeline import schema
 from pipeline.errors import LoadError
 from pipeline.publish.commit import Publication
 from pipeline.storage import files
-from pipeline.years import HISTORICAL, SchoolYear
+from pipeline.storage.paths import ALL_YEARS_SUFFIX, how_to_publish, in_words
+from pipeline.years import HISTORICAL
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,8 +76,8 @@ class PublishedSet:
         return current == self.publication and current.matches(self.manifest.parent)
 
 
-def read_published_set(manifest: Path, year: SchoolYear) -> PublishedSet:
-    """Return the published set of a year, after verifying the checksums of its files.
+def read_published_set(manifest: Path, year: str) -> PublishedSet:
+    """Return the published set of a year, or of all, after verifying the checksums of its files.
 
     Raises:
         LoadError: nothing is published, a file was changed, or a table cannot be loaded.
@@ -89,11 +90,12 @@ def read_published_set(manifest: Path, year: SchoolYear) -> PublishedSet:
         and all(files.sha256(folder / n) == publication.files[n].sha256 for n in chosen.values())
     ):
         raise LoadError(
-            f"A published file of {year} in {folder} was changed after it was published; nothing "
-            f"was loaded. Run make verify YEAR={year} and make run YEAR={year}, then load again."
+            f"A published file of {in_words(year)} in {folder} was changed after it was "
+            f"published; nothing was loaded. Run make verify YEAR={year} and "
+            f"{how_to_publish(year)}, then load again."
         )
     tables = tuple(_source_table(name, folder / file) for name, file in sorted(chosen.items()))
-    return PublishedSet(str(year), manifest, publication, tables)
+    return PublishedSet(year, manifest, publication, tables)
 
 
 def _choose_files(publication: Publication) -> dict[str, str]:
@@ -120,6 +122,8 @@ def _source_table(name: str, file: Path) -> SourceTable:
             )
         fields.append(Field(column, expected, described[column].meaning))
     meaning = known.grain[0].upper() + known.grain[1:] if known else _OWN_VIEW
+    if known and name.endswith(ALL_YEARS_SUFFIX):
+        meaning += ", of all years"
     table = SourceTable(name, meaning, file, tuple(fields))
     _refuse_bad_names(table)
     return table
@@ -129,7 +133,8 @@ def _known_table(name: str, file: Path) -> schema.Table | None:
     """Return what the data dictionary says of a table; a view of the district's own has Parquet."""
     if name == schema.STUDENTS.stem and file.suffix == ".csv":
         return schema.STUDENTS
-    return {table.stem: table for table in schema.TABLES}.get(name)
+    stem = name.removesuffix(ALL_YEARS_SUFFIX)
+    return {table.stem: table for table in schema.TABLES}.get(stem)
 
 
 def _meaning_of_other(column: str, table: schema.Table | None) -> str:

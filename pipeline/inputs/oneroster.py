@@ -28,9 +28,15 @@ def find_files(path: Path) -> Files | None:
     """Return the files of an export that are read; None if there is no export at the path.
 
     A folder is taken for one, and a ZIP file that holds `users.csv`, at whatever depth.
+
+    Raises:
+        InputFileError: The folder does not hold `users.csv`.
     """
     names = (_USERS, _ORGS, _ROLES)
     if path.is_dir():
+        if not (path / _USERS).is_file():
+            fault = f"the folder has no {_USERS}, so it is no export of OneRoster"
+            raise InputFileError.at(path, fault, "Name a file, or a folder with such an export")
         return {name: path / name for name in names if (path / name).is_file()}
     if not zipfile.is_zipfile(path):
         return None

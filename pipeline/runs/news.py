@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.errors import printable
 from pipeline.schema import LABELS, STANDARDS, UNMAPPED, Table
 from pipeline.storage import formulas
 from pipeline.storage.paths import Snapshot
@@ -71,8 +72,8 @@ def _added(now: Collection[str], before: Collection[str]) -> dict[str, Any]:
 
 
 def _values(paths: Snapshot, table: Table, column: str) -> list[str]:
-    """Return the distinct values of a column of a small table, as they were before escaping."""
+    """Return the distinct values of a column of a small table, unescaped and printable."""
     (path,) = paths.published_paths(table)
     with path.open(encoding="utf-8", newline="") as file:
         values = {row[column] for row in csv.DictReader(file)}
-    return sorted(formulas.unescape_text(value) for value in values if value)
+    return sorted(printable(formulas.unescape_text(value)) for value in values if value)

@@ -120,11 +120,13 @@ class FetchMetadata(YearTask, IncrementalTask):
             counts.end()
 
     def _counted_by_page(self) -> list[OfAll]:
-        """Return what each endpoint that is to be fetched by page begins by counting."""
+        """Return what each endpoint that this run is to fetch by page begins by counting."""
         if settings.read(sections.illuminate).strategy == "by_assessment":
             return []
+        steps = {step.task_id for step in context.current().build.steps()}
         scores = (self.other(FetchScores, endpoint=endpoint) for endpoint in ENDPOINTS)
-        return [(each.api_endpoint(), self.paths.window) for each in scores if each.is_to_begin]
+        begun = (each for each in scores if each.task_id in steps and each.is_to_begin)
+        return [(each.api_endpoint(), self.paths.window) for each in begun]
 
     def catalogue(self) -> Catalogue | None:
         """Return the catalogue; None if there is none of this source and window."""

@@ -76,13 +76,14 @@ class Workplace:
         return self.finish(self.start(sys.executable, "-m", "pipeline", *command))
 
     def published(self) -> dict[str, bytes]:
-        """What people see: every published file and its content."""
-        return {
-            name: data
-            for place in ("illuminate", "views")
-            for name, data in content(self.data / place).items()
-            if not name.endswith("published.json")
-        }
+        """What people see: every published file and its content.
+
+        Both folders have a description, so that of the views is called as in a copy.
+        """
+        of_views = content(self.data / "views").items()
+        views = {name.replace("datapackage", "views.datapackage"): data for name, data in of_views}
+        tables = content(self.data / "illuminate").items()
+        return views | {name: data for name, data in tables if "published.json" not in name}
 
     def manifest(self, endpoint: str) -> Path:
         """Return the path of the manifest of an endpoint's shards."""

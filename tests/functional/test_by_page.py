@@ -339,7 +339,7 @@ def test_what_was_found_by_page_is_not_lost_on_a_day_when_that_does_not_work(
 ) -> None:
     succeeded(place.run(*AUTO, "--today", "2024-07-02"))
     before = place.published()
-    server.faults.add(Fault("status", 503, endpoint="standard", page=1, times=6))
+    server.faults.add(Fault("status", 503, "standard", assessment_id=""))
     succeeded(place.run(*AUTO, "--today", "2024-07-03"))
     assert was_by_page(place) == {"overall": True, "standard": False, "group": True}
     assert step(place, "standard")["unlisted"] == sorted(district.unlisted_ids(YEAR))

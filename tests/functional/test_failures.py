@@ -347,10 +347,10 @@ def test_one_step_alone_is_done_and_publishes_nothing(place: Workplace, server: 
 
 
 def test_a_roster_that_cannot_be_read_is_a_sentence(place: Workplace, server: Server) -> None:
-    (place.folder / "roster.txt").mkdir()
-    done = place.run(STUDENT_ROSTERS=str(place.folder / "roster.txt"))
+    (place.folder / "rosters").mkdir()
+    done = place.run(STUDENT_ROSTERS=str(place.folder / "rosters"))
     assert done.returncode == 30
-    assert "roster.txt" in done.stdout
+    assert f"{place.folder / 'rosters'}: the folder has no users.csv" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert server.log == []
 

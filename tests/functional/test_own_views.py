@@ -17,7 +17,7 @@ from tests.functional.test_reruns import newest_record
 
 VIEWS = "views/23-24"
 LATEST = "SELECT local_student_id, count(*) AS n FROM latest GROUP BY ALL"
-DESCRIPTION = "23-24/datapackage.json"
+DESCRIPTION = "23-24/views.datapackage.json"
 SCORES = "SELECT assessment_id, avg(score) AS score FROM results GROUP BY ALL"
 
 

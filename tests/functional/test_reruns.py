@@ -248,6 +248,7 @@ def test_a_rule_edited(ran: Workplace, server: Server, inputs: Path) -> None:
         "assessment_labels.csv",
         "unmapped_titles.csv",
         "datapackage.json",
+        "views.datapackage.json",
         "illuminate_assessment_results_historical.csv",
         "illuminate_assessment_results_historical.parquet",
         "illuminate_latest_results_historical.csv",

@@ -13,7 +13,7 @@ class Fault:
         kind: a name in one of the tables of this package.
         value: the kind's argument, such as a status or a number of seconds.
         endpoint: as in the server's log (`LoggedRequest`); None means any.
-        assessment_id: requests for this assessment only.
+        assessment_id: requests for this assessment only; empty: for all assessments together.
         page: requests for this page only.
         last_page: requests for the last page only.
         times: how many requests it hits; None means all.
@@ -42,7 +42,7 @@ class Fault:
         if query is None:
             return self.assessment_id is None and self.page is None and not self.last_page
         return (
-            self.assessment_id in {None, query.assessment_id}
+            self.assessment_id in {None, query.assessment_id or ""}
             and self.page in {None, query.page}
             and (not self.last_page or query.page == max(1, api.num_pages(query)))
         )

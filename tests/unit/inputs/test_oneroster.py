@@ -131,7 +131,6 @@ def test_a_number_that_a_spreadsheet_damaged_is_refused_with_the_line(tmp_path):
 
 
 REFUSED = {
-    "no users": ({"orgs.csv": ORGS}, "users.csv: it is not in the folder"),
     "no roles": (
         {"users.csv": USERS_1_2, "orgs.csv": ORGS},
         "users.csv, line 1: the header lacks role, and no student is in roles.csv",
@@ -162,6 +161,11 @@ REFUSED = {
 @pytest.mark.parametrize(("files", "fault"), REFUSED.values(), ids=REFUSED)
 def test_an_export_that_lacks_something_is_refused(tmp_path, files, fault):
     assert refusal(as_folder(tmp_path, files)).startswith(fault)
+
+
+def test_a_folder_without_users_is_refused_by_its_own_name(tmp_path):
+    folder = as_folder(tmp_path, {"orgs.csv": ORGS})
+    assert refusal(folder).startswith(f"{folder}: the folder has no users.csv")
 
 
 def test_a_damaged_zip_file_is_refused(tmp_path):

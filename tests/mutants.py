@@ -488,6 +488,20 @@ MUTANTS = (
         "tests/unit/transform/test_output.py -k in_the_place",
     ),
     Mutant(
+        "read CSV files in large pieces",
+        "runs/process.py",
+        '    "POLARS_CSV_CHUNK_SIZE": "1000000",\n',
+        "",
+        "tests/functional/test_memory.py",
+    ),
+    Mutant(
+        "read many row groups ahead",
+        "runs/process.py",
+        '    "POLARS_ROW_GROUP_PREFETCH_SIZE": "1",\n',
+        "",
+        "tests/functional/test_memory.py -k concatenating",
+    ),
+    Mutant(
         "allow several workers",
         "runs/context.py",
         "        if self._worker is not None and forks(self._worker):\n",

@@ -118,11 +118,7 @@ def _counts_of_all_years(publish: PublishYears) -> Iterator[Finding]:
         return
     expected = publication.row_counts.rows if publication.row_counts else {}
     for name, task in zip(GUARDED_OF_ALL_YEARS, CONCAT_TASKS, strict=True):
-        csv, parquet = publish.paths.published_paths(task.table)
-        found = {
-            "CSV": all_years.read_rows_by_year(all_years.scan_text(csv)),
-            "Parquet": all_years.read_rows_by_year(all_years.scan_values(parquet)),
-        }
+        found = all_years.count_rows_by_year(*publish.paths.published_paths(task.table))
         check = check_year_row_counts(task.table.stem, expected.get(name, {}), found)
         yield f"{check.name} ({check.note})", [] if check.ok else ["no"]
 

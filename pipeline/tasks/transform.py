@@ -257,7 +257,7 @@ def write_tables(
     build: FilesBuild,
     target: FilesTarget,
     tables: "Mapping[Table, TableOutputs]",
-    counts: "pl.LazyFrame",
+    counts: "pl.LazyFrame | None",
     year: str,
 ) -> dict[str, Any]:
     """Write each table to its CSV and Parquet file of a target, all in one pass.
@@ -266,11 +266,11 @@ def write_tables(
         build: of the target.
         target: the files of the tables.
         tables: the rows of each table.
-        counts: one row, counted of the same rows.
+        counts: one row, counted of the same rows, or none.
         year: the school year of the tables, or `all`.
 
     Returns:
-        The only row of `counts`, which is counted in the same pass.
+        The only row of `counts`, which is counted in the same pass; nothing without `counts`.
     """
     from pipeline.transform.output import describe, write_files
 

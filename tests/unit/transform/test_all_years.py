@@ -22,7 +22,7 @@ def of_year(tmp_path):
         csv, parquet = tmp_path / f"{name}.csv", tmp_path / f"{name}.parquet"
         write_csv(frame, csv)
         write_parquet(frame, parquet)
-        return all_years.scan_year(csv, parquet)
+        return all_years.scan_files(csv, parquet)
 
     return make
 

@@ -1,4 +1,4 @@
-"""python -m benchmarks [fetch] [tables] [rerun] [nights] [growth] [memory] | all.
+"""python -m benchmarks [fetch] [tables] [rerun] [nights] [delivery] [growth] [memory] | all.
 
 Without a section: fetch and tables. Prints each table when it is there, and writes all of them as
 JSON and as Markdown.
@@ -16,7 +16,7 @@ from benchmarks import machine
 from benchmarks.bench import Bench, RowsError
 from benchmarks.fetchers import dlt_version
 from benchmarks.report import Results, Section
-from benchmarks.sections import fetch, growth, memory, nights, rerun, tables
+from benchmarks.sections import delivery, fetch, growth, memory, nights, rerun, tables
 from benchmarks.trial import REPOSITORY, TrialError
 
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
@@ -24,6 +24,7 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "tables": tables.measure,
     "rerun": rerun.measure,
     "nights": nights.measure,
+    "delivery": delivery.measure,
     "growth": growth.measure,
     "memory": memory.measure,
 }

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,17 +76,28 @@ class Place:
                 *("--illuminate-threads", str(threads), "--illuminate-strategy", strategy),
                 *("--report-enabled", "false"),  # no peer draws one
             ],
-            {
-                "LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"),
-                "PIPELINE_DATA_DIR": str(self.data),
-                "ILLUMINATE_BASE_URL": base_url,
-                "ILLUMINATE_CLIENT_ID": "demo",
-                "ILLUMINATE_CLIENT_SECRET": "demo",
-                "STUDENT_ROSTERS": str(self.work.roster.absolute()),
-                "TITLE_RULES": str(self.rules),
-            },
+            self._environment(base_url),
             self.folder,
         )
+
+    def deliver(self, command: str, base_url: str, variables: Mapping[str, str]) -> Trial:
+        """`python -m pipeline load`, `copy` or `report`, for the year of the work."""
+        return run(
+            [sys.executable, "-m", "pipeline", command, "--year", str(YEAR)],
+            {**self._environment(base_url), **variables},
+            self.folder,
+        )
+
+    def _environment(self, base_url: str) -> dict[str, str]:
+        return {
+            "LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"),
+            "PIPELINE_DATA_DIR": str(self.data),
+            "ILLUMINATE_BASE_URL": base_url,
+            "ILLUMINATE_CLIENT_ID": "demo",
+            "ILLUMINATE_CLIENT_SECRET": "demo",
+            "STUDENT_ROSTERS": str(self.work.roster.absolute()),
+            "TITLE_RULES": str(self.rules),
+        }
 
     def rows(self) -> dict[str, int]:
         """How many rows it published, by table."""

@@ -30,13 +30,16 @@ def test_everybody_brings_the_same_rows_and_every_table_is_printed(tmp_path):
         "Reruns over",
         "Nights over",
         "The size of work/",
+        "What is done with the tables",
         "Growth with the number of assessments",
         "Memory with the number of rows",
     ):
         assert words in done.stdout
     assert "dlt: skipped" in done.stdout
     results = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
-    assert list(results["sections"]) == ["fetch", "tables", "rerun", "nights", "growth", "memory"]
+    assert list(results["sections"]) == [
+        *("fetch", "tables", "rerun", "nights", "delivery", "growth", "memory")
+    ]
     fetched = {trial["peer"]: trial for trial in results["sections"]["fetch"]["trials"]}
     assert {"pipeline", "drain", "drain, same requests", "seed's way"} <= set(fetched)
     rows = {peer: trial["rows"] for peer, trial in fetched.items()}

@@ -32,6 +32,7 @@ from tests.crash.helpers import (
     number_from_environment,
     valid_shards,
 )
+from tests.functional import oracle
 from tests.functional.conftest import BY_ASSESSMENT, Workplace
 from tests.functional.test_by_page import kept_ranges, requested_again
 from tests.functional.test_reruns import requested_shards
@@ -192,12 +193,12 @@ def power_cuts(history: History, rounds: int) -> Iterator[PowerCut]:
 
 def published_in(left: Remains) -> Contents:
     """Return the published files among the remains."""
-    places = ("data/illuminate/", "data/views/")
-    return {
-        path.removeprefix("data/").split("/", 1)[1]: content
+    visible = {
+        path.removeprefix("data/"): content
         for path, (content, _) in left.files.items()
-        if path.startswith(places) and not Path(path).name.startswith(".")
+        if not Path(path).name.startswith(".")
     }
+    return oracle.published(visible)
 
 
 def acknowledged_faults(history: History, cut: PowerCut) -> Iterator[str]:

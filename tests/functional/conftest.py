@@ -12,6 +12,7 @@ from pipeline.extract import shards
 from pipeline.extract.manifest import Manifest
 from pipeline.simulator import SMALL, District, Protocol, Server, serving, write_inputs
 from pipeline.years import today
+from tests.functional import oracle
 from tests.functional.oracle import content
 from tests.helpers import clean_environment
 
@@ -76,14 +77,13 @@ class Workplace:
         return self.finish(self.start(sys.executable, "-m", "pipeline", *command))
 
     def published(self) -> dict[str, bytes]:
-        """What people see: every published file and its content.
-
-        Both folders have a description, so that of the views is called as in a copy.
-        """
-        of_views = content(self.data / "views").items()
-        views = {name.replace("datapackage", "views.datapackage"): data for name, data in of_views}
-        tables = content(self.data / "illuminate").items()
-        return views | {name: data for name, data in tables if "published.json" not in name}
+        """What people see: every published file and its content, but for the manifests."""
+        folders = {name: content(self.data / name) for name in ("illuminate", "views")}
+        files = {
+            f"{name}/{path}": data for name, of in folders.items() for path, data in of.items()
+        }
+        seen = oracle.published(files).items()
+        return {name: data for name, data in seen if not name.endswith("published.json")}
 
     def manifest(self, endpoint: str) -> Path:
         """Return the path of the manifest of an endpoint's shards."""

@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import math
 import re
+from collections.abc import Mapping
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 
@@ -86,6 +87,21 @@ _STANDARD = ("response_type", "assessment_id", "standard_code")
 def content(folder: Path) -> dict[str, bytes]:
     """Return the content of every file below a folder, by its relative path."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def published(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return what people see, given all files of a data folder by their relative paths.
+
+    Both folders have a description, so that of the views is called as in a copy.
+    """
+    views = {
+        name.removeprefix("views/").replace("datapackage", "views.datapackage"): data
+        for name, data in files.items()
+        if name.startswith("views/")
+    }
+    place = "illuminate/"
+    tables = {n.removeprefix(place): data for n, data in files.items() if n.startswith(place)}
+    return views | tables
 
 
 def read_csv(path: Path) -> list[Row]:

@@ -260,6 +260,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     driver.quit()
 
 
+# A busy Chromium says that a page is there when it has only begun to read it.
+IS_LOADED = "return document.readyState === 'complete' && location.href === arguments[0]"
 LOOK = """
 const wide = document.documentElement.clientWidth, out = [];
 for (const e of document.querySelectorAll('body *')) {
@@ -285,6 +287,8 @@ return {out, charts, overflow: root.scrollWidth - root.clientWidth,
 def test_a_browser_draws_everything_and_loads_nothing_else(
     browser: Any, demo: Workplace, width: int
 ) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
     page = demo.data / "demo/reports/23-24.html"
     browser.get("about:blank")
     for log in ("performance", "browser"):  # requests of Chromium's own first page
@@ -292,6 +296,7 @@ def test_a_browser_draws_everything_and_loads_nothing_else(
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get(page.as_uri())
+    WebDriverWait(browser, 60).until(lambda b: b.execute_script(IS_LOADED, page.as_uri()))
     seen = browser.execute_script(LOOK)
     height = browser.execute_script("return document.documentElement.scrollHeight")
     clip = {"x": 0, "y": 0, "width": width, "height": min(height, 12_000), "scale": 1}

@@ -19,6 +19,7 @@ from werkzeug.serving import make_server
 from pipeline.errors import CopyError, SettingsError
 from pipeline.publish import copies
 from pipeline.publish.commit import Publication
+from pipeline.publish.store import Store as Place
 from pipeline.schema import COMBINED, TABLES
 from tests import published
 
@@ -402,7 +403,7 @@ def test_the_error_says_what_to_install(
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)
     with pytest.raises(SettingsError, match=f"run make {extra}, then"):
-        copies.Store(f"{scheme}://bucket/x")
+        Place(f"{scheme}://bucket/x", "[paths] copy_to")
 
 
 # Whether a copy is there.

@@ -110,9 +110,12 @@ class Store:
             self.fs.pipe_file(path, content)
 
 
-def store_errors() -> tuple[type[BaseException], ...]:
-    """Return what a store may raise; called when an error has occurred, so its library is there."""
-    found: list[type[BaseException]] = [OSError]
+def store_errors(*others: type[BaseException]) -> tuple[type[BaseException], ...]:
+    """Return what a store may raise, and what a caller adds.
+
+    It is called when an error has occurred, so that the library is loaded.
+    """
+    found: list[type[BaseException]] = [OSError, *others]
     for module, names in _ERRORS.items():
         if module in sys.modules:
             found += [getattr(sys.modules[module], name) for name in names]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import StorageError
 from pipeline.runs import lock
 from pipeline.state import die_with_parent
 from pipeline.state.districts import District
@@ -20,13 +21,8 @@ _INHERITED = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LUIGI_CONFIG_PATH"),
     *("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"),
 )
-_ENDINGS: Mapping[int, Ending] = {
-    0: "published",
-    99: "up to date",
-    -2: "stopped",
-    -15: "stopped",
-}
-_FOLDER_IN_USE = 10
+_SUCCESSES: Mapping[int, Ending] = {0: "published", 99: "up to date"}
+_FOLDER_IN_USE, _FAILED = 10, 30
 _POLL_SECONDS = 0.2
 
 
@@ -52,27 +48,24 @@ def run_district(
         longest_wait: seconds to wait for another run that is at work in the district's folder.
 
     Raises:
-        StorageError: the district's folder cannot be written.
+        StorageError: the outcome cannot be written.
     """
     started = time.monotonic()
-    log = folders.log(district.district, year)
-    while True:
-        code, pid = _run_once(district, year, folders, log, stop)
-        waited = time.monotonic() - started
-        if code != _FOLDER_IN_USE or waited > longest_wait or stop.is_set():
-            break
-        _wait_for(folders.folders(district.district).lock, longest_wait - waited, stop)
-    ending: Ending = _ENDINGS.get(code, "failed")
+    try:
+        code, reason = _run_when_free(district, year, folders, stop, longest_wait)
+    except StorageError as error:
+        code, reason = _FAILED, str(error)
+    failure: Ending = "stopped" if stop.is_set() else "failed"
     outcome = Outcome(
         run=run,
         district=district.district,
         year=year,
-        outcome=ending,
+        outcome=_SUCCESSES.get(code, failure),
         exit_code=code,
         seconds=round(time.monotonic() - started, 1),
         finished_at=now(),
-        reason=_reason(ending, code, pid, folders.folders(district.district).latest, log),
-        log=str(log),
+        reason=reason,
+        log=str(folders.log(district.district, year)),
     )
     files.write_json(folders.outcome(district.district, year), outcome)
     return outcome
@@ -106,8 +99,28 @@ def environment(
     return inherited | {name: value for name, value in own.items() if value} | secrets
 
 
+def _run_when_free(
+    district: District,
+    year: str,
+    folders: StateFolders,
+    stop: threading.Event,
+    longest_wait: float,
+) -> tuple[int, str]:
+    """Return the exit code of a district's run that had its folder, and why it failed, if so."""
+    own, log = folders.folders(district.district), folders.log(district.district, year)
+    end = time.monotonic() + longest_wait
+    while True:
+        code, pid = _run_once(district, year, folders.district(district.district), log, stop)
+        if code != _FOLDER_IN_USE:
+            return code, "" if code in _SUCCESSES else _reason(code, pid, own.latest, log)
+        while lock.is_held(own.lock) and time.monotonic() < end and not stop.wait(_POLL_SECONDS):
+            pass
+        if stop.is_set() or time.monotonic() >= end:
+            return code, f"Another run was at work in {own.data}, and was not over in time."
+
+
 def _run_once(
-    district: District, year: str, folders: StateFolders, log: Path, stop: threading.Event
+    district: District, year: str, data_dir: Path, log: Path, stop: threading.Event
 ) -> tuple[int, int]:
     """Return the exit code of the district's process, and its id."""
     command = [sys.executable, "-m", "pipeline", "run", "RunAll", "--year", year]
@@ -117,7 +130,7 @@ def _run_once(
         files.restrict_mode(output.fileno())
         process = subprocess.Popen(  # noqa: S603  our own module; the year was parsed
             tied,
-            env=environment(district, folders.district(district.district)),
+            env=environment(district, data_dir),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -142,22 +155,11 @@ def _wait(process: "subprocess.Popen[bytes]", stop: threading.Event) -> int:
                 was_asked = True
 
 
-def _wait_for(held: Path, seconds: float, stop: threading.Event) -> None:
-    """Wait until nobody holds a data folder, or so many seconds, or until the run is to stop."""
-    end = time.monotonic() + seconds
-    while lock.is_held(held) and time.monotonic() < end and not stop.wait(_POLL_SECONDS):
-        pass
-
-
-def _reason(ending: Ending, code: int, pid: int, latest: Path, log: Path) -> str:
-    """Return why a district is not published: in its own run's words, where it had some."""
-    if ending in {"published", "up to date"}:
-        return ""
-    if code == _FOLDER_IN_USE:
-        return f"Another run was at work in {latest.parent.parent} all the time."
+def _reason(code: int, pid: int, latest: Path, log: Path) -> str:
+    """Return why a district's run failed: in its own words, where it had some."""
     result: dict[str, Any] = files.read_json(latest, dict) or {}
-    # The result may be an earlier run's; an id of a run ends with that of its process.
+    # The result may be an earlier run's; the id of a run ends with that of its process.
     if str(result.get("run", "")).endswith(f"-{pid}") and result.get("failures"):
         return str(result["failures"][0]["reason"])
-    how = f"signal {-code} ended it" if code < 0 else f"its run ended with exit code {code}"
-    return f"{how[0].upper()}{how[1:]}; its output is in {log}."
+    how = f"Signal {-code} ended its run" if code < 0 else f"Its run ended with exit code {code}"
+    return f"{how}; its output is in {log}."

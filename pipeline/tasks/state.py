@@ -53,6 +53,8 @@ class StateTask(luigi.Task):
 
     def on_failure(self, exception: BaseException) -> str:
         """Return the reason of a failure for the scheduler's page, without any data."""
+        if run := state_run.under_way():
+            run.fail(exception)
         return failure_text(exception)
 
     def listed(self) -> list[District]:
@@ -85,9 +87,9 @@ class RunDistrict(StateTask):
 
     @redact_unexpected()
     def run(self) -> None:
-        run = state_run.current()
+        district, run = self._found(), state_run.current()
         outcome = run_district(
-            self._found(),
+            district,
             str(self.year),
             run.folders,
             run=self.run_id,
@@ -110,8 +112,19 @@ class StateYearsTask(StateTask):
 
     years = SchoolYearsParameter("school years, like 22-23,23-24")
 
+    def requires(self) -> list[RunDistrict]:
+        """Return the runs of all districts, none if the file cannot be read; `run` says why."""
+        try:
+            return self.district_runs()
+        except InputFileError:
+            return []
+
     def district_runs(self) -> list[RunDistrict]:
-        """Return the run of each district and year, in the order of the file."""
+        """Return the run of each district and year, in the order of the file.
+
+        Raises:
+            InputFileError: it cannot be read, or a line is invalid.
+        """
         listed = self.listed()
         return [
             self.clone(RunDistrict, district=each.district, year=year)
@@ -122,9 +135,6 @@ class StateYearsTask(StateTask):
 
 class RunState(StateYearsTask):
     """Everything of a state run; it fails at the end if a district did, and names it."""
-
-    def requires(self) -> list[RunDistrict]:
-        return self.district_runs()
 
     def complete(self) -> bool:
         """Return True if this state run has published everything."""
@@ -138,8 +148,8 @@ class RunState(StateYearsTask):
         Raises:
             StateError: a district failed.
         """
-        run = state_run.current()
-        found = [outcome for task in self.requires() if (outcome := task.outcome())]
+        tasks, run = self.district_runs(), state_run.current()
+        found = [outcome for task in tasks if (outcome := task.outcome())]
         result = outcomes.summarize(self.run_id, found, run.seconds)
         files.write_json(run.folders.latest, result)
         failed = [each for each in found if not each.is_published]
@@ -147,6 +157,6 @@ class RunState(StateYearsTask):
             f"State run {self.run_id}: {result['published']:,} of {result['tried']:,} published, "
             f"{len(result['new']):,} of them with something new; {len(failed):,} failed."
         )
-        print("\n".join(map(printable, [head, *(f"  {each.line()}" for each in failed)])))
         if failed:
-            raise StateError(head)
+            raise StateError(head, *(f"  {each.line()}" for each in failed))
+        print(printable(head))

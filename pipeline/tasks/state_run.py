@@ -45,6 +45,7 @@ class StateRun:
         self._started = time.monotonic()
         self._has_begun = False
         self._refusal: PipelineError | None = None
+        self._failures: list[PipelineError] = []
         self._held = contextlib.ExitStack()
         self._signals = StopSignals(self.stop, is_command=is_command_line())
 
@@ -65,7 +66,7 @@ class StateRun:
             raise self._refusal
         if not self._has_begun:
             self._has_begun = True
-            # From here on Luigi prints no reason of a failure, which `end` does once.
+            # While these lines are printed, Luigi prints no reason of a failure; `end` does.
             self._held.enter_context(print_lines())
             try:
                 self._prepare()
@@ -75,20 +76,25 @@ class StateRun:
         if self.stop.is_set():
             raise StoppedError("The state run was asked to stop.")
 
+    def fail(self, error: BaseException) -> None:
+        """Note why a task failed, unless that is because the run was asked to stop."""
+        if isinstance(error, PipelineError) and not isinstance(error, StoppedError):
+            self._failures.append(error)
+
     def end(self) -> None:
-        """Release everything that the run holds, and let a signal have its effect.
+        """Print each failure once, release everything, and let a signal have its effect.
 
         Raises:
             SystemExit: on Luigi's command line, where another state run holds the folder.
         """
         global _current  # noqa: PLW0603  a process has one run at a time
         _current = None
+        for reason in dict.fromkeys(map(str, self._failures)):
+            print(reason, file=sys.stderr)
         self._held.close()
         self._signals.reraise()
-        if self._refusal is not None:
-            print(self._refusal, file=sys.stderr)
-            if isinstance(self._refusal, FolderInUseError) and is_command_line():
-                raise PidLockAlreadyTakenExit(_ALREADY_RUNNING)
+        if isinstance(self._refusal, FolderInUseError) and is_command_line():
+            raise PidLockAlreadyTakenExit(_ALREADY_RUNNING)
 
     def _prepare(self) -> None:
         if self._worker is not None and forks(self._worker):
@@ -119,6 +125,11 @@ def current() -> StateRun:
         if worker is not None:
             when_build_ends(worker, _current.end)
     _current.begin()
+    return _current
+
+
+def under_way() -> StateRun | None:
+    """Return the state run under way; None if there is none."""
     return _current
 
 

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         path = _path(options)
         years = options.year or str(SchoolYear.of(today()))
-        for year in years.split(","):
+        for year in years.replace(",", " ").split():
             SchoolYear.parse(year)
         read_districts(path)
     except SettingsError as error:

@@ -32,7 +32,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 	--no-emit-find-links --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run years report status verify load copy s3 gs azure bigquery state doctor refresh clean-snapshots test test-airflow test-bigquery test-azure crash mutants audit image bench bench-short check format simulate dictionary lock clean
+.PHONY: help run years report status verify load copy s3 gs azure bigquery state doctor refresh clean-snapshots test test-airflow test-bigquery test-azure crash mutants audit image bench bench-short check format simulate state-demo dictionary lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ doctor: $(VENV)/.run ## Check settings, credentials, input files and disk
 
 simulate: $(VENV)/.run ## Serve the demo district on port 8080
 	@$(BIN)/python -m pipeline simulate --port 8080
+
+state-demo: $(VENV)/.run ## Run three made-up districts on this machine (half a minute)
+	@$(BIN)/python -m pipeline state demo --year "$(or $(YEAR),23-24)"
 
 test: $(VENV)/.test ## Check format, lint and types, and run every test
 	@$(MAKE) --no-print-directory check

@@ -25,6 +25,7 @@ from pipeline.tasks.inputs import (
 )
 from pipeline.tasks.publish import Publish
 from pipeline.tasks.report import Report, RunAll
+from pipeline.tasks.state import RunDistrict, RunState
 from pipeline.tasks.transform import (
     CombineGroup,
     CombineResults,
@@ -75,6 +76,8 @@ __all__ = [
     "ReadTitleRules",
     "Report",
     "RunAll",
+    "RunDistrict",
+    "RunState",
     "RunYears",
     "SqlView",
 ]

@@ -1,0 +1,162 @@
+"""The tasks of a state run: every district by itself, one after the other.
+
+RunDistrict of each district and year ─► RunState
+
+A state run tries every district, because only a district's own run knows what of it is missing or
+stale; where nothing is, that takes seconds and requests nothing. So a task is complete once the
+state run that it belongs to, which has an id, has tried it.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import luigi
+
+from pipeline.config import sections, settings
+from pipeline.errors import InputFileError, StateError, StoppedError, printable, redact_unexpected
+from pipeline.runs.build import failure_text
+from pipeline.state import outcomes
+from pipeline.state.district_run import run_district
+from pipeline.state.districts import District, read_districts
+from pipeline.state.outcomes import Outcome
+from pipeline.storage import files
+from pipeline.tasks import state_run
+from pipeline.tasks.parameters import SchoolYearParameter, SchoolYearsParameter
+from pipeline.years import SchoolYear, today
+
+log = logging.getLogger("pipeline")
+
+
+class StateTask(luigi.Task):
+    """A task of a state run."""
+
+    districts = luigi.Parameter(
+        default="",
+        significant=False,
+        description="the file that lists the districts; default [state] districts",
+    )
+    run_id = luigi.Parameter(default="", description="the id of the state run; default a new one")
+
+    @classmethod
+    def get_param_values(
+        cls, params: Sequence[tuple[str, luigi.Parameter[Any]]], args: object, kwargs: object
+    ) -> list[tuple[str, Any]]:
+        """Return the values of all parameters; those that are not given have their defaults."""
+        values = dict(super().get_param_values(params, args, kwargs))
+        values["districts"] = values["districts"] or settings.read(sections.state).districts
+        values["run_id"] = values["run_id"] or state_run.new_id()
+        if "year" in values:
+            values["year"] = values["year"] or SchoolYear.of(today())
+        return list(values.items())
+
+    def on_failure(self, exception: BaseException) -> str:
+        """Return the reason of a failure for the scheduler's page, without any data."""
+        if run := state_run.under_way():
+            run.fail(exception)
+        return failure_text(exception)
+
+    def listed(self) -> list[District]:
+        """Return the districts of the file.
+
+        Raises:
+            InputFileError: it cannot be read, or a line is invalid.
+        """
+        return read_districts(Path(self.districts))
+
+
+class RunDistrict(StateTask):
+    """Fetch and publish a school year of one district, in its own process and folder.
+
+    It is done once it was tried: a district that failed is named at the end, and keeps no other
+    from being published.
+    """
+
+    district = luigi.Parameter(description="the district's name in districts.csv")
+    year = SchoolYearParameter("school year, like 23-24; default today's")
+
+    def complete(self) -> bool:
+        """Return True if this state run has tried it."""
+        outcome = self.outcome()
+        return outcome is not None and (outcome.run == self.run_id and outcome.outcome != "stopped")
+
+    def outcome(self) -> Outcome | None:
+        """Return how the last run of the district and year ended; None if there was none."""
+        return Outcome.read(state_run.state_folders().outcome(self.district, str(self.year)))
+
+    @redact_unexpected()
+    def run(self) -> None:
+        district, run = self._found(), state_run.current()
+        outcome = run_district(
+            district,
+            str(self.year),
+            run.folders,
+            run=self.run_id,
+            stop=run.stop,
+            longest_wait=settings.read(sections.state).longest_wait,
+        )
+        log.info("%s in %.0f s", outcome.line(), outcome.seconds)
+        if outcome.outcome == "stopped":
+            raise StoppedError(outcome.line())
+
+    def _found(self) -> District:
+        for each in self.listed():
+            if each.district == self.district:
+                return each
+        raise InputFileError.at(self.districts, f"it has no district {self.district}")
+
+
+class StateYearsTask(StateTask):
+    """A task of school years of all districts."""
+
+    years = SchoolYearsParameter("school years, like 22-23,23-24")
+
+    def requires(self) -> list[RunDistrict]:
+        """Return the runs of all districts, none if the file cannot be read; `run` says why."""
+        try:
+            return self.district_runs()
+        except InputFileError:
+            return []
+
+    def district_runs(self) -> list[RunDistrict]:
+        """Return the run of each district and year, in the order of the file.
+
+        Raises:
+            InputFileError: it cannot be read, or a line is invalid.
+        """
+        listed = self.listed()
+        return [
+            self.clone(RunDistrict, district=each.district, year=year)
+            for year in self.years
+            for each in listed
+        ]
+
+
+class RunState(StateYearsTask):
+    """Everything of a state run; it fails at the end if a district did, and names it."""
+
+    def complete(self) -> bool:
+        """Return True if this state run has published everything."""
+        result = files.read_json(state_run.state_folders().latest, dict) or {}
+        return result.get("run") == self.run_id and bool(result.get("succeeded"))
+
+    @redact_unexpected()
+    def run(self) -> None:
+        """Write the result of the run, and print it.
+
+        Raises:
+            StateError: a district failed.
+        """
+        tasks, run = self.district_runs(), state_run.current()
+        found = [outcome for task in tasks if (outcome := task.outcome())]
+        result = outcomes.summarize(self.run_id, found, run.seconds)
+        files.write_json(run.folders.latest, result)
+        failed = [each for each in found if not each.is_published]
+        head = (
+            f"State run {self.run_id}: {result['published']:,} of {result['tried']:,} published, "
+            f"{len(result['new']):,} of them with something new; {len(failed):,} failed."
+        )
+        if failed:
+            raise StateError(head, *(f"  {each.line()}" for each in failed))
+        print(printable(head))

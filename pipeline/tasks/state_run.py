@@ -1,0 +1,153 @@
+"""A state run of this process, from its first task until Luigi's build ends."""
+
+import contextlib
+import datetime as dt
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from luigi.interface import PidLockAlreadyTakenExit
+from luigi.worker import Worker
+
+from pipeline.config import sections, settings
+from pipeline.errors import FolderInUseError, PipelineError, SettingsError, StoppedError
+from pipeline.runs.build import current_worker, forks, when_build_ends
+from pipeline.runs.context import is_command_line
+from pipeline.runs.lock import Lock
+from pipeline.runs.messages import print_lines
+from pipeline.runs.signals import StopSignals
+from pipeline.state.paths import StateFolders
+from pipeline.storage import files
+
+_ALREADY_RUNNING = 10
+_OF_ONE_DISTRICT = {
+    ("illuminate", "base_url"),
+    ("paths", "rosters"),
+    ("paths", "manual_changes"),
+    ("paths", "save_path"),
+    ("paths", "view_path"),
+    ("paths", "prior_years"),
+}
+"""Settings that would mix up districts, if all of them had the same."""
+
+_current: "StateRun | None" = None
+
+
+class StateRun:
+    """What a state run holds: the lock of the state folder, and the handlers of signals."""
+
+    def __init__(self, folders: StateFolders, worker: Worker | None) -> None:
+        self.folders = folders
+        self.stop = threading.Event()
+        self._worker = worker
+        self._started = time.monotonic()
+        self._has_begun = False
+        self._refusal: PipelineError | None = None
+        self._failures: list[PipelineError] = []
+        self._held = contextlib.ExitStack()
+        self._signals = StopSignals(self.stop, is_command=is_command_line())
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self._started
+
+    def begin(self) -> None:
+        """Take the state folder and handle signals; only the first call does.
+
+        Raises:
+            FolderInUseError: another state run holds the folder.
+            PipelineError: the run cannot begin. Every later call says the same.
+            StoppedError: the run was asked to stop.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+        if not self._has_begun:
+            self._has_begun = True
+            # While these lines are printed, Luigi prints no reason of a failure; `end` does.
+            self._held.enter_context(print_lines())
+            try:
+                self._prepare()
+            except PipelineError as error:
+                self._refusal = error
+                raise
+        if self.stop.is_set():
+            raise StoppedError("The state run was asked to stop.")
+
+    def fail(self, error: BaseException) -> None:
+        """Note why a task failed, unless that is because the run was asked to stop."""
+        if isinstance(error, PipelineError) and not isinstance(error, StoppedError):
+            self._failures.append(error)
+
+    def end(self) -> None:
+        """Print each failure once, release everything, and let a signal have its effect.
+
+        Raises:
+            SystemExit: on Luigi's command line, where another state run holds the folder.
+        """
+        global _current  # noqa: PLW0603  a process has one run at a time
+        _current = None
+        for reason in dict.fromkeys(map(str, self._failures)):
+            print(reason, file=sys.stderr)
+        self._held.close()
+        self._signals.reraise()
+        if isinstance(self._refusal, FolderInUseError) and is_command_line():
+            raise PidLockAlreadyTakenExit(_ALREADY_RUNNING)
+
+    def _prepare(self) -> None:
+        if self._worker is not None and forks(self._worker):
+            raise SettingsError(
+                "--workers must be 1, and Luigi's [worker] settings timeout and "
+                "force_multiprocessing unset: a state run takes one district after the other. "
+                "Nothing was requested and nothing was changed."
+            )
+        _refuse_shared_settings()
+        files.set_group_read(allowed=settings.read(sections.paths).group_readable)
+        self._held.enter_context(Lock(self.folders.lock)).note([])
+        for folder in (self.folders.root, *self.folders.outcomes.glob("*")):
+            files.remove_temp_files(folder)
+        self._held.callback(self._signals.restore)
+        self._signals.handle()
+
+
+def current() -> StateRun:
+    """Return the state run under way, begun; one is made for the Luigi build that calls this.
+
+    Raises:
+        PipelineError: it cannot begin, or was asked to stop.
+    """
+    global _current  # noqa: PLW0603  a process has one run at a time
+    if _current is None:
+        worker = current_worker()
+        _current = StateRun(state_folders(), worker)
+        if worker is not None:
+            when_build_ends(worker, _current.end)
+    _current.begin()
+    return _current
+
+
+def under_way() -> StateRun | None:
+    """Return the state run under way; None if there is none."""
+    return _current
+
+
+def state_folders() -> StateFolders:
+    """Return the folders of state runs."""
+    return StateFolders(Path(settings.read(sections.state).dir))
+
+
+def new_id() -> str:
+    """Return the id of a state run that begins now."""
+    return f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S.%f}Z-{os.getpid()}"
+
+
+def _refuse_shared_settings() -> None:
+    for section, name, value, origin in settings.describe():
+        if (section, name) in _OF_ONE_DISTRICT and value and origin == "luigi.cfg":
+            raise SettingsError(
+                f"[{section}] {name} is in luigi.cfg, where it would hold for every district. "
+                "Remove it there (what differs by district is in districts.csv), then run the same "
+                "command again. Nothing was requested and nothing was changed."
+            )

@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "MANUAL_CHANGES": ("paths", "manual_changes"),
     "SQL_VIEWS": ("paths", "sql_views"),
     "PIPELINE_STATE_DIR": ("state", "dir"),
+    "PIPELINE_LAKEHOUSE": ("state", "lakehouse"),
 }
 """Environment variables, and the section and name of the setting that each stands for."""
 
@@ -235,6 +236,15 @@ class state(Settings):  # noqa: N801
     longest_wait = luigi.FloatParameter(
         default=3600.0, description="seconds to wait for another run of a district"
     )
+    lakehouse = luigi.Parameter(
+        default="", description="folder or URL of the tables of all districts; default `dir`"
+    )
+    with_names = luigi.BoolParameter(
+        default=False,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        description="publish the tables with names of students too",
+    )
+    keep_versions = _at_least(1, 2, "published versions of the tables that stay readable")
 
 
 class checks(Settings):  # noqa: N801

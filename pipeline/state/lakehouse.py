@@ -118,9 +118,8 @@ class Lakehouse:
             StateError: it could not be read.
         """
         with _plain_errors(f"The Delta table {table} in {self.uri} could not be read"):
-            if not self._exists(table):
-                return None
-            return [field.name for field in self._open(table).schema().fields]
+            found = self._find(table)
+            return [field.name for field in found.schema().fields] if found else None
 
     def parts(self, table: str, version: int) -> list[Part]:
         """Return the parts of a version of a table.
@@ -166,10 +165,13 @@ class Lakehouse:
     def _table_uri(self, table: str) -> str:
         return f"{self.uri}/tables/{table}"
 
-    def _exists(self, table: str) -> bool:
-        import deltalake
+    def _find(self, table: str) -> "deltalake.DeltaTable | None":
+        from deltalake.exceptions import TableNotFoundError
 
-        return deltalake.DeltaTable.is_deltatable(self._table_uri(table), self._options)
+        try:
+            return self._open(table)
+        except TableNotFoundError:
+            return None
 
     def _open(self, table: str, version: int | None = None) -> "deltalake.DeltaTable":
         import deltalake
@@ -187,7 +189,8 @@ class Lakehouse:
         place = self._table_uri(schema.name)
         if self.store.is_local:
             files.make_folder(Path(place))
-        if not self._exists(schema.name):
+        table = self._find(schema.name)
+        if table is None:
             return deltalake.DeltaTable.create(
                 place,
                 deltalake.Schema(_fields(schema)),
@@ -199,7 +202,6 @@ class Lakehouse:
                 storage_options=self._options,
                 commit_properties=_commit_properties(run),
             )
-        table = self._open(schema.name)
         new = _new_fields(table, schema)
         if new:
             table.alter.add_columns(new, commit_properties=_commit_properties(run))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.errors import StateError
+from pipeline.publish.commit import Publication
 from pipeline.publish.database.published_set import Field, SourceTable, choose_files
 from pipeline.schema import TABLES, Table
 from pipeline.state.lakehouse import Lakehouse
@@ -22,16 +23,19 @@ from pipeline.state.published import DistrictYear, UnusableSetError, columns_of,
 class StateResult:
     """What became of each district's school year, and what is published now.
 
+    Of those that are missing or failed, the rows of before are still published, if there were any.
+
     Attributes:
         published: those whose rows were replaced.
         unchanged: those whose rows are those of before, because the district published nothing new.
-        failed: those that could not be published, each with the reason; of these the rows of
-            before are still published, if there were any.
+        missing: those that have nothing published.
+        failed: those that could not be published, each with the reason.
         marker: what is published now; None where nothing is.
     """
 
     published: list[Partition] = field(default_factory=list)
     unchanged: list[Partition] = field(default_factory=list)
+    missing: list[Partition] = field(default_factory=list)
     failed: dict[Partition, str] = field(default_factory=dict)
     marker: StateMarker | None = None
 
@@ -39,7 +43,9 @@ class StateResult:
 def is_published(
     lakehouse: Lakehouse, districts: Iterable[DistrictYear], tables: Sequence[Table]
 ) -> bool:
-    """Return True if what these districts have published now is what readers see; change nothing.
+    """Return True if readers see what these districts have published now; change nothing.
+
+    Those that have nothing published do not count.
 
     Raises:
         StateError: the marker cannot be read.
@@ -47,13 +53,11 @@ def is_published(
     marker = read_marker(lakehouse.store)
     if marker is None or marker.versions.keys() - {table.stem for table in tables}:
         return False
-    for district in districts:
-        try:
-            if not _is_current(marker, district, tables):
-                return False
-        except UnusableSetError:
-            return False
-    return True
+    found = ((each.partition, Publication.read(each.manifest)) for each in districts)
+    return all(
+        publication is None or _is_current(marker, partition, publication, tables)
+        for partition, publication in found
+    )
 
 
 def publish_state(
@@ -80,14 +84,17 @@ def publish_state(
     before = read_marker(lakehouse.store)
     result, staged = StateResult(marker=before), _Staged()
     for district in districts:
-        try:
-            if before and _is_current(before, district, tables):
-                result.unchanged.append(district.partition)
-                continue
-            staged.add(lakehouse, district, run, tables)
-            result.published.append(district.partition)
-        except UnusableSetError as error:
-            result.failed[district.partition] = str(error)
+        publication, partition = Publication.read(district.manifest), district.partition
+        if publication is None:
+            result.missing.append(partition)
+        elif before and _is_current(before, partition, publication, tables):
+            result.unchanged.append(partition)
+        else:
+            try:
+                staged.add(lakehouse, district, run, tables)
+                result.published.append(partition)
+            except UnusableSetError as error:
+                result.failed[partition] = str(error)
     dropped = before.versions.keys() - {table.stem for table in tables} if before else set()
     if result.published or dropped:
         result.marker = _commit(lakehouse, before, staged, tables, run, keep_versions)
@@ -140,14 +147,11 @@ class _Staged:
                 )
 
 
-def _is_current(marker: StateMarker, district: DistrictYear, tables: Sequence[Table]) -> bool:
-    """Return True if the marker has what the district has published now, with these tables.
-
-    Raises:
-        UnusableSetError: nothing of the district is published.
-    """
-    publication, (name, year) = district.publication(), district.partition
-    known = marker.years.get(year, {}).get(name)
+def _is_current(
+    marker: StateMarker, partition: Partition, publication: Publication, tables: Sequence[Table]
+) -> bool:
+    """Return True if the marker has this publication of a district, with these tables."""
+    known = marker.years.get(partition.year, {}).get(partition.district)
     return (
         known is not None
         and (known.build, known.content) == (publication.build, publication.content_digest())

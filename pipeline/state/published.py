@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import LoadError, PipelineError
 from pipeline.publish import checks
-from pipeline.publish.commit import Publication
 from pipeline.publish.database.published_set import (
     YEAR,
     Field,
@@ -43,17 +42,6 @@ class DistrictYear:
 
     partition: Partition
     manifest: Path
-
-    def publication(self) -> Publication:
-        """Return what is published now.
-
-        Raises:
-            UnusableSetError: nothing is.
-        """
-        found = Publication.read(self.manifest)
-        if found is None:
-            raise UnusableSetError("nothing of it is published")
-        return found
 
 
 def published_tables(*, with_names: bool) -> tuple[Table, ...]:

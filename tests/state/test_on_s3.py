@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import s3fs
+from werkzeug.serving import WSGIRequestHandler
 
 from pipeline.errors import StateError
 from pipeline.schema import LABELS, VIEW
@@ -19,9 +20,15 @@ from tests.state.sets import FEW, YEAR, frames, publish_all, publish_district
 ROOT = f"s3://{BUCKET}/state"
 
 
+class Closing(WSGIRequestHandler):
+    """Ends each connection: deltalake keeps its own open, and the server would wait for them."""
+
+    protocol_version = "HTTP/1.0"
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    server = Store()
+    server = Store(Closing)
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "invented")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)

@@ -1,11 +1,12 @@
 """The tables of many districts: exactly the districts' own, visible together or not at all."""
 
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import deltalake
-import duckdb
 import polars as pl
 import pytest
 from deltalake.exceptions import CommitFailedError
@@ -34,6 +35,7 @@ from tests.state.sets import (
 )
 
 FIRST, SECOND = Partition("first", YEAR), Partition("second", YEAR)
+REPOSITORY = Path(__file__).parents[2]
 NAMES = {"first_name", "last_name", "middle_name"}
 
 
@@ -126,18 +128,23 @@ def test_nothing_is_readable_for_others(root: Path, first) -> None:
     assert (root / "tables").stat().st_mode & 0o077 == 0
 
 
-def test_a_query_of_duckdb_follows_the_marker(root: Path, first, second) -> None:
-    publish_all(root, first, second)
-    version = marker(root)["versions"][VIEW.stem]
-    names = deltalake.DeltaTable(str(root / "tables" / VIEW.stem), version).file_uris()
-    found = duckdb.sql(
-        "SELECT district, year, count(*), count(score) FROM "
-        f"read_parquet({names}, hive_partitioning = true, union_by_name = true) GROUP BY ALL"
-    ).fetchall()
-    rows = {"first": frames(11)[VIEW.stem], "second": frames(23)[VIEW.stem]}
-    assert sorted(found) == [
-        (name, YEAR, view.height, view["score"].count()) for name, view in rows.items()
-    ]
+def test_the_documented_queries_follow_the_marker(
+    root: Path, first, second, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_all(root / "data" / "state", first, second)
+    publish_again(first, 5)
+    with monkeypatch.context() as patch:
+        fail_at_table(patch, LABELS.stem, OSError())
+        with pytest.raises(StateError):
+            publish_all(root / "data" / "state", first, second)
+    monkeypatch.chdir(root)
+    page = (REPOSITORY / "docs" / "state.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for query in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        exec(query, names)
+        shown = capsys.readouterr().out
+        for rows in (12, 24):
+            assert re.search(rf"\b{rows}\b", shown), shown
 
 
 # The next day.
@@ -175,26 +182,21 @@ def test_another_year_is_another_partition(root: Path, tmp_path: Path, first) ->
     assert years == {YEAR: 11 + FEW.index(VIEW), "24-25": 4 + FEW.index(VIEW)}
 
 
-@pytest.mark.parametrize(
-    ("harm", "reason"),
-    [
-        (lambda manifest: manifest.unlink(), "nothing of it is published"),
-        (
-            lambda manifest: (manifest.parent / "assessment_labels.csv").write_text("broken"),
-            "was changed after it was published",
-        ),
-    ],
-)
-def test_a_failed_district_keeps_its_rows_and_is_named(
-    root: Path, first, second, harm: Any, reason: str
+def break_a_file(manifest: Path) -> None:
+    (manifest.parent / "assessment_labels.csv").write_text("broken")
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, break_a_file])
+def test_a_district_that_cannot_be_published_keeps_its_rows_and_is_named(
+    root: Path, first, second, harm: Callable[[Path], None]
 ) -> None:
     publish_all(root, first, second)
     before = content(root)
     harm(publish_again(first, 5).manifest)
     result = publish_all(root, first, publish_again(second, 6), run="run-2")
     assert result.published == [SECOND]
-    assert list(result.failed) == [FIRST]
-    assert reason in result.failed[FIRST]
+    assert [*result.missing, *result.failed] == [FIRST]
+    assert all("was changed after it was" in reason for reason in result.failed.values())
     for name, rows in content(root).items():
         assert_frame_equal(of_district(rows, "first"), of_district(before[name], "first"))
         assert of_district(rows, "second").height == frames(6)[name].height
@@ -230,6 +232,8 @@ def test_is_published_says_whether_readers_see_what_districts_have(
     assert not is_published(Lakehouse(str(root)), [first], published_tables(with_names=False))
     publish_again(first, 5)
     assert not there(first)
+    first.manifest.unlink()
+    assert there(first)  # nothing of it can be published
 
 
 # Columns.

@@ -1532,10 +1532,17 @@ MUTANTS = (
     ),
     Mutant(
         "say that all districts are published",
-        "tasks/state.py",
-        "        if failed:",
-        "        if False:",
-        "tests/state/test_state_run.py -k fails",
+        "state/outcomes.py",
+        "    if failed or failures:",
+        "    if failures:",
+        "tests/unit/state/test_outcomes.py",
+    ),
+    Mutant(
+        "say that nothing is new in what is published of all districts",
+        "state/outcomes.py",
+        "    changed.update(new)",
+        "    changed.update(())",
+        "tests/unit/state/test_outcomes.py",
     ),
 )
 

@@ -14,9 +14,8 @@ from pipeline.config import sections, settings
 from pipeline.errors import SettingsError, printable
 from pipeline.runs import lock
 from pipeline.state.districts import District, read_districts
-from pipeline.state.outcomes import Outcome
+from pipeline.state.outcomes import Outcome, RunResult
 from pipeline.state.paths import StateFolders
-from pipeline.storage import files
 from pipeline.tasks.state_run import new_id, state_folders
 from pipeline.years import SchoolYear, today
 
@@ -49,9 +48,9 @@ def run(options: argparse.Namespace) -> int:
     run_id = new_id()
     arguments = ["--years", years, "--districts", str(path), "--run-id", run_id]
     code = run_luigi(["RunState", *arguments])
-    result = files.read_json(state_folders().latest, dict) or {}
-    is_of_this_run = result.get("run") == run_id
-    return NOTHING_NEW if not code and is_of_this_run and not result["new"] else code
+    result = RunResult.read(state_folders().latest)
+    is_nothing_new = result and (result.run, result.outcome) == (run_id, "up to date")
+    return NOTHING_NEW if not code and is_nothing_new else code
 
 
 def status(options: argparse.Namespace) -> int:

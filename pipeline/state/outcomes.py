@@ -1,16 +1,18 @@
 """How the run of each district ended, kept in one small file per district and school year."""
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
+from pipeline.errors import printable
 from pipeline.storage import files
 
 Ending = Literal["published", "up to date", "failed", "stopped"]
+
+_GOOD = ("published", "up to date")
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -41,7 +43,7 @@ class Outcome(msgspec.Struct, frozen=True):
     @property
     def is_published(self) -> bool:
         """Whether everything of the district is published."""
-        return self.outcome in {"published", "up to date"}
+        return self.outcome in _GOOD
 
     def line(self) -> str:
         """Return how it ended, for people, and the reason if there is one."""
@@ -54,32 +56,92 @@ class Outcome(msgspec.Struct, frozen=True):
         return files.read_json(path, cls)
 
 
-def summarize(run: str, outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
-    """Return the result of a state run for other programs: how many of how many are published."""
-    counts = Counter(each.outcome for each in outcomes)
-    published = sum(each.is_published for each in outcomes)
-    outcome = "published" if counts["published"] else "up to date"
-    return {
-        "run": run,
-        "outcome": outcome if published == len(outcomes) else "failed",
-        "succeeded": published == len(outcomes),
-        "finished_at": now(),
-        "seconds": round(seconds, 1),
-        "years": sorted({each.year for each in outcomes}),
-        "tried": len(outcomes),
-        "published": published,
-        "new": [{"district": e.district, "year": e.year} for e in outcomes if is_new(e)],
-        "failed": [
-            {"district": e.district, "year": e.year, "reason": e.reason, "log": e.log}
-            for e in outcomes
-            if not e.is_published
-        ],
-    }
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a state run for other programs: how many of how many are published.
+
+    Attributes:
+        run: the id of the state run.
+        outcome: how it ended; `published` where something is new, else `up to date`.
+        succeeded: whether everything is published.
+        tried: how many districts and years were run.
+        published: how many of these are published.
+        new: those of which something new was published.
+        failed: how the others ended.
+        failures: what else went wrong, in sentences.
+        seconds: how long it took.
+        finished_at: when it ended.
+    """
+
+    run: str
+    outcome: Ending
+    succeeded: bool
+    tried: int
+    published: int
+    new: list[tuple[str, str]]
+    failed: list[Outcome]
+    failures: list[str]
+    seconds: float
+    finished_at: str
+
+    def text(self) -> str:
+        """Return it for people, with a line for each district that is not published."""
+        head = (
+            f"State run {self.run}: {self.published:,} of {self.tried:,} published, "
+            f"{len(self.new):,} with something new."
+        )
+        return "\n".join(map(printable, [head, *(f"  {each.line()}" for each in self.failed)]))
+
+    @classmethod
+    def read(cls, path: Path) -> "RunResult | None":
+        """Return the result at `path`; None where no state run has ended."""
+        return files.read_json(path, cls)
 
 
-def is_new(outcome: Outcome) -> bool:
-    """Return True if the district published something that no successful run had published."""
-    return outcome.outcome == "published"
+def of_run(folder: Path, run: str) -> list[Outcome]:
+    """Return the outcomes of one state run, in order of year and district."""
+    found = map(Outcome.read, sorted(folder.glob("*/*.json")))
+    return [each for each in found if each and each.run == run]
+
+
+def summarize(
+    run: str,
+    outcomes: Sequence[Outcome],
+    *,
+    new: Collection[tuple[str, str]],
+    failures: Sequence[str],
+    was_stopped: bool,
+    seconds: float,
+) -> RunResult:
+    """Return the result of a state run.
+
+    Args:
+        run: its id.
+        outcomes: how it ended for each district and year that it tried.
+        new: those that have something new in what is published of all districts.
+        failures: what else went wrong, in sentences.
+        was_stopped: whether it was asked to stop.
+        seconds: how long it took.
+    """
+    failed = [each for each in outcomes if not each.is_published]
+    changed = {(each.district, each.year) for each in outcomes if each.outcome == "published"}
+    changed.update(new)
+    outcome: Ending = "published" if changed else "up to date"
+    if failed or failures:
+        outcome = "failed"
+    if was_stopped:
+        outcome = "stopped"
+    return RunResult(
+        run=run,
+        outcome=outcome,
+        succeeded=outcome in _GOOD,
+        tried=len(outcomes),
+        published=len(outcomes) - len(failed),
+        new=sorted(changed),
+        failed=failed,
+        failures=list(failures),
+        seconds=round(seconds, 1),
+        finished_at=now(),
+    )
 
 
 def now() -> str:

@@ -15,13 +15,11 @@ from typing import Any
 import luigi
 
 from pipeline.config import sections, settings
-from pipeline.errors import InputFileError, StateError, StoppedError, printable, redact_unexpected
+from pipeline.errors import InputFileError, StateError, StoppedError, redact_unexpected
 from pipeline.runs.build import failure_text
-from pipeline.state import outcomes
 from pipeline.state.district_run import run_district
 from pipeline.state.districts import District, read_districts
 from pipeline.state.outcomes import Outcome
-from pipeline.storage import files
 from pipeline.tasks import state_run
 from pipeline.tasks.parameters import SchoolYearParameter, SchoolYearsParameter
 from pipeline.years import SchoolYear, today
@@ -74,12 +72,22 @@ class RunDistrict(StateTask):
     """
 
     district = luigi.Parameter(description="the district's name in districts.csv")
+    followers = luigi.IntParameter(
+        default=0, significant=False, description="how many districts are run after it"
+    )
     year = SchoolYearParameter("school year, like 23-24; default today's")
+
+    @property
+    def priority(self) -> int:  # type: ignore[override]  # Luigi takes a property, too
+        """Let Luigi keep the order of the file; it has no priorities below zero."""
+        return int(self.followers)
 
     def complete(self) -> bool:
         """Return True if this state run has tried it."""
         outcome = self.outcome()
-        return outcome is not None and (outcome.run == self.run_id and outcome.outcome != "stopped")
+        if outcome is None or outcome.outcome == "stopped":
+            return False
+        return outcome.run == self.run_id
 
     def outcome(self) -> Outcome | None:
         """Return how the last run of the district and year ended; None if there was none."""
@@ -87,7 +95,7 @@ class RunDistrict(StateTask):
 
     @redact_unexpected()
     def run(self) -> None:
-        district, run = self._found(), state_run.current()
+        district, run = self._found(), state_run.current(self.run_id)
         outcome = run_district(
             district,
             str(self.year),
@@ -125,38 +133,38 @@ class StateYearsTask(StateTask):
         Raises:
             InputFileError: it cannot be read, or a line is invalid.
         """
-        listed = self.listed()
+        pairs = [(year, each.district) for year in self.years for each in self.listed()]
         return [
-            self.clone(RunDistrict, district=each.district, year=year)
-            for year in self.years
-            for each in listed
+            self.clone(RunDistrict, district=district, year=year, followers=len(pairs) - number)
+            for number, (year, district) in enumerate(pairs, start=1)
         ]
 
 
 class RunState(StateYearsTask):
-    """Everything of a state run; it fails at the end if a district did, and names it."""
+    """Everything of a state run; it fails at the end if a district did."""
 
     def complete(self) -> bool:
-        """Return True if this state run has published everything."""
-        result = files.read_json(state_run.state_folders().latest, dict) or {}
-        return result.get("run") == self.run_id and bool(result.get("succeeded"))
+        """Return True if this state run has published every district."""
+        tasks = self.requires()
+        return bool(tasks) and all(task.complete() for task in tasks) and not self._failed(tasks)
 
     @redact_unexpected()
     def run(self) -> None:
-        """Write the result of the run, and print it.
+        """Look at how the districts ended, which the result of the run tells.
 
         Raises:
-            StateError: a district failed.
+            StateError: one failed.
         """
-        tasks, run = self.district_runs(), state_run.current()
+        tasks = self.district_runs()
+        if failed := self._failed(tasks):
+            raise StateError(f"{len(failed)} of {len(tasks)} failed: {', '.join(failed)}.")
+
+    def on_failure(self, exception: BaseException) -> str:
+        """Return the reason; the result of the run names the districts already."""
+        if isinstance(exception, StateError):
+            return failure_text(exception)
+        return super().on_failure(exception)
+
+    def _failed(self, tasks: Sequence[RunDistrict]) -> list[str]:
         found = [outcome for task in tasks if (outcome := task.outcome())]
-        result = outcomes.summarize(self.run_id, found, run.seconds)
-        files.write_json(run.folders.latest, result)
-        failed = [each for each in found if not each.is_published]
-        head = (
-            f"State run {self.run_id}: {result['published']:,} of {result['tried']:,} published, "
-            f"{len(result['new']):,} of them with something new; {len(failed):,} failed."
-        )
-        if failed:
-            raise StateError(head, *(f"  {each.line()}" for each in failed))
-        print(printable(head))
+        return [f"{each.district} {each.year}" for each in found if not each.is_published]

@@ -13,11 +13,12 @@ from luigi.worker import Worker
 
 from pipeline.config import sections, settings
 from pipeline.errors import FolderInUseError, PipelineError, SettingsError, StoppedError
-from pipeline.runs.build import current_worker, forks, when_build_ends
+from pipeline.runs.build import current_worker, describe, forks, when_build_ends
 from pipeline.runs.context import is_command_line
 from pipeline.runs.lock import Lock
 from pipeline.runs.messages import print_lines
 from pipeline.runs.signals import StopSignals
+from pipeline.state import outcomes
 from pipeline.state.paths import StateFolders
 from pipeline.storage import files
 
@@ -38,21 +39,19 @@ _current: "StateRun | None" = None
 class StateRun:
     """What a state run holds: the lock of the state folder, and the handlers of signals."""
 
-    def __init__(self, folders: StateFolders, worker: Worker | None) -> None:
+    def __init__(self, run_id: str, folders: StateFolders, worker: Worker | None) -> None:
+        self.id = run_id
         self.folders = folders
         self.stop = threading.Event()
+        self.new: set[tuple[str, str]] = set()
+        """Districts and years of which what is published of all districts has something new."""
         self._worker = worker
         self._started = time.monotonic()
         self._has_begun = False
         self._refusal: PipelineError | None = None
-        self._failures: list[PipelineError] = []
+        self._failures: dict[str, None] = {}
         self._held = contextlib.ExitStack()
         self._signals = StopSignals(self.stop, is_command=is_command_line())
-
-    @property
-    def seconds(self) -> float:
-        """How long it has been running."""
-        return time.monotonic() - self._started
 
     def begin(self) -> None:
         """Take the state folder and handle signals; only the first call does.
@@ -78,23 +77,41 @@ class StateRun:
 
     def fail(self, error: BaseException) -> None:
         """Note why a task failed, unless that is because the run was asked to stop."""
-        if isinstance(error, PipelineError) and not isinstance(error, StoppedError):
-            self._failures.append(error)
+        if not isinstance(error, StoppedError):
+            is_expected = isinstance(error, PipelineError)
+            reason = describe(error)
+            self._failures[reason if is_expected else f"An unexpected error: {reason}."] = None
 
     def end(self) -> None:
-        """Print each failure once, release everything, and let a signal have its effect.
+        """Write and print the result, release everything, and let a signal have its effect.
 
         Raises:
             SystemExit: on Luigi's command line, where another state run holds the folder.
         """
         global _current  # noqa: PLW0603  a process has one run at a time
         _current = None
-        for reason in dict.fromkeys(map(str, self._failures)):
-            print(reason, file=sys.stderr)
-        self._held.close()
+        try:
+            self._report(list(self._failures))
+        finally:
+            self._held.close()
         self._signals.reraise()
         if isinstance(self._refusal, FolderInUseError) and is_command_line():
             raise PidLockAlreadyTakenExit(_ALREADY_RUNNING)
+
+    def _report(self, failures: list[str]) -> None:
+        for reason in failures:
+            print(reason, file=sys.stderr)
+        if self._refusal is None:
+            result = outcomes.summarize(
+                self.id,
+                outcomes.of_run(self.folders.outcomes, self.id),
+                new=self.new,
+                failures=failures,
+                was_stopped=self.stop.is_set(),
+                seconds=time.monotonic() - self._started,
+            )
+            files.write_json(self.folders.latest, result)
+            print(result.text(), flush=True)
 
     def _prepare(self) -> None:
         if self._worker is not None and forks(self._worker):
@@ -112,8 +129,11 @@ class StateRun:
         self._signals.handle()
 
 
-def current() -> StateRun:
+def current(run_id: str) -> StateRun:
     """Return the state run under way, begun; one is made for the Luigi build that calls this.
+
+    Args:
+        run_id: the id of a run that begins.
 
     Raises:
         PipelineError: it cannot begin, or was asked to stop.
@@ -121,7 +141,7 @@ def current() -> StateRun:
     global _current  # noqa: PLW0603  a process has one run at a time
     if _current is None:
         worker = current_worker()
-        _current = StateRun(state_folders(), worker)
+        _current = StateRun(run_id, state_folders(), worker)
         if worker is not None:
             when_build_ends(worker, _current.end)
     _current.begin()

@@ -87,7 +87,7 @@ doctor: $(VENV)/.run ## Check settings, credentials, input files and disk
 simulate: $(VENV)/.run ## Serve the demo district on port 8080
 	@$(BIN)/python -m pipeline simulate --port 8080
 
-state-demo: $(VENV)/.run ## Run three made-up districts on this machine (half a minute)
+state-demo: state ## Run three made-up districts on this machine (half a minute)
 	@$(BIN)/python -m pipeline state demo --year "$(or $(YEAR),23-24)"
 
 test: $(VENV)/.test ## Check format, lint and types, and run every test

@@ -24,6 +24,7 @@ from pipeline.tasks.inputs import (
     ReadTitleRules,
 )
 from pipeline.tasks.publish import Publish
+from pipeline.tasks.publish_state import PublishState
 from pipeline.tasks.report import Report, RunAll
 from pipeline.tasks.state import RunDistrict, RunState
 from pipeline.tasks.transform import (
@@ -67,6 +68,7 @@ __all__ = [
     "ListStudents",
     "LoadYear",
     "Publish",
+    "PublishState",
     "PublishYears",
     "PublishedYear",
     "ReadOverrides",

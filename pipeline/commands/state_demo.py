@@ -38,7 +38,8 @@ def run(run_state: Callable[[argparse.Namespace], int], options: argparse.Namesp
         code = run_state(options)
     print(
         f"Everybody in {', '.join(_SEEDS)} is made up. {districts} lists the districts, and each "
-        f"has its own tables in {folders.district('<district>')}."
+        f"has its own tables in {folders.district('<district>')}. Those of all are Delta tables in "
+        f"{folders.tables}; docs/state.md says how to read them."
     )
     return code
 

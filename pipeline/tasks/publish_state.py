@@ -1,7 +1,4 @@
-"""The task that publishes the tables of all districts together, once each has been tried.
-
-RunDistrict of each district and year ─► PublishState ─► RunState
-"""
+"""The task that publishes the tables of all districts together, once each has been tried."""
 
 import logging
 from collections.abc import Sequence
@@ -27,26 +24,21 @@ class PublishState(StateYearsTask):
     """
 
     def requires(self) -> list[RunDistrict]:
-        """Return the runs of all districts, none if what they publish has no place; `run` says why.
+        """Return the runs of all districts; none where `run` fails, and says why.
 
-        So nothing is requested for hours that cannot be published then.
+        So nothing is requested for hours that could not be published then.
         """
         try:
             open_lakehouse()
+            return self.district_runs()
         except SettingsError:
             return []
-        return super().requires()
 
     @redact_unexpected()
     def complete(self) -> bool:
         """Return True if this run has tried every district, and readers see what they have."""
-        tried = self.requires()
         try:
-            return (
-                bool(tried)
-                and all(task.complete() for task in tried)
-                and is_published(open_lakehouse(), self._published(), _tables())
-            )
+            return self.tried() and is_published(open_lakehouse(), self._published(), _tables())
         except PipelineError:
             return False  # run() meets it again, and fails with its sentence
 

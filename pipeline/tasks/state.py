@@ -1,6 +1,6 @@
 """The tasks of a state run: every district by itself, one after the other.
 
-RunDistrict of each district and year ─► RunState
+RunDistrict of each district and year ─► PublishState ─► RunState
 
 A state run tries every district, because only a district's own run knows what of it is missing or
 stale; where nothing is, that takes seconds and requests nothing. So a task is complete once the
@@ -10,7 +10,7 @@ state run that it belongs to, which has an id, has tried it.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import luigi
 
@@ -23,6 +23,9 @@ from pipeline.state.outcomes import Outcome
 from pipeline.tasks import state_run
 from pipeline.tasks.parameters import SchoolYearParameter, SchoolYearsParameter
 from pipeline.years import SchoolYear, today
+
+if TYPE_CHECKING:
+    from pipeline.tasks.publish_state import PublishState
 
 log = logging.getLogger("pipeline")
 
@@ -120,12 +123,12 @@ class StateYearsTask(StateTask):
 
     years = SchoolYearsParameter("school years, like 22-23,23-24")
 
-    def requires(self) -> list[RunDistrict]:
-        """Return the runs of all districts, none if the file cannot be read; `run` says why."""
+    def tried(self) -> bool:
+        """Return True if this state run has tried every district."""
         try:
-            return self.district_runs()
+            return all(task.complete() for task in self.district_runs())
         except InputFileError:
-            return []
+            return False
 
     def district_runs(self) -> list[RunDistrict]:
         """Return the run of each district and year, in the order of the file.
@@ -143,10 +146,16 @@ class StateYearsTask(StateTask):
 class RunState(StateYearsTask):
     """Everything of a state run; it fails at the end if a district did."""
 
+    def requires(self) -> "PublishState":
+        """Return the task that publishes all districts together, after running each."""
+        from pipeline.tasks.publish_state import PublishState
+
+        publish: PublishState = self.clone(PublishState)
+        return publish
+
     def complete(self) -> bool:
         """Return True if this state run has published every district."""
-        tasks = self.requires()
-        return bool(tasks) and all(task.complete() for task in tasks) and not self._failed(tasks)
+        return self.requires().complete() and not self._failed(self.district_runs())
 
     @redact_unexpected()
     def run(self) -> None:

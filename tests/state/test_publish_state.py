@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from deltalake.exceptions import CommitFailedError
 from polars.testing import assert_frame_equal
 
-from pipeline.errors import StateError
+from pipeline.errors import SettingsError, StateError
 from pipeline.publish.guards import RowCounts
 from pipeline.schema import COMBINED, LABELS, TABLES, VIEW
 from pipeline.state import publish as publishing
@@ -416,6 +417,14 @@ def test_a_table_that_lost_a_part_is_noticed(root: Path, first, second) -> None:
     )
     with pytest.raises(StateError, match="and its districts have"):
         publish_all(root, publish_again(first, 5), second, run="run-2")
+
+
+def test_without_the_library_the_error_says_what_to_install(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "deltalake", None)
+    with pytest.raises(SettingsError, match="run make state, then"):
+        Lakehouse(str(root))
 
 
 # What is kept.

@@ -32,7 +32,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 	--no-emit-find-links --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run years report status verify load copy s3 gs azure bigquery doctor refresh clean-snapshots test test-airflow test-bigquery test-azure crash mutants audit image bench bench-short check format simulate dictionary lock clean
+.PHONY: help run years report status verify load copy s3 gs azure bigquery state doctor refresh clean-snapshots test test-airflow test-bigquery test-azure crash mutants audit image bench bench-short check format simulate state-demo dictionary lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ azure: $(VENV)/.run ## Install Azure support for `make copy`
 bigquery: $(VENV)/.run ## Install BigQuery support for `make load`
 	@$(call install,$(VENV),requirements/$@.txt)
 
+state: $(VENV)/.run ## Install what publishes the tables of many districts together
+	@$(call install,$(VENV),requirements/$@.txt)
+
 refresh: $(VENV)/.run ## Remove the snapshot and fetch everything again: make refresh YEAR=23-24
 	@$(BIN)/python -m pipeline forget --year "$(YEAR)"
 	@$(MAKE) --no-print-directory run YEAR="$(YEAR)"
@@ -83,6 +86,9 @@ doctor: $(VENV)/.run ## Check settings, credentials, input files and disk
 
 simulate: $(VENV)/.run ## Serve the demo district on port 8080
 	@$(BIN)/python -m pipeline simulate --port 8080
+
+state-demo: state ## Run three made-up districts on this machine (half a minute)
+	@$(BIN)/python -m pipeline state demo --year "$(or $(YEAR),23-24)"
 
 test: $(VENV)/.test ## Check format, lint and types, and run every test
 	@$(MAKE) --no-print-directory check
@@ -133,11 +139,12 @@ dictionary: $(VENV)/.run ## Rebuild docs/data-dictionary.md from pipeline/schema
 
 lock: ## Update the locks (for maintainers; needs uv)
 	$(COMPILE) pyproject.toml --extra build --upgrade -o requirements.txt
-	$(COMPILE) pyproject.toml --extra build --extra s3 --extra gs --extra azure --extra bigquery --extra dev -c requirements.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra build --extra s3 --extra gs --extra azure --extra bigquery --extra state --extra dev -c requirements.txt -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra build --extra s3 -c requirements/dev.txt -o requirements/s3.txt
 	$(COMPILE) pyproject.toml --extra build --extra gs -c requirements/dev.txt -o requirements/gs.txt
 	$(COMPILE) pyproject.toml --extra build --extra azure -c requirements/dev.txt -o requirements/azure.txt
 	$(COMPILE) pyproject.toml --extra build --extra bigquery -c requirements/dev.txt -o requirements/bigquery.txt
+	$(COMPILE) pyproject.toml --extra build --extra state -c requirements/dev.txt -o requirements/state.txt
 	$(COMPILE) --group audit --upgrade -c requirements/dev.txt -o requirements/audit.txt
 	$(COMPILE) pyproject.toml --extra build --extra bench -c requirements.txt -o requirements/bench.txt
 	$(COMPILE) --group dlt --upgrade -o requirements/dlt.txt

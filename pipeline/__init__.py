@@ -24,7 +24,9 @@ from pipeline.tasks.inputs import (
     ReadTitleRules,
 )
 from pipeline.tasks.publish import Publish
+from pipeline.tasks.publish_state import PublishState
 from pipeline.tasks.report import Report, RunAll
+from pipeline.tasks.state import RunDistrict, RunState
 from pipeline.tasks.transform import (
     CombineGroup,
     CombineResults,
@@ -66,6 +68,7 @@ __all__ = [
     "ListStudents",
     "LoadYear",
     "Publish",
+    "PublishState",
     "PublishYears",
     "PublishedYear",
     "ReadOverrides",
@@ -75,6 +78,8 @@ __all__ = [
     "ReadTitleRules",
     "Report",
     "RunAll",
+    "RunDistrict",
+    "RunState",
     "RunYears",
     "SqlView",
 ]

@@ -25,13 +25,14 @@ _COMMANDS = {
     "doctor": "try settings, credentials, input files and disk, one line each",
     "dictionary": "print the data dictionary, in Markdown",
     "simulate": "serve the made-up district until interrupted",
+    "state": "many districts: run all of districts.csv, or say how they are",
 }
 """What each command does; its `main` is in the module of `pipeline.commands` of that name."""
 
 _MODULES = {"load": "run", "copy": "run", "clean-snapshots": "clean_snapshots"}
 """The modules of commands that have none of their own name."""
 
-_RECOVERING = set(_COMMANDS) - {"dictionary", "simulate"}
+_RECOVERING = set(_COMMANDS) - {"dictionary", "simulate", "state"}
 """The commands that first complete or undo what a killed run left half published."""
 
 _OF_A_YEAR = ("refresh", "status", "verify", "report", "load", "copy", "forget")
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         parsers[name].add_argument("--as-of", type=_day, help="like 2024-01-31; default today")
     parsers["status"].add_argument("--json", action="store_true", help="for other programs")
     _add_simulate_options(parsers["simulate"])
+    _add_state_options(parsers["state"])
     return parser
 
 
@@ -104,6 +106,21 @@ def _add_simulate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--inputs", type=Path, help="folder for its roster, written if new")
     parser.add_argument("--for-parent", action="store_true", help=argparse.SUPPRESS)
+
+
+def _add_state_options(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="action", dest="action")
+    texts = {
+        "run": "fetch and publish every district, one after the other",
+        "status": "how many are published, and why the others are not",
+        "demo": "run three made-up districts on this machine",
+    }
+    for name, text in texts.items():
+        action = actions.add_parser(name, help=text, description=text)
+        action.add_argument("--year", default="", help="like 23-24; default today's")
+        if name != "demo":
+            action.add_argument("--districts", default="", help="default [state] districts")
+    actions.choices["status"].add_argument("--json", action="store_true", help="for programs")
 
 
 if __name__ == "__main__":

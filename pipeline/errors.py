@@ -6,8 +6,8 @@ PipelineError
 ├── IlluminateError
 │   └── TransientError, AuthError, ResponseError, PaginationError, TooManyPagesError, OutageError,
 │       ByPageError
-└── FetchError, StorageError, ShardError, LoadError, CheckError, CopyError, WebhookError,
-    FolderInUseError, StoppedError
+└── FetchError, StorageError, ShardError, LoadError, CheckError, CopyError, StateError,
+    WebhookError, FolderInUseError, StoppedError
 
 A message says what happened, where, what state things are in and what to do next. It never holds a
 student's value, a secret or the text of a response. What it quotes from outside (ids, names, paths)
@@ -130,6 +130,10 @@ class CheckError(PipelineError):
 
 class CopyError(PipelineError):
     """Published files could not be copied; the previous copy is unchanged."""
+
+
+class StateError(PipelineError):
+    """Not all districts of a state run are published."""
 
 
 class WebhookError(PipelineError):

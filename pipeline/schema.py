@@ -66,6 +66,11 @@ class Table:
         return self.of_kind("number") + self.of_kind("date") + others
 
     @property
+    def has_student_names(self) -> bool:
+        """Return True if it has a column with names of students."""
+        return any(column in _STUDENT_NAMES for column in self.columns)
+
+    @property
     def foreign_text(self) -> tuple[str, ...]:
         """Return the names of its columns with text from outside, which may be a formula."""
         texts = (column for column in self.columns if column.kind == "text")
@@ -92,12 +97,12 @@ _GUID = Column("academic_benchmark_guid", "Academic Benchmarks' id of the standa
 _STUDENT_ID = Column(
     "local_student_id", "The district's student number, trimmed", personal=True, expected=True
 )
-_STUDENT = (
-    _STUDENT_ID,
+_STUDENT_NAMES = (
     Column("first_name", "First name", personal=True),
     Column("last_name", "Last name", personal=True),
     Column("middle_name", "Middle name", personal=True),
 )
+_STUDENT = (_STUDENT_ID, *_STUDENT_NAMES)
 _DATE_TAKEN = Column("date_taken", "Day the assessment was taken", "date")
 _POINTS = (
     Column("points", "Points earned", "number"),

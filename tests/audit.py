@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).parents[1]
 TOOLS = Path(sys.executable).parent
 RUNTIME = REPOSITORY / ".venv" / "bin" / "python"
 LOCK = REPOSITORY / "requirements.txt"
-OTHERS = ("dev", "s3", "gs", "azure", "bigquery", "audit", "bench", "dlt", "frictionless")
+OTHERS = ("dev", "s3", "gs", "azure", "bigquery", "state", "audit", "bench", "dlt", "frictionless")
 LOCKS = (LOCK, *(REPOSITORY / "requirements" / f"{name}.txt" for name in OTHERS))
 # Their versions conflict with those of the others, so each is audited separately.
 APART = tuple(REPOSITORY / "requirements" / f"{n}.txt" for n in ("airflow", "bigquery-emulator"))

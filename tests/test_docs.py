@@ -135,7 +135,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 
 def test_locks_have_hashes_and_no_address() -> None:
-    assert len(LOCKS) == 12
+    assert len(LOCKS) == 13
     for lock in LOCKS:
         text = (REPOSITORY / lock).read_text(encoding="utf-8")
         assert "--hash=sha256:" in text
@@ -151,7 +151,17 @@ def test_every_lock_is_installed_as_it_is_and_then_checked() -> None:
     environments += [".venv-bench/.ready", ".venv-dlt/.ready", ".venv-frictionless/.ready"]
     environments += [".venv-bigquery/.ready"]
     made = subprocess.run(
-        ["make", "--dry-run", "--always-make", *environments, "s3", "gs", "azure", "bigquery"],
+        [
+            "make",
+            "--dry-run",
+            "--always-make",
+            *environments,
+            "s3",
+            "gs",
+            "azure",
+            "bigquery",
+            "state",
+        ],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

@@ -25,6 +25,8 @@ ENVIRONMENT = {
     "TITLE_RULES": ("paths", "title_rules"),
     "MANUAL_CHANGES": ("paths", "manual_changes"),
     "SQL_VIEWS": ("paths", "sql_views"),
+    "PIPELINE_STATE_DIR": ("state", "dir"),
+    "PIPELINE_LAKEHOUSE": ("state", "lakehouse"),
 }
 """Environment variables, and the section and name of the setting that each stands for."""
 
@@ -226,6 +228,25 @@ class runs(Settings):  # noqa: N801
     keep = _at_least(1, 400, "run records kept of each year")
 
 
+class state(Settings):  # noqa: N801
+    """Many districts: which they are, and where a state run keeps everything."""
+
+    dir = luigi.Parameter(default="data/state", description="what a state run keeps")
+    districts = luigi.Parameter(default="districts.csv", description="the file that lists them")
+    longest_wait = luigi.FloatParameter(
+        default=3600.0, description="seconds to wait for another run of a district"
+    )
+    lakehouse = luigi.Parameter(
+        default="", description="folder or URL of the tables of all districts; default `dir`"
+    )
+    with_names = luigi.BoolParameter(
+        default=False,
+        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
+        description="publish the tables with names of students too",
+    )
+    keep_versions = _at_least(1, 2, "published versions of the tables that stay readable")
+
+
 class checks(Settings):  # noqa: N801
     """What stops a run before it publishes."""
 
@@ -315,5 +336,6 @@ SECTIONS: tuple[type[Settings], ...] = (
     checks,
     build,
     report,
+    state,
 )
 """All sections that luigi.cfg may have."""

@@ -3,9 +3,7 @@
 A file is refused at its first invalid line, with a message that names file, line and fault.
 """
 
-import csv
 import functools
-import io
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -15,8 +13,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline.errors import InputFileError
 from pipeline.inputs.grades import GRADES, SPELLINGS
+from pipeline.inputs.lines import Line, read_lines
 from pipeline.storage import formulas
 
 TITLE_LABELS = ("test_type", "curriculum", "unit")
@@ -152,19 +150,7 @@ def text_frame(records: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.Da
     return pd.DataFrame(records, columns=list(columns), dtype=object).astype(types)
 
 
-class _Line(NamedTuple):
-    """A line of a CSV file, its cells trimmed."""
-
-    file: str
-    number: int
-    cells: list[str]
-
-    def error(self, fault: str) -> InputFileError:
-        """Return an error that names file, line and fault."""
-        return InputFileError.at(f"{self.file}, line {self.number}", fault, "Fix the line")
-
-
-def _read_rule(line: _Line) -> TitleRule:
+def _read_rule(line: Line) -> TitleRule:
     """Parse and check one rule."""
     column, pattern, value = line.cells
     if column not in (*TITLE_LABELS, "unit_labels"):
@@ -190,7 +176,7 @@ def _simple_part(part: re.Match[str]) -> str:
     return part[0] if simple == part[1] else re.escape(simple)
 
 
-def _read_override(line: _Line) -> dict[str, Any]:
+def _read_override(line: Line) -> dict[str, Any]:
     """Parse and check one override; an empty cell is None."""
     cells = (normalise_title(formulas.unescape_text(cell)) or None for cell in line.cells)
     record: dict[str, Any] = dict(zip(_OVERRIDE_HEADER, cells, strict=True))
@@ -205,38 +191,9 @@ def _read_override(line: _Line) -> dict[str, Any]:
     return record
 
 
-def _read_lines(path: Path, header: tuple[str, ...]) -> Iterator[_Line]:
-    """Yield the lines below the header, each with as many cells as the header has."""
-    lines = _split(path)
-    first = next(lines, _Line(path.name, 1, []))
-    if first.cells != list(header):
-        raise first.error(f'the header must read "{",".join(header)}"')
-    for line in lines:
-        if len(line.cells) != len(header):
-            raise line.error(f"it has {len(line.cells)} cells where the header has {len(header)}")
-        yield line
-
-
-def _split(path: Path) -> Iterator[_Line]:
-    """Yield the lines of a CSV file that are neither blank nor a comment."""
-    for number, text in enumerate(io.StringIO(_read_text(path), newline=None), start=1):
-        # A spreadsheet may quote a comment, and fill a blank line with commas.
-        if text.lstrip(' "').startswith("#") or not text.replace(",", "").strip():
-            continue
-        try:
-            # Line by line, so that a missing quotation mark does not swallow the next lines.
-            cells = next(csv.reader([text], strict=True))
-        except csv.Error as exc:
-            raise _Line(path.name, number, []).error(f"it is not valid CSV ({exc})") from exc
-        yield _Line(path.name, number, [cell.strip() for cell in cells])
-
-
-def _read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file, with or without a byte order mark."""
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as exc:
-        raise InputFileError.unreadable(path, exc) from exc
-    except UnicodeDecodeError as exc:
-        line = _Line(path.name, exc.object.count(b"\n", 0, exc.start) + 1, [])
-        raise line.error("it is not UTF-8") from exc
+def _read_lines(path: Path, columns: tuple[str, ...]) -> Iterator[Line]:
+    """Return the lines of a file whose header has exactly these columns."""
+    header, lines = read_lines(path)
+    if header.cells != list(columns):
+        raise header.error(f'the header must read "{",".join(columns)}"')
+    return lines

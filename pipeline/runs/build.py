@@ -84,10 +84,7 @@ class Step(luigi.Task):
 
     def on_failure(self, exception: BaseException) -> str:
         """Return the reason of a failure for the scheduler's page, without any data."""
-        if isinstance(exception, PipelineError):
-            return str(exception)
-        plain = UnexpectedError(type(exception).__name__)
-        return "".join(traceback.format_exception(plain.with_traceback(exception.__traceback__)))
+        return failure_text(exception)
 
 
 class Failure(NamedTuple):
@@ -185,6 +182,14 @@ def describe(error: BaseException) -> str:
     # The text of an unexpected error may hold anything; its type is safe to keep.
     safe = isinstance(error, PipelineError | UnexpectedError)
     return str(error) if safe else type(error).__name__
+
+
+def failure_text(error: BaseException) -> str:
+    """Return the reason of a failure for the scheduler's page, without any data."""
+    if isinstance(error, PipelineError):
+        return str(error)
+    plain = UnexpectedError(type(error).__name__)
+    return "".join(traceback.format_exception(plain.with_traceback(error.__traceback__)))
 
 
 def unreachable(worker: Worker | None) -> Failure:

@@ -92,7 +92,7 @@ class RunContext:
         self.has_begun = False
         self._refusal: PipelineError | None = None
         self._registered: list[TableSetPaths] = []
-        self._signals = StopSignals(self.stop, is_command=_is_command_line())
+        self._signals = StopSignals(self.stop, is_command=is_command_line())
         self._lock: Lock | None = None
         self._shared: dict[object, Any] = {}
         self._held = contextlib.ExitStack()
@@ -198,13 +198,13 @@ class RunContext:
         if (ended := _ended.get()) is not None:
             ended.append(self)
         self._signals.reraise()
-        if is_unreachable and _is_command_line():
+        if is_unreachable and is_command_line():
             raise SystemExit(_SCHEDULING_ERROR)
         if self._refusal is not None:
             self._refuse(self._refusal)
 
     def _refuse(self, refusal: PipelineError) -> None:
-        if not _is_command_line():
+        if not is_command_line():
             raise refusal
         if isinstance(refusal, FolderInUseError):
             raise PidLockAlreadyTakenExit(_ALREADY_RUNNING)
@@ -327,7 +327,7 @@ def under_way() -> RunContext | None:
     return _current
 
 
-def _is_command_line() -> bool:
+def is_command_line() -> bool:
     """Return True where Luigi's own command line runs, and its exit code is the answer."""
     return CmdlineParser.get_instance() is not None
 

@@ -70,3 +70,15 @@ class Lock:
     def __exit__(self, *_: object) -> None:
         """Release it."""
         self.close()
+
+
+def is_held(path: Path) -> bool:
+    """Return True if a process holds the data folder of this lock file; changes nothing."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

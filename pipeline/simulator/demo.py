@@ -14,10 +14,16 @@ from pipeline.storage.files import make_folder
 
 
 class DemoDistrict:
-    """The demo district's server in its own process, which never outlives this one."""
+    """The demo district's server in its own process, which never outlives this one.
 
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "pipeline", "simulate", "--port", "0", "--for-parent"]
+    Args:
+        seed: another seed, another district.
+        port: where it is served; 0 means any free port.
+    """
+
+    def __init__(self, seed: int = 1, port: int = 0) -> None:
+        command = [sys.executable, "-m", "pipeline", "simulate", "--for-parent"]
+        command += ["--port", str(port), "--seed", str(seed)]
         self._process = subprocess.Popen(  # noqa: S603  our own module, no outside input
             command,
             stdin=subprocess.PIPE,

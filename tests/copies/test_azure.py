@@ -20,6 +20,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from pipeline.errors import SettingsError
 from pipeline.publish import copies
+from pipeline.publish.store import Store
 from tests import published
 from tests.copies.test_copy import COPY, FILES
 
@@ -49,14 +50,14 @@ def connection(endpoint: str, account: str = ACCOUNT) -> str:
 @pytest.mark.parametrize("suffix", ["", ".dfs.core.windows.net"])
 def test_the_url_names_container_and_account(monkeypatch, suffix: str) -> None:
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", KEY)
-    store = copies.Store(f"abfss://{CONTAINER}@{ACCOUNT}{suffix}/copies/here")
+    store = Store(f"abfss://{CONTAINER}@{ACCOUNT}{suffix}/copies/here", "[paths] copy_to")
     assert store.root == f"{CONTAINER}/copies/here"
     assert store.fs.service_client.url == f"https://{ACCOUNT}.blob.core.windows.net/"
 
 
 def test_a_connection_string_leads_to_its_own_address(monkeypatch) -> None:
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection("http://127.0.0.1:1"))
-    assert copies.Store(URL).fs.service_client.url == f"http://127.0.0.1:1/{ACCOUNT}/"
+    assert Store(URL, "[paths] copy_to").fs.service_client.url == f"http://127.0.0.1:1/{ACCOUNT}/"
 
 
 def test_a_connection_string_of_another_account_is_refused(monkeypatch) -> None:
@@ -64,7 +65,7 @@ def test_a_connection_string_of_another_account_is_refused(monkeypatch) -> None:
     string = connection("http://127.0.0.1:1", f"{ACCOUNT}2")
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", string)
     with pytest.raises(SettingsError, match=f"is not of the account {ACCOUNT},") as error:
-        copies.Store(URL)
+        Store(URL, "[paths] copy_to")
     assert KEY not in str(error.value)
 
 
@@ -79,7 +80,7 @@ def test_a_connection_string_of_another_account_is_refused(monkeypatch) -> None:
 )
 def test_what_is_not_just_a_place_is_refused(url: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words) as error:
-        copies.Store(url)
+        Store(url, "[paths] copy_to")
     assert KEY not in str(error.value)
 
 

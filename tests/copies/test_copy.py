@@ -14,11 +14,12 @@ import boto3
 import pytest
 from botocore.config import Config
 from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from pipeline.errors import CopyError, SettingsError
 from pipeline.publish import copies
 from pipeline.publish.commit import Publication
+from pipeline.publish.store import Store as Place
 from pipeline.schema import COMBINED, TABLES
 from tests import published
 
@@ -30,7 +31,7 @@ FILES = sum(2 if table.is_large else 1 for table in TABLES) + 2  # the descripto
 class Store:
     """A moto server on a loopback port; `before` sees every request before it is answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, handler: type[WSGIRequestHandler] | None = None) -> None:
         self.before: Callable[[str], int | None] = lambda _: None
         self.writes: list[str] = []
         app = DomainDispatcherApplication(create_backend_app)
@@ -48,7 +49,7 @@ class Store:
             start_response(f"{status} Refused", [("Content-Length", "0")])
             return [b""]
 
-        self._server = make_server("127.0.0.1", 0, watched, threaded=True)
+        self._server = make_server("127.0.0.1", 0, watched, threaded=True, request_handler=handler)
         self._server.daemon_threads = False  # so that closing waits for every connection
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
@@ -402,7 +403,7 @@ def test_the_error_says_what_to_install(
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)
     with pytest.raises(SettingsError, match=f"run make {extra}, then"):
-        copies.Store(f"{scheme}://bucket/x")
+        Place(f"{scheme}://bucket/x", "[paths] copy_to")
 
 
 # Whether a copy is there.

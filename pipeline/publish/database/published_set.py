@@ -3,6 +3,7 @@
 A table has the same name for every year, and a column `year`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -76,14 +77,22 @@ class PublishedSet:
         return current == self.publication and current.matches(self.manifest.parent)
 
 
-def read_published_set(manifest: Path, year: str) -> PublishedSet:
+def read_published_set(
+    manifest: Path, year: str, names: Collection[str] | None = None
+) -> PublishedSet:
     """Return the published set of a year, or of all, after verifying the checksums of its files.
+
+    Args:
+        manifest: the publication manifest.
+        year: the school year, or `all`.
+        names: the tables to read; all by default.
 
     Raises:
         LoadError: nothing is published, a file was changed, or a table cannot be loaded.
     """
     publication, folder = Publication.read(manifest), manifest.parent
-    chosen = _choose_files(publication) if publication else {}
+    chosen = choose_files(publication) if publication else {}
+    chosen = {name: file for name, file in chosen.items() if names is None or name in names}
     # Read every file that is to be loaded, whatever its size and modification time say.
     if publication is None or not (
         publication.matches(folder)
@@ -98,7 +107,7 @@ def read_published_set(manifest: Path, year: str) -> PublishedSet:
     return PublishedSet(year, manifest, publication, tables)
 
 
-def _choose_files(publication: Publication) -> dict[str, str]:
+def choose_files(publication: Publication) -> dict[str, str]:
     """Return the file to load for each table: the Parquet file if there is one, else the CSV."""
     tables = [path for path in map(Path, publication.files) if path.suffix in _ENDINGS]
     paths = sorted(tables, key=lambda path: path.suffix)  # Parquet last

@@ -1,0 +1,91 @@
+"""Many districts: run them one after the other, and say how they are."""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pipeline.commands import state_demo
+from pipeline.commands.run import NOTHING_NEW
+from pipeline.commands.run import run as run_luigi
+from pipeline.config import sections, settings
+from pipeline.errors import SettingsError, printable
+from pipeline.runs import lock
+from pipeline.state.districts import District, read_districts
+from pipeline.state.outcomes import Outcome, RunResult
+from pipeline.state.paths import StateFolders
+from pipeline.tasks.state_run import new_id, state_folders
+from pipeline.years import SchoolYear, today
+
+_FAILED = 30
+
+
+def main(options: argparse.Namespace) -> int:
+    """Do what is asked: run, status or demo."""
+    if options.action == "demo":
+        return state_demo.run(run, options)
+    return run(options) if options.action == "run" else status(options)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run every district and publish all of them together.
+
+    Returns:
+        0, or NOTHING_NEW if nothing is; 30 if a district failed or a setting is wrong; 10 if
+        another state run holds the folder.
+    """
+    try:
+        path = _path(options)
+        years = options.year or str(SchoolYear.of(today()))
+        for year in years.replace(",", " ").split():
+            SchoolYear.parse(year)
+        read_districts(path)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return _FAILED
+    run_id = new_id()
+    arguments = ["--years", years, "--districts", str(path), "--run-id", run_id]
+    code = run_luigi(["RunState", *arguments])
+    result = RunResult.read(state_folders().latest)
+    is_nothing_new = result and (result.run, result.outcome) == (run_id, "up to date")
+    return NOTHING_NEW if not code and is_nothing_new else code
+
+
+def status(options: argparse.Namespace) -> int:
+    """Print how many districts are published, and why the others are not; 0 if all are."""
+    year = str(SchoolYear.parse(options.year) if options.year else SchoolYear.of(today()))
+    districts, folders = read_districts(_path(options)), state_folders()
+    found = [_state(folders, each, year) for each in districts]
+    counts = Counter(each["state"] for each in found)
+    if options.json:
+        print(json.dumps({"year": year, "counts": counts, "districts": found}, indent=1))
+    else:
+        head = ", ".join(f"{count:,} {state}" for state, count in counts.most_common())
+        lines = [
+            f"  {each['district']} {each['state']}: {each['reason']}"
+            for each in found
+            if each["state"] != "published"
+        ]
+        print("\n".join(map(printable, [f"School year {year}: {head}", *lines])))
+    return 0 if counts["published"] == len(districts) else 1
+
+
+def _path(options: argparse.Namespace) -> Path:
+    return Path(options.districts or settings.read(sections.state).districts)
+
+
+def _state(folders: StateFolders, district: District, year: str) -> dict[str, Any]:
+    """Return whether a district is published, failed, stopped, running or not run yet, and why."""
+    name = district.district
+    outcome = Outcome.read(folders.outcome(name, year))
+    if lock.is_held(folders.folders(name).lock):
+        state, reason = "running", f"its output is in {folders.log(name, year)}"
+    elif outcome is None:
+        state, reason = "not run yet", f"no run of {year} has ended"
+    elif outcome.is_published:
+        state, reason = "published", ""
+    else:
+        state, reason = outcome.outcome, f"{outcome.reason} ({outcome.finished_at})"
+    return {"district": name, "state": state, "reason": reason}

@@ -1,0 +1,71 @@
+"""Three made-up districts and a state run over them, all on this machine."""
+
+import argparse
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from luigi.configuration import get_config
+
+from pipeline.errors import InputFileError
+from pipeline.simulator.demo import DemoDistrict, ensure_inputs
+from pipeline.state.districts import COLUMNS, read_districts
+from pipeline.state.paths import StateFolders
+from pipeline.storage import files
+from pipeline.years import today
+
+_SEEDS = {"northfield": 1, "lakeside": 2, "westbrook": 3}
+_FOLDER = Path("data/state-demo")
+
+
+def run(run_state: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    """Serve the districts, run the state run over them, and say where everything is.
+
+    Returns:
+        What the state run returned.
+    """
+    folders, districts = StateFolders(_FOLDER), _FOLDER / "districts.csv"
+    get_config().set("state", "dir", str(_FOLDER))
+    options.districts = str(districts)
+    with contextlib.ExitStack() as servers:
+        ports, lines = _ports(districts), [",".join(COLUMNS)]
+        for name, seed in _SEEDS.items():
+            server = DemoDistrict(seed, ports.get(name, 0))
+            servers.callback(server.stop)
+            lines.append(_district(name, seed, server))
+        files.write_text(districts, "\n".join([*lines, ""]))
+        code = run_state(options)
+    print(
+        f"Everybody in {', '.join(_SEEDS)} is made up. {districts} lists the districts, and each "
+        f"has its own tables in {folders.district('<district>')}. Those of all are Delta tables in "
+        f"{folders.tables}; docs/state.md says how to read them."
+    )
+    return code
+
+
+def _ports(districts: Path) -> dict[str, int]:
+    """Return the ports of an earlier demo: on others, its districts would be other districts."""
+    with contextlib.suppress(InputFileError):
+        return {
+            each.district: urlsplit(each.base_url).port or 0 for each in read_districts(districts)
+        }
+    return {}
+
+
+def _district(name: str, seed: int, server: DemoDistrict) -> str:
+    """Write what a district's run needs, and return its line of districts.csv."""
+    inputs, secrets = _FOLDER / "inputs" / name, _FOLDER / "secrets" / name
+    ensure_inputs(inputs, today(), seed)
+    files.write_text(secrets / "ILLUMINATE_CLIENT_ID", server.client_id)
+    files.write_text(secrets / "ILLUMINATE_CLIENT_SECRET", server.client_secret)
+    cells = {
+        "district": name,
+        "base_url": server.base_url,
+        "rosters": f"inputs/{name}/Student_Rosters_{{year}}.txt",
+        "title_rules": f"inputs/{name}/title_rules.csv",
+        "manual_changes": f"inputs/{name}/overrides.csv",
+        "secrets_folder": f"secrets/{name}",
+        "time_zone": "",
+    }
+    return ",".join(cells[column] for column in COLUMNS)

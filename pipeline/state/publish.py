@@ -1,0 +1,241 @@
+"""Publish the tables of many districts together: each table in one commit, the marker last."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.errors import StateError
+from pipeline.publish.commit import Publication
+from pipeline.publish.database.published_set import Field, SourceTable, choose_files
+from pipeline.schema import TABLES, Table
+from pipeline.state.lakehouse import Lakehouse
+from pipeline.state.marker import (
+    DistrictRows,
+    StateMarker,
+    read_marker,
+    rows_by_district,
+    write_marker,
+)
+from pipeline.state.parts import Part, Partition, TableSchema
+from pipeline.state.published import DistrictYear, UnusableSetError, columns_of, stage_district
+
+
+@dataclass
+class StateResult:
+    """What became of each district's school year, and what is published now.
+
+    Of those that are missing or failed, the rows of before are still published, if there were any.
+
+    Attributes:
+        published: those whose rows were replaced.
+        unchanged: those whose rows are those of before, because the district published nothing new.
+        missing: those that have nothing published.
+        failed: those that could not be published, each with the reason.
+        marker: what is published now; None where nothing is.
+    """
+
+    published: list[Partition] = field(default_factory=list)
+    unchanged: list[Partition] = field(default_factory=list)
+    missing: list[Partition] = field(default_factory=list)
+    failed: dict[Partition, str] = field(default_factory=dict)
+    marker: StateMarker | None = None
+
+
+def is_published(
+    lakehouse: Lakehouse, districts: Iterable[DistrictYear], tables: Sequence[Table]
+) -> bool:
+    """Return True if readers see what these districts have published now; change nothing.
+
+    Those that have nothing published do not count.
+
+    Raises:
+        StateError: the marker cannot be read.
+    """
+    marker = read_marker(lakehouse.store)
+    if marker is None or marker.versions.keys() - {table.stem for table in tables}:
+        return False
+    found = ((each.partition, Publication.read(each.manifest)) for each in districts)
+    return all(
+        publication is None or _is_current(marker, partition, publication, tables)
+        for partition, publication in found
+    )
+
+
+def publish_state(
+    lakehouse: Lakehouse,
+    districts: Iterable[DistrictYear],
+    tables: Sequence[Table],
+    *,
+    run: str,
+    keep_versions: int,
+) -> StateResult:
+    """Publish what each district has published; districts that are not named stay as they are.
+
+    Args:
+        lakehouse: where the tables and the marker are.
+        districts: each district and year, once.
+        tables: those that are published; rows of others are removed.
+        run: the id of this run.
+        keep_versions: how many published versions of each table stay readable.
+
+    Raises:
+        StateError: readers see what was published before; or, as the message says, only the files
+            of versions that are not kept could not be removed.
+    """
+    before = read_marker(lakehouse.store)
+    result, staged = StateResult(marker=before), _Staged()
+    for district in districts:
+        publication, partition = Publication.read(district.manifest), district.partition
+        if publication is None:
+            result.missing.append(partition)
+        elif before and _is_current(before, partition, publication, tables):
+            result.unchanged.append(partition)
+        else:
+            try:
+                staged.add(lakehouse, district, run, tables)
+                result.published.append(partition)
+            except UnusableSetError as error:
+                result.failed[partition] = str(error)
+    dropped = before.versions.keys() - {table.stem for table in tables} if before else set()
+    if result.published or dropped:
+        result.marker = _commit(lakehouse, before, staged, tables, run, keep_versions)
+        _clean(lakehouse, result.marker, dropped)
+    return result
+
+
+class _Staged:
+    """The districts whose parts are written and not yet committed."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Partition, DistrictRows] = {}
+        self.parts: dict[str, list[Part]] = {}
+        self.columns: dict[str, dict[str, Field]] = {}
+
+    def add(
+        self, lakehouse: Lakehouse, district: DistrictYear, run: str, tables: Sequence[Table]
+    ) -> None:
+        """Write a district's parts.
+
+        Raises:
+            UnusableSetError: what it has published cannot be used.
+            StateError: a part could not be written.
+        """
+        names = {table.stem for table in tables}
+        rows, parts = stage_district(lakehouse, district, run, names)
+        for table in parts:
+            self._refuse_other_case(lakehouse, table)
+        for table, part in parts.items():
+            known = self.columns.setdefault(table.name, {})
+            known |= {
+                column.name: column for column in columns_of(table) if column.name not in known
+            }
+            self.parts.setdefault(table.name, []).append(part)
+        self.rows[district.partition] = rows
+
+    def _refuse_other_case(self, lakehouse: Lakehouse, table: SourceTable) -> None:
+        """Raise UnusableSetError for a column that differs in case only: Delta has no two of these.
+
+        It is this district that is refused: a heading of its own must not stop the others.
+        """
+        there = [*(lakehouse.columns(table.name) or ()), *self.columns.get(table.name, ())]
+        known = {name.casefold(): name for name in reversed(there)}
+        for column in columns_of(table):
+            other = known.get(column.name.casefold(), column.name)
+            if other != column.name:
+                raise UnusableSetError(
+                    f"column {column.name} of {table.name} is spelled {other} in other districts; "
+                    "give it that name in [roster] columns"
+                )
+
+
+def _is_current(
+    marker: StateMarker, partition: Partition, publication: Publication, tables: Sequence[Table]
+) -> bool:
+    """Return True if the marker has this publication of a district, with these tables."""
+    known = marker.years.get(partition.year, {}).get(partition.district)
+    return (
+        known is not None
+        and (known.build, known.content) == (publication.build, publication.content_digest())
+        and known.rows.keys() == choose_files(publication).keys() & {t.stem for t in tables}
+    )
+
+
+def _commit(
+    lakehouse: Lakehouse,
+    before: StateMarker | None,
+    staged: _Staged,
+    tables: Sequence[Table],
+    run: str,
+    keep_versions: int,
+) -> StateMarker:
+    """Commit each table and then write the marker, which makes all of it visible.
+
+    Raises:
+        StateError: the marker of before is still there.
+    """
+    years = _years(before, staged, tables)
+    versions: dict[str, int] = {}
+    for table in tables:
+        version = _commit_table(lakehouse, before, staged, table, run)
+        if version is not None:
+            versions[table.stem] = version
+            _check_rows(table.stem, lakehouse.rows(table.stem, version), years)
+    earlier = (before.versions, *before.earlier) if before else ()
+    rows = {name: sum(rows_by_district(years, name).values()) for name in versions}
+    marker = StateMarker(run, versions, rows, years, earlier[: keep_versions - 1])
+    write_marker(lakehouse.store, marker, before)
+    return marker
+
+
+def _years(
+    before: StateMarker | None, staged: _Staged, tables: Sequence[Table]
+) -> dict[str, dict[str, DistrictRows]]:
+    """Return what the marker is to say of each year and district; the staged ones are new."""
+    names = {table.stem for table in tables}
+    years = {year: {**districts} for year, districts in (before.years if before else {}).items()}
+    for (district, year), rows in staged.rows.items():
+        years.setdefault(year, {})[district] = rows
+    return {
+        year: {district: rows.only(names) for district, rows in districts.items()}
+        for year, districts in years.items()
+    }
+
+
+def _commit_table(
+    lakehouse: Lakehouse, before: StateMarker | None, staged: _Staged, table: Table, run: str
+) -> int | None:
+    """Replace the staged districts' parts; return the version, None if there is no such table.
+
+    It starts from the version that the marker names, whatever runs that failed committed after it.
+    """
+    version = before.versions.get(table.stem) if before else None
+    published = lakehouse.parts(table.stem, version) if version is not None else []
+    parts = [part for part in published if part.partition not in staged.rows]
+    parts += staged.parts.get(table.stem, [])
+    if parts == published:
+        return version
+    columns = tuple(staged.columns.get(table.stem, {}).values())
+    return lakehouse.commit(TableSchema(table.stem, table.grain, columns), parts, run)
+
+
+def _check_rows(
+    table: str,
+    committed: Mapping[Partition, int],
+    years: Mapping[str, Mapping[str, DistrictRows]],
+) -> None:
+    """Raise StateError unless a table has exactly the rows that its districts have."""
+    expected = rows_by_district(years, table)
+    if committed != expected:
+        raise StateError(
+            f"{table} has {sum(committed.values()):,} rows in the Delta table, and its districts "
+            f"have {sum(expected.values()):,}; readers who follow published.json see what was "
+            "published before. Run the same command again."
+        )
+
+
+def _clean(lakehouse: Lakehouse, marker: StateMarker, dropped: Iterable[str]) -> None:
+    """Remove rows of tables that are no longer published, and files that no kept version needs."""
+    for name in dropped:
+        lakehouse.commit(TableSchema(name, "", ()), [], marker.run)
+    for table in TABLES:
+        if lakehouse.columns(table.stem) is not None:
+            lakehouse.clean(table.stem, marker.kept_versions(table.stem))

@@ -1,0 +1,154 @@
+"""What a district has published of a school year, as the rows of the Delta tables."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import LoadError, PipelineError
+from pipeline.publish import checks
+from pipeline.publish.database.published_set import (
+    YEAR,
+    Field,
+    PublishedSet,
+    SourceTable,
+    read_published_set,
+)
+from pipeline.schema import COMBINED, GROUP, TABLES, VIEW, Table
+from pipeline.state.lakehouse import Lakehouse
+from pipeline.state.marker import DistrictRows
+from pipeline.state.parts import DISTRICT, Part, Partition
+from pipeline.storage import formulas
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_OWN_COLUMNS = (
+    Field(DISTRICT, "text", "Name of the district, as in districts.csv"),
+    Field(YEAR, "text", "School year, like 23-24"),
+)
+_COUNTED = {COMBINED.stem: "combined", VIEW.stem: "combined", GROUP.stem: "group"}
+"""The tables whose rows a district counts when it publishes, and what it calls the count."""
+
+
+class UnusableSetError(PipelineError):
+    """What a district has published cannot be used; the message completes `<district>: ...`."""
+
+
+@dataclass(frozen=True)
+class DistrictYear:
+    """A district's school year, and the manifest of what is published of it."""
+
+    partition: Partition
+    manifest: Path
+
+
+def published_tables(*, with_names: bool) -> tuple[Table, ...]:
+    """Return the tables that go into the lakehouse: all of our own, or those without names."""
+    return tuple(table for table in TABLES if with_names or not table.has_student_names)
+
+
+def columns_of(table: SourceTable) -> tuple[Field, ...]:
+    """Return the columns of the Delta table that has the rows of this table."""
+    return (*_OWN_COLUMNS, *(field for field in table.fields if field.name != YEAR))
+
+
+def stage_district(
+    lakehouse: Lakehouse, of: DistrictYear, run: str, tables: Collection[str]
+) -> tuple[DistrictRows, dict[SourceTable, Part]]:
+    """Write what a district has published as new parts, which no reader sees yet.
+
+    Returns:
+        What the marker is to say of it, and the part of each of its tables.
+
+    Raises:
+        UnusableSetError: the files are damaged, changed meanwhile, or do not fit.
+        StateError: a part could not be written.
+    """
+    with _as_unusable():
+        found = read_published_set(of.manifest, of.partition.year, tables)
+        parts = {table: _stage(lakehouse, table, of.partition) for table in found.tables}
+        if not found.is_unchanged():
+            raise UnusableSetError("other tables of it were published while these were read")
+    rows = {table.name: part.rows for table, part in parts.items()}
+    publication, declared = found.publication, _declared(found)
+    wrong = [name for name, count in declared.items() if rows.get(name, count) != count]
+    if wrong:
+        name = wrong[0]
+        raise UnusableSetError(
+            f"{name} has {rows[name]:,} rows, of {declared[name]:,} that were counted"
+        )
+    content = publication.content_digest()
+    return DistrictRows(run, publication.build, content, rows, declared), parts
+
+
+def _declared(found: PublishedSet) -> dict[str, int]:
+    """Return how many rows a district counted in the replies of its server, where it says so."""
+    counts, names = found.publication.row_counts, {table.name for table in found.tables}
+    if counts is None:
+        return {}
+    return {name: counts.total(what) for name, what in _COUNTED.items() if name in names}
+
+
+def _stage(lakehouse: Lakehouse, table: SourceTable, partition: Partition) -> Part:
+    """Write a table as a part.
+
+    Raises:
+        UnusableSetError: it has a row of another year, or rows were lost.
+    """
+    names = {field.name.casefold() for field in table.fields}
+    if DISTRICT in names:
+        raise UnusableSetError(
+            f"{table.name} has a column {DISTRICT} of its own, which is the district's name here; "
+            "leave it out of [roster] columns"
+        )
+    if table.has_year and (others := _count_other_years(table, partition.year)):
+        raise UnusableSetError(f"{table.name} has {others:,} rows of another year")
+    part = lakehouse.stage(table.name, _scan(table), partition)
+    expected = (
+        checks.count_csv(table.file)
+        if table.file.suffix == ".csv"
+        else checks.count_parquet(table.file)
+    )
+    if part.rows != expected:
+        raise UnusableSetError(f"{part.rows:,} of {expected:,} rows of {table.name} were written")
+    return part
+
+
+def _scan(table: SourceTable) -> "pl.LazyFrame":
+    """Return the rows of a table with true values, without the columns of the partition."""
+    import polars as pl
+
+    types = {"text": pl.String, "integer": pl.Int64, "number": pl.Float64, "date": pl.Date}
+    rows = _scan_file(table)
+    return rows.select(
+        pl.col(field.name).cast(types[field.kind]) for field in table.fields if field.name != YEAR
+    )
+
+
+def _scan_file(table: SourceTable) -> "pl.LazyFrame":
+    import polars as pl
+
+    if table.file.suffix == ".parquet":
+        return pl.scan_parquet(table.file, glob=False)
+    known = next(each for each in TABLES if each.stem == table.name)
+    never_escaped = {*known.names} - {*known.foreign_text}
+    rows = pl.scan_csv(table.file, infer_schema=False, glob=False)
+    return rows.with_columns(formulas.unescape(pl.exclude(never_escaped)))
+
+
+def _count_other_years(table: SourceTable, year: str) -> int:
+    import polars as pl
+
+    others = _scan_file(table).select(pl.col(YEAR).ne_missing(pl.lit(year)).sum())
+    return int(others.collect(engine="streaming").item())
+
+
+@contextmanager
+def _as_unusable() -> Iterator[None]:
+    """Re-raise a LoadError as UnusableSetError: nothing is loaded here."""
+    try:
+        yield
+    except LoadError as error:
+        raise UnusableSetError(str(error).partition(";")[0]) from None

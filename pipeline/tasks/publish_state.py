@@ -1,0 +1,104 @@
+"""The task that publishes the tables of all districts together, once each has been tried."""
+
+import logging
+from collections.abc import Sequence
+
+from pipeline.config import sections, settings
+from pipeline.errors import PipelineError, SettingsError, StateError, redact_unexpected
+from pipeline.schema import Table
+from pipeline.state.lakehouse import Lakehouse
+from pipeline.state.parts import Partition
+from pipeline.state.paths import StateFolders
+from pipeline.state.publish import StateResult, is_published, publish_state
+from pipeline.state.published import DistrictYear, published_tables
+from pipeline.tasks import state_run
+from pipeline.tasks.state import RunDistrict, StateYearsTask
+
+log = logging.getLogger("pipeline")
+
+
+class PublishState(StateYearsTask):
+    """Publish what every district has published, as Delta tables and a marker that is written last.
+
+    A district that failed today has what it published before, and so has the state.
+    """
+
+    def requires(self) -> list[RunDistrict]:
+        """Return the runs of all districts; none where `run` fails, and says why.
+
+        So nothing is requested for hours that could not be published then.
+        """
+        try:
+            open_lakehouse()
+            return self.district_runs()
+        except SettingsError:
+            return []
+
+    @redact_unexpected()
+    def complete(self) -> bool:
+        """Return True if this run has tried every district, and readers see what they have."""
+        try:
+            return self.tried() and is_published(open_lakehouse(), self._published(), _tables())
+        except PipelineError:
+            return False  # run() meets it again, and fails with its sentence
+
+    @redact_unexpected()
+    def run(self) -> None:
+        """Replace the rows of the districts that have published something new.
+
+        Raises:
+            SettingsError: there is no place for the tables.
+            StateError: nothing was published; or all but the districts that it names.
+        """
+        run, lakehouse = state_run.current(self.run_id), open_lakehouse()
+        result = publish_state(
+            lakehouse,
+            self._published(),
+            _tables(),
+            run=self.run_id,
+            keep_versions=settings.read(sections.state).keep_versions,
+        )
+        run.new.update(result.published)
+        log.info("%s", _summary(lakehouse, result))
+        if result.failed:
+            raise StateError(*_failures(result))
+
+    def _published(self) -> list[DistrictYear]:
+        folders: StateFolders = state_run.state_folders()
+        return [
+            DistrictYear(
+                Partition(task.district, str(task.year)),
+                folders.folders(task.district).publication(str(task.year)),
+            )
+            for task in self.district_runs()
+        ]
+
+
+def open_lakehouse() -> Lakehouse:
+    """Return the place of the tables of all districts.
+
+    Raises:
+        SettingsError: it cannot be used, or a library is not installed.
+    """
+    return Lakehouse(settings.read(sections.state).lakehouse or settings.read(sections.state).dir)
+
+
+def _tables() -> Sequence[Table]:
+    return published_tables(with_names=settings.read(sections.state).with_names)
+
+
+def _summary(lakehouse: Lakehouse, result: StateResult) -> str:
+    rows = sum(result.marker.rows.values()) if result.marker else 0
+    tables = len(result.marker.rows) if result.marker else 0
+    return (
+        f"{lakehouse.uri}: {rows:,} rows in {tables} tables; {len(result.published):,} districts "
+        f"and years replaced, {len(result.unchanged):,} unchanged"
+    )
+
+
+def _failures(result: StateResult) -> list[str]:
+    head = "What some districts have published could not be published with the others'; of these"
+    return [
+        f"{head} the rows of before are still there:",
+        *(f"  {district} {year}: {reason}" for (district, year), reason in result.failed.items()),
+    ]

@@ -1,0 +1,104 @@
+"""What a district's own process gets of the environment, and what is said of how it ended."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import StorageError
+from pipeline.state import district_run
+from pipeline.state.district_run import environment, run_district
+from pipeline.state.districts import District
+from pipeline.state.outcomes import Outcome
+from pipeline.state.paths import StateFolders
+from pipeline.storage import files
+
+
+@pytest.fixture
+def north(tmp_path: Path) -> District:
+    (tmp_path / "ILLUMINATE_CLIENT_ID").write_text("me", encoding="utf-8")
+    (tmp_path / "ILLUMINATE_CLIENT_SECRET").write_text("mine", encoding="utf-8")
+    (tmp_path / "README").write_text("how to renew them", encoding="utf-8")
+    return District(
+        district="north",
+        base_url="https://north.example/live",
+        rosters="/exports/north_{year}.txt",
+        title_rules="",
+        manual_changes="",
+        secrets_folder=str(tmp_path),
+        time_zone="America/Denver",
+    )
+
+
+def test_it_is_that_of_the_district_and_of_no_other(north: District, tmp_path: Path) -> None:
+    parent = {
+        "PATH": "/bin",
+        "PYTHONPATH": "/code",
+        "LUIGI_CONFIG_PATH": "/etc/luigi.cfg",
+        "TZ": "UTC",
+        "ILLUMINATE_BASE_URL": "https://other.example/live",
+        "ILLUMINATE_CLIENT_SECRET": "another's",
+        "PIPELINE_DATA_DIR": "/data",
+        "SAVE_PATH": "/tables",
+        "STUDENT_ROSTERS": "/other.txt",
+        "TITLE_RULES": "/rules.csv",
+        "PIPELINE_WEBHOOK_URL": "https://hooks.example",
+        "AWS_SECRET_ACCESS_KEY": "the state's",
+    }
+    assert environment(north, Path("/state/districts/north"), parent) == {
+        "PATH": "/bin",
+        "PYTHONPATH": "/code",
+        "LUIGI_CONFIG_PATH": "/etc/luigi.cfg",
+        "TZ": "America/Denver",
+        "PIPELINE_DATA_DIR": "/state/districts/north",
+        "ILLUMINATE_BASE_URL": "https://north.example/live",
+        "STUDENT_ROSTERS": "/exports/north_{year}.txt",
+        "ILLUMINATE_CLIENT_ID_FILE": f"{tmp_path}/ILLUMINATE_CLIENT_ID",
+        "ILLUMINATE_CLIENT_SECRET_FILE": f"{tmp_path}/ILLUMINATE_CLIENT_SECRET",
+    }
+
+
+@pytest.fixture
+def ended(monkeypatch, tmp_path: Path, north: District):
+    """Return the outcome of a district whose process, 42, ended with a code, or could not begin."""
+    folders = StateFolders(tmp_path / "state")
+
+    def outcome_of(code: int | Exception, latest: dict[str, object] | None = None) -> Outcome:
+        def ends(*_: object) -> tuple[int, int]:
+            if isinstance(code, Exception):
+                raise code
+            return code, 42
+
+        monkeypatch.setattr(district_run, "_run_once", ends)
+        if latest:
+            files.write_json(folders.folders("north").latest, latest)
+        outcome = run_district(
+            north, "23-24", folders, run="r", stop=threading.Event(), longest_wait=0
+        )
+        assert Outcome.read(folders.outcome("north", "23-24")) == outcome
+        return outcome
+
+    return outcome_of
+
+
+@pytest.mark.parametrize(("code", "ending"), [(0, "published"), (99, "up to date")])
+def test_a_district_is_published_by_these_codes_only(ended, code: int, ending: str) -> None:
+    outcome = ended(code)
+    assert (outcome.outcome, outcome.is_published, outcome.reason) == (ending, True, "")
+    for other in (1, 10, 20, 25, 30, 35, 40, -9, -15):
+        assert not ended(other).is_published
+
+
+def test_the_reason_is_that_of_its_own_run(ended) -> None:
+    failure = {"label": "23-24", "step": "FetchMetadata", "reason": "The server refused it."}
+    assert ended(30, {"run": "20240101T000000.0Z-42", "failures": [failure]}).reason == (
+        "The server refused it."
+    )
+    earlier = ended(-9, {"run": "20240101T000000.0Z-41", "failures": [failure]})
+    assert earlier.reason.startswith("Signal 9 ended its run; its output is in ")
+    assert ended(40).reason.startswith("Its run ended with exit code 40; its output is in ")
+
+
+def test_a_folder_that_cannot_be_written_is_the_districts_failure(ended) -> None:
+    outcome = ended(StorageError("It cannot be written."))
+    assert (outcome.outcome, outcome.reason) == ("failed", "It cannot be written.")

@@ -41,6 +41,10 @@ def test_the_tables_of_all_districts_are_those_of_each(state: State) -> None:
             if table.stem in found["versions"] and table.is_large:
                 rows = of_district(read(root, table.stem), district)
                 assert_frame_equal(rows, own_rows(state, district, table.stem))
+    shown = state.look("state", "tables").stdout
+    assert shown.startswith(f"State run {found['run']}:\n")
+    for name, version in found["versions"].items():
+        assert f"/tables/{name} version {version}: {found['rows'][name]:,} rows\n" in shown
     assert state.run_state().returncode == 99
     assert marker(root) == found
 
@@ -53,6 +57,12 @@ def test_the_tables_of_all_districts_are_those_of_each(state: State) -> None:
     assert "Traceback" not in done.stdout + done.stderr
     assert marker(root)["years"][YEAR].keys() == {"south"}
     assert read(root, VIEW.stem)["district"].unique().to_list() == ["south"]
+
+
+def test_the_tables_of_no_run_are_named_as_none(state: State) -> None:
+    done = state.look("state", "tables")
+    assert done.returncode == 1
+    assert "Nothing is published in" in done.stderr
 
 
 def test_without_the_library_nothing_is_requested(state: State) -> None:

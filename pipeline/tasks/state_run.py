@@ -111,7 +111,8 @@ class StateRun:
                 seconds=time.monotonic() - self._started,
             )
             files.write_json(self.folders.latest, result)
-            print(result.text(), flush=True)
+            if result.tried:
+                print(result.text(), flush=True)
 
     def _prepare(self) -> None:
         if self._worker is not None and forks(self._worker):

@@ -1461,6 +1461,20 @@ MUTANTS = (
         "tests/state/test_publish_state.py -k never_committed",
     ),
     Mutant(
+        "request what has no place to be published in",
+        "tasks/publish_state.py",
+        "            open_lakehouse()\n            return",
+        "            return",
+        "tests/state/test_state_tables.py -k without_the_library",
+    ),
+    Mutant(
+        "say nothing of a district that could not be published with the others",
+        "tasks/publish_state.py",
+        "        if result.failed:",
+        "        if False:",
+        "tests/state/test_state_tables.py -k of_each",
+    ),
+    Mutant(
         "count the students of one address twice",
         "state/districts.py",
         '(source, "the base_url")',

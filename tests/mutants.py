@@ -1517,6 +1517,20 @@ MUTANTS = (
         "tests/state/test_state_run.py -k killed",
     ),
     Mutant(
+        "run a district whose state run is gone",
+        "state/die_with_parent.py",
+        "        if os.getppid() != int(parent):",
+        "        if False:",
+        "tests/unit/state/test_die_with_parent.py",
+    ),
+    Mutant(
+        "run several districts at once",
+        "tasks/state_run.py",
+        "    if worker is not None and forks(worker):",
+        "    if False:",
+        "tests/state/test_state_run.py -k at_once",
+    ),
+    Mutant(
         "begin a district after a signal",
         "tasks/state_run.py",
         "        if self.stop.is_set():",

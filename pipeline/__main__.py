@@ -113,10 +113,13 @@ def _add_state_options(parser: argparse.ArgumentParser) -> None:
     texts = {
         "run": "fetch and publish every district, one after the other",
         "status": "how many are published, and why the others are not",
+        "tables": "which versions of the tables of all districts belong together",
         "demo": "run three made-up districts on this machine",
     }
     for name, text in texts.items():
         action = actions.add_parser(name, help=text, description=text)
+        if name == "tables":
+            continue
         action.add_argument("--year", default="", help="like 23-24; default today's")
         if name != "demo":
             action.add_argument("--districts", default="", help="default [state] districts")

@@ -1461,6 +1461,20 @@ MUTANTS = (
         "tests/state/test_publish_state.py -k never_committed",
     ),
     Mutant(
+        "request what has no place to be published in",
+        "tasks/publish_state.py",
+        "            open_lakehouse()\n            return",
+        "            return",
+        "tests/state/test_state_tables.py -k without_the_library",
+    ),
+    Mutant(
+        "say nothing of a district that could not be published with the others",
+        "tasks/publish_state.py",
+        "        if result.failed:",
+        "        if False:",
+        "tests/state/test_state_tables.py -k of_each",
+    ),
+    Mutant(
         "count the students of one address twice",
         "state/districts.py",
         '(source, "the base_url")',
@@ -1501,6 +1515,20 @@ MUTANTS = (
         "_PR_SET_PDEATHSIG, signal.SIGKILL)",
         "_PR_SET_PDEATHSIG, 0)",
         "tests/state/test_state_run.py -k killed",
+    ),
+    Mutant(
+        "run a district whose state run is gone",
+        "state/die_with_parent.py",
+        "        if os.getppid() != int(parent):",
+        "        if False:",
+        "tests/unit/state/test_die_with_parent.py",
+    ),
+    Mutant(
+        "run several districts at once",
+        "tasks/state_run.py",
+        "    if worker is not None and forks(worker):",
+        "    if False:",
+        "tests/state/test_state_run.py -k at_once",
     ),
     Mutant(
         "begin a district after a signal",

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands import state_demo
+from pipeline.commands import state_demo, state_tables
 from pipeline.commands.run import NOTHING_NEW
 from pipeline.commands.run import run as run_luigi
 from pipeline.config import sections, settings
@@ -23,7 +23,9 @@ _FAILED = 30
 
 
 def main(options: argparse.Namespace) -> int:
-    """Do what is asked: run, status or demo."""
+    """Do what is asked: run, status, tables or demo."""
+    if options.action == "tables":
+        return state_tables.main()
     if options.action == "demo":
         return state_demo.run(run, options)
     return run(options) if options.action == "run" else status(options)

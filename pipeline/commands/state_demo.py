@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from luigi.configuration import get_config
 
+from pipeline.commands.run import NOTHING_NEW
 from pipeline.errors import InputFileError
 from pipeline.simulator.demo import DemoDistrict, ensure_inputs
 from pipeline.state.districts import COLUMNS, read_districts
@@ -36,6 +37,8 @@ def run(run_state: Callable[[argparse.Namespace], int], options: argparse.Namesp
             lines.append(_district(name, seed, server))
         files.write_text(districts, "\n".join([*lines, ""]))
         code = run_state(options)
+    if code not in {0, NOTHING_NEW}:
+        return code
     print(
         f"Everybody in {', '.join(_SEEDS)} is made up. {districts} lists the districts, and each "
         f"has its own tables in {folders.district('<district>')}. Those of all are Delta tables in "

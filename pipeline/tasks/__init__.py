@@ -16,4 +16,5 @@ FetchMetadata ◄─────────────────────
 ConcatResults, ConcatGroup, ConcatView ─► DescribeYears ─► PublishYears ─► RunYears
                                         Publish of each year ─┘
 PublishedYear ─► LoadYear, CopyYear
+RunDistrict of each district and year ─► PublishState ─► RunState
 """

@@ -135,7 +135,9 @@ class StateYearsTask(StateTask):
 
         Raises:
             InputFileError: it cannot be read, or a line is invalid.
+            SettingsError: Luigi would run several at once.
         """
+        state_run.refuse_forks()
         pairs = [(year, each.district) for year in self.years for each in self.listed()]
         return [
             self.clone(RunDistrict, district=district, year=year, followers=len(pairs) - number)

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 from luigi.interface import PidLockAlreadyTakenExit
-from luigi.worker import Worker
 
 from pipeline.config import sections, settings
 from pipeline.errors import FolderInUseError, PipelineError, SettingsError, StoppedError
@@ -39,13 +38,12 @@ _current: "StateRun | None" = None
 class StateRun:
     """What a state run holds: the lock of the state folder, and the handlers of signals."""
 
-    def __init__(self, run_id: str, folders: StateFolders, worker: Worker | None) -> None:
+    def __init__(self, run_id: str, folders: StateFolders) -> None:
         self.id = run_id
         self.folders = folders
         self.stop = threading.Event()
         self.new: set[tuple[str, str]] = set()
         """Districts and years of which what is published of all districts has something new."""
-        self._worker = worker
         self._started = time.monotonic()
         self._has_begun = False
         self._refusal: PipelineError | None = None
@@ -111,15 +109,10 @@ class StateRun:
                 seconds=time.monotonic() - self._started,
             )
             files.write_json(self.folders.latest, result)
-            print(result.text(), flush=True)
+            if result.tried:
+                print(result.text(), flush=True)
 
     def _prepare(self) -> None:
-        if self._worker is not None and forks(self._worker):
-            raise SettingsError(
-                "--workers must be 1, and Luigi's [worker] settings timeout and "
-                "force_multiprocessing unset: a state run takes one district after the other. "
-                "Nothing was requested and nothing was changed."
-            )
         _refuse_shared_settings()
         files.set_group_read(allowed=settings.read(sections.paths).group_readable)
         self._held.enter_context(Lock(self.folders.lock)).note([])
@@ -140,12 +133,27 @@ def current(run_id: str) -> StateRun:
     """
     global _current  # noqa: PLW0603  a process has one run at a time
     if _current is None:
-        worker = current_worker()
-        _current = StateRun(run_id, state_folders(), worker)
-        if worker is not None:
+        refuse_forks()
+        _current = StateRun(run_id, state_folders())
+        if (worker := current_worker()) is not None:
             when_build_ends(worker, _current.end)
     _current.begin()
     return _current
+
+
+def refuse_forks() -> None:
+    """Refuse a Luigi build that would run each task in a process of its own.
+
+    Raises:
+        SettingsError: this one would.
+    """
+    worker = current_worker()
+    if worker is not None and forks(worker):
+        raise SettingsError(
+            "--workers must be 1, and Luigi's [worker] settings timeout and force_multiprocessing "
+            "unset: a state run takes one district after the other. Nothing was requested and "
+            "nothing was changed."
+        )
 
 
 def under_way() -> StateRun | None:

@@ -142,6 +142,14 @@ def test_settings_that_would_mix_up_districts_are_refused(state: State) -> None:
     assert not any(server.log for server in state.servers.values())
 
 
+def test_several_districts_at_once_are_refused(state: State) -> None:
+    done = state.run_luigi("--workers", "2")
+    assert done.returncode == 30
+    assert done.stderr.count("--workers must be 1") == 1
+    assert "Traceback" not in done.stderr
+    assert not any(server.log for server in state.servers.values())
+
+
 def test_a_fault_in_districts_csv_is_named_before_anything_is_requested(state: State) -> None:
     with state.file.open("a", encoding="utf-8") as file:
         file.write("west,https://west.example/live,,,,secrets/west\n")

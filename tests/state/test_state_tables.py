@@ -1,5 +1,6 @@
 """A state run publishes what its districts have published, row for row."""
 
+import os
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +19,13 @@ def own_rows(state: State, district: str, stem: str) -> pl.DataFrame:
     return pl.read_parquet(file).select(*key, rest)
 
 
+def damage(file: Path) -> None:
+    """Change a file so that its size and time do not tell."""
+    status, content = file.stat(), file.read_bytes()
+    file.write_bytes(content[:-2] + b"?\n")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
 def test_the_tables_of_all_districts_are_those_of_each(state: State) -> None:
     done = state.run_state()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -33,5 +41,39 @@ def test_the_tables_of_all_districts_are_those_of_each(state: State) -> None:
             if table.stem in found["versions"] and table.is_large:
                 rows = of_district(read(root, table.stem), district)
                 assert_frame_equal(rows, own_rows(state, district, table.stem))
+    shown = state.look("state", "tables").stdout
+    assert shown.startswith(f"State run {found['run']}:\n")
+    for name, version in found["versions"].items():
+        assert f"/tables/{name} version {version}: {found['rows'][name]:,} rows\n" in shown
     assert state.run_state().returncode == 99
     assert marker(root) == found
+
+    # What no longer is what the district published, is not published with the others' again.
+    damage(state.of("north").data / "illuminate" / YEAR / "assessment_labels.csv")
+    (root / "published.json").unlink()
+    done = state.run_state()
+    assert done.returncode == 30
+    assert "north 23-24: A published file of 23-24 in" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert marker(root)["years"][YEAR].keys() == {"south"}
+    assert read(root, VIEW.stem)["district"].unique().to_list() == ["south"]
+
+
+def test_the_tables_of_no_run_are_named_as_none(state: State) -> None:
+    done = state.look("state", "tables")
+    assert done.returncode == 1
+    assert "Nothing is published in" in done.stderr
+
+
+def test_without_the_library_nothing_is_requested(state: State) -> None:
+    stub = state.folder / "without" / "deltalake.py"
+    stub.parent.mkdir()
+    stub.write_text("raise ImportError")
+    paths = [str(stub.parent), os.environ.get("PYTHONPATH", "")]
+    state.environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    for run in (state.run_state, state.run_luigi):
+        done = run()
+        assert done.returncode == 30
+        assert "run make state, then run the same command again" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not any(server.log for server in state.servers.values())

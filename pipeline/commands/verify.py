@@ -36,7 +36,9 @@ def main(options: argparse.Namespace) -> int:
             wrong += bool(faults)
             print(printable(f"  {what}: " + (list_some(faults) if faults else "intact")))
     if wrong:
-        print(f"Something is wrong. Run `{how_to_publish(publish.partition)}`, which restores it.")
+        years = publish.years if isinstance(publish, PublishYears) else ()
+        todo = how_to_publish(publish.partition, years)
+        print(f"Something is wrong. Run `{todo}`, which restores it.")
         return 1
     print("All files and counts are intact.")
     return 0
@@ -116,7 +118,10 @@ def _counts_of_all_years(publish: PublishYears) -> Iterator[Finding]:
     if not (publication and publication.matches(publish.paths.publication.parent)):
         yield "counts", ["not compared, because not all published files are intact"]
         return
-    expected = publication.row_counts.rows if publication.row_counts else {}
+    if publication.row_counts is None:
+        yield "counts", ["an earlier version published them and did not write down how many"]
+        return
+    expected = publication.row_counts.rows
     for name, task in zip(GUARDED_OF_ALL_YEARS, CONCAT_TASKS, strict=True):
         found = all_years.count_rows_by_year(*publish.paths.published_paths(task.table))
         check = check_year_row_counts(task.table.stem, expected.get(name, {}), found)

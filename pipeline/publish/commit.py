@@ -44,7 +44,8 @@ class Publication(
     @property
     def years(self) -> tuple[str, ...]:
         """The school years that the run built, of which these are the tables."""
-        return tuple(self.metadata.get("years", {self.partition: None}))
+        own = () if self.partition == ALL_YEARS else (self.partition,)
+        return tuple(self.metadata.get("years", own))
 
     @property
     def fetched_on(self) -> str:

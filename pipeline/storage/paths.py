@@ -19,9 +19,8 @@ ALL_YEARS = "all"
 ALL_YEARS_SUFFIX = "_all_years"
 """The end of the names of those tables."""
 
-_YEAR = "{year}"
+_YEAR, _PUBLICATION = "{year}", "published.json"
 _LONGEST_NAME = 80
-_PUBLICATION = "published.json"
 
 DESCRIPTOR = "datapackage.json"
 """The name of the file that describes the others of a published folder."""
@@ -120,9 +119,10 @@ def in_words(partition: str) -> str:
     return "all years" if partition == ALL_YEARS else partition
 
 
-def how_to_publish(partition: str) -> str:
-    """Return the command that publishes a partition."""
-    return "make years" if partition == ALL_YEARS else f"make run YEAR={partition}"
+def how_to_publish(partition: str, years: Iterable[object] = ()) -> str:
+    """Return the command that publishes a partition; `years` are those of all years, if known."""
+    of_all = f'make years YEARS="{" ".join(map(str, years)) or "..."}"'
+    return of_all if partition == ALL_YEARS else f"make run YEAR={partition}"
 
 
 class TableSetPaths:

@@ -78,7 +78,8 @@ class PublishedYear(DeliveryTask):
             else f"Nothing of {in_words(year)} is published in {folder}, or published.json cannot "
             "be read"
         )
-        todo = f"Run `{how_to_publish(year)}`, then run the same command again."
+        years = self.paths.years if isinstance(self.paths, AllYears) else ()
+        todo = f"Run `{how_to_publish(year, years)}`, then run the same command again."
         raise LoadError(f"{what}; nothing was delivered. {todo}")
 
 

@@ -24,7 +24,7 @@ from pipeline.tasks.describe import DescribeTables
 from pipeline.tasks.guards import check_years_are_kept
 from pipeline.tasks.publish import Publish, PublishTask
 from pipeline.tasks.report import RunAll
-from pipeline.tasks.targets import FilesTarget
+from pipeline.tasks.targets import FilesTarget, PublicationTarget
 from pipeline.tasks.transform import CombineGroup, CombineResults, write_tables
 from pipeline.tasks.views import BuildViews
 from pipeline.years import SchoolYear
@@ -274,6 +274,13 @@ class PublishYears(YearsTask, PublishTask):
 
     def requires(self) -> list[PipelineTask]:
         return [*self.table_tasks(), self.other(ReadPriorYears), *self._of_each_year()]
+
+    def output(self) -> PublicationTarget:
+        """Return what readers see, complete when its manifest names this build and counts it.
+
+        Manifests of earlier versions do neither name the partition nor count rows by year.
+        """
+        return PublicationTarget(self.paths.publication, self.digest(), {"year": self.partition})
 
     def descriptions(self) -> DescribeYears:
         """Return the task that describes them."""

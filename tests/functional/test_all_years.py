@@ -297,6 +297,20 @@ def test_all_years_are_shown_verified_loaded_and_copied(ran: Workplace, server: 
     assert server.log == []
 
 
+def test_what_an_earlier_version_published_is_counted_by_the_next_run(
+    ran: Workplace, server: Server
+) -> None:
+    path = ran.data / "illuminate/all/published.json"
+    before, manifest = published_rows(ran), json.loads(path.read_bytes())
+    del manifest["counted"], manifest["about"]["year"]
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    assert "an earlier version published them" in ran.look("verify", "--year", "all").stdout
+    assert run_years(ran).returncode == 0
+    assert server.log == []
+    assert published_rows(ran) == before
+    assert ran.look("verify", "--year", "all").returncode == 0
+
+
 @pytest.mark.parametrize("victim", ["views/all", "work/all/results"])
 def test_verify_finds_damage_in_all_years(ran: Workplace, server: Server, victim: str) -> None:
     """Whatever its size and time say; the next run restores it."""
@@ -306,7 +320,7 @@ def test_verify_finds_damage_in_all_years(ran: Workplace, server: Server, victim
     found = ran.look("verify", "--year", "all")
     assert found.returncode == 1
     assert f"{path.name} is damaged" in found.stdout
-    assert "Run `make years`" in found.stdout
+    assert f'Run `make years YEARS="{" ".join(YEARS)}"`' in found.stdout
     assert run_years(ran).returncode == 0
     assert {k: v for k, v in of_all(ran).items() if "published.json" not in k} == {
         k: v for k, v in before.items() if "published.json" not in k

@@ -101,7 +101,7 @@ def read_published_set(
         raise LoadError(
             f"A published file of {in_words(year)} in {folder} was changed after it was "
             f"published; nothing was loaded. Run make verify YEAR={year} and "
-            f"{how_to_publish(year)}, then load again."
+            f"{how_to_publish(year, publication.years if publication else ())}, then load again."
         )
     tables = tuple(_source_table(name, folder / file) for name, file in sorted(chosen.items()))
     return PublishedSet(year, manifest, publication, tables)

@@ -1384,6 +1384,20 @@ MUTANTS = (
         "tests/unit/report/test_disclosure.py -k title",
     ),
     Mutant(
+        "publish made-up districts among the real ones",
+        "commands/state_demo.py",
+        '    get_config().set("state", "lakehouse", "")',
+        "    pass",
+        "tests/state/test_state_demo.py",
+    ),
+    Mutant(
+        "fail a state run of which nothing can be published",
+        "state/publish.py",
+        "        publication is None\n        or (",
+        "        (",
+        "tests/state/test_publish_state.py -k readers_see",
+    ),
+    Mutant(
         "publish a district twice",
         "state/publish.py",
         "parts = [part for part in published if part.partition not in staged.rows]",

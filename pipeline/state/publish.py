@@ -51,11 +51,12 @@ def is_published(
         StateError: the marker cannot be read.
     """
     marker = read_marker(lakehouse.store)
-    if marker is None or marker.versions.keys() - {table.stem for table in tables}:
+    if marker and marker.versions.keys() - {table.stem for table in tables}:
         return False
     found = ((each.partition, Publication.read(each.manifest)) for each in districts)
     return all(
-        publication is None or _is_current(marker, partition, publication, tables)
+        publication is None
+        or (marker is not None and _is_current(marker, partition, publication, tables))
         for partition, publication in found
     )
 

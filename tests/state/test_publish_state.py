@@ -235,6 +235,9 @@ def test_is_published_says_whether_readers_see_what_districts_have(
     assert not there(first)
     first.manifest.unlink()
     assert there(first)  # nothing of it can be published
+    (root / "published.json").unlink()
+    assert there(first)
+    assert not there(second)
 
 
 # Columns.

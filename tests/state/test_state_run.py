@@ -69,6 +69,17 @@ def test_a_district_that_fails_is_named_and_keeps_no_other_back(state: State) ->
         assert "secret" not in path.read_text(encoding="utf-8")
 
 
+def test_a_first_run_in_which_nothing_is_published_names_the_district_only(state: State) -> None:
+    state.keep_only("north")
+    state.write_secret("north", "not the secret")
+    done = state.run_state()
+    assert done.returncode == 30
+    assert "0 of 1 published, 0 with something new." in done.stdout
+    assert "north 23-24 failed: " in done.stdout
+    assert "unexpected" not in done.stdout + done.stderr
+    assert state.latest()["failures"] == []
+
+
 @pytest.mark.parametrize("strategy", ["by_assessment"])
 def test_a_killed_state_run_takes_the_district_with_it(state: State) -> None:
     """While it waits for a reply; the next run requests nothing again that is there."""

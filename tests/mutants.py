@@ -1398,6 +1398,13 @@ MUTANTS = (
         "tests/state/test_publish_state.py -k readers_see",
     ),
     Mutant(
+        "keep names of a run that ended before the marker",
+        "state/publish.py",
+        "    for name in _unwanted(lakehouse, tables):",
+        "    for name in ():",
+        "tests/state/test_publish_state.py -k names_do_not_stay",
+    ),
+    Mutant(
         "publish a district twice",
         "state/publish.py",
         "parts = [part for part in published if part.partition not in staged.rows]",

@@ -121,13 +121,13 @@ class Lakehouse:
             found = self._find(table)
             return [field.name for field in found.schema().fields] if found else None
 
-    def parts(self, table: str, version: int) -> list[Part]:
-        """Return the parts of a version of a table.
+    def parts(self, table: str, version: int | None = None) -> list[Part]:
+        """Return the parts of a version of a table; by default, of the newest.
 
         Raises:
             StateError: the version is not there.
         """
-        with _plain_errors(f"Version {version} of {table} in {self.uri} could not be read"):
+        with _plain_errors(f"The parts of {table} in {self.uri} could not be read"):
             return _parts(self._open(table, version))
 
     def rows(self, table: str, version: int) -> dict[Partition, int]:

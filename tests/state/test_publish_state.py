@@ -116,6 +116,41 @@ def test_tables_with_names_of_students_are_left_out_unless_they_are_wanted(
     assert newest.height == 0
 
 
+def newest_with_names(root: Path) -> int:
+    return pl.scan_delta(str(root / "tables" / COMBINED.stem)).collect().height
+
+
+def test_names_do_not_stay_where_a_run_ends_before_the_marker(
+    root: Path, first, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it was to remove them, or to publish them for the first time."""
+    publish_all(root, first, with_names=True)
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "write_marker", fail)
+        with pytest.raises(KeyboardInterrupt):
+            publish_all(root, first, with_names=False, run="run-2")
+    assert COMBINED.stem in content(root)
+    publish_all(root, first, with_names=False, run="run-3")
+    assert newest_with_names(root) == 0
+    assert COMBINED.stem not in content(root)
+    assert all(COMBINED.stem not in each for each in marker(root)["earlier"])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "write_marker", fail)
+        with pytest.raises(KeyboardInterrupt):
+            publish_all(root, first, with_names=True, run="run-4")
+    assert newest_with_names(root) == 11
+    tables = published_tables(with_names=False)
+    assert not is_published(Lakehouse(str(root)), [first], tables)
+    publish_all(root, first, with_names=False, run="run-5")
+    assert newest_with_names(root) == 0
+    assert is_published(Lakehouse(str(root)), [first], tables)
+
+
 def test_no_value_of_a_student_is_in_the_log(root: Path, first) -> None:
     publish_all(root, first)
     logs = [path.read_text("utf-8") for path in root.glob("tables/*/_delta_log/*.json")]

@@ -1491,8 +1491,15 @@ MUTANTS = (
     Mutant(
         "say nothing of a district that could not be published with the others",
         "tasks/publish_state.py",
-        "        if result.failed:",
-        "        if False:",
+        "        run.refused.update(",
+        "        set().update(",
+        "tests/state/test_state_tables.py -k of_each",
+    ),
+    Mutant(
+        "call a district published that is not in the tables of all",
+        "commands/state.py",
+        "outcome.is_published and _is_among_all(folders, marker, Partition(name, year))",
+        "outcome.is_published",
         "tests/state/test_state_tables.py -k of_each",
     ),
     Mutant(

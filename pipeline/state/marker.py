@@ -8,7 +8,9 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from pipeline.errors import StateError
+from pipeline.publish.commit import Publication
 from pipeline.publish.store import Store, store_errors, store_reason
+from pipeline.state.parts import Partition
 
 NAME = "published.json"
 
@@ -25,6 +27,11 @@ class DistrictRows(msgspec.Struct, frozen=True):
     content: str
     rows: dict[str, int]
     declared: dict[str, int]
+
+    def are_of(self, publication: Publication) -> bool:
+        """Return True if they are the rows of what a district has published."""
+        found = (publication.build, publication.content_digest())
+        return (self.build, self.content) == found
 
     def only(self, tables: Collection[str]) -> "DistrictRows":
         """Return the same of these tables only."""
@@ -45,6 +52,10 @@ class StateMarker(msgspec.Struct, frozen=True):
     rows: dict[str, int]
     years: dict[str, dict[str, DistrictRows]]
     earlier: tuple[dict[str, int], ...] = ()
+
+    def of(self, partition: Partition) -> DistrictRows | None:
+        """Return what is published of a district and year; None where nothing is."""
+        return self.years.get(partition.year, {}).get(partition.district)
 
     def rows_by_district(self, table: str) -> dict[tuple[str, str], int]:
         """Return the rows of a table by district and year."""

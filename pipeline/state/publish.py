@@ -169,10 +169,10 @@ def _is_current(
     marker: StateMarker, partition: Partition, publication: Publication, tables: Sequence[Table]
 ) -> bool:
     """Return True if the marker has this publication of a district, with these tables."""
-    known = marker.years.get(partition.year, {}).get(partition.district)
+    known = marker.of(partition)
     return (
         known is not None
-        and (known.build, known.content) == (publication.build, publication.content_digest())
+        and known.are_of(publication)
         and known.rows.keys() == choose_files(publication).keys() & {t.stem for t in tables}
     )
 

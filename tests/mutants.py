@@ -1447,11 +1447,11 @@ MUTANTS = (
         "tests/state/test_publish_state.py -k another_year_are_refused",
     ),
     Mutant(
-        "publish rows that were not declared",
+        "publish rows that the district did not count",
         "state/published.py",
         "    if wrong:",
         "    if False:",
-        "tests/state/test_publish_state.py -k did_not_declare",
+        "tests/state/test_publish_state.py -k did_not_count",
     ),
     Mutant(
         "commit after another run did",

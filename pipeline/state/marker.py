@@ -18,15 +18,15 @@ NAME = "published.json"
 class DistrictRows(msgspec.Struct, frozen=True):
     """What is published of a district and year: which set of its own, and its rows per table.
 
-    `build` and `content` are those of the district's own manifest; `declared` is how many rows the
-    district's server declared, for the tables of which that is known.
+    `build` and `content` are those of the district's own manifest; `counted` is how many rows the
+    district's own run counted after dropping duplicates, for the tables of which it says so.
     """
 
     run: str
     build: str
     content: str
     rows: dict[str, int]
-    declared: dict[str, int]
+    counted: dict[str, int]
 
     def are_of(self, publication: Publication) -> bool:
         """Return True if they are the rows of what a district has published."""
@@ -36,8 +36,8 @@ class DistrictRows(msgspec.Struct, frozen=True):
     def only(self, tables: Collection[str]) -> "DistrictRows":
         """Return the same of these tables only."""
         kept = {name: count for name, count in self.rows.items() if name in tables}
-        declared = {name: count for name, count in self.declared.items() if name in tables}
-        return msgspec.structs.replace(self, rows=kept, declared=declared)
+        counted = {name: count for name, count in self.counted.items() if name in tables}
+        return msgspec.structs.replace(self, rows=kept, counted=counted)
 
 
 class StateMarker(msgspec.Struct, frozen=True):

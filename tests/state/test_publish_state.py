@@ -238,7 +238,7 @@ def test_a_district_that_cannot_be_published_keeps_its_rows_and_is_named(
         assert of_district(rows, "second").height == frames(6)[name].height
 
 
-def test_rows_that_the_server_did_not_declare_are_refused(root: Path, tmp_path: Path) -> None:
+def test_rows_that_the_district_did_not_count_are_refused(root: Path, tmp_path: Path) -> None:
     rows = frames(11)
     short = RowCounts({"combined": {"83078": rows[VIEW.stem].height + 1}, "group": {}})
     district = publish_district(tmp_path / "first", rows, counts=short)

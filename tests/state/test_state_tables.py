@@ -37,7 +37,7 @@ def test_the_tables_of_all_districts_are_those_of_each(state: State) -> None:
     assert GROUP.stem not in found["versions"]
     for district in SEEDS:
         counts = found["years"][YEAR][district]
-        assert counts["declared"] == {VIEW.stem: counts["rows"][VIEW.stem]}
+        assert counts["counted"] == {VIEW.stem: counts["rows"][VIEW.stem]}
         for table in TABLES:
             if table.stem in found["versions"] and table.is_large:
                 rows = of_district(read(root, table.stem), district)

@@ -24,6 +24,8 @@ from pipeline.storage import files
 _ALREADY_RUNNING = 10
 _OF_ONE_DISTRICT = {
     ("illuminate", "base_url"),
+    ("illuminate", "include_ids"),
+    ("illuminate", "exclude_ids"),
     ("paths", "rosters"),
     ("paths", "manual_changes"),
     ("paths", "save_path"),

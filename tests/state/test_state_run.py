@@ -146,13 +146,19 @@ def test_another_run_of_a_district_is_waited_for(state: State) -> None:
     assert "north 23-24 failed: Another run was at work in" in done.stdout
 
 
-def test_settings_that_would_mix_up_districts_are_refused(state: State) -> None:
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [("paths", "rosters", "north.txt"), ("illuminate", "exclude_ids", "83078")],
+)
+def test_settings_that_would_mix_up_districts_are_refused(
+    state: State, section: str, name: str, value: str
+) -> None:
     config = state.folder / "luigi.cfg"
     text = config.read_text(encoding="utf-8")
-    config.write_text(text.replace("\nrosters=\n", "\nrosters=north.txt\n"), encoding="utf-8")
+    config.write_text(text.replace(f"\n{name}=\n", f"\n{name}={value}\n"), encoding="utf-8")
     done = state.run_state()
     assert done.returncode == 30
-    assert done.stderr.count("[paths] rosters is in luigi.cfg") == 1
+    assert done.stderr.count(f"[{section}] {name} is in luigi.cfg") == 1
     assert not any(server.log for server in state.servers.values())
 
 

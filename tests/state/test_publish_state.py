@@ -457,6 +457,15 @@ def test_a_table_that_lost_a_part_is_noticed(root: Path, first, second) -> None:
         publish_all(root, publish_again(first, 5), second, run="run-2")
 
 
+def test_a_folder_that_cannot_be_made_is_named_with_what_was_to_be_there(root: Path, first) -> None:
+    files.write_text(root / "tables", "a file")
+    with pytest.raises(
+        StateError, match=r"A part of .* could not be written to .*follow published"
+    ):
+        publish_all(root, first)
+    assert not (root / "published.json").exists()
+
+
 def test_without_the_library_the_error_says_what_to_install(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

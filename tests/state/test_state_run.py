@@ -116,7 +116,7 @@ def test_a_state_run_that_is_asked_to_stop_lets_the_district_end_well(state: Sta
     log = state.folders.log(name, YEAR).read_text(encoding="utf-8")
     assert "Stopping: what was fetched is kept" in log
     assert name == "north", "it comes first in the file"
-    assert "  north stopped: " in state.status().stdout
+    assert "  north stopped: It was asked to stop. (" in state.status().stdout
     assert (state.latest()["outcome"], state.latest()["succeeded"]) == ("stopped", False)
 
 

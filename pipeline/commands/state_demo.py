@@ -14,10 +14,11 @@ from pipeline.simulator.demo import DemoDistrict, ensure_inputs
 from pipeline.state.districts import COLUMNS, read_districts
 from pipeline.state.paths import StateFolders
 from pipeline.storage import files
-from pipeline.years import today
+from pipeline.years import SchoolYear, today
 
 _SEEDS = {"northfield": 1, "lakeside": 2, "westbrook": 3}
 _FOLDER = Path("data/state-demo")
+_COMMAND = "illuminate-pipeline state"
 
 
 def run(run_state: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
@@ -41,10 +42,14 @@ def run(run_state: Callable[[argparse.Namespace], int], options: argparse.Namesp
         code = run_state(options)
     if code not in {0, NOTHING_NEW}:
         return code
+    year = (options.year.replace(",", " ").split() or [str(SchoolYear.of(today()))])[0]
+    variables = f"PIPELINE_STATE_DIR={_FOLDER} PIPELINE_LAKEHOUSE={_FOLDER}"
     print(
         f"Everybody in {', '.join(_SEEDS)} is made up. {districts} lists the districts, and each "
         f"has its own tables in {folders.district('<district>')}. Those of all are Delta tables in "
-        f"{folders.tables}; docs/state.md says how to read them."
+        f"{folders.tables}; docs/state.md says how to read them. Look at them with:\n"
+        f"  {variables} {_COMMAND} status --year {year} --districts {districts}\n"
+        f"  {variables} {_COMMAND} tables"
     )
     return 0
 

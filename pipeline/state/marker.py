@@ -97,7 +97,9 @@ def read_marker(store: Store) -> StateMarker | None:
 
 
 def write_marker(store: Store, marker: StateMarker, before: StateMarker | None) -> None:
-    """Replace the marker in one step, if it is still the one that the run began with.
+    """Replace the marker, if it is still the one that the run began with.
+
+    That is not one step: a marker that another run writes in between is replaced.
 
     Raises:
         StateError: another run has published meanwhile, or it cannot be written.

@@ -1384,6 +1384,27 @@ MUTANTS = (
         "tests/unit/report/test_disclosure.py -k title",
     ),
     Mutant(
+        "publish made-up districts among the real ones",
+        "commands/state_demo.py",
+        '    get_config().set("state", "lakehouse", "")',
+        "    pass",
+        "tests/state/test_state_demo.py",
+    ),
+    Mutant(
+        "fail a state run of which nothing can be published",
+        "state/publish.py",
+        "        publication is None\n        or (",
+        "        (",
+        "tests/state/test_publish_state.py -k readers_see",
+    ),
+    Mutant(
+        "keep names of a run that ended before the marker",
+        "state/publish.py",
+        "    for name in _unwanted(lakehouse, tables):",
+        "    for name in ():",
+        "tests/state/test_publish_state.py -k names_do_not_stay",
+    ),
+    Mutant(
         "publish a district twice",
         "state/publish.py",
         "parts = [part for part in published if part.partition not in staged.rows]",
@@ -1426,11 +1447,11 @@ MUTANTS = (
         "tests/state/test_publish_state.py -k another_year_are_refused",
     ),
     Mutant(
-        "publish rows that were not declared",
+        "publish rows that the district did not count",
         "state/published.py",
         "    if wrong:",
         "    if False:",
-        "tests/state/test_publish_state.py -k did_not_declare",
+        "tests/state/test_publish_state.py -k did_not_count",
     ),
     Mutant(
         "commit after another run did",
@@ -1470,8 +1491,15 @@ MUTANTS = (
     Mutant(
         "say nothing of a district that could not be published with the others",
         "tasks/publish_state.py",
-        "        if result.failed:",
-        "        if False:",
+        "        run.refused.update(",
+        "        set().update(",
+        "tests/state/test_state_tables.py -k of_each",
+    ),
+    Mutant(
+        "call a district published that is not in the tables of all",
+        "commands/state.py",
+        "outcome.is_published and _is_among_all(folders, marker, Partition(name, year))",
+        "outcome.is_published",
         "tests/state/test_state_tables.py -k of_each",
     ),
     Mutant(

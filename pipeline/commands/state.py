@@ -12,10 +12,16 @@ from pipeline.commands.run import NOTHING_NEW
 from pipeline.commands.run import run as run_luigi
 from pipeline.config import sections, settings
 from pipeline.errors import SettingsError, printable
+from pipeline.publish.commit import Publication
+from pipeline.publish.store import Store
 from pipeline.runs import lock
 from pipeline.state.districts import District, read_districts
+from pipeline.state.lakehouse import SETTING
+from pipeline.state.marker import StateMarker, read_marker
 from pipeline.state.outcomes import Outcome, RunResult
+from pipeline.state.parts import Partition
 from pipeline.state.paths import StateFolders
+from pipeline.tasks.publish_state import lakehouse_url
 from pipeline.tasks.state_run import new_id, state_folders
 from pipeline.years import SchoolYear, today
 
@@ -59,7 +65,8 @@ def status(options: argparse.Namespace) -> int:
     """Print how many districts are published, and why the others are not; 0 if all are."""
     year = str(SchoolYear.parse(options.year) if options.year else SchoolYear.of(today()))
     districts, folders = read_districts(_path(options)), state_folders()
-    found = [_state(folders, each, year) for each in districts]
+    marker = read_marker(Store(lakehouse_url(), SETTING))
+    found = [_state(folders, marker, each, year) for each in districts]
     counts = Counter(each["state"] for each in found)
     if options.json:
         print(json.dumps({"year": year, "counts": counts, "districts": found}, indent=1))
@@ -78,16 +85,41 @@ def _path(options: argparse.Namespace) -> Path:
     return Path(options.districts or settings.read(sections.state).districts)
 
 
-def _state(folders: StateFolders, district: District, year: str) -> dict[str, Any]:
-    """Return whether a district is published, failed, stopped, running or not run yet, and why."""
+def _state(
+    folders: StateFolders, marker: StateMarker | None, district: District, year: str
+) -> dict[str, Any]:
+    """Return whether a district is published, failed, stopped, running or not run yet, and why.
+
+    One is published once its tables are among those of all.
+    """
     name = district.district
     outcome = Outcome.read(folders.outcome(name, year))
     if lock.is_held(folders.folders(name).lock):
         state, reason = "running", f"its output is in {folders.log(name, year)}"
     elif outcome is None:
         state, reason = "not run yet", f"no run of {year} has ended"
-    elif outcome.is_published:
+    elif outcome.is_published and _is_among_all(folders, marker, Partition(name, year)):
         state, reason = "published", ""
+    elif outcome.is_published:
+        state, reason = "not in the tables of all", _why_not(folders, outcome)
     else:
         state, reason = outcome.outcome, f"{outcome.reason} ({outcome.finished_at})"
     return {"district": name, "state": state, "reason": reason}
+
+
+def _is_among_all(folders: StateFolders, marker: StateMarker | None, of: Partition) -> bool:
+    """Return True unless what a district has published is missing in the tables of all."""
+    publication = Publication.read(folders.folders(of.district).publication(of.year))
+    known = marker.of(of) if marker else None
+    return publication is None or (known is not None and known.are_of(publication))
+
+
+def _why_not(folders: StateFolders, outcome: Outcome) -> str:
+    """Return why what a district has published is not in the tables of all."""
+    if lock.is_held(folders.lock):
+        return "the state run under way publishes it at its end"
+    result = RunResult.read(folders.latest)
+    for each in result.failed if result else ():
+        if (each.run, each.district, each.year) == (outcome.run, outcome.district, outcome.year):
+            return f"{each.reason} ({each.finished_at})"
+    return "run illuminate-pipeline state run again"

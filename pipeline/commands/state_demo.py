@@ -14,20 +14,23 @@ from pipeline.simulator.demo import DemoDistrict, ensure_inputs
 from pipeline.state.districts import COLUMNS, read_districts
 from pipeline.state.paths import StateFolders
 from pipeline.storage import files
-from pipeline.years import today
+from pipeline.years import SchoolYear, today
 
 _SEEDS = {"northfield": 1, "lakeside": 2, "westbrook": 3}
 _FOLDER = Path("data/state-demo")
+_COMMAND = "illuminate-pipeline state"
 
 
 def run(run_state: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
     """Serve the districts, run the state run over them, and say where everything is.
 
     Returns:
-        What the state run returned.
+        0 if every district is published, also where nothing is new; else what the state run
+        returned.
     """
     folders, districts = StateFolders(_FOLDER), _FOLDER / "districts.csv"
     get_config().set("state", "dir", str(_FOLDER))
+    get_config().set("state", "lakehouse", "")  # made-up rows do not belong among real ones
     options.districts = str(districts)
     with contextlib.ExitStack() as servers:
         ports, lines = _ports(districts), [",".join(COLUMNS)]
@@ -39,12 +42,16 @@ def run(run_state: Callable[[argparse.Namespace], int], options: argparse.Namesp
         code = run_state(options)
     if code not in {0, NOTHING_NEW}:
         return code
+    year = (options.year.replace(",", " ").split() or [str(SchoolYear.of(today()))])[0]
+    variables = f"PIPELINE_STATE_DIR={_FOLDER} PIPELINE_LAKEHOUSE={_FOLDER}"
     print(
         f"Everybody in {', '.join(_SEEDS)} is made up. {districts} lists the districts, and each "
         f"has its own tables in {folders.district('<district>')}. Those of all are Delta tables in "
-        f"{folders.tables}; docs/state.md says how to read them."
+        f"{folders.tables}; docs/state.md says how to read them. Look at them with:\n"
+        f"  {variables} {_COMMAND} status --year {year} --districts {districts}\n"
+        f"  {variables} {_COMMAND} tables"
     )
-    return code
+    return 0
 
 
 def _ports(districts: Path) -> dict[str, int]:

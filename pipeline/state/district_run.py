@@ -55,7 +55,9 @@ def run_district(
         code, reason = _run_when_free(district, year, folders, stop, longest_wait)
     except StorageError as error:
         code, reason = _FAILED, str(error)
-    failure: Ending = "stopped" if stop.is_set() else "failed"
+    failure: Ending = "failed"
+    if stop.is_set() and code not in _SUCCESSES:
+        failure, reason = "stopped", "It was asked to stop."
     outcome = Outcome(
         run=run,
         district=district.district,

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import SettingsError, StateError
+from pipeline.errors import SettingsError, StateError, StorageError
 from pipeline.publish.store import Store, store_errors, store_reason
 from pipeline.state.parts import PARTITIONED_BY, Part, Partition, TableSchema
 from pipeline.storage import files
@@ -121,13 +121,13 @@ class Lakehouse:
             found = self._find(table)
             return [field.name for field in found.schema().fields] if found else None
 
-    def parts(self, table: str, version: int) -> list[Part]:
-        """Return the parts of a version of a table.
+    def parts(self, table: str, version: int | None = None) -> list[Part]:
+        """Return the parts of a version of a table; by default, of the newest.
 
         Raises:
             StateError: the version is not there.
         """
-        with _plain_errors(f"Version {version} of {table} in {self.uri} could not be read"):
+        with _plain_errors(f"The parts of {table} in {self.uri} could not be read"):
             return _parts(self._open(table, version))
 
     def rows(self, table: str, version: int) -> dict[Partition, int]:
@@ -343,7 +343,7 @@ def _plain_errors(problem: str) -> Iterator[None]:
             f"{problem}: another run committed to it meanwhile. {_READERS} Wait until the other "
             "run has ended, then run the same command again."
         ) from None
-    except store_errors(DeltaError, pl.exceptions.PolarsError) as error:
+    except store_errors(DeltaError, pl.exceptions.PolarsError, StorageError) as error:
         raise StateError(
             f"{problem} ({store_reason(error)}). {_READERS} Check {SETTING}, the credentials, the "
             "disk and the network, then run the same command again."

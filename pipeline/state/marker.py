@@ -8,7 +8,9 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from pipeline.errors import StateError
+from pipeline.publish.commit import Publication
 from pipeline.publish.store import Store, store_errors, store_reason
+from pipeline.state.parts import Partition
 
 NAME = "published.json"
 
@@ -16,21 +18,26 @@ NAME = "published.json"
 class DistrictRows(msgspec.Struct, frozen=True):
     """What is published of a district and year: which set of its own, and its rows per table.
 
-    `build` and `content` are those of the district's own manifest; `declared` is how many rows the
-    district's server declared, for the tables of which that is known.
+    `build` and `content` are those of the district's own manifest; `counted` is how many rows the
+    district's own run counted after dropping duplicates, for the tables of which it says so.
     """
 
     run: str
     build: str
     content: str
     rows: dict[str, int]
-    declared: dict[str, int]
+    counted: dict[str, int]
+
+    def are_of(self, publication: Publication) -> bool:
+        """Return True if they are the rows of what a district has published."""
+        found = (publication.build, publication.content_digest())
+        return (self.build, self.content) == found
 
     def only(self, tables: Collection[str]) -> "DistrictRows":
         """Return the same of these tables only."""
         kept = {name: count for name, count in self.rows.items() if name in tables}
-        declared = {name: count for name, count in self.declared.items() if name in tables}
-        return msgspec.structs.replace(self, rows=kept, declared=declared)
+        counted = {name: count for name, count in self.counted.items() if name in tables}
+        return msgspec.structs.replace(self, rows=kept, counted=counted)
 
 
 class StateMarker(msgspec.Struct, frozen=True):
@@ -45,6 +52,10 @@ class StateMarker(msgspec.Struct, frozen=True):
     rows: dict[str, int]
     years: dict[str, dict[str, DistrictRows]]
     earlier: tuple[dict[str, int], ...] = ()
+
+    def of(self, partition: Partition) -> DistrictRows | None:
+        """Return what is published of a district and year; None where nothing is."""
+        return self.years.get(partition.year, {}).get(partition.district)
 
     def rows_by_district(self, table: str) -> dict[tuple[str, str], int]:
         """Return the rows of a table by district and year."""
@@ -86,7 +97,9 @@ def read_marker(store: Store) -> StateMarker | None:
 
 
 def write_marker(store: Store, marker: StateMarker, before: StateMarker | None) -> None:
-    """Replace the marker in one step, if it is still the one that the run began with.
+    """Replace the marker, if it is still the one that the run began with.
+
+    That is not one step: a marker that another run writes in between is replaced.
 
     Raises:
         StateError: another run has published meanwhile, or it cannot be written.

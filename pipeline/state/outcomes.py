@@ -1,7 +1,7 @@
 """How the run of each district ended, kept in one small file per district and school year."""
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -108,6 +108,7 @@ def summarize(
     outcomes: Sequence[Outcome],
     *,
     new: Collection[tuple[str, str]],
+    refused: Mapping[tuple[str, str], str],
     failures: Sequence[str],
     was_stopped: bool,
     seconds: float,
@@ -118,10 +119,12 @@ def summarize(
         run: its id.
         outcomes: how it ended for each district and year that it tried.
         new: those that have something new in what is published of all districts.
+        refused: those whose tables could not be published with the others', and why; they failed.
         failures: what else went wrong, in sentences.
         was_stopped: whether it was asked to stop.
         seconds: how long it took.
     """
+    outcomes = [_unless_refused(each, refused) for each in outcomes]
     failed = [each for each in outcomes if not each.is_published]
     changed = {(each.district, each.year) for each in outcomes if each.outcome == "published"}
     changed.update(new)
@@ -142,6 +145,13 @@ def summarize(
         seconds=round(seconds, 1),
         finished_at=now(),
     )
+
+
+def _unless_refused(outcome: Outcome, refused: Mapping[tuple[str, str], str]) -> Outcome:
+    reason = refused.get((outcome.district, outcome.year))
+    if reason is None or not outcome.is_published:
+        return outcome
+    return msgspec.structs.replace(outcome, outcome="failed", reason=reason)
 
 
 def now() -> str:

@@ -51,11 +51,12 @@ def is_published(
         StateError: the marker cannot be read.
     """
     marker = read_marker(lakehouse.store)
-    if marker is None or marker.versions.keys() - {table.stem for table in tables}:
+    if _dropped(marker, tables) or _unwanted(lakehouse, tables):
         return False
     found = ((each.partition, Publication.read(each.manifest)) for each in districts)
     return all(
-        publication is None or _is_current(marker, partition, publication, tables)
+        publication is None
+        or (marker is not None and _is_current(marker, partition, publication, tables))
         for partition, publication in found
     )
 
@@ -73,7 +74,7 @@ def publish_state(
     Args:
         lakehouse: where the tables and the marker are.
         districts: each district and year, once.
-        tables: those that are published; rows of others are removed.
+        tables: those that are published; others are emptied before the marker is written.
         run: the id of this run.
         keep_versions: how many published versions of each table stay readable.
 
@@ -95,10 +96,12 @@ def publish_state(
                 result.published.append(partition)
             except UnusableSetError as error:
                 result.failed[partition] = str(error)
-    dropped = before.versions.keys() - {table.stem for table in tables} if before else set()
-    if result.published or dropped:
+    # Before the marker, so that a run that is killed in between leaves a marker that names them.
+    for name in _unwanted(lakehouse, tables):
+        lakehouse.commit(TableSchema(name, "", ()), [], run)
+    if result.published or _dropped(before, tables):
         result.marker = _commit(lakehouse, before, staged, tables, run, keep_versions)
-        _clean(lakehouse, result.marker, dropped)
+        _clean(lakehouse, result.marker)
     return result
 
 
@@ -147,14 +150,29 @@ class _Staged:
                 )
 
 
+def _dropped(marker: StateMarker | None, tables: Sequence[Table]) -> bool:
+    """Return True if the marker names a table that is not to be published any more."""
+    return marker is not None and bool(marker.versions.keys() - {table.stem for table in tables})
+
+
+def _unwanted(lakehouse: Lakehouse, tables: Sequence[Table]) -> list[str]:
+    """Return the tables that are not to be published and have rows, even of a run that failed."""
+    others = {table.stem for table in TABLES} - {table.stem for table in tables}
+    return [
+        name
+        for name in sorted(others)
+        if lakehouse.columns(name) is not None and lakehouse.parts(name)
+    ]
+
+
 def _is_current(
     marker: StateMarker, partition: Partition, publication: Publication, tables: Sequence[Table]
 ) -> bool:
     """Return True if the marker has this publication of a district, with these tables."""
-    known = marker.years.get(partition.year, {}).get(partition.district)
+    known = marker.of(partition)
     return (
         known is not None
-        and (known.build, known.content) == (publication.build, publication.content_digest())
+        and known.are_of(publication)
         and known.rows.keys() == choose_files(publication).keys() & {t.stem for t in tables}
     )
 
@@ -179,7 +197,8 @@ def _commit(
         if version is not None:
             versions[table.stem] = version
             _check_rows(table.stem, lakehouse.rows(table.stem, version), years)
-    earlier = (before.versions, *before.earlier) if before else ()
+    named = (before.versions, *before.earlier) if before else ()
+    earlier = tuple({n: each[n] for n in each.keys() & versions.keys()} for each in named)
     rows = {name: sum(rows_by_district(years, name).values()) for name in versions}
     marker = StateMarker(run, versions, rows, years, earlier[: keep_versions - 1])
     write_marker(lakehouse.store, marker, before)
@@ -232,10 +251,8 @@ def _check_rows(
         )
 
 
-def _clean(lakehouse: Lakehouse, marker: StateMarker, dropped: Iterable[str]) -> None:
-    """Remove rows of tables that are no longer published, and files that no kept version needs."""
-    for name in dropped:
-        lakehouse.commit(TableSchema(name, "", ()), [], marker.run)
+def _clean(lakehouse: Lakehouse, marker: StateMarker) -> None:
+    """Remove files that no kept version needs, of tables that are no longer published too."""
     for table in TABLES:
         if lakehouse.columns(table.stem) is not None:
             lakehouse.clean(table.stem, marker.kept_versions(table.stem))

@@ -72,19 +72,19 @@ def stage_district(
         if not found.is_unchanged():
             raise UnusableSetError("other tables of it were published while these were read")
     rows = {table.name: part.rows for table, part in parts.items()}
-    publication, declared = found.publication, _declared(found)
-    wrong = [name for name, count in declared.items() if rows.get(name, count) != count]
+    publication, counted = found.publication, _own_counts(found)
+    wrong = [name for name, count in counted.items() if rows.get(name, count) != count]
     if wrong:
         name = wrong[0]
         raise UnusableSetError(
-            f"{name} has {rows[name]:,} rows, of {declared[name]:,} that were counted"
+            f"{name} has {rows[name]:,} rows, of {counted[name]:,} that were counted"
         )
     content = publication.content_digest()
-    return DistrictRows(run, publication.build, content, rows, declared), parts
+    return DistrictRows(run, publication.build, content, rows, counted), parts
 
 
-def _declared(found: PublishedSet) -> dict[str, int]:
-    """Return how many rows a district counted in the replies of its server, where it says so."""
+def _own_counts(found: PublishedSet) -> dict[str, int]:
+    """Return how many rows a district counted after dropping duplicates, where it says so."""
     counts, names = found.publication.row_counts, {table.name for table in found.tables}
     if counts is None:
         return {}

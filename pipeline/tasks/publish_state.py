@@ -48,7 +48,7 @@ class PublishState(StateYearsTask):
 
         Raises:
             SettingsError: there is no place for the tables.
-            StateError: nothing was published; or all but the districts that it names.
+            StateError: nothing was published; or all but some districts, which the result names.
         """
         run, lakehouse = state_run.current(self.run_id), open_lakehouse()
         result = publish_state(
@@ -60,8 +60,15 @@ class PublishState(StateYearsTask):
         )
         run.new.update(result.published)
         log.info("%s", _summary(lakehouse, result))
+        run.refused.update(
+            (each, f"What it has published is not in the tables of all: {reason.rstrip('.')}.")
+            for each, reason in result.failed.items()
+        )
         if result.failed:
-            raise StateError(*_failures(result))
+            raise StateError(
+                f"What {len(result.failed):,} of the districts and years have published could not "
+                "be published with the others'; the rows of before are still there."
+            )
 
     def _published(self) -> list[DistrictYear]:
         folders: StateFolders = state_run.state_folders()
@@ -80,7 +87,13 @@ def open_lakehouse() -> Lakehouse:
     Raises:
         SettingsError: it cannot be used, or a library is not installed.
     """
-    return Lakehouse(settings.read(sections.state).lakehouse or settings.read(sections.state).dir)
+    return Lakehouse(lakehouse_url())
+
+
+def lakehouse_url() -> str:
+    """Return the folder or URL of the tables of all districts."""
+    chosen = settings.read(sections.state)
+    return str(chosen.lakehouse or chosen.dir)
 
 
 def _tables() -> Sequence[Table]:
@@ -94,11 +107,3 @@ def _summary(lakehouse: Lakehouse, result: StateResult) -> str:
         f"{lakehouse.uri}: {rows:,} rows in {tables} tables; {len(result.published):,} districts "
         f"and years replaced, {len(result.unchanged):,} unchanged"
     )
-
-
-def _failures(result: StateResult) -> list[str]:
-    head = "What some districts have published could not be published with the others'; of these"
-    return [
-        f"{head} the rows of before are still there:",
-        *(f"  {district} {year}: {reason}" for (district, year), reason in result.failed.items()),
-    ]

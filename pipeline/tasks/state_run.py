@@ -24,6 +24,8 @@ from pipeline.storage import files
 _ALREADY_RUNNING = 10
 _OF_ONE_DISTRICT = {
     ("illuminate", "base_url"),
+    ("illuminate", "include_ids"),
+    ("illuminate", "exclude_ids"),
     ("paths", "rosters"),
     ("paths", "manual_changes"),
     ("paths", "save_path"),
@@ -44,6 +46,8 @@ class StateRun:
         self.stop = threading.Event()
         self.new: set[tuple[str, str]] = set()
         """Districts and years of which what is published of all districts has something new."""
+        self.refused: dict[tuple[str, str], str] = {}
+        """Those that could not be published with the others, and why."""
         self._started = time.monotonic()
         self._has_begun = False
         self._refusal: PipelineError | None = None
@@ -104,6 +108,7 @@ class StateRun:
                 self.id,
                 outcomes.of_run(self.folders.outcomes, self.id),
                 new=self.new,
+                refused=self.refused,
                 failures=failures,
                 was_stopped=self.stop.is_set(),
                 seconds=time.monotonic() - self._started,

@@ -116,6 +116,41 @@ def test_tables_with_names_of_students_are_left_out_unless_they_are_wanted(
     assert newest.height == 0
 
 
+def newest_with_names(root: Path) -> int:
+    return pl.scan_delta(str(root / "tables" / COMBINED.stem)).collect().height
+
+
+def test_names_do_not_stay_where_a_run_ends_before_the_marker(
+    root: Path, first, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it was to remove them, or to publish them for the first time."""
+    publish_all(root, first, with_names=True)
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "write_marker", fail)
+        with pytest.raises(KeyboardInterrupt):
+            publish_all(root, first, with_names=False, run="run-2")
+    assert COMBINED.stem in content(root)
+    publish_all(root, first, with_names=False, run="run-3")
+    assert newest_with_names(root) == 0
+    assert COMBINED.stem not in content(root)
+    assert all(COMBINED.stem not in each for each in marker(root)["earlier"])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "write_marker", fail)
+        with pytest.raises(KeyboardInterrupt):
+            publish_all(root, first, with_names=True, run="run-4")
+    assert newest_with_names(root) == 11
+    tables = published_tables(with_names=False)
+    assert not is_published(Lakehouse(str(root)), [first], tables)
+    publish_all(root, first, with_names=False, run="run-5")
+    assert newest_with_names(root) == 0
+    assert is_published(Lakehouse(str(root)), [first], tables)
+
+
 def test_no_value_of_a_student_is_in_the_log(root: Path, first) -> None:
     publish_all(root, first)
     logs = [path.read_text("utf-8") for path in root.glob("tables/*/_delta_log/*.json")]
@@ -203,7 +238,7 @@ def test_a_district_that_cannot_be_published_keeps_its_rows_and_is_named(
         assert of_district(rows, "second").height == frames(6)[name].height
 
 
-def test_rows_that_the_server_did_not_declare_are_refused(root: Path, tmp_path: Path) -> None:
+def test_rows_that_the_district_did_not_count_are_refused(root: Path, tmp_path: Path) -> None:
     rows = frames(11)
     short = RowCounts({"combined": {"83078": rows[VIEW.stem].height + 1}, "group": {}})
     district = publish_district(tmp_path / "first", rows, counts=short)
@@ -235,6 +270,9 @@ def test_is_published_says_whether_readers_see_what_districts_have(
     assert not there(first)
     first.manifest.unlink()
     assert there(first)  # nothing of it can be published
+    (root / "published.json").unlink()
+    assert there(first)
+    assert not there(second)
 
 
 # Columns.
@@ -417,6 +455,15 @@ def test_a_table_that_lost_a_part_is_noticed(root: Path, first, second) -> None:
     )
     with pytest.raises(StateError, match="and its districts have"):
         publish_all(root, publish_again(first, 5), second, run="run-2")
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_what_was_to_be_there(root: Path, first) -> None:
+    files.write_text(root / "tables", "a file")
+    with pytest.raises(
+        StateError, match=r"A part of .* could not be written to .*follow published"
+    ):
+        publish_all(root, first)
+    assert not (root / "published.json").exists()
 
 
 def test_without_the_library_the_error_says_what_to_install(

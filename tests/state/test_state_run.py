@@ -69,6 +69,17 @@ def test_a_district_that_fails_is_named_and_keeps_no_other_back(state: State) ->
         assert "secret" not in path.read_text(encoding="utf-8")
 
 
+def test_a_first_run_in_which_nothing_is_published_names_the_district_only(state: State) -> None:
+    state.keep_only("north")
+    state.write_secret("north", "not the secret")
+    done = state.run_state()
+    assert done.returncode == 30
+    assert "0 of 1 published, 0 with something new." in done.stdout
+    assert "north 23-24 failed: " in done.stdout
+    assert "unexpected" not in done.stdout + done.stderr
+    assert state.latest()["failures"] == []
+
+
 @pytest.mark.parametrize("strategy", ["by_assessment"])
 def test_a_killed_state_run_takes_the_district_with_it(state: State) -> None:
     """While it waits for a reply; the next run requests nothing again that is there."""
@@ -105,7 +116,7 @@ def test_a_state_run_that_is_asked_to_stop_lets_the_district_end_well(state: Sta
     log = state.folders.log(name, YEAR).read_text(encoding="utf-8")
     assert "Stopping: what was fetched is kept" in log
     assert name == "north", "it comes first in the file"
-    assert "  north stopped: " in state.status().stdout
+    assert "  north stopped: It was asked to stop. (" in state.status().stdout
     assert (state.latest()["outcome"], state.latest()["succeeded"]) == ("stopped", False)
 
 
@@ -135,13 +146,19 @@ def test_another_run_of_a_district_is_waited_for(state: State) -> None:
     assert "north 23-24 failed: Another run was at work in" in done.stdout
 
 
-def test_settings_that_would_mix_up_districts_are_refused(state: State) -> None:
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [("paths", "rosters", "north.txt"), ("illuminate", "exclude_ids", "83078")],
+)
+def test_settings_that_would_mix_up_districts_are_refused(
+    state: State, section: str, name: str, value: str
+) -> None:
     config = state.folder / "luigi.cfg"
     text = config.read_text(encoding="utf-8")
-    config.write_text(text.replace("\nrosters=\n", "\nrosters=north.txt\n"), encoding="utf-8")
+    config.write_text(text.replace(f"\n{name}=\n", f"\n{name}={value}\n"), encoding="utf-8")
     done = state.run_state()
     assert done.returncode == 30
-    assert done.stderr.count("[paths] rosters is in luigi.cfg") == 1
+    assert done.stderr.count(f"[{section}] {name} is in luigi.cfg") == 1
     assert not any(server.log for server in state.servers.values())
 
 

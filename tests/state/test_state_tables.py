@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 from polars.testing import assert_frame_equal
 
+from pipeline.runs.lock import Lock
 from pipeline.schema import GROUP, TABLES, VIEW
 from tests.state.conftest import SEEDS, YEAR, State
 from tests.state.sets import marker, of_district, read
@@ -36,7 +37,7 @@ def test_the_tables_of_all_districts_are_those_of_each(state: State) -> None:
     assert GROUP.stem not in found["versions"]
     for district in SEEDS:
         counts = found["years"][YEAR][district]
-        assert counts["declared"] == {VIEW.stem: counts["rows"][VIEW.stem]}
+        assert counts["counted"] == {VIEW.stem: counts["rows"][VIEW.stem]}
         for table in TABLES:
             if table.stem in found["versions"] and table.is_large:
                 rows = of_district(read(root, table.stem), district)
@@ -53,7 +54,19 @@ def test_the_tables_of_all_districts_are_those_of_each(state: State) -> None:
     (root / "published.json").unlink()
     done = state.run_state()
     assert done.returncode == 30
-    assert "north 23-24: A published file of 23-24 in" in done.stderr
+    assert "1 of 2 published, 1 with something new." in done.stdout
+    why = "What it has published is not in the tables of all: A published file of 23-24 in"
+    assert f"  north 23-24 failed: {why}" in done.stdout
+    (failed,) = state.latest()["failed"]
+    assert (failed["district"], state.latest()["new"]) == ("north", [["south", YEAR]])
+    shown = state.status()
+    assert shown.returncode == 1
+    assert f"  north not in the tables of all: {why}" in shown.stdout
+    assert "1 published" in shown.stdout
+    with Lock(state.folders.lock):
+        assert "north not in the tables of all: the state run under way" in state.status().stdout
+    state.folders.latest.unlink()
+    assert "north not in the tables of all: run illuminate-pipeline" in state.status().stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert marker(root)["years"][YEAR].keys() == {"south"}
     assert read(root, VIEW.stem)["district"].unique().to_list() == ["south"]

@@ -63,18 +63,25 @@ def ended(monkeypatch, tmp_path: Path, north: District):
     """Return the outcome of a district whose process, 42, ended with a code, or could not begin."""
     folders = StateFolders(tmp_path / "state")
 
-    def outcome_of(code: int | Exception, latest: dict[str, object] | None = None) -> Outcome:
+    stop = threading.Event()
+
+    def outcome_of(
+        code: int | Exception,
+        latest: dict[str, object] | None = None,
+        *,
+        is_stopped: bool = False,
+    ) -> Outcome:
         def ends(*_: object) -> tuple[int, int]:
             if isinstance(code, Exception):
                 raise code
+            if is_stopped:
+                stop.set()
             return code, 42
 
         monkeypatch.setattr(district_run, "_run_once", ends)
         if latest:
             files.write_json(folders.folders("north").latest, latest)
-        outcome = run_district(
-            north, "23-24", folders, run="r", stop=threading.Event(), longest_wait=0
-        )
+        outcome = run_district(north, "23-24", folders, run="r", stop=stop, longest_wait=0)
         assert Outcome.read(folders.outcome("north", "23-24")) == outcome
         return outcome
 
@@ -97,6 +104,13 @@ def test_the_reason_is_that_of_its_own_run(ended) -> None:
     earlier = ended(-9, {"run": "20240101T000000.0Z-41", "failures": [failure]})
     assert earlier.reason.startswith("Signal 9 ended its run; its output is in ")
     assert ended(40).reason.startswith("Its run ended with exit code 40; its output is in ")
+
+
+def test_one_that_was_asked_to_stop_says_so_and_one_that_was_done_is_published(ended) -> None:
+    stopped = ended(-15, is_stopped=True)
+    assert (stopped.outcome, stopped.reason) == ("stopped", "It was asked to stop.")
+    done = ended(0, is_stopped=True)
+    assert (done.outcome, done.reason) == ("published", "")
 
 
 def test_a_folder_that_cannot_be_written_is_the_districts_failure(ended) -> None:

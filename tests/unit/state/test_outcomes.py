@@ -23,6 +23,9 @@ def outcome(district: str, ending: Ending, run: str = "r") -> Outcome:
     )
 
 
+REFUSED = {"refused": {("a", "23-24"): "A column does not fit."}}
+
+
 @pytest.mark.parametrize(
     ("endings", "facts", "expected"),
     [
@@ -31,13 +34,15 @@ def outcome(district: str, ending: Ending, run: str = "r") -> Outcome:
         (("up to date", "up to date"), {"new": [("b", "23-24")]}, ("published", True, 2, ["b"])),
         (("published", "published"), {"new": [("b", "23-24")]}, ("published", True, 2, ["a", "b"])),
         (("published", "failed"), {}, ("failed", False, 1, ["a"])),
+        (("published", "up to date"), REFUSED, ("failed", False, 1, [])),
+        (("failed", "up to date"), REFUSED, ("failed", False, 1, [])),
         (("up to date", "up to date"), {"failures": ["No."]}, ("failed", False, 2, [])),
         (("published", "stopped"), {"was_stopped": True}, ("stopped", False, 1, ["a"])),
     ],
 )
 def test_how_a_state_run_ended(endings, facts, expected) -> None:
     outcomes = [outcome(name, ending) for name, ending in zip("ab", endings, strict=True)]
-    facts = {"new": (), "failures": (), "was_stopped": False} | facts
+    facts = {"new": (), "refused": {}, "failures": (), "was_stopped": False} | facts
     result = summarize("r", outcomes, **facts, seconds=2.0)
     new = [district for district, _ in result.new]
     assert (result.outcome, result.succeeded, result.published, new) == expected
@@ -45,11 +50,15 @@ def test_how_a_state_run_ended(endings, facts, expected) -> None:
 
 
 def test_it_names_each_district_that_is_not_published() -> None:
-    outcomes = [outcome("a", "published"), outcome("b\n", "failed")]
-    result = summarize("r", outcomes, new=(), failures=(), was_stopped=False, seconds=1)
+    outcomes = [outcome("a", "published"), outcome("b\n", "failed"), outcome("c", "published")]
+    refused = {("c", "23-24"): "A column does not fit."}
+    result = summarize(
+        "r", outcomes, new=(), refused=refused, failures=(), was_stopped=False, seconds=1
+    )
     assert result.text().splitlines() == [
-        "State run r: 1 of 2 published, 1 with something new.",
+        "State run r: 1 of 3 published, 1 with something new.",
         "  b\\n 23-24 failed: It was refused.",
+        "  c 23-24 failed: A column does not fit.",
     ]
     assert msgspec.json.decode(msgspec.json.encode(result), type=RunResult) == result
 

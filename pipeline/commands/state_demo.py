@@ -2,6 +2,8 @@
 
 import argparse
 import contextlib
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +20,6 @@ from pipeline.years import SchoolYear, today
 
 _SEEDS = {"northfield": 1, "lakeside": 2, "westbrook": 3}
 _FOLDER = Path("data/state-demo")
-_COMMAND = "illuminate-pipeline state"
 
 
 def run(run_state: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
@@ -43,13 +44,14 @@ def run(run_state: Callable[[argparse.Namespace], int], options: argparse.Namesp
     if code not in {0, NOTHING_NEW}:
         return code
     year = (options.year.replace(",", " ").split() or [str(SchoolYear.of(today()))])[0]
+    command = f"{shlex.quote(sys.executable)} -m pipeline state"
     variables = f"PIPELINE_STATE_DIR={_FOLDER} PIPELINE_LAKEHOUSE={_FOLDER}"
     print(
         f"Everybody in {', '.join(_SEEDS)} is made up. {districts} lists the districts, and each "
         f"has its own tables in {folders.district('<district>')}. Those of all are Delta tables in "
         f"{folders.tables}; docs/state.md says how to read them. Look at them with:\n"
-        f"  {variables} {_COMMAND} status --year {year} --districts {districts}\n"
-        f"  {variables} {_COMMAND} tables"
+        f"  {variables} {command} status --year {year} --districts {districts}\n"
+        f"  {variables} {command} tables"
     )
     return 0
 

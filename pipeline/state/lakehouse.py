@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 SETTING = "[state] lakehouse"
+_LOG = "_delta_log"
 
 _TYPES: dict[str, str] = {"text": "string", "integer": "long", "number": "double", "date": "date"}
 _AZURE_ACCOUNT = re.compile(r"(abfss?://[^/@]+@[a-z0-9]+)(?:\.dfs\.core\.windows\.net)?(/.*)?")
@@ -79,7 +80,7 @@ class Lakehouse:
                 files.make_folder(Path(place).parent)
             rows.sink_parquet(place, storage_options=self._options, maintain_order=True)
             if self.store.is_local:
-                _make_durable(Path(place))
+                files.adopt(Path(place))
             size = self.store.size(f"{self.root}/tables/{table}/{path}") or 0
             written = pl.scan_parquet(place, glob=False, storage_options=self._options)
             count = int(written.select(pl.len()).collect().item())
@@ -105,11 +106,8 @@ class Lakehouse:
             if current == wanted:
                 return table.version()
             self._replace(table, current, wanted, run)
-            version = table.version() + 1
-            if self.store.is_local:
-                log = Path(self._table_uri(schema.name)) / "_delta_log"
-                _make_durable(log / f"{version:020}.json")
-        return version
+            self._adopt_log(schema.name)
+        return table.version() + 1
 
     def columns(self, table: str) -> list[str] | None:
         """Return the names of a table's columns; None where there is no such table.
@@ -160,10 +158,16 @@ class Lakehouse:
             unused = _vacuum(found, versions, hours, dry_run=True)
             if unused:  # else it would be two commits that change nothing
                 _vacuum(found, versions, hours, dry_run=False)
+                self._adopt_log(table)
         return len(unused)
 
     def _table_uri(self, table: str) -> str:
         return f"{self.uri}/tables/{table}"
+
+    def _adopt_log(self, table: str) -> None:
+        """Make all of a table's log durable: a version cannot be read without those before it."""
+        if self.store.is_local:
+            files.adopt(*(Path(self._table_uri(table)) / _LOG).iterdir())
 
     def _find(self, table: str) -> "deltalake.DeltaTable | None":
         from deltalake.exceptions import TableNotFoundError
@@ -188,7 +192,7 @@ class Lakehouse:
 
         place = self._table_uri(schema.name)
         if self.store.is_local:
-            files.make_folder(Path(place))
+            files.make_folder(Path(place) / _LOG)
         table = self._find(schema.name)
         if table is None:
             return deltalake.DeltaTable.create(
@@ -320,14 +324,6 @@ def _commit_properties(run: str) -> "deltalake.CommitProperties":
     # Without retries, a commit fails if any other came first, also of other districts: the
     # versions of the tables belong together.
     return deltalake.CommitProperties({"run": run}, max_commit_retries=0)
-
-
-def _make_durable(file: Path) -> None:
-    """Make a file that a library wrote survive a power cut, with the permissions of our own."""
-    with file.open("rb") as opened:
-        files.restrict_mode(opened.fileno())
-    for path in (file, file.parent):
-        files.fsync(path)
 
 
 @contextlib.contextmanager

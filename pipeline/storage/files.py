@@ -262,6 +262,16 @@ def fsync(path: Path) -> None:
         os.close(handle)
 
 
+def adopt(*paths: Path) -> None:
+    """Make files that a library wrote survive a power cut, with the permissions of our own."""
+    for path in paths:
+        with path.open("rb") as file:
+            restrict_mode(file.fileno())
+            os.fsync(file.fileno())
+    for folder in {path.parent for path in paths}:
+        fsync(folder)
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 digest of a file, in hexadecimal."""
     digest = hashlib.sha256()

@@ -158,9 +158,13 @@ def test_no_value_of_a_student_is_in_the_log(root: Path, first) -> None:
     assert not any(text in log for log in logs for text in ("1e400", "Zoë", "minValues", "2024-02"))
 
 
-def test_nothing_is_readable_for_others(root: Path, first) -> None:
+def test_nothing_is_readable_for_others(root: Path, first, second) -> None:
     publish_all(root, first)
-    assert {path.stat().st_mode & 0o077 for path in root.glob("tables/*/*/*/*.parquet")} == {0}
+    for old in root.glob("tables/*/*/*/*.parquet"):
+        os.utime(old, (0, 0))
+    publish_all(root, first, second, run="run-2")  # which cleans, too
+    assert len(list(root.glob(f"tables/{VIEW.stem}/_delta_log/*.json"))) > 2
+    assert {path.stat().st_mode & 0o077 for path in root.glob("tables/**/*")} == {0}
     assert (root / "tables").stat().st_mode & 0o077 == 0
 
 

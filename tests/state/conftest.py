@@ -48,6 +48,15 @@ class State(Workplace):
         command = (LUIGI, "--module", "pipeline", "RunState", "--years", YEAR)
         return self.finish(self.start(*command, *options))
 
+    def refuses(self, words: str) -> None:
+        """Both commands refuse to run, in a sentence, and nothing is requested."""
+        for run in (self.run_state, self.run_luigi):
+            done = run()
+            assert done.returncode == 30
+            assert words in done.stderr
+            assert "Traceback" not in done.stderr
+        assert not any(server.log for server in self.servers.values())
+
     def status(self) -> "subprocess.CompletedProcess[str]":
         return self.look("state", "status", "--year", YEAR)
 

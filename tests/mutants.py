@@ -957,6 +957,13 @@ MUTANTS = (
         "tests/state/test_publish_state.py -k readable_for_others",
     ),
     Mutant(
+        "leave requests of pages to the garbage collector",
+        "illuminate/pages.py",
+        "            found.close()\n",
+        "            pass\n",
+        "tests/unit/illuminate/test_pages.py -k whoever_keeps",
+    ),
+    Mutant(
         "drop a year that is not named from the tables of all years",
         "tasks/years.py",
         "        check_years_are_kept(self, years, rows)\n",

@@ -5,10 +5,11 @@ A page is `{"page", "num_pages", "num_results", "results"}`; every row repeats `
 knows HTTP: pages come from a function that is given their numbers.
 """
 
+import contextlib
 import functools
 import itertools
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -242,17 +243,33 @@ def _read_once(
     most_pages: int | None = None,
 ) -> list[Page]:
     likely = range(1, likely_pages + 1)
-    begun = iter(map_pages(get, likely) if likely_pages > 1 else map(get, likely))
-    first = next(begun)
-    if most_pages and first.num_pages > most_pages:
-        raise TooManyPagesError(first.num_pages)
-    pages, received = [first], first.rows.height
-    others = map_pages(get, range(likely_pages + 1, first.num_pages + 1))
-    for page in itertools.islice(itertools.chain(begun, others), max(0, first.num_pages - 1)):
-        _check_next(page, first, received)
-        pages.append(page)
-        received += page.rows.height
+    with _ending(map_pages(get, likely) if likely_pages > 1 else map(get, likely)) as begun:
+        first = next(begun)
+        if most_pages and first.num_pages > most_pages:
+            raise TooManyPagesError(first.num_pages)
+        pages, received = [first], first.rows.height
+        with _ending(map_pages(get, range(likely_pages + 1, first.num_pages + 1))) as others:
+            rest = itertools.chain(begun, others)
+            for page in itertools.islice(rest, max(0, first.num_pages - 1)):
+                _check_next(page, first, received)
+                pages.append(page)
+                received += page.rows.height
     return pages
+
+
+@contextlib.contextmanager
+def _ending(pages: Iterable[Page]) -> Iterator[Iterator[Page]]:
+    """End the requests of pages with the block, whether or not all pages were taken.
+
+    An error keeps what it passed through. A generator in it would end when it is collected as
+    garbage: by any thread, also by one whose own request it then waits for, which is for ever.
+    """
+    found = iter(pages)
+    try:
+        yield found
+    finally:
+        if isinstance(found, Generator):
+            found.close()
 
 
 def _check_next(page: Page, first: Page, received: int) -> None:

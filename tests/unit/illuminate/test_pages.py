@@ -325,6 +325,28 @@ def test_pages_after_the_first_are_read_by_whoever_helps():
     assert result.rows["assessment_id"].to_list() == ["1", "2", "3"]
 
 
+def test_requests_end_with_the_reading_whoever_keeps_its_error():
+    """Left to the garbage collector, they could end in a thread that then waits for itself."""
+    ended = []
+
+    def map_pages(get, numbers):
+        try:
+            yield from map(get, numbers)
+        finally:
+            ended.append(numbers)
+
+    reply = envelopes([row(1)], [row(2)], [row(3)])
+    with pytest.raises(TooManyPagesError) as too_many:  # it holds all that it passed through
+        read_all(getter(reply), LIMIT, map_pages, 2, most_pages=2)
+    assert ended == [range(1, 3)]
+    reply[1] = envelopes([row(1)], [row(2)], [row(3), row(4)])[1]
+    with pytest.raises(PaginationError) as contradiction:
+        read_all(getter(reply), LIMIT, map_pages)
+    assert ended == [range(1, 3), range(2, 4)]
+    assert too_many.value
+    assert contradiction.value
+
+
 TEXT = st.none() | st.text(max_size=5) | st.sampled_from(["", "\x00", 'a"b\\', "\u2028", "😀"])
 KNOWN = st.fixed_dictionaries(dict.fromkeys(OVERALL.required, TEXT), optional={"version": TEXT})
 

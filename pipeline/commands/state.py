@@ -1,4 +1,4 @@
-"""Many districts: run them one after the other, and say how they are."""
+"""Many districts: run them, one after the other or on a cluster, and say how they are."""
 
 import argparse
 import json
@@ -6,6 +6,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from luigi.configuration import get_config
 
 from pipeline.commands import state_demo, state_tables
 from pipeline.commands.run import NOTHING_NEW
@@ -45,11 +47,13 @@ def run(options: argparse.Namespace) -> int:
         another state run holds the folder.
     """
     try:
+        if options.scheduler:
+            get_config().set("state", "scheduler", options.scheduler)
         path = _path(options)
         years = options.year or str(SchoolYear.of(today()))
         for year in years.replace(",", " ").split():
             SchoolYear.parse(year)
-        read_districts(path)
+        read_districts(path, secrets_are_here=not settings.read(sections.state).scheduler)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return _FAILED
@@ -64,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
 def status(options: argparse.Namespace) -> int:
     """Print how many districts are published, and why the others are not; 0 if all are."""
     year = str(SchoolYear.parse(options.year) if options.year else SchoolYear.of(today()))
-    districts, folders = read_districts(_path(options)), state_folders()
+    districts, folders = read_districts(_path(options), secrets_are_here=False), state_folders()
     marker = read_marker(Store(lakehouse_url(), SETTING))
     found = [_state(folders, marker, each, year) for each in districts]
     counts = Counter(each["state"] for each in found)

@@ -1,4 +1,4 @@
-"""Three made-up districts and a state run over them, all on this machine."""
+"""Three made-up districts, and a state run over them by two workers, all on this machine."""
 
 import argparse
 import contextlib
@@ -13,12 +13,14 @@ from luigi.configuration import get_config
 from pipeline.commands.run import NOTHING_NEW
 from pipeline.errors import InputFileError
 from pipeline.simulator.demo import DemoDistrict, ensure_inputs
+from pipeline.state.cluster import on_this_machine
 from pipeline.state.districts import COLUMNS, read_districts
 from pipeline.state.paths import StateFolders
 from pipeline.storage import files
 from pipeline.years import SchoolYear, today
 
 _SEEDS = {"northfield": 1, "lakeside": 2, "westbrook": 3}
+_WORKERS = 2
 _FOLDER = Path("data/state-demo")
 
 
@@ -40,6 +42,7 @@ def run(run_state: Callable[[argparse.Namespace], int], options: argparse.Namesp
             servers.callback(server.stop)
             lines.append(_district(name, seed, server))
         files.write_text(districts, "\n".join([*lines, ""]))
+        options.scheduler = servers.enter_context(on_this_machine(_WORKERS))
         code = run_state(options)
     if code not in {0, NOTHING_NEW}:
         return code

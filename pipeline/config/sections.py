@@ -27,6 +27,8 @@ ENVIRONMENT = {
     "SQL_VIEWS": ("paths", "sql_views"),
     "PIPELINE_STATE_DIR": ("state", "dir"),
     "PIPELINE_LAKEHOUSE": ("state", "lakehouse"),
+    "PIPELINE_SCHEDULER": ("state", "scheduler"),
+    "PIPELINE_TLS_FOLDER": ("state", "tls_folder"),
 }
 """Environment variables, and the section and name of the setting that each stands for."""
 
@@ -233,6 +235,13 @@ class state(Settings):  # noqa: N801
 
     dir = luigi.Parameter(default="data/state", description="what a state run keeps")
     districts = luigi.Parameter(default="districts.csv", description="the file that lists them")
+    scheduler = luigi.Parameter(
+        default="",
+        description="Dask's, like tls://head:8786; default: one district after the other",
+    )
+    tls_folder = luigi.Parameter(
+        default="", description="its ca.pem, and the cert.pem and key.pem of this host"
+    )
     longest_wait = luigi.FloatParameter(
         default=3600.0, description="seconds to wait for another run of a district"
     )

@@ -3,16 +3,17 @@
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.errors import StorageError
 from pipeline.runs import lock
 from pipeline.state import die_with_parent
 from pipeline.state.districts import District
+from pipeline.state.hosts import this_host
 from pipeline.state.outcomes import Ending, Outcome, now
 from pipeline.state.paths import StateFolders
 from pipeline.storage import files
@@ -22,55 +23,128 @@ _INHERITED = (
     *("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"),
 )
 _SUCCESSES: Mapping[int, Ending] = {0: "published", 99: "up to date"}
-_FOLDER_IN_USE, _FAILED = 10, 30
+_FOLDER_IN_USE, _STOPPED = 10, 130
+FAILED = 30
+"""The exit code of a district's run that failed."""
 _POLL_SECONDS = 0.2
 
 
-def run_district(
-    district: District,
-    year: str,
-    folders: StateFolders,
-    *,
-    run: str,
-    stop: threading.Event,
-    longest_wait: float,
-) -> Outcome:
+class Stop(Protocol):
+    """Whether the district's run is to stop, like a `threading.Event`."""
+
+    def is_set(self) -> bool:
+        """Return True once it is to stop."""
+        ...
+
+    def wait(self, timeout: float) -> bool:
+        """Return True once it is to stop, False after so many seconds."""
+        ...
+
+
+class FileGone:
+    """Set once a file is gone: what a run on another host is told with, over their shared folder.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def is_set(self) -> bool:
+        """Return True once the file is gone."""
+        return not self._path.exists()
+
+    def wait(self, timeout: float) -> bool:
+        """Return True once the file is gone, False after so many seconds."""
+        time.sleep(timeout)
+        return self.is_set()
+
+
+@dataclass(frozen=True)
+class DistrictJob:
+    """What is to be run: a school year of a district.
+
+    Attributes:
+        district: which one.
+        year: the school year, like 23-24.
+        folders: where the state run keeps everything.
+        run: the id of the state run.
+        longest_wait: seconds to wait for another run that is at work in the district's folder.
+    """
+
+    district: District
+    year: str
+    folders: StateFolders
+    run: str
+    longest_wait: float
+
+    @property
+    def name(self) -> str:
+        """The district and the school year."""
+        return f"{self.district.district} {self.year}"
+
+    @property
+    def data_dir(self) -> Path:
+        """The district's own folder."""
+        return self.folders.district(self.district.district)
+
+    @property
+    def log(self) -> Path:
+        """Where the output of the district's run is."""
+        return self.folders.log(self.district.district, self.year)
+
+    def end(self, ending: Ending, code: int, reason: str, seconds: float) -> Outcome:
+        """Write down how it ended, and return that.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        outcome = Outcome(
+            run=self.run,
+            district=self.district.district,
+            year=self.year,
+            outcome=ending,
+            exit_code=code,
+            seconds=round(seconds, 1),
+            finished_at=now(),
+            reason=reason,
+            log=str(self.log),
+        )
+        files.write_json(self.folders.outcome(self.district.district, self.year), outcome)
+        return outcome
+
+
+def run_where_wanted(job: DistrictJob) -> Outcome:
+    """Run a district on a worker, as long as the state run wants that.
+
+    Raises:
+        StorageError: the outcome cannot be written.
+    """
+    return run_district(job, FileGone(job.folders.wanted(job.run)))
+
+
+def run_district(job: DistrictJob, stop: Stop) -> Outcome:
     """Fetch and publish a school year of a district, and write down how that ended.
 
     Whatever goes wrong in the district's own process is its outcome, and never an error here.
 
     Args:
-        district: which one.
-        year: the school year, like 23-24.
-        folders: where the state run keeps everything.
-        run: the id of the state run.
+        job: the district and year.
         stop: once it is set, the district's run is asked to stop, and waited for.
-        longest_wait: seconds to wait for another run that is at work in the district's folder.
 
     Raises:
         StorageError: the outcome cannot be written.
     """
     started = time.monotonic()
     try:
-        code, reason = _run_when_free(district, year, folders, stop, longest_wait)
+        code, reason = _run_when_free(job, stop)
     except StorageError as error:
-        code, reason = _FAILED, str(error)
-    failure: Ending = "failed"
+        code, reason = FAILED, str(error)
+    ending = _SUCCESSES.get(code, "failed")
     if stop.is_set() and code not in _SUCCESSES:
-        failure, reason = "stopped", "It was asked to stop."
-    outcome = Outcome(
-        run=run,
-        district=district.district,
-        year=year,
-        outcome=_SUCCESSES.get(code, failure),
-        exit_code=code,
-        seconds=round(time.monotonic() - started, 1),
-        finished_at=now(),
-        reason=reason,
-        log=str(folders.log(district.district, year)),
-    )
-    files.write_json(folders.outcome(district.district, year), outcome)
-    return outcome
+        ending, reason = "stopped", "It was asked to stop."
+    return job.end(ending, code, reason, time.monotonic() - started)
 
 
 def environment(
@@ -101,38 +175,33 @@ def environment(
     return inherited | {name: value for name, value in own.items() if value} | secrets
 
 
-def _run_when_free(
-    district: District,
-    year: str,
-    folders: StateFolders,
-    stop: threading.Event,
-    longest_wait: float,
-) -> tuple[int, str]:
+def _run_when_free(job: DistrictJob, stop: Stop) -> tuple[int, str]:
     """Return the exit code of a district's run that had its folder, and why it failed, if so."""
-    own, log = folders.folders(district.district), folders.log(district.district, year)
-    end = time.monotonic() + longest_wait
-    while True:
-        code, pid = _run_once(district, year, folders.district(district.district), log, stop)
+    if not Path(job.district.secrets_folder).is_dir():
+        return FAILED, f"There is no folder {job.district.secrets_folder} on {this_host().name}."
+    own = job.folders.folders(job.district.district)
+    end = time.monotonic() + job.longest_wait
+    while not stop.is_set():
+        code, pid = _run_once(job, stop)
         if code != _FOLDER_IN_USE:
-            return code, "" if code in _SUCCESSES else _reason(code, pid, own.latest, log)
+            return code, "" if code in _SUCCESSES else _reason(code, pid, own.latest, job.log)
         while lock.is_held(own.lock) and time.monotonic() < end and not stop.wait(_POLL_SECONDS):
             pass
-        if stop.is_set() or time.monotonic() >= end:
+        if time.monotonic() >= end:
             return code, f"Another run was at work in {own.data}, and was not over in time."
+    return _STOPPED, ""
 
 
-def _run_once(
-    district: District, year: str, data_dir: Path, log: Path, stop: threading.Event
-) -> tuple[int, int]:
+def _run_once(job: DistrictJob, stop: Stop) -> tuple[int, int]:
     """Return the exit code of the district's process, and its id."""
-    command = [sys.executable, "-m", "pipeline", "run", "RunAll", "--year", year]
+    command = [sys.executable, "-m", "pipeline", "run", "RunAll", "--year", job.year]
     tied = [sys.executable, "-I", die_with_parent.__file__, str(os.getpid()), *command]
-    files.make_folder(log.parent)
-    with files.wrap_os_errors(log), log.open("wb") as output:
+    files.make_folder(job.log.parent)
+    with files.wrap_os_errors(job.log), job.log.open("wb") as output:
         files.restrict_mode(output.fileno())
         process = subprocess.Popen(  # noqa: S603  our own module; the year was parsed
             tied,
-            env=environment(district, data_dir),
+            env=environment(job.district, job.data_dir),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -146,7 +215,7 @@ def _run_once(
             process.wait()
 
 
-def _wait(process: "subprocess.Popen[bytes]", stop: threading.Event) -> int:
+def _wait(process: "subprocess.Popen[bytes]", stop: Stop) -> int:
     was_asked = False
     while True:
         try:

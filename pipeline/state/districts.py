@@ -42,8 +42,13 @@ COLUMNS = tuple(field.name for field in fields(District))
 """The columns that districts.csv may have, in any order."""
 
 
-def read_districts(path: Path) -> list[District]:
+def read_districts(path: Path, *, secrets_are_here: bool = True) -> list[District]:
     """Return the districts in the order of the file; relative paths are relative to its folder.
+
+    Args:
+        path: the file.
+        secrets_are_here: whether this host has the folders of the credentials; workers may be the
+            only ones that do.
 
     Raises:
         InputFileError: the file cannot be read, or a line is invalid; the message names it.
@@ -55,6 +60,9 @@ def read_districts(path: Path) -> list[District]:
     for line in lines:
         cells = dict.fromkeys(COLUMNS, "") | dict(zip(header.cells, line.cells, strict=True))
         district, source = _read_district(line, cells, path.absolute().parent)
+        if secrets_are_here and not Path(district.secrets_folder).is_dir():
+            fault = f"there is no folder {district.secrets_folder}, which secrets_folder names"
+            raise line.error(fault)
         for key, what in ((district.district, "the district"), (source, "the base_url")):
             earlier = line_of.setdefault(key, line.number)
             if earlier != line.number:
@@ -87,11 +95,9 @@ def _read_district(line: Line, cells: Mapping[str, str], folder: Path) -> tuple[
             "a to z, 0 to 9, - and _, the first a letter or a digit"
         )
     _check_time_zone(line, cells["time_zone"])
-    secrets = folder / cells["secrets_folder"]
-    if not secrets.is_dir():
-        raise line.error(f"there is no folder {secrets}, which secrets_folder names")
+    secrets = str(folder / cells["secrets_folder"])
     paths = {name: str(folder / cells[name]) if cells[name] else "" for name in _PATHS}
-    return District(**{**cells, **paths, "secrets_folder": str(secrets)}), _source(line, cells)
+    return District(**{**cells, **paths, "secrets_folder": secrets}), _source(line, cells)
 
 
 def _source(line: Line, cells: Mapping[str, str]) -> str:

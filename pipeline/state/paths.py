@@ -12,6 +12,10 @@ class StateFolders:
 
     root: Path
 
+    def absolute(self) -> "StateFolders":
+        """Return the same, for a host that works in another folder."""
+        return StateFolders(self.root.absolute())
+
     @property
     def tables(self) -> Path:
         """The Delta tables, one folder each."""
@@ -31,6 +35,10 @@ class StateFolders:
     def lock(self) -> Path:
         """The lock file of this folder."""
         return self.root / ".lock"
+
+    def wanted(self, run: str) -> Path:
+        """Return the file that is there as long as a state run wants its districts run."""
+        return self.root / f".wanted-{run}"
 
     @property
     def outcomes(self) -> Path:

@@ -1,4 +1,4 @@
-"""The tasks of a state run: every district by itself, one after the other.
+"""The tasks of a state run: every district by itself, one after the other or on a cluster.
 
 RunDistrict of each district and year ─► PublishState ─► RunState
 
@@ -17,7 +17,7 @@ import luigi
 from pipeline.config import sections, settings
 from pipeline.errors import InputFileError, StateError, StoppedError, redact_unexpected
 from pipeline.runs.build import failure_text
-from pipeline.state.district_run import run_district
+from pipeline.state.district_run import DistrictJob
 from pipeline.state.districts import District, read_districts
 from pipeline.state.outcomes import Outcome
 from pipeline.tasks import state_run
@@ -64,7 +64,8 @@ class StateTask(luigi.Task):
         Raises:
             InputFileError: it cannot be read, or a line is invalid.
         """
-        return read_districts(Path(self.districts))
+        has_workers = bool(settings.read(sections.state).scheduler)
+        return read_districts(Path(self.districts), secrets_are_here=not has_workers)
 
 
 class RunDistrict(StateTask):
@@ -79,6 +80,11 @@ class RunDistrict(StateTask):
         default=0, significant=False, description="how many districts are run after it"
     )
     year = SchoolYearParameter("school year, like 23-24; default today's")
+    of_years = luigi.Parameter(
+        default="",
+        significant=False,
+        description="the school years of the state run that it is a part of; default it is none's",
+    )
 
     @property
     def priority(self) -> int:  # type: ignore[override]  # Luigi takes a property, too
@@ -98,18 +104,33 @@ class RunDistrict(StateTask):
 
     @redact_unexpected()
     def run(self) -> None:
-        district, run = self._found(), state_run.current(self.run_id)
-        outcome = run_district(
-            district,
-            str(self.year),
-            run.folders,
-            run=self.run_id,
-            stop=run.stop,
-            longest_wait=settings.read(sections.state).longest_wait,
-        )
+        run = state_run.current(self.run_id, is_whole=bool(self.of_years))
+        outcome = run.run_district(self.job(self._found()), self._together)
         log.info("%s in %.0f s", outcome.line(), outcome.seconds)
         if outcome.outcome == "stopped":
             raise StoppedError(outcome.line())
+        if not self.of_years and not outcome.is_published:
+            raise StateError(outcome.line())
+
+    def job(self, district: District) -> DistrictJob:
+        """Return what is to be run, given the line of the district."""
+        return DistrictJob(
+            district,
+            str(self.year),
+            state_run.state_folders().absolute(),
+            self.run_id,
+            settings.read(sections.state).longest_wait,
+        )
+
+    def _together(self) -> list[DistrictJob]:
+        """Return all that the state run is still to run; it is a part of one."""
+        years, listed = map(SchoolYear.parse, self.of_years.split(",")), self.listed()
+        tasks = [
+            (self.clone(district=each.district, year=year), each)
+            for year in years
+            for each in listed
+        ]
+        return [task.job(each) for task, each in tasks if not task.complete()]
 
     def _found(self) -> District:
         for each in self.listed():
@@ -139,8 +160,15 @@ class StateYearsTask(StateTask):
         """
         state_run.refuse_forks()
         pairs = [(year, each.district) for year in self.years for each in self.listed()]
+        of_years = ",".join(map(str, self.years))
         return [
-            self.clone(RunDistrict, district=district, year=year, followers=len(pairs) - number)
+            self.clone(
+                RunDistrict,
+                district=district,
+                year=year,
+                followers=len(pairs) - number,
+                of_years=of_years,
+            )
             for number, (year, district) in enumerate(pairs, start=1)
         ]
 

@@ -2,11 +2,14 @@
 
 import contextlib
 import datetime as dt
+import logging
 import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from luigi.interface import PidLockAlreadyTakenExit
 
@@ -18,10 +21,18 @@ from pipeline.runs.lock import Lock
 from pipeline.runs.messages import print_lines
 from pipeline.runs.signals import StopSignals
 from pipeline.state import outcomes
+from pipeline.state.district_run import FAILED, DistrictJob, run_district, run_where_wanted
+from pipeline.state.outcomes import Outcome
 from pipeline.state.paths import StateFolders
 from pipeline.storage import files
 
+if TYPE_CHECKING:
+    from pipeline.state.cluster import Cluster, Work
+
+log = logging.getLogger(__name__)
+
 _ALREADY_RUNNING = 10
+_POLL_SECONDS = 0.2
 _OF_ONE_DISTRICT = {
     ("illuminate", "base_url"),
     ("illuminate", "include_ids"),
@@ -38,11 +49,20 @@ _current: "StateRun | None" = None
 
 
 class StateRun:
-    """What a state run holds: the lock of the state folder, and the handlers of signals."""
+    """What a state run holds: the state folder, the handlers of signals, and a cluster if any.
 
-    def __init__(self, run_id: str, folders: StateFolders) -> None:
+    Args:
+        run_id: its id.
+        folders: where it keeps everything.
+        is_whole: whether it is a run of all districts; one of a single district does not hold the
+            state folder, so that an orchestrator can run many, and writes no result of all.
+    """
+
+    def __init__(self, run_id: str, folders: StateFolders, *, is_whole: bool) -> None:
         self.id = run_id
         self.folders = folders
+        self.cluster: Cluster | None = None
+        """Where districts are run; None: on this machine, one after the other."""
         self.stop = threading.Event()
         self.new: set[tuple[str, str]] = set()
         """Districts and years of which what is published of all districts has something new."""
@@ -52,6 +72,8 @@ class StateRun:
         self._has_begun = False
         self._refusal: PipelineError | None = None
         self._failures: dict[str, None] = {}
+        self._is_whole = is_whole
+        self._work: dict[str, Work[Outcome]] = {}
         self._held = contextlib.ExitStack()
         self._signals = StopSignals(self.stop, is_command=is_command_line())
 
@@ -77,6 +99,25 @@ class StateRun:
         if self.stop.is_set():
             raise StoppedError("The state run was asked to stop.")
 
+    def run_district(
+        self, job: DistrictJob, together: Callable[[], Iterable[DistrictJob]]
+    ) -> Outcome:
+        """Run a district, here or on the cluster, and return how it ended.
+
+        Args:
+            job: the district and year.
+            together: what the cluster is asked to run along with it; all of that begins at once.
+
+        Raises:
+            StateError: the scheduler of the cluster is lost.
+            StorageError: the outcome cannot be written.
+        """
+        if self.cluster is None:
+            return run_district(job, self.stop)
+        if job.name not in self._work:
+            self._work |= {each.name: self._start(self.cluster, each) for each in together()}
+        return self._await(job, self._work[job.name])
+
     def fail(self, error: BaseException) -> None:
         """Note why a task failed, unless that is because the run was asked to stop."""
         if not isinstance(error, StoppedError):
@@ -93,6 +134,7 @@ class StateRun:
         global _current  # noqa: PLW0603  a process has one run at a time
         _current = None
         try:
+            self._await_stopped()
             self._report(list(self._failures))
         finally:
             self._held.close()
@@ -103,7 +145,7 @@ class StateRun:
     def _report(self, failures: list[str]) -> None:
         for reason in failures:
             print(reason, file=sys.stderr)
-        if self._refusal is None:
+        if self._refusal is None and self._is_whole:
             result = outcomes.summarize(
                 self.id,
                 outcomes.of_run(self.folders.outcomes, self.id),
@@ -118,20 +160,67 @@ class StateRun:
                 print(result.text(), flush=True)
 
     def _prepare(self) -> None:
+        chosen = settings.read(sections.state)
         _refuse_shared_settings()
         files.set_group_read(allowed=settings.read(sections.paths).group_readable)
-        self._held.enter_context(Lock(self.folders.lock)).note([])
-        for folder in (self.folders.root, *self.folders.outcomes.glob("*")):
-            files.remove_temp_files(folder)
+        if self._is_whole:
+            self._held.enter_context(Lock(self.folders.lock)).note([])
+            for folder in (self.folders.root, *self.folders.outcomes.glob("*")):
+                files.remove_temp_files(folder)
         self._held.callback(self._signals.restore)
         self._signals.handle()
+        if chosen.scheduler and self._is_whole:
+            self.cluster = self._connect(chosen.scheduler, chosen.tls_folder)
+
+    def _connect(self, scheduler: str, tls_folder: str) -> "Cluster":
+        """Return the cluster; its workers stop what they run once the run or its wish is gone."""
+        from pipeline.state.cluster import Cluster
+
+        for left in self.folders.root.glob(self.folders.wanted("*").name):
+            left.unlink()  # what a run that was killed began is for this one
+        wanted = self.folders.wanted(self.id)
+        files.write_text(wanted, "")
+        self._held.callback(wanted.unlink, missing_ok=True)
+        cluster = Cluster(scheduler, tls_folder, wanted.absolute())
+        self._held.callback(cluster.close)
+        return cluster
+
+    def _start(self, cluster: "Cluster", job: DistrictJob) -> "Work[Outcome]":
+        key = f"{job.name.replace(' ', '-')}-{self.id}"
+        return cluster.start(run_where_wanted, job, name=job.name, key=key)
+
+    def _await(self, job: DistrictJob, work: "Work[Outcome]") -> Outcome:
+        """Return how a district ended on a worker; one that lost all its workers failed."""
+        from pipeline.state.cluster import LostWorkersError
+
+        while not work.wait(_POLL_SECONDS):
+            if self.stop.is_set():
+                self.folders.wanted(self.id).unlink(missing_ok=True)
+        self._work.pop(job.name)
+        try:
+            return work.result()
+        except LostWorkersError as error:
+            return job.end("failed", FAILED, str(error), 0.0)
+
+    def _await_stopped(self) -> None:
+        """Have the workers stop what this run does not wait for any more, and wait for that."""
+        if self._work:
+            self.folders.wanted(self.id).unlink(missing_ok=True)
+        for name, work in self._work.items():
+            while not work.wait(_POLL_SECONDS):
+                pass
+            try:
+                work.result()
+            except PipelineError as error:
+                log.debug("%s: %s", name, error)  # of the whole run it was said
 
 
-def current(run_id: str) -> StateRun:
+def current(run_id: str, *, is_whole: bool = True) -> StateRun:
     """Return the state run under way, begun; one is made for the Luigi build that calls this.
 
     Args:
         run_id: the id of a run that begins.
+        is_whole: whether that is of all districts.
 
     Raises:
         PipelineError: it cannot begin, or was asked to stop.
@@ -139,7 +228,7 @@ def current(run_id: str) -> StateRun:
     global _current  # noqa: PLW0603  a process has one run at a time
     if _current is None:
         refuse_forks()
-        _current = StateRun(run_id, state_folders())
+        _current = StateRun(run_id, state_folders(), is_whole=is_whole)
         if (worker := current_worker()) is not None:
             when_build_ends(worker, _current.end)
     _current.begin()

@@ -1,5 +1,6 @@
 """A state of two small made-up districts over real sockets, and the real commands."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -84,10 +85,22 @@ class OneDistrict(Workplace):
         return self.folder
 
 
-@pytest.fixture(scope="session")
-def districts() -> dict[str, District]:
+@functools.cache
+def make_district(seed: int) -> District:
+    """Return a small district, which is not to be changed."""
+    return District.make(seed, SMALL)
+
+
+@pytest.fixture
+def seeds() -> dict[str, int]:
+    """The seed of each district."""
+    return SEEDS
+
+
+@pytest.fixture
+def districts(seeds: dict[str, int]) -> dict[str, District]:
     """The districts; not to be changed."""
-    return {name: District.make(seed, SMALL) for name, seed in SEEDS.items()}
+    return {name: make_district(seed) for name, seed in seeds.items()}
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def only_counted(server: Server) -> bool:
 
 def published_alone(state: State, name: str) -> dict[str, bytes]:
     """Return what a run of a district publishes that is in no state."""
-    own, inputs = Workplace(state.folder / "alone"), state.folder / name
+    own, inputs = Workplace(state.folder / f"alone-{name}"), state.folder / name
     own.folder.mkdir()
     own.point_at(state.servers[name])
     own.environment |= {

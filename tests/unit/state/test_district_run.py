@@ -1,5 +1,6 @@
 """What a district's own process gets of the environment, and what is said of how it ended."""
 
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from pipeline.errors import StorageError
 from pipeline.state import district_run
-from pipeline.state.district_run import environment, run_district
+from pipeline.state.district_run import DistrictJob, environment, run_district, run_where_wanted
 from pipeline.state.districts import District
 from pipeline.state.outcomes import Outcome
 from pipeline.state.paths import StateFolders
@@ -78,10 +79,11 @@ def ended(monkeypatch, tmp_path: Path, north: District):
                 stop.set()
             return code, 42
 
+        stop.clear()
         monkeypatch.setattr(district_run, "_run_once", ends)
         if latest:
             files.write_json(folders.folders("north").latest, latest)
-        outcome = run_district(north, "23-24", folders, run="r", stop=stop, longest_wait=0)
+        outcome = run_district(DistrictJob(north, "23-24", folders, "r", 0), stop)
         assert Outcome.read(folders.outcome("north", "23-24")) == outcome
         return outcome
 
@@ -111,6 +113,25 @@ def test_one_that_was_asked_to_stop_says_so_and_one_that_was_done_is_published(e
     assert (stopped.outcome, stopped.reason) == ("stopped", "It was asked to stop.")
     done = ended(0, is_stopped=True)
     assert (done.outcome, done.reason) == ("published", "")
+
+
+def test_none_is_begun_once_it_is_to_stop(monkeypatch, north: District, tmp_path: Path) -> None:
+    """A worker may be given a district after the state run was asked to stop."""
+    monkeypatch.setattr(district_run, "_run_once", lambda *_: pytest.fail("it was begun"))
+    folders = StateFolders(tmp_path / "state")
+    outcome = run_where_wanted(DistrictJob(north, "23-24", folders, "r", 0))
+    assert (outcome.outcome, outcome.reason) == ("stopped", "It was asked to stop.")
+    files.write_text(folders.wanted("r"), "")
+    monkeypatch.setattr(district_run, "_run_once", lambda *_: (0, 42))
+    assert run_where_wanted(DistrictJob(north, "23-24", folders, "r", 0)).is_published
+
+
+def test_credentials_that_this_host_lacks_are_named(north: District, tmp_path: Path) -> None:
+    elsewhere = dataclasses.replace(north, secrets_folder="/elsewhere")
+    job = DistrictJob(elsewhere, "23-24", StateFolders(tmp_path / "state"), "r", 0)
+    outcome = run_district(job, threading.Event())
+    assert outcome.outcome == "failed"
+    assert outcome.reason.startswith("There is no folder /elsewhere on ")
 
 
 def test_a_folder_that_cannot_be_written_is_the_districts_failure(ended) -> None:

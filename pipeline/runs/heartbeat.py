@@ -77,7 +77,7 @@ class Claim:
         lock: the lock file, which this process has locked, as far as that goes.
         host: the host of this process. Other claims of it are dead, as their locks were free.
         tempo: how often it is renewed, and when others are dead.
-        on_lost: called by a thread once another process has taken over, with its name.
+        on_lost: called by a thread once another process has taken over, with its id and host.
 
     Raises:
         FolderInUseError: another process holds the folder.
@@ -131,7 +131,7 @@ class Claim:
                 break
         if foreign:
             log.warning(
-                "The %s gave no sign of life for %.0f s, so this run took over %s.",
+                "The process %s gave no sign of life for %.0f s, so this run took over %s.",
                 *(describe(foreign), self._tempo.beat * self._tempo.missed, self._lock.parent),
             )
         return path
@@ -227,17 +227,17 @@ def read(paths: Iterable[Path]) -> Claims:
 
 
 def describe(claims: Claims) -> str:
-    """Return the process of the highest claim, and its host if that is another one."""
+    """Return the id of the process of the highest claim, and its host if that is another one."""
     claim = claims[max(claims, key=_number)] if claims else b""
     process, host = _line(claim, 0) or "?", _line(claim, 1)
-    return f"process {process}" + (f" on {host}" if host not in {"", socket.gethostname()} else "")
+    return f"{process} on {host}" if host not in {"", socket.gethostname()} else process
 
 
 def in_use(folder: Path, holder: str) -> FolderInUseError:
     """Return the error of a data folder that a process holds."""
     return FolderInUseError(
-        f"Another run ({holder}) is at work in {folder}; nothing was changed. Wait until it ends, "
-        "then run the same command again."
+        f"Another run (process {holder}) is at work in {folder}; nothing was changed. Wait "
+        "until it ends, then run the same command again."
     )
 
 

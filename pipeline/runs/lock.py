@@ -120,7 +120,7 @@ class Lock:
         if self.loss:
             return
         self.loss = (
-            f"This run was stalled for so long that another one ({other}) took over "
+            f"This run was stalled for so long that another one (process {other}) took over "
             f"{self._path.parent}, so it stopped. It published nothing since, and what was fetched "
             "is kept. Run the same command again when that run has ended."
         )

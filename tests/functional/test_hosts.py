@@ -75,9 +75,17 @@ def test_a_run_that_was_stalled_before_it_publishes_changes_nothing(
         "    before(*arguments)\n"
         f"    Path('data/.lock.2').write_text('{OTHER}')\n"
         f"module.{name} = stalled\n"
+        "from pipeline.tasks import publish as tasks\n"
+        "restate = tasks.restate\n"
+        "def looked(*arguments):\n"
+        "    assert not Path('data/.lock.2').exists(), 'looked before'\n"
+        "    return restate(*arguments)\n"
+        "tasks.restate = looked\n"
         f"luigi.build([RunAll(year='{YEAR}')], local_scheduler=True, log_level='WARNING')\n",
     )
     assert TAKEN_OVER in done.stderr
+    assert "looked before" not in done.stdout + done.stderr
+    assert "AssertionError" not in done.stdout + done.stderr
     assert published(place) == []
     assert not list(place.data.rglob("published.json"))
     assert [path.name for path in place.leftovers()] == []

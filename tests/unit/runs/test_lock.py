@@ -142,8 +142,10 @@ def test_a_lost_host_is_replaced_once_it_has_missed_beats(
     assert beside(path) == [".lock"]
 
 
-def test_a_host_that_was_lost_before_it_wrote_its_name_is_waited_for(path: Path) -> None:
-    path.with_name(".lock.7").touch()
+@pytest.mark.parametrize("left", [b"", b"12\nhos", b"\xff\x00\n\n\n"])
+def test_a_claim_of_which_nothing_can_be_read_is_waited_for(path: Path, left: bytes) -> None:
+    """Its host was lost while it wrote the claim."""
+    path.with_name(".lock.7").write_bytes(left)
     assert seconds_to_take(path, QUICK) >= QUICK.beat * QUICK.missed
     assert beside(path) == [".lock"]
 

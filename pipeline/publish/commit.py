@@ -8,7 +8,7 @@ last. A reader who finds that the manifest matches its files has one run's table
 import hashlib
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ def publish(
     metadata: dict[str, Any],
     row_counts: RowCounts | None = None,
     known: Mapping[Path, files.FileStamp] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Publish built files, and remove those of the previous set that are not among them.
 
@@ -87,6 +88,7 @@ def publish(
         metadata: what else the manifest says of the set.
         row_counts: what the guards of the next run compare with.
         known: stamps of built files, which are read again only where linking them failed.
+        check: called when all is staged; if it raises an error, nothing is published.
 
     Raises:
         StorageError: a file cannot be written.
@@ -104,6 +106,7 @@ def publish(
         }
         files.write_json(written, Publication(build, run, metadata, published, row_counts))
         removed = _no_longer_published(earlier, published, manifest.parent)
+        check()
         replace_together({**staged, manifest: written}, removed, manifest)
     finally:
         for temporary in (*staged.values(), written):

@@ -14,6 +14,14 @@ from luigi.worker import Worker
 from pipeline.errors import PipelineError, StoppedError, UnexpectedError
 from pipeline.storage.paths import TableSetPaths
 
+ONE_WORKER = (
+    "--workers must be 1, and Luigi's [worker] settings timeout and force_multiprocessing unset: "
+    "otherwise each step is a process, and processes cannot share one limit of requests. Use "
+    "--illuminate-threads and --build-threads for more at the same time, then run the same command "
+    "again. Nothing was requested and nothing was changed."
+)
+"""Why a build whose worker forks is refused."""
+
 
 class StepReceipt(Protocol):
     """What a step left about its last run."""

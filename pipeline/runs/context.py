@@ -28,6 +28,7 @@ from pipeline.config import rosters, sections, settings
 from pipeline.errors import FolderInUseError, PipelineError, SettingsError, StoppedError
 from pipeline.runs import process, record
 from pipeline.runs.build import (
+    ONE_WORKER,
     Build,
     Failure,
     Step,
@@ -54,12 +55,6 @@ log = logging.getLogger("pipeline")
 T = TypeVar("T")
 
 _ALREADY_RUNNING, _TASK_FAILED, _SCHEDULING_ERROR = 10, 30, 35
-_WORKERS = (
-    "--workers must be 1, and Luigi's [worker] settings timeout and force_multiprocessing unset: "
-    "otherwise each step is a process, and processes cannot share one limit of requests. Use "
-    "--illuminate-threads and --build-threads for more at the same time, then run the same command "
-    "again. Nothing was requested and nothing was changed."
-)
 
 _current: "RunContext | None" = None
 _ended: ContextVar["list[RunContext] | None"] = ContextVar("ended", default=None)
@@ -109,10 +104,11 @@ class RunContext:
 
     @property
     def failures(self) -> list[Failure]:
-        """Why the run could not begin, then every step that failed."""
+        """Why the run could not begin or go on, then every step that failed."""
         if self._refusal is not None:
             return [Failure("", "Start", str(self._refusal))]
-        return self.build.failures
+        lost = [Failure("", "Lock", self._lock.loss)] if self._lock and self._lock.loss else []
+        return [*lost, *self.build.failures]
 
     def freeze_settings(self) -> None:
         """Read each section of settings once until the run ends."""
@@ -155,8 +151,10 @@ class RunContext:
         """Start nothing new once the run was asked to stop.
 
         Raises:
-            StoppedError: it was.
+            StoppedError: it was, or another one has taken over the data folder.
         """
+        if self._lock is not None:
+            self._lock.check()
         if self.stop.is_set():
             raise StoppedError("The run was asked to stop.")
 
@@ -169,7 +167,7 @@ class RunContext:
 
     def register_outputs(self, paths: TableSetPaths) -> None:
         """Note a table set that this run works on, and remove what a killed run left there."""
-        if paths in self._registered or self._lock is None:
+        if paths in self._registered or self._lock is None or self._lock.loss:
             return
         self._registered.append(paths)
         for folder in paths.output_dirs:
@@ -227,7 +225,7 @@ class RunContext:
         finally:
             self._acquire_lock()
         if self._worker is not None and forks(self._worker):
-            raise SettingsError(_WORKERS)
+            raise SettingsError(ONE_WORKER)
         self._read_settings()
         self._held.callback(self._signals.restore)
         self._signals.handle()
@@ -240,7 +238,7 @@ class RunContext:
     def _acquire_lock(self) -> None:
         self.is_demo = settings.is_demo()
         folders = settings.folders()
-        lock = Lock(folders.lock)
+        lock = Lock(folders.lock, stop=self.stop)
         try:
             files.set_group_read(allowed=settings.read(sections.paths).group_readable)
             recover_publications(folders)

@@ -1,13 +1,29 @@
-"""One run at a time in a data folder."""
+"""One run at a time in a data folder.
+
+Two things hold it. The kernel's lock of the lock file decides at once among the processes that it
+reaches, which are those of one host at least, and ends with its process. A claim beside it holds
+off those of other hosts that share the volume; see `pipeline.runs.heartbeat`. So nobody waits,
+except where a host was lost during a run and another one takes over.
+"""
 
 import contextlib
 import fcntl
+import logging
 import os
+import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
-from pipeline.errors import FolderInUseError
+from pipeline.errors import StoppedError
+from pipeline.runs import heartbeat
+from pipeline.runs.heartbeat import USUAL, Claim, Host, Tempo
 from pipeline.storage import files
+
+log = logging.getLogger("pipeline")
+
+_TRIES, _PAUSE = 10, 0.01
 
 
 class Lock:
@@ -16,28 +32,41 @@ class Lock:
     The lock file names the process that holds it and the folders in which it writes. A run that was
     killed leaves these names behind, so that the next run can remove its temporary files.
 
+    Args:
+        path: the lock file.
+        stop: set once a process of another host has taken over, because this one was stalled.
+        host: the host of this process; found out by default.
+        tempo: how often the claim is renewed, and when those of others are dead.
+
     Raises:
         FolderInUseError: another process holds it.
+        StorageError: the lock file cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        stop: threading.Event | None = None,
+        host: Host | None = None,
+        tempo: Tempo = USUAL,
+    ) -> None:
         self._path = path
+        self._stop = stop or threading.Event()
+        self.loss = ""
+        """Why this process does not hold the folder any more; empty while it does."""
         files.make_folder(path.parent)
-        with files.wrap_os_errors(path):
-            self._file = path.open("a+", encoding="utf-8", errors="replace")
-            files.restrict_mode(self._file.fileno())
+        with contextlib.ExitStack() as opened:
+            with files.wrap_os_errors(path):
+                self._file = path.open("a+", encoding="utf-8", errors="replace")
+                opened.callback(self._file.close)
+                files.restrict_mode(self._file.fileno())
+                has_locks = _lock(self._file, path)
+                host = host or Host.of(self._file.fileno(), has_locks=has_locks)
+            self._claim = Claim(path, host, tempo, self._lose)
+            opened.pop_all()
         self._file.seek(0)
-        before = self._file.read().splitlines()
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise FolderInUseError(
-                f"Another run (process {before[0] if before else '?'}) is at work in "
-                f"{path.parent}; nothing was changed. Wait until it ends, then run the same "
-                "command again."
-            ) from None
-        self.unfinished = [Path(line) for line in before[1:]]
+        self.unfinished = [Path(line) for line in self._file.read().splitlines()[1:]]
         """The folders in which a run was at work when it was killed."""
 
     def note(self, folders: Iterable[Path]) -> None:
@@ -52,14 +81,30 @@ class Lock:
             self._file.flush()
             os.fsync(self._file.fileno())
 
+    def check(self) -> None:
+        """Make sure that this process still holds the data folder, before it changes what counts.
+
+        Raises:
+            StoppedError: it does not, and has to stop.
+            StorageError: that is not known.
+        """
+        if not self.loss:
+            with files.wrap_os_errors(self._path):
+                if other := self._claim.beat():
+                    self._lose(other)
+        if self.loss:
+            raise StoppedError(self.loss)
+
     def close(self) -> None:
         """Release the data folder, in which nothing is unfinished."""
-        with contextlib.suppress(OSError):  # a write that fails now was reported before
-            self._file.truncate(0)
+        if not self.loss:  # else these are the notes of another run
+            with contextlib.suppress(OSError):  # a write that fails now was reported before
+                self._file.truncate(0)
         self.release()
 
     def release(self) -> None:
         """Release the data folder; what was unfinished in it stays noted."""
+        self._claim.remove()
         with contextlib.suppress(OSError):
             self._file.close()
 
@@ -71,14 +116,53 @@ class Lock:
         """Release it."""
         self.close()
 
+    def _lose(self, other: str) -> None:
+        if self.loss:
+            return
+        self.loss = (
+            f"This run was stalled for so long that another one (process {other}) took over "
+            f"{self._path.parent}, so it stopped. It published nothing since, and what was fetched "
+            "is kept. Run the same command again when that run has ended."
+        )
+        log.error(self.loss)
+        self._stop.set()
 
-def is_held(path: Path) -> bool:
-    """Return True if a process holds the data folder of this lock file; changes nothing."""
+
+def is_held(path: Path, tempo: Tempo = USUAL) -> bool:
+    """Return True if a process holds the data folder of this lock file; changes nothing.
+
+    That takes time where there is a claim of another host: until its next heartbeat.
+    """
     try:
         with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            has_locks = True
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            except OSError:
+                has_locks = False
+            host = Host.of(file.fileno(), has_locks=has_locks)
+        claims = heartbeat.find(path)
     except FileNotFoundError:
         return False
-    except BlockingIOError:
-        return True
-    return False
+    foreign = {each: claim for each, claim in claims.items() if not host.has(claim)}
+    return bool(heartbeat.watch(foreign, tempo.beat, tempo.missed // 2))
+
+
+def _lock(file: IO[str], path: Path) -> bool:
+    """Lock a file; return False if its file system has no locks.
+
+    Raises:
+        FolderInUseError: another process has locked it.
+    """
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE)  # perhaps a command only looks whether it is locked
+        except OSError:
+            return False
+        else:
+            return True
+    raise heartbeat.in_use(path.parent, heartbeat.describe(heartbeat.find(path)))

@@ -87,6 +87,7 @@ class PublishTask(PipelineTask):
 
         Raises:
             CheckError: a table is missing, or those that are published are another district's.
+            StoppedError: the run was asked to stop, or another one has taken over.
         """
         check_source(self.paths.publication, self.files().values())
         build, run = self.digest(), context.current()
@@ -98,6 +99,7 @@ class PublishTask(PipelineTask):
         }
         source = {"source": settings.source_name(), "is_made_up": settings.is_demo()}
         about, manifest = {**metadata, **source, **allowed}, self.paths.publication
+        run.raise_if_stopped()
         if restate(manifest, Publication(build, run.id, about, {}, row_counts)):
             return  # no table changed since another day
         publish(
@@ -108,6 +110,7 @@ class PublishTask(PipelineTask):
             metadata=about,
             row_counts=row_counts,
             known=built_files(self.table_tasks()),
+            check=run.raise_if_stopped,
         )
 
 

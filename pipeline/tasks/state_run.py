@@ -74,6 +74,7 @@ class StateRun:
         self._failures: dict[str, None] = {}
         self._is_whole = is_whole
         self._work: dict[str, Work[Outcome]] = {}
+        self._lock: Lock | None = None
         self._held = contextlib.ExitStack()
         self._signals = StopSignals(self.stop, is_command=is_command_line())
 
@@ -83,7 +84,7 @@ class StateRun:
         Raises:
             FolderInUseError: another state run holds the folder.
             PipelineError: the run cannot begin. Every later call says the same.
-            StoppedError: the run was asked to stop.
+            StoppedError: the run was asked to stop, or another one has taken over the folder.
         """
         if self._refusal is not None:
             raise self._refusal
@@ -96,6 +97,8 @@ class StateRun:
             except PipelineError as error:
                 self._refusal = error
                 raise
+        if self._lock is not None:
+            self._lock.check()
         if self.stop.is_set():
             raise StoppedError("The state run was asked to stop.")
 
@@ -135,7 +138,8 @@ class StateRun:
         _current = None
         try:
             self._await_stopped()
-            self._report(list(self._failures))
+            lost = [self._lock.loss] if self._lock and self._lock.loss else []
+            self._report([*lost, *self._failures])
         finally:
             self._held.close()
         self._signals.reraise()
@@ -164,7 +168,8 @@ class StateRun:
         _refuse_shared_settings()
         files.set_group_read(allowed=settings.read(sections.paths).group_readable)
         if self._is_whole:
-            self._held.enter_context(Lock(self.folders.lock)).note([])
+            self._lock = self._held.enter_context(Lock(self.folders.lock, stop=self.stop))
+            self._lock.note([])
             for folder in (self.folders.root, *self.folders.outcomes.glob("*")):
                 files.remove_temp_files(folder)
         self._held.callback(self._signals.restore)

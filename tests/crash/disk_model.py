@@ -128,9 +128,14 @@ def _state(status: os.stat_result) -> tuple[int, int]:
 
 
 def _entries(folder: str) -> Iterable["os.DirEntry[str]"]:
-    """Yield everything below a folder, folders before their contents."""
+    """Yield everything below a folder, folders before their contents.
+
+    The claim of a run is left out: its host has started again since, so the next run would wait for
+    its heartbeat, whatever remains of it.
+    """
     with os.scandir(folder) as found:
-        for entry in sorted(found, key=lambda each: each.name):
+        there = [each for each in found if not each.name.startswith(".lock.")]
+        for entry in sorted(there, key=lambda each: each.name):
             yield entry
             if entry.is_dir(follow_symlinks=False):
                 yield from _entries(entry.path)

@@ -97,7 +97,7 @@ class Workplace:
         return {(endpoint, i) for endpoint, known in found.items() if known for i in known.shards}
 
     def leftovers(self) -> list[Path]:
-        return [path for path in self.data.rglob(".*") if path.name != ".lock"]
+        return [path for path in self.data.rglob(".*") if path.stem != ".lock"]
 
 
 @pytest.fixture(scope="session")

@@ -137,7 +137,7 @@ class Sandbox:
 
     def leftovers(self) -> list[Path]:
         """Return the temporary files that a run left behind."""
-        return [path for path in self.data.rglob(".*") if path.name != ".lock"]
+        return [path for path in self.data.rglob(".*") if path.stem != ".lock"]
 
 
 def _is_data_request(request: Any) -> bool:
@@ -146,7 +146,7 @@ def _is_data_request(request: Any) -> bool:
 
 def copy_of(sandbox: Sandbox, folder: Path) -> Sandbox:
     """Copy a sandbox; hard links suffice, because no file is ever changed in place."""
-    ignore = shutil.ignore_patterns(".lock")
+    ignore = shutil.ignore_patterns(".lock*")
     shutil.copytree(sandbox.data, folder / "data", ignore=ignore, copy_function=os.link)
     sandbox.server.authority.revoke_tokens()
     return Sandbox(folder / "data", sandbox.server)

@@ -720,9 +720,9 @@ MUTANTS = (
     ),
     Mutant(
         "let spreadsheets run the titles of labels",
-        "tasks/transform.py",
-        "frames = (labels.escape(listed), labels.escape(unmapped), by_grade)",
-        "frames = (listed, unmapped, by_grade)",
+        "transform/labels.py",
+        "frames = (escape(self.labels), escape(self.unmapped), self.by_grade)",
+        "frames = (self.labels, self.unmapped, self.by_grade)",
         "tests/functional/test_tables.py -k no_spreadsheet",
     ),
     Mutant(

@@ -1,6 +1,6 @@
 """Publish the tables of many districts together: each table in one commit, the marker last."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.errors import StateError
@@ -16,7 +16,16 @@ from pipeline.state.marker import (
     write_marker,
 )
 from pipeline.state.parts import Part, Partition, TableSchema
-from pipeline.state.published import DistrictYear, UnusableSetError, columns_of, stage_district
+from pipeline.state.published import (
+    DistrictYear,
+    StagedParts,
+    UnusableSetError,
+    columns_of,
+    stage_district,
+)
+
+Stage = Callable[[Lakehouse, DistrictYear, str, Collection[str]], tuple[DistrictRows, StagedParts]]
+"""Writes the parts of a district's tables, as `stage_district` does."""
 
 
 @dataclass
@@ -68,6 +77,7 @@ def publish_state(
     *,
     run: str,
     keep_versions: int,
+    stage: Stage | None = None,
 ) -> StateResult:
     """Publish what each district has published; districts that are not named stay as they are.
 
@@ -77,6 +87,8 @@ def publish_state(
         tables: those that are published; others are emptied before the marker is written.
         run: the id of this run.
         keep_versions: how many published versions of each table stay readable.
+        stage: writes the parts of a district, of each that has something published; by default
+            what it has published, if that is new.
 
     Raises:
         StateError: readers see what was published before; or, as the message says, only the files
@@ -88,11 +100,11 @@ def publish_state(
         publication, partition = Publication.read(district.manifest), district.partition
         if publication is None:
             result.missing.append(partition)
-        elif before and _is_current(before, partition, publication, tables):
+        elif not stage and before and _is_current(before, partition, publication, tables):
             result.unchanged.append(partition)
         else:
             try:
-                staged.add(lakehouse, district, run, tables)
+                staged.add(lakehouse, district, run, tables, stage or stage_district)
                 result.published.append(partition)
             except UnusableSetError as error:
                 result.failed[partition] = str(error)
@@ -114,7 +126,12 @@ class _Staged:
         self.columns: dict[str, dict[str, Field]] = {}
 
     def add(
-        self, lakehouse: Lakehouse, district: DistrictYear, run: str, tables: Sequence[Table]
+        self,
+        lakehouse: Lakehouse,
+        district: DistrictYear,
+        run: str,
+        tables: Sequence[Table],
+        stage: Stage,
     ) -> None:
         """Write a district's parts.
 
@@ -122,16 +139,15 @@ class _Staged:
             UnusableSetError: what it has published cannot be used.
             StateError: a part could not be written.
         """
-        names = {table.stem for table in tables}
-        rows, parts = stage_district(lakehouse, district, run, names)
+        rows, parts = stage(lakehouse, district, run, {table.stem for table in tables})
         for table in parts:
             self._refuse_other_case(lakehouse, table)
-        for table, part in parts.items():
+        for table, of in parts.items():
             known = self.columns.setdefault(table.name, {})
             known |= {
                 column.name: column for column in columns_of(table) if column.name not in known
             }
-            self.parts.setdefault(table.name, []).append(part)
+            self.parts.setdefault(table.name, []).extend(of)
         self.rows[district.partition] = rows
 
     def _refuse_other_case(self, lakehouse: Lakehouse, table: SourceTable) -> None:

@@ -112,6 +112,7 @@ def _add_state_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="action", dest="action")
     texts = {
         "run": "fetch and publish every district, one after the other",
+        "rebuild": "rebuild what is published, by the rules and overrides as they are now",
         "status": "how many are published, and why the others are not",
         "tables": "which versions of the tables of all districts belong together",
         "demo": "run three made-up districts on this machine",

@@ -28,6 +28,16 @@ class StateFolders:
         return self.root / "latest.json"
 
     @property
+    def rebuilt(self) -> Path:
+        """The result of the last rebuild, for other programs."""
+        return self.root / "rebuilt.json"
+
+    @property
+    def rebuilding(self) -> Path:
+        """What the batches of a rebuild join, while it is under way."""
+        return self.root / "rebuilding"
+
+    @property
     def lock(self) -> Path:
         """The lock file of this folder."""
         return self.root / ".lock"

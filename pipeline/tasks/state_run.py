@@ -18,6 +18,7 @@ from pipeline.runs.lock import Lock
 from pipeline.runs.messages import print_lines
 from pipeline.runs.signals import StopSignals
 from pipeline.state import outcomes
+from pipeline.state.outcomes import Outcome
 from pipeline.state.paths import StateFolders
 from pipeline.storage import files
 
@@ -44,6 +45,10 @@ class StateRun:
         self.id = run_id
         self.folders = folders
         self.stop = threading.Event()
+        self.latest = folders.latest
+        """Where the result is written."""
+        self.outcomes: list[Outcome] = []
+        """How it ended for districts and years that have no run of their own in it."""
         self.new: set[tuple[str, str]] = set()
         """Districts and years of which what is published of all districts has something new."""
         self.refused: dict[tuple[str, str], str] = {}
@@ -106,14 +111,14 @@ class StateRun:
         if self._refusal is None:
             result = outcomes.summarize(
                 self.id,
-                outcomes.of_run(self.folders.outcomes, self.id),
+                [*outcomes.of_run(self.folders.outcomes, self.id), *self.outcomes],
                 new=self.new,
                 refused=self.refused,
                 failures=failures,
                 was_stopped=self.stop.is_set(),
                 seconds=time.monotonic() - self._started,
             )
-            files.write_json(self.folders.latest, result)
+            files.write_json(self.latest, result)
             if result.tried:
                 print(result.text(), flush=True)
 

@@ -25,6 +25,7 @@ from pipeline.tasks.inputs import (
 )
 from pipeline.tasks.publish import Publish
 from pipeline.tasks.publish_state import PublishState
+from pipeline.tasks.rebuild_state import RebuildState
 from pipeline.tasks.report import Report, RunAll
 from pipeline.tasks.state import RunDistrict, RunState
 from pipeline.tasks.transform import (
@@ -76,6 +77,7 @@ __all__ = [
     "ReadRoster",
     "ReadSqlViews",
     "ReadTitleRules",
+    "RebuildState",
     "Report",
     "RunAll",
     "RunDistrict",

@@ -112,6 +112,7 @@ def _add_state_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="action", dest="action")
     texts = {
         "run": "fetch and publish every district, one after the other or on a cluster",
+        "rebuild": "rebuild what is published, by the rules and overrides as they are now",
         "status": "how many are published, and why the others are not",
         "tables": "which versions of the tables of all districts belong together",
         "demo": "run three made-up districts on this machine",
@@ -123,11 +124,12 @@ def _add_state_options(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--year", default="", help="like 23-24; default today's")
         if name != "demo":
             action.add_argument("--districts", default="", help="default [state] districts")
-    actions.choices["run"].add_argument(
-        "--scheduler",
-        default="",
-        help="Dask's, like tls://head:8786; default: none, all is run here",
-    )
+    for name in ("run", "rebuild"):
+        actions.choices[name].add_argument(
+            "--scheduler",
+            default="",
+            help="Dask's, like tls://head:8786; default: none, all is done here",
+        )
     actions.choices["status"].add_argument("--json", action="store_true", help="for programs")
 
 

@@ -32,11 +32,13 @@ _FAILED = 30
 
 
 def main(options: argparse.Namespace) -> int:
-    """Do what is asked: run, status, tables or demo."""
+    """Do what is asked: run, rebuild, status, tables or demo."""
     if options.action == "tables":
         return state_tables.main()
     if options.action == "demo":
         return state_demo.run(run, options)
+    if options.action == "rebuild":
+        return _start("RebuildState", new_id(), options)
     return run(options) if options.action == "run" else status(options)
 
 
@@ -47,6 +49,15 @@ def run(options: argparse.Namespace) -> int:
         0, or NOTHING_NEW if nothing is; 30 if a district failed or a setting is wrong; 10 if
         another state run holds the folder.
     """
+    run_id = new_id()
+    code = _start("RunState", run_id, options)
+    result = RunResult.read(state_folders().latest)
+    is_nothing_new = result and (result.run, result.outcome) == (run_id, "up to date")
+    return NOTHING_NEW if not code and is_nothing_new else code
+
+
+def _start(task: str, run_id: str, options: argparse.Namespace) -> int:
+    """Run a task of school years of all districts, and return its exit code."""
     try:
         if options.scheduler:
             get_config().set("state", "scheduler", options.scheduler)
@@ -58,12 +69,8 @@ def run(options: argparse.Namespace) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return _FAILED
-    run_id = new_id()
     arguments = ["--years", years, "--districts", str(path), "--run-id", run_id]
-    code = run_luigi(["RunState", *arguments])
-    result = RunResult.read(state_folders().latest)
-    is_nothing_new = result and (result.run, result.outcome) == (run_id, "up to date")
-    return NOTHING_NEW if not code and is_nothing_new else code
+    return run_luigi([task, *arguments])
 
 
 def status(options: argparse.Namespace) -> int:

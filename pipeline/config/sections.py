@@ -254,6 +254,9 @@ class state(Settings):  # noqa: N801
         description="publish the tables with names of students too",
     )
     keep_versions = _at_least(1, 2, "published versions of the tables that stay readable")
+    batch_rows = _at_least(
+        1, 200_000, "rows that a rebuild builds together; memory grows with their number"
+    )
 
 
 class checks(Settings):  # noqa: N801

@@ -66,6 +66,10 @@ class Catalogue(msgspec.Struct, frozen=True):
         """Return those of some ids that it does not have."""
         return sorted({*map(trim, ids)} - {row["assessment_id"] for row in self.rows()})
 
+    def titles(self) -> dict[str, str | None]:
+        """Return the title of each assessment, by its trimmed id."""
+        return {row["assessment_id"] or "": row.get("title") for row in self.rows()}
+
     def rows(self) -> list[dict[str, str | None]]:
         """Return the assessments as tables have them: with trimmed ids, and ordered by them."""
         rows = [

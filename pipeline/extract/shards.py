@@ -9,12 +9,13 @@ was compared with its entry.
 import hashlib
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.extract.manifest import ManifestEntry
-from pipeline.ids import COLUMNS, WHITE_SPACE
+from pipeline.ids import COLUMNS, WHITE_SPACE, trim
 from pipeline.schema import SHARD_ORDER
 from pipeline.storage import files
 
@@ -39,6 +40,24 @@ def file_name(assessment_id: str) -> str:
 def stamps(folder: Path, entries: Mapping[str, ManifestEntry]) -> dict[Path, files.FileStamp]:
     """Return the stamps of the files that shards in a folder have; one without rows has none."""
     return {folder / file_name(name): each.file for name, each in entries.items() if each.file}
+
+
+def in_table_order(entries: Mapping[str, ManifestEntry]) -> dict[str, ManifestEntry]:
+    """Return the entries in the order that tables have their shards in."""
+    return {name: entries[name] for name in sorted(entries, key=trim)}
+
+
+def find_columns(entries: Mapping[str, ManifestEntry]) -> list[str]:
+    """Return the columns that occur in any of these shards."""
+    return [*dict.fromkeys(name for entry in entries.values() for name in entry.columns)]
+
+
+def count_rows(*endpoints: Mapping[str, ManifestEntry]) -> dict[str, int]:
+    """Return the rows per assessment, by its trimmed id, of those that have any."""
+    rows: Counter[str] = Counter()
+    for entries in endpoints:
+        rows.update({trim(i): entry.rows for i, entry in entries.items() if entry.rows})
+    return dict(rows)
 
 
 def write(

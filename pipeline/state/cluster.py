@@ -10,7 +10,7 @@ import contextlib
 import ipaddress
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -129,7 +129,9 @@ class Cluster:
         future = self._client.submit(_apply, function, item, self._host, key=key, pure=False)
         return Work(name, future, self._address)
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def map(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Generator[Result, None, None]:
         """Yield what a function returns for each item, in order; all of them are begun at once.
 
         Raises:

@@ -52,12 +52,16 @@ class Lakehouse:
                 "The library for Delta tables is not installed: run make state, then run the same "
                 "command again."
             ) from None
-        self.store = Store(url, SETTING)
+        self._url, self.store = url, Store(url, SETTING)
         self.root = self.store.root.rstrip("/")
         """The folder as the store knows it."""
         self.uri = self.root if self.store.is_local else _delta_uri(url)
         """The folder as readers of Delta tables know it."""
         self._options = None if self.store.is_local else _options(os.environ)
+
+    def __reduce__(self) -> tuple[type["Lakehouse"], tuple[str]]:
+        """Go to another process as a place only; credentials are in the environment there."""
+        return Lakehouse, (self.root if self.store.is_local else self._url,)
 
     def stage(self, table: str, rows: "pl.LazyFrame", partition: Partition) -> Part:
         """Write rows as a new part of a table, which no reader sees before it is committed.
@@ -87,12 +91,9 @@ class Lakehouse:
         return Part(path, size, count, partition)
 
     def commit(self, schema: TableSchema, parts: Iterable[Part], run: str) -> int:
-        """Make a table consist of exactly these parts, in one commit; create it if need be.
+        """Make a table consist of exactly these parts, in one commit; return its version then.
 
         Columns that only some parts have are null in the others. None is ever removed.
-
-        Returns:
-            The table's version with these parts.
 
         Raises:
             StateError: nothing was committed, because another run did, or a column has another

@@ -19,7 +19,8 @@ class DistrictRows(msgspec.Struct, frozen=True):
     """What is published of a district and year: which set of its own, and its rows per table.
 
     `build` and `content` are those of the district's own manifest; `counted` is how many rows the
-    district's own run counted after dropping duplicates, for the tables of which it says so.
+    district's own run counted after dropping duplicates, for the tables of which it says so. If
+    they are `rebuilt`, `run` made them of the same shards, by rules that may be newer.
     """
 
     run: str
@@ -27,6 +28,7 @@ class DistrictRows(msgspec.Struct, frozen=True):
     content: str
     rows: dict[str, int]
     counted: dict[str, int]
+    rebuilt: bool = False
 
     def are_of(self, publication: Publication) -> bool:
         """Return True if they are the rows of what a district has published."""

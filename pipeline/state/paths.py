@@ -12,10 +12,6 @@ class StateFolders:
 
     root: Path
 
-    def absolute(self) -> "StateFolders":
-        """Return the same, for a host that works in another folder."""
-        return StateFolders(self.root.absolute())
-
     @property
     def tables(self) -> Path:
         """The Delta tables, one folder each."""
@@ -30,6 +26,16 @@ class StateFolders:
     def latest(self) -> Path:
         """The result of the last state run, for other programs."""
         return self.root / "latest.json"
+
+    @property
+    def rebuilt(self) -> Path:
+        """The result of the last rebuild, for other programs."""
+        return self.root / "rebuilt.json"
+
+    @property
+    def rebuilding(self) -> Path:
+        """What the batches of a rebuild join, while it is under way."""
+        return self.root / "rebuilding"
 
     @property
     def lock(self) -> Path:

@@ -1,7 +1,8 @@
 """Publish the tables of many districts together: each table in one commit, the marker last."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from pipeline.errors import StateError
 from pipeline.publish.commit import Publication
@@ -16,7 +17,20 @@ from pipeline.state.marker import (
     write_marker,
 )
 from pipeline.state.parts import Part, Partition, TableSchema
-from pipeline.state.published import DistrictYear, UnusableSetError, columns_of, stage_district
+from pipeline.state.published import (
+    DistrictYear,
+    StagedParts,
+    UnusableSetError,
+    columns_of,
+    stage_district,
+)
+from pipeline.state.run_all import RunAll, here
+
+Stage = Callable[[Lakehouse, DistrictYear, str, Collection[str]], tuple[DistrictRows, StagedParts]]
+"""Writes the parts of a district's tables, as `stage_district` does."""
+
+_Found = tuple[DistrictRows, StagedParts] | UnusableSetError
+"""The parts of a district's tables, or why they cannot be used."""
 
 
 @dataclass
@@ -68,6 +82,9 @@ def publish_state(
     *,
     run: str,
     keep_versions: int,
+    stage: Stage = stage_district,
+    even_current: bool = False,
+    run_all: RunAll = here,
 ) -> StateResult:
     """Publish what each district has published; districts that are not named stay as they are.
 
@@ -77,25 +94,31 @@ def publish_state(
         tables: those that are published; others are emptied before the marker is written.
         run: the id of this run.
         keep_versions: how many published versions of each table stay readable.
+        stage: writes the parts of a district.
+        even_current: whether those are staged too of which readers see what is published.
+        run_all: where districts are staged.
 
     Raises:
         StateError: readers see what was published before; or, as the message says, only the files
             of versions that are not kept could not be removed.
     """
     before = read_marker(lakehouse.store)
-    result, staged = StateResult(marker=before), _Staged()
+    result, staged, pending = StateResult(marker=before), _Staged(), list[DistrictYear]()
     for district in districts:
         publication, partition = Publication.read(district.manifest), district.partition
         if publication is None:
             result.missing.append(partition)
-        elif before and _is_current(before, partition, publication, tables):
+        elif before and not even_current and _is_current(before, partition, publication, tables):
             result.unchanged.append(partition)
         else:
-            try:
-                staged.add(lakehouse, district, run, tables)
-                result.published.append(partition)
-            except UnusableSetError as error:
-                result.failed[partition] = str(error)
+            pending.append(district)
+    call = partial(_stage_or_refuse, stage, lakehouse, run, {table.stem for table in tables})
+    for district, found in zip(pending, run_all(call, pending), strict=True):
+        refusal = staged.add(lakehouse, district.partition, found)
+        if refusal:
+            result.failed[district.partition] = str(refusal)
+        else:
+            result.published.append(district.partition)
     # Before the marker, so that a run that is killed in between leaves a marker that names them.
     for name in _unwanted(lakehouse, tables):
         lakehouse.commit(TableSchema(name, "", ()), [], run)
@@ -103,6 +126,15 @@ def publish_state(
         result.marker = _commit(lakehouse, before, staged, tables, run, keep_versions)
         _clean(lakehouse, result.marker)
     return result
+
+
+def _stage_or_refuse(
+    stage: Stage, lakehouse: Lakehouse, run: str, tables: Collection[str], district: DistrictYear
+) -> _Found:
+    try:
+        return stage(lakehouse, district, run, tables)
+    except UnusableSetError as error:
+        return error
 
 
 class _Staged:
@@ -114,25 +146,25 @@ class _Staged:
         self.columns: dict[str, dict[str, Field]] = {}
 
     def add(
-        self, lakehouse: Lakehouse, district: DistrictYear, run: str, tables: Sequence[Table]
-    ) -> None:
-        """Write a district's parts.
-
-        Raises:
-            UnusableSetError: what it has published cannot be used.
-            StateError: a part could not be written.
-        """
-        names = {table.stem for table in tables}
-        rows, parts = stage_district(lakehouse, district, run, names)
-        for table in parts:
-            self._refuse_other_case(lakehouse, table)
-        for table, part in parts.items():
+        self, lakehouse: Lakehouse, partition: Partition, found: _Found
+    ) -> UnusableSetError | None:
+        """Take a district's parts, or return why they cannot be used."""
+        try:
+            if isinstance(found, UnusableSetError):
+                raise found
+            rows, parts = found
+            for table in parts:
+                self._refuse_other_case(lakehouse, table)
+        except UnusableSetError as error:
+            return error
+        for table, of in parts.items():
             known = self.columns.setdefault(table.name, {})
             known |= {
                 column.name: column for column in columns_of(table) if column.name not in known
             }
-            self.parts.setdefault(table.name, []).append(part)
-        self.rows[district.partition] = rows
+            self.parts.setdefault(table.name, []).extend(of)
+        self.rows[partition] = rows
+        return None
 
     def _refuse_other_case(self, lakehouse: Lakehouse, table: SourceTable) -> None:
         """Raise UnusableSetError for a column that differs in case only: Delta has no two of these.

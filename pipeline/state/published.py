@@ -32,6 +32,10 @@ _COUNTED = {COMBINED.stem: "combined", VIEW.stem: "combined", GROUP.stem: "group
 """The tables whose rows a district counts when it publishes, and what it calls the count."""
 
 
+StagedParts = dict[SourceTable, list[Part]]
+"""The parts of each table of a district and year, in the order of its rows."""
+
+
 class UnusableSetError(PipelineError):
     """What a district has published cannot be used; the message completes `<district>: ...`."""
 
@@ -56,22 +60,33 @@ def columns_of(table: SourceTable) -> tuple[Field, ...]:
 
 def stage_district(
     lakehouse: Lakehouse, of: DistrictYear, run: str, tables: Collection[str]
-) -> tuple[DistrictRows, dict[SourceTable, Part]]:
+) -> tuple[DistrictRows, StagedParts]:
     """Write what a district has published as new parts, which no reader sees yet.
 
     Returns:
-        What the marker is to say of it, and the part of each of its tables.
+        What the marker is to say of it, and the parts of each of its tables.
 
     Raises:
         UnusableSetError: the files are damaged, changed meanwhile, or do not fit.
         StateError: a part could not be written.
     """
-    with _as_unusable():
+    with as_unusable():
         found = read_published_set(of.manifest, of.partition.year, tables)
-        parts = {table: _stage(lakehouse, table, of.partition) for table in found.tables}
-        if not found.is_unchanged():
-            raise UnusableSetError("other tables of it were published while these were read")
-    rows = {table.name: part.rows for table, part in parts.items()}
+        parts = {table: [stage_table(lakehouse, table, of.partition)] for table in found.tables}
+    return describe_parts(found, parts, run), parts
+
+
+def describe_parts(
+    found: PublishedSet, parts: StagedParts, run: str, *, rebuilt: bool = False
+) -> DistrictRows:
+    """Return what the marker is to say of the parts of what a district has published.
+
+    Raises:
+        UnusableSetError: it was changed meanwhile, or rows are missing.
+    """
+    if not found.is_unchanged():
+        raise UnusableSetError("other tables of it were published while these were read")
+    rows = {table.name: sum(part.rows for part in of) for table, of in parts.items()}
     publication, counted = found.publication, _own_counts(found)
     wrong = [name for name, count in counted.items() if rows.get(name, count) != count]
     if wrong:
@@ -80,7 +95,7 @@ def stage_district(
             f"{name} has {rows[name]:,} rows, of {counted[name]:,} that were counted"
         )
     content = publication.content_digest()
-    return DistrictRows(run, publication.build, content, rows, counted), parts
+    return DistrictRows(run, publication.build, content, rows, counted, rebuilt)
 
 
 def _own_counts(found: PublishedSet) -> dict[str, int]:
@@ -91,11 +106,12 @@ def _own_counts(found: PublishedSet) -> dict[str, int]:
     return {name: counts.total(what) for name, what in _COUNTED.items() if name in names}
 
 
-def _stage(lakehouse: Lakehouse, table: SourceTable, partition: Partition) -> Part:
-    """Write a table as a part.
+def stage_table(lakehouse: Lakehouse, table: SourceTable, partition: Partition) -> Part:
+    """Write the file of a table as a part.
 
     Raises:
         UnusableSetError: it has a row of another year, or rows were lost.
+        StateError: the part could not be written.
     """
     names = {field.name.casefold() for field in table.fields}
     if DISTRICT in names:
@@ -105,23 +121,23 @@ def _stage(lakehouse: Lakehouse, table: SourceTable, partition: Partition) -> Pa
         )
     if table.has_year and (others := _count_other_years(table, partition.year)):
         raise UnusableSetError(f"{table.name} has {others:,} rows of another year")
-    part = lakehouse.stage(table.name, _scan(table), partition)
-    expected = (
-        checks.count_csv(table.file)
-        if table.file.suffix == ".csv"
-        else checks.count_parquet(table.file)
-    )
-    if part.rows != expected:
+    part = lakehouse.stage(table.name, as_parts_have_them(_scan_file(table), table), partition)
+    if part.rows != (expected := count_rows(table)):
         raise UnusableSetError(f"{part.rows:,} of {expected:,} rows of {table.name} were written")
     return part
 
 
-def _scan(table: SourceTable) -> "pl.LazyFrame":
-    """Return the rows of a table with true values, without the columns of the partition."""
+def count_rows(table: SourceTable) -> int:
+    """Return how many rows the file of a table has."""
+    is_text = table.file.suffix == ".csv"
+    return checks.count_csv(table.file) if is_text else checks.count_parquet(table.file)
+
+
+def as_parts_have_them(rows: "pl.LazyFrame", table: SourceTable) -> "pl.LazyFrame":
+    """Return rows of a table with true values, without the columns of the partition."""
     import polars as pl
 
     types = {"text": pl.String, "integer": pl.Int64, "number": pl.Float64, "date": pl.Date}
-    rows = _scan_file(table)
     return rows.select(
         pl.col(field.name).cast(types[field.kind]) for field in table.fields if field.name != YEAR
     )
@@ -146,7 +162,7 @@ def _count_other_years(table: SourceTable, year: str) -> int:
 
 
 @contextmanager
-def _as_unusable() -> Iterator[None]:
+def as_unusable() -> Iterator[None]:
     """Re-raise a LoadError as UnusableSetError: nothing is loaded here."""
     try:
         yield

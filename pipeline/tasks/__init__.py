@@ -17,4 +17,5 @@ ConcatResults, ConcatGroup, ConcatView ─► DescribeYears ─► PublishYears 
                                         Publish of each year ─┘
 PublishedYear ─► LoadYear, CopyYear
 RunDistrict of each district and year ─► PublishState ─► RunState
+RebuildState
 """

@@ -38,7 +38,9 @@ class PublishState(StateYearsTask):
     def complete(self) -> bool:
         """Return True if this run has tried every district, and readers see what they have."""
         try:
-            return self.tried() and is_published(open_lakehouse(), self._published(), _tables())
+            return self.tried() and is_published(
+                open_lakehouse(), self._published(), state_tables()
+            )
         except PipelineError:
             return False  # run() meets it again, and fails with its sentence
 
@@ -54,12 +56,13 @@ class PublishState(StateYearsTask):
         result = publish_state(
             lakehouse,
             self._published(),
-            _tables(),
+            state_tables(),
             run=self.run_id,
             keep_versions=settings.read(sections.state).keep_versions,
+            run_all=run.run_all,
         )
         run.new.update(result.published)
-        log.info("%s", _summary(lakehouse, result))
+        log.info("%s", summary(lakehouse, result))
         run.refused.update(
             (each, f"What it has published is not in the tables of all: {reason.rstrip('.')}.")
             for each, reason in result.failed.items()
@@ -96,11 +99,13 @@ def lakehouse_url() -> str:
     return str(chosen.lakehouse or chosen.dir)
 
 
-def _tables() -> Sequence[Table]:
+def state_tables() -> Sequence[Table]:
+    """Return the tables that are published of all districts."""
     return published_tables(with_names=settings.read(sections.state).with_names)
 
 
-def _summary(lakehouse: Lakehouse, result: StateResult) -> str:
+def summary(lakehouse: Lakehouse, result: StateResult) -> str:
+    """Return what is published now, and what is new, for people."""
     rows = sum(result.marker.rows.values()) if result.marker else 0
     tables = len(result.marker.rows) if result.marker else 0
     return (

@@ -117,7 +117,7 @@ class RunDistrict(StateTask):
         return DistrictJob(
             district,
             str(self.year),
-            state_run.state_folders().absolute(),
+            state_run.state_folders(),
             self.run_id,
             settings.read(sections.state).longest_wait,
         )

@@ -7,9 +7,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from luigi.interface import PidLockAlreadyTakenExit
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from pipeline.state.cluster import Cluster, Work
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _ALREADY_RUNNING = 10
 _POLL_SECONDS = 0.2
@@ -64,6 +67,10 @@ class StateRun:
         self.cluster: Cluster | None = None
         """Where districts are run; None: on this machine, one after the other."""
         self.stop = threading.Event()
+        self.latest = folders.latest
+        """Where the result is written."""
+        self.outcomes: list[Outcome] = []
+        """How it ended for districts and years that have no run of their own in it."""
         self.new: set[tuple[str, str]] = set()
         """Districts and years of which what is published of all districts has something new."""
         self.refused: dict[tuple[str, str], str] = {}
@@ -121,6 +128,23 @@ class StateRun:
             self._work |= {each.name: self._start(self.cluster, each) for each in together()}
         return self._await(job, self._work[job.name])
 
+    def run_all(self, call: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
+        """Yield the result of each item, from the cluster if there is one, in their order.
+
+        Raises:
+            StoppedError: the run was asked to stop; nothing is begun any more.
+        """
+        with contextlib.ExitStack() as ended:
+            results: Iterator[R] = map(call, items)
+            if self.cluster is not None:
+                results = ended.enter_context(contextlib.closing(self.cluster.map(call, items)))
+            while not self.stop.is_set():
+                try:
+                    yield next(results)
+                except StopIteration:
+                    return
+        raise StoppedError("The state run was asked to stop; nothing was published.")
+
     def fail(self, error: BaseException) -> None:
         """Note why a task failed, unless that is because the run was asked to stop."""
         if not isinstance(error, StoppedError):
@@ -152,14 +176,14 @@ class StateRun:
         if self._refusal is None and self._is_whole:
             result = outcomes.summarize(
                 self.id,
-                outcomes.of_run(self.folders.outcomes, self.id),
+                [*outcomes.of_run(self.folders.outcomes, self.id), *self.outcomes],
                 new=self.new,
                 refused=self.refused,
                 failures=failures,
                 was_stopped=self.stop.is_set(),
                 seconds=time.monotonic() - self._started,
             )
-            files.write_json(self.folders.latest, result)
+            files.write_json(self.latest, result)
             if result.tried:
                 print(result.text(), flush=True)
 
@@ -186,7 +210,7 @@ class StateRun:
         wanted = self.folders.wanted(self.id)
         files.write_text(wanted, "")
         self._held.callback(wanted.unlink, missing_ok=True)
-        cluster = Cluster(scheduler, tls_folder, wanted.absolute())
+        cluster = Cluster(scheduler, tls_folder, wanted)
         self._held.callback(cluster.close)
         return cluster
 
@@ -262,7 +286,7 @@ def under_way() -> StateRun | None:
 
 def state_folders() -> StateFolders:
     """Return the folders of state runs."""
-    return StateFolders(Path(settings.read(sections.state).dir))
+    return StateFolders(Path(settings.read(sections.state).dir).absolute())
 
 
 def new_id() -> str:

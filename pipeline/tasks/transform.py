@@ -3,7 +3,6 @@
 Heavy libraries are imported where they are used, so that a rerun with nothing to do is quick.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,6 @@ from pipeline.tasks.inputs import ReadOverrides, ReadTitleRules
 from pipeline.tasks.targets import FilesBuild, FilesTarget
 
 if TYPE_CHECKING:
-    import pandas as pd
     import polars as pl
 
     from pipeline.transform.output import Written
@@ -83,15 +81,12 @@ class CombineResults(ReusableTask):
 
     @incremental
     def run(self) -> None:
-        from pipeline.transform import combine
-        from pipeline.transform.values import outputs
+        from pipeline.transform import tables
 
         overall, standard = map(dataset, self.requires())
-        rows = combine.combine_results(overall, standard, str(self.year)).cache()
+        made = tables.combined_table(overall, standard, str(self.year))
         with self.output().build() as build:
-            counts = combine.count_unparseable(rows, COMBINED, overall, standard)
-            tables = {COMBINED: outputs(rows, COMBINED)}
-            counted = write_tables(build, self.output(), tables, counts, self.partition)
+            counted = write_tables(build, self.output(), *made, self.partition)
             build.stats |= {"values": counted}
 
 
@@ -113,15 +108,11 @@ class CombineGroup(ReusableTask):
 
     @incremental
     def run(self) -> None:
-        from pipeline.transform import combine
-        from pipeline.transform.values import outputs
+        from pipeline.transform import tables
 
-        groups = dataset(self.requires())
-        rows = combine.combine_group(groups, str(self.year)).cache()
+        made = tables.group_table(dataset(self.requires()), str(self.year))
         with self.output().build() as build:
-            counts = combine.count_unparseable(rows, GROUP, groups)
-            tables = {GROUP: outputs(rows, GROUP)}
-            counted = write_tables(build, self.output(), tables, counts, self.partition)
+            counted = write_tables(build, self.output(), *made, self.partition)
             build.stats |= {"values": counted}
 
 
@@ -147,39 +138,29 @@ class LabelAssessments(ReusableTask):
         title_rules = rules.read_rules(self.paths.title_rules)
         overrides = rules.read_overrides(self.paths.overrides)
         catalogue = self._catalogue()
-        labelled = labels.label_assessments(self._titles(catalogue), title_rules, overrides)
-        unmapped = labels.list_unmapped(labelled, count_rows(*self._scores()))
-        by_grade = labels.label_by_grade(labelled, title_rules, overrides)
+        rows = count_rows(*self._scores())
+        made = labels.label_tables(self._titles(), catalogue, title_rules, overrides, rows)
         with self.output().build() as build:
-            listed = labels.mark_listed(labelled, catalogue)
-            frames = (labels.escape(listed), labels.escape(unmapped), by_grade)
-            for frame, path in zip(frames, self.output().paths, strict=True):
-                with files.atomic_write(path) as temporary:
-                    frame.to_csv(temporary, index=False, lineterminator="\n")
+            made.write(self.output().paths)
             build.stats |= {
-                "rows": len(labelled),
-                "unmapped": len(unmapped),
+                "rows": len(made.labels),
+                "unmapped": len(made.unmapped),
                 "overrides": len(overrides),
-                "unmatched overrides": labels.list_unmatched(overrides, labelled, catalogue),
+                "unmatched overrides": labels.list_unmatched(overrides, made.labels, catalogue),
             }
 
     def _catalogue(self) -> "dict[str, str | None]":
         """Return the title of each assessment in the catalogue, by its id."""
         catalogue = self.other(FetchMetadata).catalogue()
-        rows = catalogue.rows() if catalogue else []
-        return {row["assessment_id"] or "": row.get("title") for row in rows}
+        return catalogue.titles() if catalogue else {}
 
-    def _titles(self, catalogue: "Mapping[str, str | None]") -> "pd.DataFrame":
-        """Return every assessment with results; the catalogue's title where rows have none."""
-        import pandas as pd
-
+    def _titles(self) -> "dict[str, str | None]":
+        """Return the title that results have of each assessment with results, by its id."""
         from pipeline.transform import combine
 
         tables = [self.other(CombineResults).output(), self.other(CombineGroup).output()]
         found = combine.read_titles([target.verified(target.paths[1]) for target in tables])
-        titles = dict(found.iter_rows())
-        rows = [(i, catalogue.get(i) if title is None else title) for i, title in titles.items()]
-        return pd.DataFrame(rows, columns=["assessment_id", "title"], dtype="string")
+        return dict(found.iter_rows())
 
     def _scores(self) -> list[FetchScores]:
         return self.other(CombineResults).requires()
@@ -197,13 +178,15 @@ class ListStandards(ReusableTask):
 
     @incremental
     def run(self) -> None:
+        import polars as pl
+
         from pipeline.transform import standards
-        from pipeline.transform.values import escape_formulas
 
         results, (path,) = self.requires().output(), self.output().paths
-        listed = standards.list_standards(results.verified(results.paths[1]))
-        with self.output().build() as build, files.atomic_write(path) as temporary:
-            escape_formulas(listed.lazy(), STANDARDS).collect().write_csv(temporary)
+        combined = pl.scan_parquet(results.verified(results.paths[1]), glob=False)
+        listed = standards.list_standards([standards.count_spellings(combined)])
+        with self.output().build() as build:
+            standards.write_standards(listed, path)
             build.stats |= {
                 "rows": listed.height,
                 "standards": listed["normalised_code"].drop_nulls().n_unique(),
@@ -218,16 +201,12 @@ def entries(fetched: FetchScores) -> dict[str, ManifestEntry]:
 def _shards(fetched: FetchScores) -> dict[str, ManifestEntry]:
     """Return the manifest entries of an endpoint, in the order of the tables."""
     manifest = fetched.receipt
-    found = manifest.shards if manifest else {}
-    return {i: found[i] for i in sorted(found, key=trim)}
+    return shards.in_table_order(manifest.shards if manifest else {})
 
 
 def count_rows(*fetched: FetchScores) -> dict[str, int]:
     """Return the rows per assessment of some endpoints together, of those that have any."""
-    rows: Counter[str] = Counter()
-    for endpoint in fetched:
-        rows.update({i: entry.rows for i, entry in entries(endpoint).items() if entry.rows})
-    return dict(rows)
+    return shards.count_rows(*map(_shards, fetched))
 
 
 def count_readable(combined: CombineResults | CombineGroup) -> dict[str, int]:
@@ -248,9 +227,9 @@ def dataset(fetched: FetchScores) -> "ShardDataset":
     target = fetched.output()
     with_rows = {i: entry for i, entry in _shards(fetched).items() if entry.rows}
     target.verify(with_rows, context.current().verified)
-    columns = dict.fromkeys(name for entry in with_rows.values() for name in entry.columns)
     paths = [*shards.stamps(target.folder, with_rows)]
-    return ShardDataset(paths, list(columns), [entry.rows for entry in with_rows.values()])
+    columns = shards.find_columns(with_rows)
+    return ShardDataset(paths, columns, [entry.rows for entry in with_rows.values()])
 
 
 def write_tables(

@@ -4,7 +4,7 @@ Heavy libraries are imported where they are used, so that a rerun with nothing t
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import luigi
 
@@ -15,7 +15,6 @@ from pipeline.schema import (
     GROUP,
     LABELS,
     LATEST,
-    ROSTER,
     STUDENTS,
     VIEW,
     Table,
@@ -34,9 +33,6 @@ from pipeline.tasks.transform import (
     note_written,
     write_tables,
 )
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _ENDPOINTS = ("overall", "standard")
 
@@ -64,49 +60,18 @@ class BuildViews(ReusableTask):
 
     @incremental
     def run(self) -> None:
-        import polars as pl
+        from pipeline.transform import tables, views
 
-        from pipeline.transform import combine, values, views
-        from pipeline.transform.attempts import AttemptDataset
-
-        fetched = {kind: self.other(FetchScores, endpoint=kind) for kind in _ENDPOINTS}
-        overall, standard = (AttemptDataset.of(dataset(f), kind) for kind, f in fetched.items())
-        combined = combine.combine_results(overall, standard, str(self.year))
-        labels, roster = self._labels(), self._roster()
-        rows = views.label_rows(combined, *labels, roster).cache()
-        safe = views.formula_free_columns(*labels, roster=roster)
-        # Converted once for both: the view's columns are among those of the latest attempts.
-        latest = rosters.with_columns(LATEST)
-        both = [made.cache() for made in values.spreadsheet_outputs(rows, latest, safe)]
-        selected = {rosters.with_columns(VIEW): views.select_all, latest: views.select_latest}
-        tables = {
-            table: values.TableOutputs(*map(select, both)) for table, select in selected.items()
-        }
-        counts = [
-            views.count_roster_match(rows, roster),
-            views.count_latest(rows),
-            views.list_unmatched(rows, labels[1]),
-        ]
-        with self.output().build() as build:
-            one_row = pl.concat(counts, how="horizontal")
-            build.stats |= write_tables(build, self.output(), tables, one_row, self.partition)
-
-    def _labels(self) -> "tuple[pl.LazyFrame, pl.LazyFrame]":
-        """Return the labels of assessments, and those that hold for one grade only."""
-        import polars as pl
-
-        from pipeline.storage import formulas
-        from pipeline.transform.views import read_small_table
-
+        fetched = (self.other(FetchScores, endpoint=kind) for kind in _ENDPOINTS)
+        overall, standard = map(dataset, fetched)
         (labels,) = self.paths.staging_paths(LABELS)
-        text = dict.fromkeys(LABELS.names[:-2], pl.String())
-        return (
-            read_small_table(labels, text).with_columns(formulas.unescape(pl.col(*text))),
-            read_small_table(self.paths.labels_by_grade, {**text, "grade": pl.Int64()}),
+        inputs = tables.ViewInputs(
+            *views.read_labels(labels, self.paths.labels_by_grade),
+            views.read_roster(self.paths.roster),
         )
-
-    def _roster(self) -> "pl.LazyFrame":
-        return _read_roster(self.paths.roster)
+        made = tables.view_tables(overall, standard, inputs, str(self.year))
+        with self.output().build() as build:
+            build.stats |= write_tables(build, self.output(), *made, self.partition)
 
 
 class ListStudents(ReusableTask):
@@ -121,10 +86,10 @@ class ListStudents(ReusableTask):
 
     @incremental
     def run(self) -> None:
-        from pipeline.transform import output, values
+        from pipeline.transform import output, values, views
 
         (path,) = self.output().paths
-        roster = _read_roster(self.paths.roster)
+        roster = views.read_roster(self.paths.roster)
         listed = values.escape_formulas(roster, rosters.with_columns(STUDENTS))
         with self.output().build() as build:
             written, _ = output.write_files({path: listed})
@@ -134,16 +99,6 @@ class ListStudents(ReusableTask):
                 "records": {path.name: written[path].rows},
                 "columns": list(rosters.columns()),
             }
-
-
-def _read_roster(path: Path) -> "pl.LazyFrame":
-    """Read the students of the roster as `ReadRoster` wrote them."""
-    import polars as pl
-
-    from pipeline.transform.views import read_small_table
-
-    columns = dict.fromkeys(rosters.with_columns(ROSTER).names, pl.String())
-    return read_small_table(path, {**columns, "grade": pl.Int64()})
 
 
 class SqlView(ReusableTask):

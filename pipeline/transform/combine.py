@@ -68,15 +68,21 @@ def count_unparseable(rows: pl.LazyFrame, table: Table, *datasets: ShardDataset)
 
 
 def read_titles(tables: Sequence[Path]) -> pl.DataFrame:
+    """Return `find_titles` of Parquet files, which together have all rows."""
+    return find_titles([pl.scan_parquet(path, glob=False) for path in tables])
+
+
+def find_titles(rows: Sequence[pl.LazyFrame]) -> pl.DataFrame:
     """Return the title of each assessment that has rows: `assessment_id`, `title` (text).
 
-    Where its rows disagree, the first in the alphabet is taken.
+    Where its rows disagree, the first in the alphabet is taken. The titles of some rows, and those
+    of the others, are rows themselves, which have the titles of all.
 
     Args:
-        tables: Parquet files with both columns; together they have all rows.
+        rows: frames with both columns.
     """
-    rows = [pl.scan_parquet(path, glob=False).select("assessment_id", "title") for path in tables]
-    grouped = pl.concat(rows).group_by("assessment_id").agg(pl.col("title").min())
+    titles = pl.concat([each.select("assessment_id", "title") for each in rows])
+    grouped = titles.group_by("assessment_id").agg(pl.col("title").min())
     return grouped.sort("assessment_id").collect(engine="streaming")
 
 

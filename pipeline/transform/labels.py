@@ -1,11 +1,13 @@
 """Label assessments with test_type, curriculum and unit, by title rules and overrides.
 
-Pure functions of frames. Text columns have the dtype `string`, and null is `pd.NA`.
+Pure functions of frames; only `LabelTables.write` writes. Text columns have the dtype `string`, and
+null is `pd.NA`.
 """
 
 import functools
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -17,9 +19,51 @@ from pipeline.inputs.rules import (
     normalise_title,
     text_frame,
 )
-from pipeline.storage import formulas
+from pipeline.storage import files, formulas
 
 _LABELS = (*OVERRIDABLE, "unit_labels")
+
+
+class LabelTables(NamedTuple):
+    """Labels: the rows of LABELS and UNMAPPED, and the labels that hold for one grade only."""
+
+    labels: pd.DataFrame
+    unmapped: pd.DataFrame
+    by_grade: pd.DataFrame
+
+    def write(self, paths: Iterable[Path]) -> None:
+        """Write each to a CSV file; those that people open in spreadsheets are escaped.
+
+        Raises:
+            StorageError: a file cannot be written.
+        """
+        frames = (escape(self.labels), escape(self.unmapped), self.by_grade)
+        for frame, path in zip(frames, paths, strict=True):
+            with files.atomic_write(path) as temporary:
+                frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def label_tables(
+    titles: Mapping[str, str | None],
+    catalogue: Mapping[str, str | None],
+    rules: TitleRules,
+    overrides: pd.DataFrame,
+    rows: Mapping[str, int],
+) -> LabelTables:
+    """Label every assessment with results.
+
+    Args:
+        titles: Those that results have, by assessment; where none has one, the catalogue's counts.
+        catalogue: The title of each assessment that it lists.
+        rules: Applied to titles.
+        overrides: As `read_overrides` returns them.
+        rows: The number of result rows by assessment.
+    """
+    known = [(i, catalogue.get(i) if title is None else title) for i, title in titles.items()]
+    frame = pd.DataFrame(known, columns=["assessment_id", "title"], dtype="string")
+    labels = label_assessments(frame, rules, overrides)
+    by_grade = label_by_grade(labels, rules, overrides)
+    return LabelTables(mark_listed(labels, catalogue), list_unmapped(labels, rows), by_grade)
 
 
 def label_assessments(

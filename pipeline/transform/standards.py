@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,8 @@ import polars as pl
 
 from pipeline.ids import trim
 from pipeline.schema import STANDARDS
-from pipeline.storage import formulas
+from pipeline.storage import files, formulas
+from pipeline.transform.values import escape_formulas
 
 _PREFIXES = (
     *("CCSSMATHEMATICS", "CCSSMATHCONTENT", "CCSSMATHPRACTICE", "CCSSMATH"),
@@ -30,25 +31,44 @@ class Spelling(NamedTuple):
     guid: str | None
 
 
-def list_standards(combined: Path) -> pl.DataFrame:
-    """Return STANDARDS: every spelling in the combined table, given as its Parquet file."""
+def count_spellings(combined: pl.LazyFrame) -> pl.DataFrame:
+    """Return the spellings in some rows of the combined table, for `list_standards`."""
     description = pl.col("standard_description")
-    counted = (
-        pl.scan_parquet(combined, glob=False)
-        .filter(pl.col("response_type") == "standard")
+    return (
+        combined.filter(pl.col("response_type") == "standard")
         .group_by(_SPELLING)
         .agg(pl.when(description != "").then(description).min(), rows=pl.len())
         .collect(engine="streaming")
     )
+
+
+def list_standards(counted: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Return STANDARDS: every spelling in the combined table.
+
+    Args:
+        counted: `count_spellings` of parts of the table; together they have all rows.
+    """
     # Not of millions of rows: that takes three times as long as counting them.
-    known = counted.with_columns(pl.col(_SPELLING).replace("", None)).group_by(_SPELLING)
-    found = known.agg(description.min(), pl.col("rows").sum())
+    known = pl.concat(counted).with_columns(pl.col(_SPELLING).replace("", None))
+    found = known.group_by(_SPELLING).agg(
+        pl.col("standard_description").min(), pl.col("rows").sum()
+    )
     spellings = list(map(Spelling._make, found.select(_SPELLING).iter_rows()))
     codes = normalise_codes(spellings)
     normalised = pl.Series([codes[each] for each in spellings], dtype=pl.String)
     return (
         found.with_columns(normalised_code=normalised).select(STANDARDS.names).sort(STANDARDS.key)
     )
+
+
+def write_standards(listed: pl.DataFrame, path: Path) -> None:
+    """Write STANDARDS to its CSV file.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with files.atomic_write(path) as temporary:
+        escape_formulas(listed.lazy(), STANDARDS).collect().write_csv(temporary)
 
 
 def read_spellings(standards: Path) -> pl.LazyFrame:

@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 from polars._typing import PolarsDataType
 
-from pipeline.schema import COMBINED, ROSTER, VIEW
+from pipeline.schema import COMBINED, LABELS, ROSTER, VIEW
+from pipeline.storage import formulas
 from pipeline.storage.formulas import FORMULA
 from pipeline.transform.attempts import ATTEMPTS
 from pipeline.transform.values import round_half_up, value_of
@@ -145,6 +146,21 @@ def list_unmatched(labelled: pl.LazyFrame, labels_by_grade: pl.LazyFrame) -> pl.
     matched = labelled.select(key).filter(pl.col("assessment_id").is_in(ids.implode())).unique()
     unmatched = wanted.join(matched, on=key, how="anti", maintain_order="left")
     return unmatched.select(pl.struct(key).implode().alias("unmatched overrides"))
+
+
+def read_labels(labels: Path, by_grade: Path) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Return the labels of assessments, and those that hold for one grade only, of their files."""
+    text = dict.fromkeys(LABELS.names[:-2], pl.String())
+    return (
+        read_small_table(labels, text).with_columns(formulas.unescape(pl.col(*text))),
+        read_small_table(by_grade, {**text, "grade": pl.Int64()}),
+    )
+
+
+def read_roster(path: Path) -> pl.LazyFrame:
+    """Return the students of the roster, of the file that `ReadRoster` wrote."""
+    names = pl.read_csv(path, n_rows=0, infer_schema=False, glob=False).columns
+    return read_small_table(path, {**dict.fromkeys(names, pl.String()), "grade": pl.Int64()})
 
 
 def read_small_table(path: Path, columns: Mapping[str, PolarsDataType]) -> pl.LazyFrame:

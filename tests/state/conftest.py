@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,15 @@ def state(
     tmp_path: Path, districts: dict[str, District], latency: float, strategy: str
 ) -> Iterator[State]:
     """Both districts, served and listed."""
+    with serving_state(tmp_path, districts, latency, strategy) as found:
+        yield found
+
+
+@contextmanager
+def serving_state(
+    tmp_path: Path, districts: dict[str, District], latency: float = 0.0, strategy: str = "auto"
+) -> Iterator[State]:
+    """Serve districts and list them in a folder."""
     config = (REPOSITORY / "luigi.cfg").read_text(encoding="utf-8")
     # The report takes most of the time of a small district.
     config = config.replace("\nenabled=true\n", "\nenabled=false\n")

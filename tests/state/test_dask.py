@@ -55,7 +55,11 @@ def test_districts_run_on_workers_over_tls_as_they_do_here(state: State) -> None
         again = state.run_luigi("--state-scheduler", cluster.address)
         assert again.returncode == 0, again.stderr
         assert state.latest()["outcome"] == "up to date"
-        printed = cluster.output() + done.stdout + done.stderr
+        rebuild = ("state", "rebuild", "--year", YEAR, "--scheduler", cluster.address)
+        rebuilt = state.look(*rebuild)
+        assert rebuilt.returncode == 0, rebuilt.stderr
+        assert "2 of 2 published, 2 with something new." in rebuilt.stdout
+        printed = cluster.output() + done.stdout + done.stderr + rebuilt.stderr
     assert {p.name for p in state.folders.root.glob(".*")} == {".lock"}
     for name, server in state.servers.items():
         assert server.credentials.client_secret not in printed

@@ -1098,6 +1098,13 @@ MUTANTS = (
         "tests/state/test_publish_state.py -k readable_for_others",
     ),
     Mutant(
+        "replace rows of another district of the same name",
+        "state/publish.py",
+        "    if known is None or known.source in may_be_of:",
+        "    if True:",
+        "tests/state/test_publish_state.py -k same_name",
+    ),
+    Mutant(
         "let anybody's scheduler run districts",
         "state/cluster.py",
         '    if scheme == "tcp" and host and _is_loopback(host):',

@@ -235,13 +235,8 @@ class state(Settings):  # noqa: N801
 
     dir = luigi.Parameter(default="data/state", description="what a state run keeps")
     districts = luigi.Parameter(default="districts.csv", description="the file that lists them")
-    scheduler = luigi.Parameter(
-        default="",
-        description="Dask's, like tls://head:8786; default: one district after the other",
-    )
-    tls_folder = luigi.Parameter(
-        default="", description="its ca.pem, and the cert.pem and key.pem of this host"
-    )
+    scheduler = luigi.Parameter(default="", description="Dask's, like tls://head:8786, if any")
+    tls_folder = luigi.Parameter(default="", description="has ca.pem, cert.pem and key.pem")
     longest_wait = luigi.FloatParameter(
         default=3600.0, description="seconds to wait for another run of a district"
     )
@@ -254,9 +249,7 @@ class state(Settings):  # noqa: N801
         description="publish the tables with names of students too",
     )
     keep_versions = _at_least(1, 2, "published versions of the tables that stay readable")
-    batch_rows = _at_least(
-        1, 200_000, "rows that a rebuild builds together; memory grows with their number"
-    )
+    batch_rows = _at_least(1, 200_000, "rows that a rebuild builds together")
 
 
 class checks(Settings):  # noqa: N801

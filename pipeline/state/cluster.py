@@ -109,11 +109,10 @@ class Cluster:
         security = _security(address, tls_folder)
         self._address, self._host = address, this_host()
         self._client = _connect(address, security)
-        try:
+        with contextlib.ExitStack() as opened:
+            opened.callback(self.close)
             self._check(shared)
-        except BaseException:
-            self.close()
-            raise
+            opened.pop_all()
 
     def start(
         self, function: Callable[[Item], Result], item: Item, *, name: str, key: str

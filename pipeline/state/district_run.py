@@ -19,8 +19,9 @@ from pipeline.state.paths import StateFolders
 from pipeline.storage import files
 
 _INHERITED = (
-    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LUIGI_CONFIG_PATH"),
-    *("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"),
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "LUIGI_CONFIG_PATH"),
+    *("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"),
+    *("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
 )
 _SUCCESSES: Mapping[int, Ending] = {0: "published", 99: "up to date"}
 _FOLDER_IN_USE, _STOPPED = 10, 130

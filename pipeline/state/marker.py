@@ -20,7 +20,8 @@ class DistrictRows(msgspec.Struct, frozen=True):
 
     `build` and `content` are those of the district's own manifest; `counted` is how many rows the
     district's own run counted after dropping duplicates, for the tables of which it says so. If
-    they are `rebuilt`, `run` made them of the same shards, by rules that may be newer.
+    they are `rebuilt`, `run` made them of the same shards, by rules that may be newer. `source` is
+    the address of the district's API.
     """
 
     run: str
@@ -29,6 +30,7 @@ class DistrictRows(msgspec.Struct, frozen=True):
     rows: dict[str, int]
     counted: dict[str, int]
     rebuilt: bool = False
+    source: str = ""
 
     def are_of(self, publication: Publication) -> bool:
         """Return True if they are the rows of what a district has published."""

@@ -1,6 +1,6 @@
 """Publish the tables of many districts together: each table in one commit, the marker last."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -84,6 +84,7 @@ def publish_state(
     keep_versions: int,
     stage: Stage = stage_district,
     even_current: bool = False,
+    replace_source: str = "",
     run_all: RunAll = here,
 ) -> StateResult:
     """Publish what each district has published; districts that are not named stay as they are.
@@ -96,6 +97,7 @@ def publish_state(
         keep_versions: how many published versions of each table stay readable.
         stage: writes the parts of a district.
         even_current: whether those are staged too of which readers see what is published.
+        replace_source: the source whose rows may be replaced by those of another, once.
         run_all: where districts are staged.
 
     Raises:
@@ -103,22 +105,14 @@ def publish_state(
             of versions that are not kept could not be removed.
     """
     before = read_marker(lakehouse.store)
-    result, staged, pending = StateResult(marker=before), _Staged(), list[DistrictYear]()
-    for district in districts:
-        publication, partition = Publication.read(district.manifest), district.partition
-        if publication is None:
-            result.missing.append(partition)
-        elif before and not even_current and _is_current(before, partition, publication, tables):
-            result.unchanged.append(partition)
-        else:
-            pending.append(district)
+    result, staged = StateResult(marker=before), _Staged()
+    current = None if even_current else before
+    pending = [*_pending(districts, before, current, tables, replace_source, result)]
     call = partial(_stage_or_refuse, stage, lakehouse, run, {table.stem for table in tables})
     for district, found in zip(pending, run_all(call, pending), strict=True):
         refusal = staged.add(lakehouse, district.partition, found)
-        if refusal:
-            result.failed[district.partition] = str(refusal)
-        else:
-            result.published.append(district.partition)
+        result.failed |= {district.partition: str(refusal)} if refusal else {}
+    result.published.extend(staged.rows)
     # Before the marker, so that a run that is killed in between leaves a marker that names them.
     for name in _unwanted(lakehouse, tables):
         lakehouse.commit(TableSchema(name, "", ()), [], run)
@@ -126,6 +120,46 @@ def publish_state(
         result.marker = _commit(lakehouse, before, staged, tables, run, keep_versions)
         _clean(lakehouse, result.marker)
     return result
+
+
+def _pending(
+    districts: Iterable[DistrictYear],
+    before: StateMarker | None,
+    current: StateMarker | None,
+    tables: Sequence[Table],
+    replace_source: str,
+    result: StateResult,
+) -> Iterator[DistrictYear]:
+    """Yield the districts that are to be staged, and say of the others what became of them.
+
+    Those are unchanged of which `current` has what is published.
+    """
+    for district in districts:
+        publication, partition = Publication.read(district.manifest), district.partition
+        if publication is None:
+            result.missing.append(partition)
+        elif current and _is_current(current, partition, publication, tables):
+            result.unchanged.append(partition)
+        elif other := _other_source(before, partition, publication, replace_source):
+            result.failed[partition] = other
+        else:
+            yield district
+
+
+def _other_source(
+    before: StateMarker | None, partition: Partition, publication: Publication, allowed: str
+) -> str:
+    """Return why a district must not replace rows that are of another source; empty if it may."""
+    known = before.of(partition) if before else None
+    source = str(publication.metadata.get("source", ""))
+    may_be_of = {"", source, allowed, publication.metadata.get("replaced_source")}
+    if known is None or known.source in may_be_of:
+        return ""
+    return (
+        f"its rows are of {known.source}, and those of this state folder are of {source}; if the "
+        f"district has moved, allow it once with luigi --module pipeline RunState --years "
+        f"{partition.year} --publish-replace-source {known.source}"
+    )
 
 
 def _stage_or_refuse(

@@ -95,7 +95,8 @@ def describe_parts(
             f"{name} has {rows[name]:,} rows, of {counted[name]:,} that were counted"
         )
     content = publication.content_digest()
-    return DistrictRows(run, publication.build, content, rows, counted, rebuilt)
+    source = str(publication.metadata.get("source", ""))
+    return DistrictRows(run, publication.build, content, rows, counted, rebuilt, source)
 
 
 def _own_counts(found: PublishedSet) -> dict[str, int]:

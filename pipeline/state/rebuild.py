@@ -127,15 +127,8 @@ def rebuild_state(
         rebuilt.plan(sources)
         rebuilt.summarize(run_all)
         rebuilt.build(run_all, lakehouse)
-        return publish_state(
-            lakehouse,
-            [source.of for source in sources],
-            tables,
-            run=run,
-            keep_versions=keep_versions,
-            stage=rebuilt.stage,
-            even_current=True,
-        )
+        publish = partial(publish_state, run=run, keep_versions=keep_versions, even_current=True)
+        return publish(lakehouse, [each.of for each in sources], tables, stage=rebuilt.stage)
     finally:
         files.remove_folder(work)
 

@@ -59,6 +59,7 @@ class PublishState(StateYearsTask):
             state_tables(),
             run=self.run_id,
             keep_versions=settings.read(sections.state).keep_versions,
+            replace_source=settings.allowed_once("replace_source"),
             run_all=run.run_all,
         )
         run.new.update(result.published)

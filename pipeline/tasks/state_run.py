@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, TypeVar
 from luigi.interface import PidLockAlreadyTakenExit
 
 from pipeline.config import sections, settings
-from pipeline.errors import FolderInUseError, PipelineError, SettingsError, StoppedError
+from pipeline.errors import (
+    FolderInUseError,
+    PipelineError,
+    SettingsError,
+    StoppedError,
+    UnexpectedError,
+)
 from pipeline.runs.build import current_worker, describe, forks, when_build_ends
 from pipeline.runs.context import is_command_line
 from pipeline.runs.lock import Lock
@@ -240,8 +246,8 @@ class StateRun:
                 pass
             try:
                 work.result()
-            except PipelineError as error:
-                log.debug("%s: %s", name, error)  # of the whole run it was said
+            except (PipelineError, UnexpectedError) as error:
+                log.debug("%s: %s", name, error)  # the run has said already why it ends
 
 
 def current(run_id: str, *, is_whole: bool = True) -> StateRun:

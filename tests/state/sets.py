@@ -55,6 +55,7 @@ def publish_district(
     build: str = "build-1",
     year: str = YEAR,
     counts: RowCounts | None = None,
+    **about: str,
 ) -> DistrictYear:
     """Publish tables as a district's own run does; the folder's name is the district's."""
     known = {table.stem: table for table in TABLES}
@@ -69,7 +70,7 @@ def publish_district(
             suffix = "_historical" if table.is_large else ""
             built[file] = data / table.folder / year / f"{stem}{suffix}.{kind}"
     manifest = data / "illuminate" / year / "published.json"
-    metadata = {"year": year, "source": f"https://{data.name}.example.org/live"}
+    metadata = {"year": year, "source": f"https://{data.name}.example.org/live"} | about
     publish(built, manifest, build=build, run=build, metadata=metadata, row_counts=counts)
     return DistrictYear(Partition(data.name, year), manifest)
 
@@ -80,11 +81,16 @@ def publish_all(
     run: str = "run-1",
     keep_versions: int = 2,
     with_names: bool = True,
+    replace_source: str = "",
 ) -> StateResult:
     """Publish districts together."""
-    tables = published_tables(with_names=with_names)
     return publish_state(
-        Lakehouse(str(root)), districts, tables, run=run, keep_versions=keep_versions
+        Lakehouse(str(root)),
+        districts,
+        published_tables(with_names=with_names),
+        run=run,
+        keep_versions=keep_versions,
+        replace_source=replace_source,
     )
 
 

@@ -242,6 +242,27 @@ def test_a_district_that_cannot_be_published_keeps_its_rows_and_is_named(
         assert of_district(rows, "second").height == frames(6)[name].height
 
 
+def test_rows_of_another_district_of_the_same_name_are_not_replaced(
+    root: Path, tmp_path: Path, first
+) -> None:
+    """As by a test with folders of its own and the real place of the tables."""
+    publish_all(root, first)
+    other = publish_district(tmp_path / "test" / "first", frames(5), source="https://test/live")
+    before = read(root, VIEW.stem)
+    result = publish_all(root, other, run="run-2")
+    (reason,) = result.failed.values()
+    assert "of https://first.example.org/live, and those of this state folder are of http" in reason
+    assert_frame_equal(read(root, VIEW.stem), before)
+    source = "https://first.example.org/live"
+    moved = publish_all(root, other, run="run-3", replace_source=source)
+    assert moved.published == [FIRST]
+    publish_all(root, first, run="run-4", replace_source="https://test/live")
+    data, tables = tmp_path / "test" / "first", frames(6)
+    allowed = {"source": "https://test/live", "replaced_source": source}
+    again = publish_all(root, publish_district(data, tables, "build-2", **allowed), run="run-5")
+    assert again.published == [FIRST]
+
+
 def test_rows_that_the_district_did_not_count_are_refused(root: Path, tmp_path: Path) -> None:
     rows = frames(11)
     short = RowCounts({"combined": {"83078": rows[VIEW.stem].height + 1}, "group": {}})

@@ -95,6 +95,7 @@ def test_every_link_leads_somewhere() -> None:
             assert not heading or heading in anchors, f"{page.name}: {target}"
 
 
+@pytest.mark.long
 def test_what_pages_show_is_what_commands_print(checkout: Path) -> None:
     """One tour through all pages, because each page depends on those before it."""
     for page in pages():

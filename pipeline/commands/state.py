@@ -52,10 +52,15 @@ def run(options: argparse.Namespace) -> int:
         another state run holds the folder.
     """
     run_id = options.run_id or new_id()
+    before = RunResult.read(state_folders().latest)
     code = _start("RunState", run_id, options)
     result = RunResult.read(state_folders().latest)
-    is_nothing_new = result and (result.run, result.outcome) == (run_id, "up to date")
-    return NOTHING_NEW if not code and is_nothing_new else code
+    if code:
+        return code
+    if result is None or result == before:  # the districts' own runs left nothing to do
+        print(f"State run {run_id}: all that it would publish is published.")
+        return NOTHING_NEW
+    return NOTHING_NEW if result.outcome == "up to date" else 0
 
 
 def _start(task: str, run_id: str, options: argparse.Namespace) -> int:

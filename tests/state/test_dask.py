@@ -222,6 +222,9 @@ def test_an_orchestrator_can_run_each_district_by_itself(state: State) -> None:
     done = state.run_state("--run-id", "night-1")
     assert done.returncode == 0, done.stderr
     assert "State run night-1: 2 of 2 published, " in done.stdout
+    again = state.run_state("--run-id", "night-1")
+    assert (again.returncode, again.stderr) == (99, "")
+    assert again.stdout == "State run night-1: all that it would publish is published.\n"
 
 
 def test_an_orchestrator_is_told_the_districts_without_their_secrets(state: State) -> None:

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -147,7 +148,10 @@ class Composed:
     def is_healthy(self, name: str) -> bool:
         kind, *check = self.services[name]["healthcheck"]["test"]
         assert kind == "CMD"
-        return self.start(name, check).wait(30) == 0
+        if self.start(name, check).wait(30) == 0:
+            return True
+        time.sleep(0.5)  # each check is a process, which the service would wait for
+        return False
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 # The pipeline as an image: docker build -t illuminate-pipeline .
 # How to run it, with which mounts and variables: docs/scheduling.md, "Docker".
+# With what copies, loads and many districts need: docker build --build-arg EXTRAS="state s3" .
 
 FROM python:3.11-slim AS build
 # Without pip: what is copied from here can run, but cannot install anything.
@@ -9,6 +10,11 @@ WORKDIR /src
 # The lock comes before the code, so that a change to the code downloads nothing again.
 COPY requirements.txt ./
 RUN pip install --no-deps --require-hashes -r requirements.txt && pip check
+ARG EXTRAS=""
+COPY requirements/s3.txt requirements/gs.txt requirements/azure.txt requirements/bigquery.txt requirements/state.txt ./requirements/
+RUN for extra in $EXTRAS; do \
+        pip install --no-deps --require-hashes -r "requirements/$extra.txt" && pip check || exit 1; \
+    done
 COPY pyproject.toml README.md LICENSE ./
 COPY pipeline ./pipeline
 RUN pip install --no-deps --no-build-isolation . && pip check && pip uninstall --yes flit-core

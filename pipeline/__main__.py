@@ -115,13 +115,15 @@ def _add_state_options(parser: argparse.ArgumentParser) -> None:
         "rebuild": "rebuild what is published, by the rules and overrides as they are now",
         "status": "how many are published, and why the others are not",
         "tables": "which versions of the tables of all districts belong together",
+        "districts": "the name of each district, one a line, in the order of the file",
         "demo": "run three made-up districts on this machine",
     }
     for name, text in texts.items():
         action = actions.add_parser(name, help=text, description=text)
         if name == "tables":
             continue
-        action.add_argument("--year", default="", help="like 23-24; default today's")
+        if name != "districts":
+            action.add_argument("--year", default="", help="like 23-24; default today's")
         if name != "demo":
             action.add_argument("--districts", default="", help="default [state] districts")
     for name in ("run", "rebuild"):
@@ -130,7 +132,13 @@ def _add_state_options(parser: argparse.ArgumentParser) -> None:
             default="",
             help="Dask's, like tls://head:8786; default: none, all is done here",
         )
-    actions.choices["status"].add_argument("--json", action="store_true", help="for programs")
+    run_id = "that of the districts' own runs, which this one then publishes; default a new one"
+    actions.choices["run"].add_argument("--run-id", default="", help=run_id)
+    actions.choices["demo"].set_defaults(run_id="")
+    for name in ("status", "districts"):
+        actions.choices[name].add_argument("--json", action="store_true", help="for programs")
+    only_serve = "serve them on this port and the next two until interrupted, and run nothing"
+    actions.choices["demo"].add_argument("--port", type=int, default=0, help=only_serve)
 
 
 if __name__ == "__main__":

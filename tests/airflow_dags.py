@@ -1,4 +1,4 @@
-"""Load dags/ into Airflow and run the one without Docker: `make test-airflow`.
+"""Load dags/ into Airflow and run those without Docker: `make test-airflow`.
 
 Airflow has its own environment, .venv-airflow, because its requirements conflict with the
 pipeline's; this runs in it. The pipeline runs in .venv, against the made-up district.
@@ -6,6 +6,7 @@ pipeline's; this runs in it. The pipeline runs in .venv, against the made-up dis
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ REPOSITORY = Path(__file__).parents[1]
 PYTHON = REPOSITORY / ".venv" / "bin" / "python"
 AIRFLOW = Path(sys.executable).with_name("airflow")
 DOCKER, BASH = "illuminate_pipeline", "illuminate_pipeline_bash"
+STATE = "illuminate_state"
 YEAR = "23-24"
 ZONE = "America/Los_Angeles"
 WRONG = "made-up-canary-4711"
@@ -49,6 +51,8 @@ def main() -> int:
             with district() as reached:
                 for trial in (publishes, skips_when_nothing_changed, is_red_when_it_fails):
                     print(f"ok      {trial(home, reached)}", flush=True)
+            with state(home) as listed:
+                print(f"ok      {publishes_a_state(home, listed)}", flush=True)
         except WrongError as error:
             print(f"FAILED  {error}", flush=True)
             return 1
@@ -80,8 +84,8 @@ def loads_without_errors(home: Path) -> str:
 
     bag = DagBag(REPOSITORY / "dags")
     see(bag.import_errors == {}, f"the DAGs do not load: {bag.import_errors}")
-    see(set(bag.dags) == {DOCKER, BASH}, f"{set(bag.dags)} were found")
-    shapes = {name: shape(dag) for name, dag in bag.dags.items()}
+    see(set(bag.dags) == {DOCKER, BASH, STATE}, f"{set(bag.dags)} were found")
+    shapes = {name: shape(bag.dags[name]) for name in (DOCKER, BASH)}
     see(shapes[DOCKER] == shapes[BASH], f"the DAGs differ: {shapes}")
     see(shapes[BASH]["after"] == {"run_all": {"verify"}, "verify": set()}, f"{shapes[BASH]}")
     for dag in bag.dags.values():
@@ -90,8 +94,12 @@ def loads_without_errors(home: Path) -> str:
             dag.timetable.expression == "0 5 * * *",
             f"{dag.dag_id} runs at {dag.timetable.expression}",
         )
-        see(dag.get_task("run_all").skip_on_exit_code == [99], f"{dag.dag_id} never skips")
-        see(all(task.retries == 2 for task in dag.tasks), f"{dag.dag_id} gives up at once")
+        last = dag.get_task("publish" if dag.dag_id == STATE else "run_all")
+        see(last.skip_on_exit_code == [99], f"{dag.dag_id} never skips")
+        retries = {task.task_id: task.retries for task in dag.tasks}
+        wanted = {"list_districts": 0, "run_district": 2, "publish": 0}
+        wanted = wanted if dag.dag_id == STATE else dict.fromkeys(retries, 2)
+        see(retries == wanted, f"{dag.dag_id} tries {retries} times")
         see(dag.timezone.name == ZONE, f"{dag.dag_id} runs in the time zone {dag.timezone.name}")
         see(dag.params["year"] is None, f"{dag.dag_id} runs {dag.params['year']} for ever")
         see(takes(dag, None) and takes(dag, YEAR), f"{dag.dag_id} refuses a school year")
@@ -99,11 +107,12 @@ def loads_without_errors(home: Path) -> str:
         see(all(task.execution_timeout for task in dag.tasks), f"{dag.dag_id} may hang")
         written = json.dumps(DagSerialization.to_dict(dag), default=str)
         see(WRONG not in written, f"{dag.dag_id} writes a secret into Airflow's database")
+    check_state(bag.dags[STATE])
     check_container(bag.dags[DOCKER].get_task("run_all"), home)
     on_worker = bag.dags[BASH].get_task("run_all").env
     see(on_worker == {"TZ": ZONE}, f"the run gets {on_worker} on the worker")
     see(not (home / "airflow.db").exists(), "Airflow's database was used while DAGs were parsed")
-    return "both DAGs load with no error, no database and no secret, and have the same shape"
+    return "the DAGs load with no error, no database and no secret; two have the same shape"
 
 
 def takes(dag: Any, year: str | None) -> bool:
@@ -126,6 +135,17 @@ def shape(dag: Any) -> dict[str, Any]:
         "timeouts": {task.task_id: task.execution_timeout for task in dag.tasks},
         "retries": {task.task_id: (task.retries, task.retry_delay) for task in dag.tasks},
     }
+
+
+def check_state(dag: Any) -> None:
+    """Check that districts are mapped, with a limit, and published whatever failed."""
+    after = {task.task_id: task.downstream_task_ids for task in dag.tasks}
+    wanted = {"list_districts": {"run_district"}, "run_district": {"publish"}, "publish": set()}
+    see(after == wanted, f"the tasks of many districts are {after}")
+    district = dag.get_task("run_district")
+    see(district.is_mapped, "districts are not mapped")
+    see(district.max_active_tis_per_dag == 4, "districts are run without a limit")
+    see(dag.get_task("publish").trigger_rule == "all_done", "a failed district stops the others")
 
 
 def check_container(task: Any, home: Path) -> None:
@@ -181,11 +201,35 @@ def is_red_when_it_fails(home: Path, reached: dict[str, str]) -> str:
     return "a run whose credentials are refused is red"
 
 
-def dag_test(reached: dict[str, str], data: Path, *, fails: bool) -> dict[str, str]:
-    """Test the DAG without Docker, and return the final state of each task."""
+def publishes_a_state(home: Path, listed: Path) -> str:
+    """Run a state of which one district fails: the other is published; then nothing is new."""
+    lines = listed.read_text(encoding="utf-8").splitlines()[:3]
+    listed.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    secret = listed.parent / "secrets" / lines[1].split(",")[0] / "ILLUMINATE_CLIENT_SECRET"
+    right = secret.read_text(encoding="utf-8")
+    secret.write_text(WRONG, encoding="utf-8")
+    reached = {"PIPELINE_STATE_DIR": str(home / "state"), "PIPELINE_DISTRICTS": str(listed)}
+    states = dag_test(reached, home / "unused", fails=True, dag=STATE)
+    wanted = {"list_districts": "success", "run_district 0": "failed", "run_district 1": "success"}
+    see(states == wanted | {"publish": "failed"}, f"a failed district ended as {states}")
+    published = json.loads((home / "state" / "published.json").read_text(encoding="utf-8"))
+    see(len(published["years"][YEAR]) == 1, "the other district is not published")
+    secret.write_text(right, encoding="utf-8")
+    for end in ("success", "skipped"):
+        states = dag_test(reached, home / "unused", fails=False, dag=STATE)
+        wanted |= {"run_district 0": "success", "publish": end}
+        see(states == wanted, f"a state ended as {states}")
+    see(not (home / "unused").exists(), "a district was run outside of the state folder")
+    return "of two mapped districts one failed, and the other is published; then both; then skipped"
+
+
+def dag_test(
+    reached: dict[str, str], data: Path, *, fails: bool, dag: str = BASH
+) -> dict[str, str]:
+    """Test a DAG without Docker, and return the final state of each task."""
     variables = {**reached, "PIPELINE_DATA_DIR": str(data), "PIPELINE_RETRIES": "0"}
     options = ("--conf", json.dumps({"year": YEAR}))
-    done = airflow("dags", "test", BASH, *options, fails=fails, **variables)
+    done = airflow("dags", "test", dag, *options, fails=fails, **variables)
     see(WRONG not in done, "Airflow's log shows a secret")
 
     from airflow.models import DagRun, TaskInstance
@@ -195,7 +239,12 @@ def dag_test(reached: dict[str, str], data: Path, *, fails: bool) -> dict[str, s
     with create_session() as session:
         last = session.scalars(select(DagRun.run_id).order_by(DagRun.id.desc())).first()
         tasks = session.scalars(select(TaskInstance).where(TaskInstance.run_id == last))
-        return {task.task_id: str(task.state) for task in tasks}
+        return {
+            f"{task.task_id} {task.map_index}" if task.map_index >= 0 else task.task_id: str(
+                task.state
+            )
+            for task in tasks
+        }
 
 
 def airflow(*arguments: str, fails: bool = False, **variables: str) -> str:
@@ -232,6 +281,25 @@ def district() -> Iterator[dict[str, str]]:
         yield {f"ILLUMINATE_{name.upper()}": value for name, value in started.items()}
     finally:
         process.communicate()  # closes its standard input, which ends it
+
+
+@contextmanager
+def state(home: Path) -> Iterator[Path]:
+    """Serve the made-up districts of a state; yield the file that lists them."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [PYTHON, "-m", "pipeline", "state", "demo", "--port", str(port)],
+        cwd=home,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        see(bool(process.stdout and process.stdout.readline()), "the districts are not served")
+        yield home / "data" / "state-demo" / "districts.csv"
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def see(is_true: bool, otherwise: str) -> None:

@@ -1147,6 +1147,27 @@ MUTANTS = (
         "tests/state/test_dask.py -k asked_to_stop",
     ),
     Mutant(
+        "take a failed district for done when an orchestrator tries it again",
+        "tasks/state.py",
+        "        return bool(self.of_years) or outcome.is_published\n",
+        "        return True\n",
+        "tests/state/test_dask.py -k run_each_district",
+    ),
+    Mutant(
+        "say that there is something new where all of it is published",
+        "commands/state.py",
+        "if result is None or result == before:",
+        "if result is None:",
+        "tests/state/test_dask.py -k run_each_district",
+    ),
+    Mutant(
+        "want the secrets of the districts in order to list them",
+        "commands/state.py",
+        "for each in read_districts(_path(options), secrets_are_here=False)]",
+        "for each in read_districts(_path(options))]",
+        "tests/state/test_dask.py -k without_their_secrets",
+    ),
+    Mutant(
         "hold the state folder in the run of one district",
         "tasks/state.py",
         "is_whole=bool(self.of_years)",

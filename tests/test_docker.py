@@ -62,6 +62,12 @@ def copied_from_context() -> list[str]:
 
 # The Dockerfile.
 
+EXTRAS = [
+    ("", "", []),
+    ("state s3", "", ["state", "s3"]),
+    ("state s3", "requirements/state.txt", ["state"]),
+]
+
 
 def test_hadolint_finds_nothing() -> None:
     lint = Path(sys.executable).with_name("hadolint")
@@ -82,7 +88,31 @@ def test_the_hashed_lock_is_installed_before_the_code_comes() -> None:
     install = next(n for n, line in enumerate(build) if "--require-hashes -r requirements" in line)
     code = next(n for n, line in enumerate(build) if line.startswith("COPY pipeline"))
     assert lock < install < code
-    assert all("requirements/" not in rest for _, rest in instructions())
+    assert build[install + 1] == 'ARG EXTRAS=""', "without it, nothing else is installed"
+    others = [line for line in build if line.startswith("RUN") and "requirements/" in line]
+    assert len(others) == 1
+    assert others[0].startswith("RUN for extra in $EXTRAS; do pip install --no-deps")
+    assert "--require-hashes" in others[0]
+    assert install < build.index(others[0]) < code
+
+
+@pytest.mark.parametrize(("extras", "fails", "installed"), EXTRAS)
+def test_the_extras_that_are_named_are_installed(
+    extras: str, fails: str, installed: list[str], tmp_path: Path
+) -> None:
+    """One whose lock does not fit ends the build."""
+    (tmp_path / "pip").write_text(f'#!/bin/sh\necho "$*"\n[ "$1 $4" != "install -r{fails}" ]\n')
+    (tmp_path / "pip").chmod(0o700)
+    (line,) = [rest for rest in all_of("RUN", stages()[0]) if "$EXTRAS" in rest]
+    done = subprocess.run(
+        ["/bin/sh", "-c", line.replace('-r "', '-r"')],
+        env={"PATH": str(tmp_path), "EXTRAS": extras},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode != 0) is bool(fails)
+    assert re.findall(r"requirements/(\w+)", done.stdout) == installed
 
 
 def test_the_last_stage_installs_nothing() -> None:
@@ -99,7 +129,7 @@ def test_nothing_is_added_from_an_address_or_open_to_everybody() -> None:
 
 
 def test_no_secret_is_in_a_layer() -> None:
-    assert all_of("ARG", instructions()) == []
+    assert all_of("ARG", instructions()) == ['EXTRAS=""']
     names = re.findall(r"(\w+)=", " ".join(all_of("ENV", instructions())))
     assert "LUIGI_CONFIG_PATH" in names
     assert not [name for name in names if SECRET.search(name)]

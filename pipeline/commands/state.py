@@ -32,9 +32,11 @@ _FAILED = 30
 
 
 def main(options: argparse.Namespace) -> int:
-    """Do what is asked: run, rebuild, status, tables or demo."""
+    """Do what is asked: run, rebuild, status, tables, districts or demo."""
     if options.action == "tables":
         return state_tables.main()
+    if options.action == "districts":
+        return list_districts(options)
     if options.action == "demo":
         return state_demo.run(run, options)
     if options.action == "rebuild":
@@ -49,11 +51,16 @@ def run(options: argparse.Namespace) -> int:
         0, or NOTHING_NEW if nothing is; 30 if a district failed or a setting is wrong; 10 if
         another state run holds the folder.
     """
-    run_id = new_id()
+    run_id = options.run_id or new_id()
+    before = RunResult.read(state_folders().latest)
     code = _start("RunState", run_id, options)
     result = RunResult.read(state_folders().latest)
-    is_nothing_new = result and (result.run, result.outcome) == (run_id, "up to date")
-    return NOTHING_NEW if not code and is_nothing_new else code
+    if code:
+        return code
+    if result is None or result == before:  # the districts' own runs left nothing to do
+        print(f"State run {run_id}: all that it would publish is published.")
+        return NOTHING_NEW
+    return NOTHING_NEW if result.outcome == "up to date" else 0
 
 
 def _start(task: str, run_id: str, options: argparse.Namespace) -> int:
@@ -93,6 +100,13 @@ def status(options: argparse.Namespace) -> int:
         ]
         print("\n".join(map(printable, [f"School year {year}: {head}", *lines])))
     return 0 if counts["published"] == len(districts) else 1
+
+
+def list_districts(options: argparse.Namespace) -> int:
+    """Print the names of the districts, for an orchestrator that runs each by itself."""
+    names = [each.district for each in read_districts(_path(options), secrets_are_here=False)]
+    print(json.dumps(names) if options.json else "\n".join(names))
+    return 0
 
 
 def _path(options: argparse.Namespace) -> Path:

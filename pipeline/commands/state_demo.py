@@ -2,9 +2,12 @@
 
 import argparse
 import contextlib
+import itertools
 import shlex
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,22 +30,25 @@ _FOLDER = Path("data/state-demo")
 def run(run_state: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
     """Serve the districts, run the state run over them, and say where everything is.
 
+    With a port, only serve them, until SIGTERM or SIGINT.
+
     Returns:
         0 if every district is published, also where nothing is new; else what the state run
         returned.
     """
     folders, districts = StateFolders(_FOLDER), _FOLDER / "districts.csv"
+    if options.port:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        with _served(districts, dict(zip(_SEEDS, itertools.count(options.port), strict=False))):
+            print(f"The made-up districts of {districts} are served; Ctrl-C stops.", flush=True)
+            stop.wait()
+        return 0
     get_config().set("state", "dir", str(_FOLDER))
     get_config().set("state", "lakehouse", "")  # made-up rows do not belong among real ones
     options.districts = str(districts)
-    with contextlib.ExitStack() as servers:
-        ports, lines = _ports(districts), [",".join(COLUMNS)]
-        for name, seed in _SEEDS.items():
-            server = DemoDistrict(seed, ports.get(name, 0))
-            servers.callback(server.stop)
-            lines.append(_district(name, seed, server))
-        files.write_text(districts, "\n".join([*lines, ""]))
-        options.scheduler = servers.enter_context(on_this_machine(_WORKERS))
+    with _served(districts, _ports(districts)), on_this_machine(_WORKERS) as options.scheduler:
         code = run_state(options)
     if code not in {0, NOTHING_NEW}:
         return code
@@ -57,6 +63,19 @@ def run(run_state: Callable[[argparse.Namespace], int], options: argparse.Namesp
         f"  {variables} {command} tables"
     )
     return 0
+
+
+@contextlib.contextmanager
+def _served(districts: Path, ports: Mapping[str, int]) -> Iterator[None]:
+    """Serve the districts until the block ends; list them in a file once all can be reached."""
+    with contextlib.ExitStack() as servers:
+        lines = [",".join(COLUMNS)]
+        for name, seed in _SEEDS.items():
+            server = DemoDistrict(seed, ports.get(name, 0))
+            servers.callback(server.stop)
+            lines.append(_district(name, seed, server))
+        files.write_text(districts, "\n".join([*lines, ""]))
+        yield
 
 
 def _ports(districts: Path) -> dict[str, int]:

@@ -92,11 +92,11 @@ class RunDistrict(StateTask):
         return int(self.followers)
 
     def complete(self) -> bool:
-        """Return True if this state run has tried it."""
+        """Return True if this state run has tried it; by itself, once that has succeeded."""
         outcome = self.outcome()
-        if outcome is None or outcome.outcome == "stopped":
+        if outcome is None or outcome.run != self.run_id or outcome.outcome == "stopped":
             return False
-        return outcome.run == self.run_id
+        return bool(self.of_years) or outcome.is_published
 
     def outcome(self) -> Outcome | None:
         """Return how the last run of the district and year ended; None if there was none."""

@@ -1,6 +1,7 @@
 """A state run on a Dask cluster: the same result, whatever is lost meanwhile."""
 
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -215,3 +216,21 @@ def test_an_orchestrator_can_run_each_district_by_itself(state: State) -> None:
     assert done.returncode == 30
     assert "State run night-1: 1 of 2 published, 1 with something new." in done.stdout
     assert not any(server.log for server in state.servers.values())
+    assert run("south").returncode == 0, "a retry of a district that failed tries it again"
+    assert run("north").returncode == 0
+    assert not state.servers["north"].log, "a retry of one that is published does nothing"
+    done = state.run_state("--run-id", "night-1")
+    assert done.returncode == 0, done.stderr
+    assert "State run night-1: 2 of 2 published, " in done.stdout
+    again = state.run_state("--run-id", "night-1")
+    assert (again.returncode, again.stderr) == (99, "")
+    assert again.stdout == "State run night-1: all that it would publish is published.\n"
+
+
+def test_an_orchestrator_is_told_the_districts_without_their_secrets(state: State) -> None:
+    shutil.rmtree(state.folder / "secrets")
+    assert state.look("state", "districts").stdout == "north\nsouth\n"
+    assert state.look("state", "districts", "--json").stdout == '["north", "south"]\n'
+    missing = state.look("state", "districts", "--districts", "other.csv")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "other.csv" in missing.stderr

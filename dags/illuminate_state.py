@@ -1,0 +1,87 @@
+"""The nightly load of many districts, on Airflow's workers: for Airflow 3, as docs/state.md says.
+
+A task for each line of districts.csv, as it is when the run begins, and a last one that publishes
+all of them together. A district that fails is red and keeps no other from being published; the
+last task is then red too, and names it. It is skipped if nothing is new. All workers share the
+state folder and the clone of the pipeline (`make state`, and `make s3` for s3://). Its settings
+are the pipeline's own variables, in the environment of the workers. Also:
+
+    PIPELINE_HOME       the clone; default: the one that contains this file
+    PIPELINE_DISTRICTS  districts.csv; default: [state] districts of luigi.cfg
+    PIPELINE_AT_ONCE    how many districts are run at once; default 4
+    PIPELINE_SCHEDULE   when, in cron's notation; default 5 o'clock every morning
+    PIPELINE_RETRIES    retries of a district that failed; default 2
+    TZ                  time zone of the schedule and of the school's day, where districts.csv
+                        names none; default UTC
+
+Parsing this file reads nothing from Airflow's database and writes no secret into it.
+"""
+
+import json
+import os
+import shlex
+from datetime import timedelta
+from pathlib import Path
+
+import pendulum
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG, Param
+
+NOTHING_NEW = 99
+TZ = os.environ.get("TZ") or "UTC"
+HOME = os.environ.get("PIPELINE_HOME") or str(Path(__file__).resolve().parents[1])
+PYTHON = shlex.quote(f"{HOME}/.venv/bin/python")
+DISTRICTS = shlex.quote(os.environ.get("PIPELINE_DISTRICTS", ""))
+# A run that is cleared, in order to run it again, is another state run.
+RUN_ID = "'{{ run_id }}-{{ dag_run.clear_number }}'"
+YEAR = '"{{ params.year or "" }}"'
+ALL = f"--districts {DISTRICTS} --run-id {RUN_ID}"
+ON_WORKER = {"cwd": HOME, "env": {"TZ": TZ}, "append_env": True}
+
+with DAG(
+    "illuminate_state",
+    description="Illuminate assessment results of many districts as clean tables",
+    doc_md=__doc__,
+    schedule=os.environ.get("PIPELINE_SCHEDULE", "0 5 * * *"),
+    start_date=pendulum.datetime(2024, 7, 1, tz=TZ),
+    catchup=False,
+    max_active_runs=1,
+    tags=["illuminate"],
+    params={
+        "year": Param(
+            None,
+            type=["null", "string"],
+            pattern=r"^\d{2}-\d{2}$",
+            description="school year, like 23-24; empty: the one that contains today",
+        )
+    },
+    default_args={"retry_delay": timedelta(minutes=10)},
+):
+    listed = BashOperator(
+        task_id="list_districts",
+        bash_command=f"exec {PYTHON} -m pipeline state districts --json --districts {DISTRICTS}",
+        output_processor=lambda text: [{"TZ": TZ, "DISTRICT": name} for name in json.loads(text)],
+        execution_timeout=timedelta(minutes=10),
+        **ON_WORKER,
+    )
+    district = BashOperator.partial(
+        task_id="run_district",
+        # In place of the shell, so that it gets signals.
+        bash_command=f'exec {PYTHON} -m luigi --module pipeline RunDistrict --district "$DISTRICT" '
+        f"--year {YEAR} {ALL}",
+        map_index_template="{{ task.env['DISTRICT'] }}",
+        retries=int(os.environ.get("PIPELINE_RETRIES", "2")),
+        max_active_tis_per_dag=int(os.environ.get("PIPELINE_AT_ONCE", "4")),
+        execution_timeout=timedelta(hours=6),
+        cwd=HOME,
+        append_env=True,
+    ).expand(env=listed.output)
+    publish = BashOperator(
+        task_id="publish",
+        bash_command=f"exec {PYTHON} -m pipeline state run --year {YEAR} {ALL}",
+        trigger_rule="all_done",
+        skip_on_exit_code=NOTHING_NEW,
+        execution_timeout=timedelta(hours=6),
+        **ON_WORKER,
+    )
+    district >> publish

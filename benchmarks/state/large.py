@@ -125,7 +125,7 @@ class Large:
         first = _NIGHTS[0]
         notes = [
             f"Computed, not measured: {first.workers} workers, with two cores like these each.",
-            f"A request takes {1000 * first.latency:.0f} ms; a district sends {first.threads} at once.",
+            f"{1000 * first.latency:.0f} ms a request, {first.threads} at once of a district.",
             "Every district has new rows, and all of its year is read.",
             "Each district's seconds are added up: waiting, computing, publishing.",
         ]

@@ -118,7 +118,7 @@ audit: $(AUDIT)/.tools $(VENV)/.run ## Check vulnerabilities, licences and secre
 bench: $(BENCH)/.ready $(DLT)/.ready ## Measure against what people would use instead: make bench ARGS="tables nights"
 	@$(BENCH)/bin/python -m benchmarks $(ARGS)
 
-bench-short: $(BENCH)/.ready ## Run every section of the benchmark with tiny work (a minute)
+bench-short: $(BENCH)/.ready ## Run every section of the benchmark with tiny work (two minutes)
 	@$(BENCH)/bin/python -m benchmarks --short $(ARGS)
 
 image: $(VENV)/.test ## Build the container image and run it (Docker, or root with buildah and runc)
@@ -146,7 +146,7 @@ lock: ## Update the locks (for maintainers; needs uv)
 	$(COMPILE) pyproject.toml --extra build --extra bigquery -c requirements/dev.txt -o requirements/bigquery.txt
 	$(COMPILE) pyproject.toml --extra build --extra state -c requirements/dev.txt -o requirements/state.txt
 	$(COMPILE) --group audit --upgrade -c requirements/dev.txt -o requirements/audit.txt
-	$(COMPILE) pyproject.toml --extra build --extra bench -c requirements.txt -o requirements/bench.txt
+	$(COMPILE) pyproject.toml --extra build --extra bench --extra state -c requirements/dev.txt -o requirements/bench.txt
 	$(COMPILE) --group dlt --upgrade -o requirements/dlt.txt
 	$(COMPILE) --group airflow --upgrade -o requirements/airflow.txt
 	$(COMPILE) --group frictionless -c requirements/dev.txt -o requirements/frictionless.txt

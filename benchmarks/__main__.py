@@ -1,4 +1,4 @@
-"""python -m benchmarks [fetch] [tables] [rerun] [nights] [delivery] [growth] [memory] | all.
+"""python -m benchmarks [SECTION ...] | all.
 
 Without a section: fetch and tables. Prints each table when it is there, and writes all of them as
 JSON and as Markdown.
@@ -16,7 +16,7 @@ from benchmarks import machine
 from benchmarks.bench import Bench, RowsError
 from benchmarks.fetchers import dlt_version
 from benchmarks.report import Results, Section
-from benchmarks.sections import delivery, fetch, growth, memory, nights, rerun, tables
+from benchmarks.sections import delivery, fetch, growth, memory, nights, rerun, state, tables
 from benchmarks.trial import REPOSITORY, TrialError
 
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
@@ -27,6 +27,7 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "delivery": delivery.measure,
     "growth": growth.measure,
     "memory": memory.measure,
+    "state": state.measure,
 }
 _USUAL = ("fetch", "tables")
 _FOLDER = REPOSITORY / ".bench"
@@ -37,7 +38,8 @@ _WIDE = 160
 def main() -> int:
     """Measure what the command line names; 1 when somebody failed or brought other rows."""
     options = _parser().parse_args()
-    chosen = [*SECTIONS] if options.short or "all" in options.sections else options.sections
+    usual = [*SECTIONS] if options.short else _USUAL
+    chosen = [*SECTIONS] if "all" in options.sections else options.sections or usual
     console = Console(width=None if sys.stdout.isatty() else _WIDE)
     rounds = 1 if options.short else options.rounds
     bench = Bench(options.folder, rounds, options.short, console)
@@ -46,7 +48,7 @@ def main() -> int:
         results.measured["versions"]["dlt"] = dlt
     bench.clear()  # what a run that was killed left
     try:
-        for name in chosen or _USUAL:
+        for name in chosen:
             before = machine.processor_times()
             section = SECTIONS[name](bench)
             section = replace(section, taken=machine.taken_since(before))
@@ -71,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, "all", []], metavar="section")
     parser.add_argument("--rounds", type=int, default=3, help="how often; default 3")
-    parser.add_argument("--short", action="store_true", help="every section with tiny work, once")
+    parser.add_argument(
+        "--short", action="store_true", help="tiny work, once; default every section"
+    )
     parser.add_argument("--folder", type=Path, default=_FOLDER, help="where work and files go")
     parser.add_argument("--out", type=Path, help="where results go; default results in the folder")
     parser.add_argument(

@@ -15,7 +15,9 @@ REPOSITORY = LAUNCHER.parents[1]
 
 # One clean environment for everybody, so that no variable of this machine is a setting; the code
 # is that of this repository, whichever is installed.
-_KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
+"""What commands get of this process's environment."""
+
 _LONGEST = 3600.0
 _WORDS = 2000
 
@@ -61,7 +63,7 @@ def run(
         TrialError: it failed, or took longer than it may.
     """
     os.sync()  # what others have written is no cost of this one
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     with tempfile.TemporaryDirectory() as notes:
         costs = Path(notes) / "costs.json"
         done = subprocess.run(  # noqa: S603  the commands of our own list

@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import Bench
@@ -11,17 +9,14 @@ from benchmarks.report import Section, Table, middle, seconds, times, whole
 from benchmarks.state import large
 from benchmarks.state.place import StatePlace, check_equal, serving_districts
 from benchmarks.state.workers import Dask, Luigid, Processes, Takeover, take_over
-from benchmarks.trial import REPOSITORY
 from pipeline.simulator import Server
 
 _DISTRICTS, _LATENCY = 12, 0.1
 _SHORT_DISTRICTS = 2
 _SLOW = 0.3  # of a district that a killed worker leaves half fetched
 _HALF = 20
-_SETTINGS = REPOSITORY / "docker" / "scheduler.cfg"
 
 _ALONE, _DASK, _LUIGID = "one after the other", "Dask, 2 workers", "luigid, 2 workers"
-_BEGUN = "luigid, 2 workers, its defaults"
 
 
 def measure(bench: Bench) -> Section:
@@ -77,7 +72,7 @@ def _run_by_dask(place: StatePlace) -> float:
 def _run_by_luigid(place: StatePlace) -> float:
     """Have two workers run the districts, and then publish what they did."""
     with Processes(place) as processes:
-        luigid, began = Luigid(processes, _SETTINGS), time.monotonic()
+        luigid, began = Luigid(processes), time.monotonic()
         processes.finish(*(luigid.worker(processes) for _ in range(2)))
         place.run()
         return time.monotonic() - began
@@ -87,8 +82,7 @@ def _takeovers(bench: Bench) -> dict[str, Takeover]:
     """What a killed worker cost; luigid is left out of the short mode, as it takes its time."""
     ways: dict[str, Callable[[Processes, Server], Takeover]] = {
         _DASK: _kill_of_dask,
-        _LUIGID: partial(_kill_of_luigid, config=_SETTINGS),
-        _BEGUN: partial(_kill_of_luigid, config=None),
+        _LUIGID: _kill_of_luigid,
     }
     found: dict[str, Takeover] = {}
     wanted: dict[str, str] = {}
@@ -114,8 +108,8 @@ def _kill_of_dask(processes: Processes, server: Server) -> Takeover:
     return take_over(processes, server, dask.workers, [run], _HALF)
 
 
-def _kill_of_luigid(processes: Processes, server: Server, config: Path | None) -> Takeover:
-    luigid = Luigid(processes, config)
+def _kill_of_luigid(processes: Processes, server: Server) -> Takeover:
+    luigid = Luigid(processes)
     workers = [luigid.worker(processes) for _ in range(2)]
     return take_over(processes, server, workers, workers, _HALF)
 
@@ -145,6 +139,6 @@ def _table_of_takeovers(takeovers: Mapping[str, Takeover]) -> Table:
     notes = [
         "The worker that runs a half-fetched district is killed with -9; the other is idle.",
         "Finished: results of an assessment from one endpoint. Others: requests under way.",
-        "luigid with the settings of docker/scheduler.cfg, and with those that it has by itself.",
+        "luigid has the settings of docker/scheduler.cfg; its own defaults take many minutes.",
     ]
     return Table("A killed worker", columns, lines, notes)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from benchmarks.place import LUIGI
 from benchmarks.state.place import RUN_ID, StatePlace
-from benchmarks.trial import KEPT, TrialError
+from benchmarks.trial import KEPT, REPOSITORY, TrialError
 from benchmarks.work import ENDPOINTS, YEAR
 from pipeline.simulator import Server
 from pipeline.simulator.log import LoggedRequest
@@ -110,21 +110,16 @@ class Dask:
 
 
 class Luigid:
-    """A luigid on loopback, and the command of its workers.
+    """A luigid on loopback with the settings of docker/scheduler.cfg, and its workers."""
 
-    Args:
-        processes: where it runs.
-        config: a file with its settings; without it, they are Luigi's.
-    """
-
-    def __init__(self, processes: Processes, config: Path | None = None) -> None:
+    def __init__(self, processes: Processes) -> None:
         folder = processes.place.folder
         with socket.socket() as free:
             free.bind((_LOOPBACK, 0))
             port = free.getsockname()[1]
         self.url = f"http://{_LOOPBACK}:{port}"
         options = ("--address", _LOOPBACK, "--port", str(port), "--state-path", folder / "luigid")
-        variables = {"LUIGI_CONFIG_PATH": str(config or "")}
+        variables = {"LUIGI_CONFIG_PATH": str(REPOSITORY / "docker" / "scheduler.cfg")}
         processes.start(_BIN / "luigid", *options, variables=variables)
         wait_until(lambda: _listens(port))
 

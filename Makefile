@@ -94,7 +94,7 @@ test: $(VENV)/.test ## Check format, lint and types, and run every test
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
-test-airflow: $(AIRFLOW)/.ready state ## Load dags/ into Airflow and run those without Docker (two minutes)
+test-airflow: $(AIRFLOW)/.ready state ## Load dags/ into Airflow and run those without Docker (three minutes)
 	@$(AIRFLOW)/bin/python tests/airflow_dags.py
 
 test-bigquery: $(BIGQUERY)/.ready $(VENV)/.test ## Load tables into an emulator of BigQuery (a minute or two)

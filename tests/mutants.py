@@ -1751,7 +1751,7 @@ MUTANTS = (
     Mutant(
         "take any end of a district for a success",
         "state/district_run.py",
-        "_SUCCESSES.get(code, failure)",
+        '_SUCCESSES.get(code, "failed")',
         '_SUCCESSES.get(code, "published")',
         "tests/unit/state/test_district_run.py",
     ),
@@ -1792,10 +1792,10 @@ MUTANTS = (
     ),
     Mutant(
         "begin a district after a signal",
-        "tasks/state_run.py",
-        "        if self.stop.is_set():",
-        "        if False:",
-        "tests/state/test_state_run.py -k asked_to_stop",
+        "state/district_run.py",
+        "    while not stop.is_set():",
+        "    while True:",
+        "tests/unit/state/test_district_run.py -k none_is_begun",
     ),
     Mutant(
         "kill the district where the state run is to stop",
@@ -1807,9 +1807,9 @@ MUTANTS = (
     Mutant(
         "let two state runs into one folder",
         "tasks/state_run.py",
-        "        self._lock = self._held.enter_context(Lock(self.folders.lock, stop=self.stop))\n"
-        "        self._lock.note([])",
-        "        pass",
+        "            self._lock = self._held.enter_context(Lock(self.folders.lock, stop=self.stop))\n"
+        "            self._lock.note([])",
+        "            pass",
         "tests/state/test_state_run.py -k two_state_runs",
     ),
     Mutant(

@@ -1807,9 +1807,8 @@ MUTANTS = (
     Mutant(
         "let two state runs into one folder",
         "tasks/state_run.py",
-        "            self._lock = self._held.enter_context(Lock(self.folders.lock, stop=self.stop))\n"
-        "            self._lock.note([])",
-        "            pass",
+        "        if self._is_whole:\n            self._lock =",
+        "        if False:\n            self._lock =",
         "tests/state/test_state_run.py -k two_state_runs",
     ),
     Mutant(

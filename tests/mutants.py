@@ -1133,6 +1133,34 @@ MUTANTS = (
         "tests/state/test_dask.py -k with_other_settings",
     ),
     Mutant(
+        "commit parts that only their worker sees",
+        "state/publish.py",
+        "    refuse_missing(lakehouse, table.stem, staged.parts.get(table.stem, []))\n",
+        "",
+        "tests/state/test_publish_state.py -k only_their_worker",
+    ),
+    Mutant(
+        "let one worker's error end the run of all districts",
+        "state/on_cluster.py",
+        "        except PipelineError as error:\n            return job.end",
+        "        except LostWorkersError as error:\n            return job.end",
+        "tests/unit/state/test_on_cluster.py",
+    ),
+    Mutant(
+        "take a worker that is blind for one that was asked to stop",
+        "state/on_cluster.py",
+        '        if outcome.outcome == "stopped" and not self._stop.is_set():',
+        "        if False:",
+        "tests/unit/state/test_on_cluster.py",
+    ),
+    Mutant(
+        "wait for ever for workers that are lost",
+        "state/cluster.py",
+        "                elif waited > _WORKER_SECONDS:",
+        "                elif False:",
+        "tests/unit/state/test_cluster.py -k lost_its_workers",
+    ),
+    Mutant(
         "begin districts on a cluster one by one",
         "tasks/state.py",
         "        return [task.job(each) for task, each in tasks if not task.complete()]",
@@ -1141,9 +1169,9 @@ MUTANTS = (
     ),
     Mutant(
         "do not tell workers to stop",
-        "tasks/state_run.py",
-        "            if self.stop.is_set():\n                self.folders.wanted",
-        "            if False:\n                self.folders.wanted",
+        "state/on_cluster.py",
+        "            if self._stop.is_set():\n                self._wanted",
+        "            if False:\n                self._wanted",
         "tests/state/test_dask.py -k asked_to_stop",
     ),
     Mutant(

@@ -1,4 +1,4 @@
-"""Work for the workers of a Dask cluster. Nothing else here knows distributed.
+"""Work for the workers of a Dask cluster. Besides `tls`, nothing else here knows distributed.
 
 What is sent is a function of ours and one small value; what comes back is as small, because Dask
 computes a result again that a lost worker held. Everything large goes to files and object stores.
@@ -7,39 +7,42 @@ A worker that is lost has its work done again by another, as often as the schedu
 """
 
 import contextlib
-import ipaddress
 import logging
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from urllib.parse import urlsplit
 
 from pipeline.errors import (
     PipelineError,
-    SettingsError,
     StateError,
+    StoppedError,
     UnexpectedError,
-    redact_unexpected,
 )
 from pipeline.state.hosts import Host, this_host
+from pipeline.state.tls import find_security
+from pipeline.storage import files
 
 if TYPE_CHECKING:
     from distributed import Client, Future, Security
+    from distributed.client import VersionsDict
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-SETTING = "[state] scheduler"
 _TALKING = ("python", "dask", "distributed", "msgpack", "cloudpickle")
 """What the scheduler must have in the same version as its clients."""
 
-_LOST = (OSError, RuntimeError)
-"""What Dask raises when the connection that is to be ended is lost already."""
-
 _CONNECT_SECONDS = 10.0
 _WORKER_SECONDS = 30.0
+_LOOK_SECONDS = 5.0
+_POLL_SECONDS = 0.2
 _AGAIN = "Then run the same command again; what is finished is not requested again."
+
+
+class LostSchedulerError(StateError):
+    """The scheduler is lost, or has no workers any more."""
 
 
 class LostWorkersError(StateError):
@@ -69,7 +72,7 @@ class Work(Generic[Result]):
             PipelineError: what the function raised.
             UnexpectedError: it raised something else; the message is the type of that.
             LostWorkersError: the workers that did it were lost, again and again.
-            StateError: the scheduler is lost.
+            LostSchedulerError: the scheduler is lost.
         """
         from distributed import CancelledError, KilledWorker
 
@@ -82,10 +85,7 @@ class Work(Generic[Result]):
                 f"{_AGAIN}"
             ) from None
         except CancelledError:
-            raise StateError(
-                f"Dask's scheduler at {self._where} is lost; nothing more was published. Start it "
-                f"and its workers. {_AGAIN}"
-            ) from None
+            raise _lost_scheduler(self._where) from None
         if isinstance(found, PipelineError | UnexpectedError):
             raise found
         return found
@@ -98,6 +98,7 @@ class Cluster:
         address: `tls://host:port`; `tcp://` only for this machine itself.
         tls_folder: has `ca.pem`, `cert.pem` and `key.pem`, for `tls://`.
         shared: a file that every worker must see, because districts' folders are shared.
+        group_readable: whether the group may read what workers write.
 
     Raises:
         SettingsError: the address or the certificates cannot be used.
@@ -105,9 +106,13 @@ class Cluster:
             this host.
     """
 
-    def __init__(self, address: str, tls_folder: str, shared: Path) -> None:
-        security = _security(address, tls_folder)
+    def __init__(
+        self, address: str, tls_folder: str, shared: Path, *, group_readable: bool = False
+    ) -> None:
+        security = find_security(address, tls_folder)
         self._address, self._host = address, this_host()
+        self._group_readable = group_readable
+        self._workers_seen = time.monotonic()
         self._client = _connect(address, security)
         with contextlib.ExitStack() as opened:
             opened.callback(self.close)
@@ -125,29 +130,65 @@ class Cluster:
             name: what it is, in messages.
             key: what Dask calls it, on its pages and in its logs; unique.
         """
-        future = self._client.submit(_apply, function, item, self._host, key=key, pure=False)
-        return Work(name, future, self._address)
+        return Work(name, self._submit(function, item, key), self._address)
 
     def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item]
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        stop: threading.Event | None = None,
     ) -> Generator[Result, None, None]:
         """Yield what a function returns for each item, in order; all of them are begun at once.
 
         Raises:
             PipelineError: what the function raised for an item; the others are dropped.
+            StoppedError: `stop` is set.
         """
-        client, name = self._client, getattr(function, "__name__", "a part of the work")
-        futures = [client.submit(_apply, function, i, self._host, pure=False) for i in items]
+        name = getattr(function, "__name__", "a part of the work")
+        futures = [self._submit(function, item) for item in items]
         try:
             for future in futures:
-                yield Work[Result](name, future, self._address).result()
+                work = Work[Result](name, future, self._address)
+                while not self.wait(work, _POLL_SECONDS):
+                    if stop and stop.is_set():
+                        raise StoppedError("It was asked to stop; nothing was published.")
+                yield work.result()
         finally:
-            with contextlib.suppress(*_LOST):
-                client.cancel(futures)
+            with contextlib.suppress(*_lost()):
+                self._client.cancel(futures)
+
+    def wait(self, work: Work[Any], seconds: float) -> bool:
+        """Return True once some work is done, False after so many seconds.
+
+        Raises:
+            LostSchedulerError: there have been no workers for half a minute.
+        """
+        if work.wait(seconds):
+            return True
+        waited = time.monotonic() - self._workers_seen
+        if waited > _LOOK_SECONDS:
+            with contextlib.suppress(*_lost()):  # of a lost scheduler the work itself tells
+                if self._client.nthreads():
+                    self._workers_seen = time.monotonic()
+                elif waited > _WORKER_SECONDS:
+                    raise LostSchedulerError(
+                        f"All workers of {self._address} are lost; nothing more was published. "
+                        f"Start some. {_AGAIN}"
+                    )
+        return False
+
+    def _submit(
+        self, function: Callable[[Item], Result], item: Item, key: str | None = None
+    ) -> "Future[Result | PipelineError | UnexpectedError]":
+        about = (self._host, self._group_readable)
+        try:
+            return self._client.submit(_apply, function, item, *about, key=key, pure=False)
+        except _lost():
+            raise _lost_scheduler(self._address) from None
 
     def close(self) -> None:
         """End the connection; work that nobody has begun yet is dropped."""
-        with contextlib.suppress(*_LOST):
+        with contextlib.suppress(*_lost()):
             self._client.close(timeout=1)
 
     def _check(self, shared: Path) -> None:
@@ -159,20 +200,20 @@ class Cluster:
                 f"Dask's scheduler at {self._address} has no workers; nothing was requested. Start "
                 "some with dask worker (docs/state.md), then run the same command again."
             ) from None
-        versions: Any = self._client.get_versions()
-        packages = [versions[role]["packages"] for role in ("client", "scheduler")]
-        own, others = ({name: found.get(name) for name in _TALKING} for found in packages)
-        if own != others:
-            raise StateError(
-                f"Dask's scheduler at {self._address} has {_in_words(others)}, and this host "
-                f"{_in_words(own)}; nothing was requested. Install the same on both."
-            )
         try:
+            versions: Any = self._client.get_versions()
+            self._check_scheduler(versions)
             found = self._client.run(_describe, shared)
         except ImportError:
             raise StateError(
                 f"A worker of {self._address} does not have this pipeline; nothing was requested. "
                 "Start workers with the Python that make state has set up, or from the same image."
+            ) from None
+        except _lost(AttributeError) as error:
+            raise StateError(
+                f"A worker of {self._address} cannot be asked what it is ({type(error).__name__}); "
+                "nothing was requested. Every host must reach every other one, and have the same "
+                "pipeline."
             ) from None
         for host, is_shared in found.values():
             _refuse(self._host, host)
@@ -181,6 +222,16 @@ class Cluster:
                     f"The worker on {host.name} does not see {shared.parent}; nothing was "
                     "requested. Every worker needs the state folder under the same path."
                 )
+
+    def _check_scheduler(self, versions: "VersionsDict") -> None:
+        """Raise StateError where the scheduler has other versions than this host."""
+        packages = [versions[role]["packages"] for role in ("client", "scheduler")]
+        own, others = ({name: found.get(name) for name in _TALKING} for found in packages)
+        if own != others:
+            raise StateError(
+                f"Dask's scheduler at {self._address} has {_in_words(others)}, and this host "
+                f"{_in_words(own)}; nothing was requested. Install the same on both."
+            )
 
 
 @contextlib.contextmanager
@@ -199,7 +250,7 @@ def on_this_machine(workers: int) -> Iterator[str]:
 
 
 def _apply(
-    function: Callable[[Item], Result], item: Item, client: Host
+    function: Callable[[Item], Result], item: Item, client: Host, group_readable: bool
 ) -> Result | PipelineError | UnexpectedError:
     """Return what a function returns or raises, on a worker.
 
@@ -208,10 +259,28 @@ def _apply(
     """
     try:
         _refuse(client, this_host())
-        with redact_unexpected():
-            return function(item)
-    except (PipelineError, UnexpectedError) as error:
+        files.set_group_read(allowed=group_readable)
+        return function(item)
+    except PipelineError as error:
         return error.with_traceback(None)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001  a panic of polars is no Exception
+        return UnexpectedError(type(error).__name__)
+
+
+def _lost(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """Return the others, and what Dask raises where it does not reach a host any more."""
+    from distributed.client import ClosedClientError
+
+    return OSError, RuntimeError, ClosedClientError, *others
+
+
+def _lost_scheduler(address: str) -> LostSchedulerError:
+    return LostSchedulerError(
+        f"Dask's scheduler at {address} is lost; nothing more was published. Start it and its "
+        f"workers. {_AGAIN}"
+    )
 
 
 def _describe(shared: Path) -> tuple[Host, bool]:
@@ -245,46 +314,3 @@ def _connect(address: str, security: "Security | None") -> "Client":
             "was requested. Check the address, the certificates and that it runs, then run the "
             "same command again."
         ) from None
-
-
-def _security(address: str, tls_folder: str) -> "Security | None":
-    """Return the certificates for an address; None for one of this machine.
-
-    Whoever reaches a scheduler without TLS can run any code on its workers.
-
-    Raises:
-        SettingsError: the address needs certificates that are not there, or is none.
-    """
-    from distributed import Security
-
-    scheme, host = urlsplit(address).scheme, urlsplit(address).hostname
-    if scheme == "tcp" and host and _is_loopback(host):
-        return None
-    if scheme != "tls" or not host:
-        raise SettingsError(
-            f"{SETTING} is {address}; it must be like tls://head:8786 (tcp:// is for a scheduler "
-            "on this machine only, because it lets everybody in). Nothing was requested."
-        )
-    files = {name: Path(tls_folder) / f"{name}.pem" for name in ("ca", "cert", "key")}
-    for path in files.values():
-        if not tls_folder or not path.is_file():
-            raise SettingsError(
-                f"{SETTING} is {address}, so [state] tls_folder must name a folder with ca.pem, "
-                f"cert.pem and key.pem; {path if tls_folder else 'it is empty'}"
-                f"{' is not there' if tls_folder else ''}. Nothing was requested."
-            )
-    return Security(
-        require_encryption=True,
-        tls_ca_file=str(files["ca"]),
-        tls_client_cert=str(files["cert"]),
-        tls_client_key=str(files["key"]),
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

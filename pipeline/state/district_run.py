@@ -27,6 +27,7 @@ _SUCCESSES: Mapping[int, Ending] = {0: "published", 99: "up to date"}
 _FOLDER_IN_USE, _STOPPED = 10, 130
 FAILED = 30
 """The exit code of a district's run that failed."""
+_ASKED_TO_STOP = "It was asked to stop."
 _POLL_SECONDS = 0.2
 
 
@@ -53,8 +54,14 @@ class FileGone:
         self._path = path
 
     def is_set(self) -> bool:
-        """Return True once the file is gone."""
-        return not self._path.exists()
+        """Return True once the file is gone; a server that does not answer says nothing of it."""
+        try:
+            self._path.stat()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def wait(self, timeout: float) -> bool:
         """Return True once the file is gone, False after so many seconds."""
@@ -95,13 +102,9 @@ class DistrictJob:
         """Where the output of the district's run is."""
         return self.folders.log(self.district.district, self.year)
 
-    def end(self, ending: Ending, code: int, reason: str, seconds: float) -> Outcome:
-        """Write down how it ended, and return that.
-
-        Raises:
-            StorageError: it cannot be written.
-        """
-        outcome = Outcome(
+    def outcome(self, ending: Ending, code: int, reason: str, seconds: float) -> Outcome:
+        """Return how it ended."""
+        return Outcome(
             run=self.run,
             district=self.district.district,
             year=self.year,
@@ -112,23 +115,23 @@ class DistrictJob:
             reason=reason,
             log=str(self.log),
         )
+
+    def end(self, ending: Ending, code: int, reason: str, seconds: float) -> Outcome:
+        """Write down how it ended, and return that.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        outcome = self.outcome(ending, code, reason, seconds)
         files.write_json(self.folders.outcome(self.district.district, self.year), outcome)
         return outcome
-
-
-def run_where_wanted(job: DistrictJob) -> Outcome:
-    """Run a district on a worker, as long as the state run wants that.
-
-    Raises:
-        StorageError: the outcome cannot be written.
-    """
-    return run_district(job, FileGone(job.folders.wanted(job.run)))
 
 
 def run_district(job: DistrictJob, stop: Stop) -> Outcome:
     """Fetch and publish a school year of a district, and write down how that ended.
 
-    Whatever goes wrong in the district's own process is its outcome, and never an error here.
+    Whatever goes wrong in the district's own process is its outcome, and never an error here. One
+    that is not begun, because it is to stop already, leaves no outcome behind.
 
     Args:
         job: the district and year.
@@ -137,14 +140,17 @@ def run_district(job: DistrictJob, stop: Stop) -> Outcome:
     Raises:
         StorageError: the outcome cannot be written.
     """
+    if stop.is_set():
+        return job.outcome("stopped", _STOPPED, _ASKED_TO_STOP, 0.0)
     started = time.monotonic()
     try:
-        code, reason = _run_when_free(job, stop)
+        with files.wrap_os_errors(job.data_dir):
+            code, reason = _run_when_free(job, stop)
     except StorageError as error:
         code, reason = FAILED, str(error)
     ending = _SUCCESSES.get(code, "failed")
     if stop.is_set() and code not in _SUCCESSES:
-        ending, reason = "stopped", "It was asked to stop."
+        ending, reason = "stopped", _ASKED_TO_STOP
     return job.end(ending, code, reason, time.monotonic() - started)
 
 

@@ -32,10 +32,9 @@ class StateFolders:
         """The result of the last rebuild, for other programs."""
         return self.root / "rebuilt.json"
 
-    @property
-    def rebuilding(self) -> Path:
-        """What the batches of a rebuild join, while it is under way."""
-        return self.root / "rebuilding"
+    def rebuilding(self, run: str) -> Path:
+        """Return what the batches of a rebuild join, while it is under way."""
+        return self.root / f"rebuilding-{run}"
 
     @property
     def lock(self) -> Path:

@@ -22,6 +22,7 @@ from pipeline.state.published import (
     StagedParts,
     UnusableSetError,
     columns_of,
+    refuse_missing,
     stage_district,
 )
 from pipeline.state.run_all import RunAll, here
@@ -86,6 +87,7 @@ def publish_state(
     even_current: bool = False,
     replace_source: str = "",
     run_all: RunAll = here,
+    check: Callable[[], None] = lambda: None,
 ) -> StateResult:
     """Publish what each district has published; districts that are not named stay as they are.
 
@@ -97,28 +99,27 @@ def publish_state(
         keep_versions: how many published versions of each table stay readable.
         stage: writes the parts of a district.
         even_current: whether those are staged too of which readers see what is published.
-        replace_source: the source whose rows may be replaced by those of another, once.
+        replace_source: the source whose rows those of another may replace, once.
         run_all: where districts are staged.
+        check: called before any commit; what it raises ends the run.
 
     Raises:
         StateError: readers see what was published before; or, as the message says, only the files
             of versions that are not kept could not be removed.
     """
     before = read_marker(lakehouse.store)
-    result, staged = StateResult(marker=before), _Staged()
-    current = None if even_current else before
+    result, current = StateResult(marker=before), None if even_current else before
     pending = [*_pending(districts, before, current, tables, replace_source, result)]
     call = partial(_stage_or_refuse, stage, lakehouse, run, {table.stem for table in tables})
-    for district, found in zip(pending, run_all(call, pending), strict=True):
-        refusal = staged.add(lakehouse, district.partition, found)
-        result.failed |= {district.partition: str(refusal)} if refusal else {}
+    staged = _Staged(lakehouse, zip(pending, list(run_all(call, pending)), strict=True))
+    result.failed |= staged.refused
     result.published.extend(staged.rows)
+    check()
     # Before the marker, so that a run that is killed in between leaves a marker that names them.
     for name in _unwanted(lakehouse, tables):
         lakehouse.commit(TableSchema(name, "", ()), [], run)
     if result.published or _dropped(before, tables):
         result.marker = _commit(lakehouse, before, staged, tables, run, keep_versions)
-        _clean(lakehouse, result.marker)
     return result
 
 
@@ -172,17 +173,23 @@ def _stage_or_refuse(
 
 
 class _Staged:
-    """The districts whose parts are written and not yet committed."""
+    """The districts whose parts are written and not yet committed.
 
-    def __init__(self) -> None:
+    Args:
+        lakehouse: where the parts are.
+        found: those of each district.
+    """
+
+    def __init__(self, lakehouse: Lakehouse, found: Iterable[tuple[DistrictYear, _Found]]) -> None:
         self.rows: dict[Partition, DistrictRows] = {}
+        self.refused: dict[Partition, str] = {}
         self.parts: dict[str, list[Part]] = {}
         self.columns: dict[str, dict[str, Field]] = {}
+        for district, parts in found:
+            self._add(lakehouse, district.partition, parts)
 
-    def add(
-        self, lakehouse: Lakehouse, partition: Partition, found: _Found
-    ) -> UnusableSetError | None:
-        """Take a district's parts, or return why they cannot be used."""
+    def _add(self, lakehouse: Lakehouse, partition: Partition, found: _Found) -> None:
+        """Take a district's parts, or note why they cannot be used."""
         try:
             if isinstance(found, UnusableSetError):
                 raise found
@@ -190,7 +197,8 @@ class _Staged:
             for table in parts:
                 self._refuse_other_case(lakehouse, table)
         except UnusableSetError as error:
-            return error
+            self.refused[partition] = str(error)
+            return
         for table, of in parts.items():
             known = self.columns.setdefault(table.name, {})
             known |= {
@@ -198,7 +206,6 @@ class _Staged:
             }
             self.parts.setdefault(table.name, []).extend(of)
         self.rows[partition] = rows
-        return None
 
     def _refuse_other_case(self, lakehouse: Lakehouse, table: SourceTable) -> None:
         """Raise UnusableSetError for a column that differs in case only: Delta has no two of these.
@@ -251,10 +258,10 @@ def _commit(
     run: str,
     keep_versions: int,
 ) -> StateMarker:
-    """Commit each table and then write the marker, which makes all of it visible.
+    """Commit each table, write the marker, which makes all of it visible, and remove old files.
 
     Raises:
-        StateError: the marker of before is still there.
+        StateError: the marker of before is still there; or old files could not be removed.
     """
     years = _years(before, staged, tables)
     versions: dict[str, int] = {}
@@ -268,6 +275,7 @@ def _commit(
     rows = {name: sum(rows_by_district(years, name).values()) for name in versions}
     marker = StateMarker(run, versions, rows, years, earlier[: keep_versions - 1])
     write_marker(lakehouse.store, marker, before)
+    _clean(lakehouse, marker)
     return marker
 
 
@@ -292,6 +300,7 @@ def _commit_table(
 
     It starts from the version that the marker names, whatever runs that failed committed after it.
     """
+    refuse_missing(lakehouse, table.stem, staged.parts.get(table.stem, []))
     version = before.versions.get(table.stem) if before else None
     published = lakehouse.parts(table.stem, version) if version is not None else []
     parts = [part for part in published if part.partition not in staged.rows]

@@ -1,12 +1,13 @@
 """What a district has published of a school year, as the rows of the Delta tables."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import LoadError, PipelineError
+from pipeline.errors import LoadError, PipelineError, StateError
 from pipeline.publish import checks
 from pipeline.publish.database.published_set import (
     YEAR,
@@ -15,6 +16,7 @@ from pipeline.publish.database.published_set import (
     SourceTable,
     read_published_set,
 )
+from pipeline.publish.store import store_errors, store_reason
 from pipeline.schema import COMBINED, GROUP, TABLES, VIEW, Table
 from pipeline.state.lakehouse import Lakehouse
 from pipeline.state.marker import DistrictRows
@@ -31,6 +33,12 @@ _OWN_COLUMNS = (
 _COUNTED = {COMBINED.stem: "combined", VIEW.stem: "combined", GROUP.stem: "group"}
 """The tables whose rows a district counts when it publishes, and what it calls the count."""
 
+
+_LOOK_AT_ONCE = 16
+_UNCHANGED = (
+    "Readers who follow published.json see what was published before. Fix this, then run the same "
+    "command again."
+)
 
 StagedParts = dict[SourceTable, list[Part]]
 """The parts of each table of a district and year, in the order of its rows."""
@@ -126,6 +134,27 @@ def stage_table(lakehouse: Lakehouse, table: SourceTable, partition: Partition) 
     if part.rows != (expected := count_rows(table)):
         raise UnusableSetError(f"{part.rows:,} of {expected:,} rows of {table.name} were written")
     return part
+
+
+def refuse_missing(lakehouse: Lakehouse, table: str, parts: Sequence[Part]) -> None:
+    """Raise StateError unless this host sees every part, whoever has written it."""
+
+    def size(part: Part) -> int | None:
+        return lakehouse.store.size(f"{lakehouse.root}/tables/{table}/{part.path}")
+
+    try:
+        with ThreadPoolExecutor(_LOOK_AT_ONCE) as pool:
+            sizes = [*pool.map(size, parts)]
+    except store_errors() as error:
+        raise StateError(
+            f"The parts of {table} in {lakehouse.uri} cannot be looked at ({store_reason(error)}). "
+            f"{_UNCHANGED}"
+        ) from None
+    if missing := [part for part, found in zip(parts, sizes, strict=True) if found != part.size]:
+        raise StateError(
+            f"{len(missing):,} parts of {table} are not in {lakehouse.uri} as this host sees it: "
+            f"do all workers write to the same place? {_UNCHANGED}"
+        )
 
 
 def count_rows(table: SourceTable) -> int:

@@ -102,6 +102,7 @@ def rebuild_state(
     batch_rows: int,
     work: Path,
     run_all: RunAll = here,
+    check: Callable[[], None] = lambda: None,
 ) -> StateResult:
     """Rebuild school years of districts, and publish them as `publish_state` does.
 
@@ -116,19 +117,20 @@ def rebuild_state(
         batch_rows: how many rows are built together.
         work: a folder for what batches join, which whoever builds them can read.
         run_all: where batches are read and built.
+        check: called before readers can see anything; what it raises ends the run.
 
     Raises:
         StateError: readers see what was published before; or, as the message says, only the files
             of versions that are not kept could not be removed.
     """
     rebuilt = _Rebuilt(work, batch_rows, {table.stem for table in tables})
-    files.remove_folder(work)  # what a run that was killed has left
     try:
         rebuilt.plan(sources)
         rebuilt.summarize(run_all)
         rebuilt.build(run_all, lakehouse)
         publish = partial(publish_state, run=run, keep_versions=keep_versions, even_current=True)
-        return publish(lakehouse, [each.of for each in sources], tables, stage=rebuilt.stage)
+        of = [each.of for each in sources]
+        return publish(lakehouse, of, tables, stage=rebuilt.stage, check=check)
     finally:
         files.remove_folder(work)
 
@@ -206,7 +208,7 @@ class _Rebuilt:
     ) -> dict[Partition, list[R]]:
         """Return the results of the districts of which no batch failed."""
         owners = [partition for partition, of in batches.items() for _ in of]
-        results = run_all(call, [batch for of in batches.values() for batch in of])
+        results = list(run_all(call, [batch for of in batches.values() for batch in of]))
         found: dict[Partition, list[R]] = {partition: [] for partition in batches}
         for partition, result in zip(owners, results, strict=True):
             if isinstance(result, Fault):

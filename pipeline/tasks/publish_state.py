@@ -61,6 +61,7 @@ class PublishState(StateYearsTask):
             keep_versions=settings.read(sections.state).keep_versions,
             replace_source=settings.allowed_once("replace_source"),
             run_all=run.run_all,
+            check=run.check,
         )
         run.new.update(result.published)
         log.info("%s", summary(lakehouse, result))

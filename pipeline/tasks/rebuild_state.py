@@ -47,8 +47,8 @@ class RebuildState(StateYearsTask):
             SettingsError: a setting or districts.csv is wrong; nothing was changed.
             StateError: nothing was published; or all but some districts, which the result names.
         """
-        run, started = state_run.current(self.run_id), time.monotonic()
-        run.latest = run.folders.rebuilt
+        rebuilt, started = state_run.state_folders().rebuilt, time.monotonic()
+        run = state_run.current(self.run_id, latest=rebuilt)
         chosen, lakehouse = settings.read(sections.state), open_lakehouse()
         result = rebuild_state(
             lakehouse,
@@ -57,8 +57,9 @@ class RebuildState(StateYearsTask):
             run=self.run_id,
             keep_versions=chosen.keep_versions,
             batch_rows=chosen.batch_rows,
-            work=run.folders.rebuilding,
+            work=run.folders.rebuilding(self.run_id),
             run_all=run.run_all,
+            check=run.check,
         )
         run.outcomes.extend(self._outcomes(result, round(time.monotonic() - started, 1)))
         log.info("%s", summary(lakehouse, result))

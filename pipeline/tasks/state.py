@@ -100,6 +100,9 @@ class RunDistrict(StateTask):
 
     def outcome(self) -> Outcome | None:
         """Return how the last run of the district and year ended; None if there was none."""
+        run = state_run.under_way()
+        if run and run.id == self.run_id and (self.district, str(self.year)) in run.ended:
+            return run.ended[self.district, str(self.year)]
         return Outcome.read(state_run.state_folders().outcome(self.district, str(self.year)))
 
     @redact_unexpected()

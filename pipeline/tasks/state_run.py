@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import logging
 import os
+import secrets
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ from pipeline.errors import (
     SettingsError,
     StoppedError,
     UnexpectedError,
+    redact_unexpected,
 )
 from pipeline.runs.build import current_worker, describe, forks, when_build_ends
 from pipeline.runs.context import is_command_line
@@ -27,13 +29,14 @@ from pipeline.runs.lock import Lock
 from pipeline.runs.messages import print_lines
 from pipeline.runs.signals import StopSignals
 from pipeline.state import outcomes
-from pipeline.state.district_run import FAILED, DistrictJob, run_district, run_where_wanted
+from pipeline.state.district_run import DistrictJob, run_district
 from pipeline.state.outcomes import Outcome
 from pipeline.state.paths import StateFolders
 from pipeline.storage import files
 
 if TYPE_CHECKING:
-    from pipeline.state.cluster import Cluster, Work
+    from pipeline.state.cluster import Cluster
+    from pipeline.state.on_cluster import OnCluster
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _ALREADY_RUNNING = 10
-_POLL_SECONDS = 0.2
 _OF_ONE_DISTRICT = {
     ("illuminate", "base_url"),
     ("illuminate", "include_ids"),
@@ -65,16 +67,19 @@ class StateRun:
         folders: where it keeps everything.
         is_whole: whether it is a run of all districts; one of a single district does not hold the
             state folder, so that an orchestrator can run many, and writes no result of all.
+        latest: where the result is written; default as every run of all districts does.
     """
 
-    def __init__(self, run_id: str, folders: StateFolders, *, is_whole: bool) -> None:
+    def __init__(
+        self, run_id: str, folders: StateFolders, *, is_whole: bool, latest: Path | None = None
+    ) -> None:
         self.id = run_id
         self.folders = folders
         self.cluster: Cluster | None = None
         """Where districts are run; None: on this machine, one after the other."""
         self.stop = threading.Event()
-        self.latest = folders.latest
-        """Where the result is written."""
+        self.ended: dict[tuple[str, str], Outcome] = {}
+        """How it ended for the districts and years that it ran."""
         self.outcomes: list[Outcome] = []
         """How it ended for districts and years that have no run of their own in it."""
         self.new: set[tuple[str, str]] = set()
@@ -83,10 +88,11 @@ class StateRun:
         """Those that could not be published with the others, and why."""
         self._started = time.monotonic()
         self._has_begun = False
-        self._refusal: PipelineError | None = None
+        self._refusal: PipelineError | UnexpectedError | None = None
         self._failures: dict[str, None] = {}
         self._is_whole = is_whole
-        self._work: dict[str, Work[Outcome]] = {}
+        self._latest = latest or folders.latest
+        self._districts: OnCluster | None = None
         self._lock: Lock | None = None
         self._held = contextlib.ExitStack()
         self._signals = StopSignals(self.stop, is_command=is_command_line())
@@ -96,7 +102,7 @@ class StateRun:
 
         Raises:
             FolderInUseError: another state run holds the folder.
-            PipelineError: the run cannot begin. Every later call says the same.
+            PipelineError, UnexpectedError: the run cannot begin. Every later call says the same.
             StoppedError: the run was asked to stop, or another one has taken over the folder.
         """
         if self._refusal is not None:
@@ -106,14 +112,23 @@ class StateRun:
             # While these lines are printed, Luigi prints no reason of a failure; `end` does.
             self._held.enter_context(print_lines())
             try:
-                self._prepare()
-            except PipelineError as error:
+                with redact_unexpected():
+                    self._prepare()
+            except (PipelineError, UnexpectedError) as error:
                 self._refusal = error
                 raise
-        if self._lock is not None:
-            self._lock.check()
+        self.check()
         if self.stop.is_set():
             raise StoppedError("The state run was asked to stop.")
+
+    def check(self) -> None:
+        """Make sure that this run still holds the state folder.
+
+        Raises:
+            StoppedError: it does not.
+        """
+        if self._lock is not None:
+            self._lock.check()
 
     def run_district(
         self, job: DistrictJob, together: Callable[[], Iterable[DistrictJob]]
@@ -128,11 +143,15 @@ class StateRun:
             StateError: the scheduler of the cluster is lost.
             StorageError: the outcome cannot be written.
         """
-        if self.cluster is None:
-            return run_district(job, self.stop)
-        if job.name not in self._work:
-            self._work |= {each.name: self._start(self.cluster, each) for each in together()}
-        return self._await(job, self._work[job.name])
+        if self._districts is None:
+            outcome = run_district(job, self.stop)
+        else:
+            if not self._districts.has(job):
+                self._districts.begin(together())
+            outcome = self._districts.outcome(job)
+        # Another host's file may be seen here later only.
+        self.ended[outcome.district, outcome.year] = outcome
+        return outcome
 
     def run_all(self, call: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
         """Yield the result of each item, from the cluster if there is one, in their order.
@@ -140,16 +159,13 @@ class StateRun:
         Raises:
             StoppedError: the run was asked to stop; nothing is begun any more.
         """
-        with contextlib.ExitStack() as ended:
-            results: Iterator[R] = map(call, items)
-            if self.cluster is not None:
-                results = ended.enter_context(contextlib.closing(self.cluster.map(call, items)))
-            while not self.stop.is_set():
-                try:
-                    yield next(results)
-                except StopIteration:
-                    return
-        raise StoppedError("The state run was asked to stop; nothing was published.")
+        if self.cluster is not None:
+            yield from self.cluster.map(call, items, self.stop)
+            return
+        for item in items:
+            if self.stop.is_set():
+                raise StoppedError("It was asked to stop; nothing was published.")
+            yield call(item)
 
     def fail(self, error: BaseException) -> None:
         """Note why a task failed, unless that is because the run was asked to stop."""
@@ -167,7 +183,8 @@ class StateRun:
         global _current  # noqa: PLW0603  a process has one run at a time
         _current = None
         try:
-            self._await_stopped()
+            if self._districts is not None:
+                self._districts.end()
             lost = [self._lock.loss] if self._lock and self._lock.loss else []
             self._report([*lost, *self._failures])
         finally:
@@ -179,17 +196,19 @@ class StateRun:
     def _report(self, failures: list[str]) -> None:
         for reason in failures:
             print(reason, file=sys.stderr)
-        if self._refusal is None and self._is_whole:
+        if self._refusal is None and self._is_whole and not (self._lock and self._lock.loss):
+            written = outcomes.of_run(self.folders.outcomes, self.id)
+            ended = {(each.district, each.year): each for each in written} | self.ended
             result = outcomes.summarize(
                 self.id,
-                [*outcomes.of_run(self.folders.outcomes, self.id), *self.outcomes],
+                [*ended.values(), *self.outcomes],
                 new=self.new,
                 refused=self.refused,
                 failures=failures,
                 was_stopped=self.stop.is_set(),
                 seconds=time.monotonic() - self._started,
             )
-            files.write_json(self.latest, result)
+            files.write_json(self._latest, result)
             if result.tried:
                 print(result.text(), flush=True)
 
@@ -202,60 +221,37 @@ class StateRun:
             self._lock.note([])
             for folder in (self.folders.root, *self.folders.outcomes.glob("*")):
                 files.remove_temp_files(folder)
+            for left in self.folders.root.glob(self.folders.rebuilding("*").name):
+                files.remove_folder(left)
         self._held.callback(self._signals.restore)
         self._signals.handle()
         if chosen.scheduler and self._is_whole:
-            self.cluster = self._connect(chosen.scheduler, chosen.tls_folder)
+            self._connect(chosen.scheduler, chosen.tls_folder)
 
-    def _connect(self, scheduler: str, tls_folder: str) -> "Cluster":
-        """Return the cluster; its workers stop what they run once the run or its wish is gone."""
+    def _connect(self, scheduler: str, tls_folder: str) -> None:
+        """Connect to the cluster."""
         from pipeline.state.cluster import Cluster
+        from pipeline.state.on_cluster import OnCluster
 
         for left in self.folders.root.glob(self.folders.wanted("*").name):
             left.unlink()  # what a run that was killed began is for this one
-        wanted = self.folders.wanted(self.id)
+        # Another name for each try: those of an earlier one with this id are to end.
+        wanted = self.folders.wanted(f"{self.id}-{secrets.token_hex(4)}")
         files.write_text(wanted, "")
         self._held.callback(wanted.unlink, missing_ok=True)
-        cluster = Cluster(scheduler, tls_folder, wanted)
-        self._held.callback(cluster.close)
-        return cluster
-
-    def _start(self, cluster: "Cluster", job: DistrictJob) -> "Work[Outcome]":
-        key = f"{job.name.replace(' ', '-')}-{self.id}"
-        return cluster.start(run_where_wanted, job, name=job.name, key=key)
-
-    def _await(self, job: DistrictJob, work: "Work[Outcome]") -> Outcome:
-        """Return how a district ended on a worker; one that lost all its workers failed."""
-        from pipeline.state.cluster import LostWorkersError
-
-        while not work.wait(_POLL_SECONDS):
-            if self.stop.is_set():
-                self.folders.wanted(self.id).unlink(missing_ok=True)
-        self._work.pop(job.name)
-        try:
-            return work.result()
-        except LostWorkersError as error:
-            return job.end("failed", FAILED, str(error), 0.0)
-
-    def _await_stopped(self) -> None:
-        """Have the workers stop what this run does not wait for any more, and wait for that."""
-        if self._work:
-            self.folders.wanted(self.id).unlink(missing_ok=True)
-        for name, work in self._work.items():
-            while not work.wait(_POLL_SECONDS):
-                pass
-            try:
-                work.result()
-            except (PipelineError, UnexpectedError) as error:
-                log.debug("%s: %s", name, error)  # the run has said already why it ends
+        shared = settings.read(sections.paths).group_readable
+        self.cluster = Cluster(scheduler, tls_folder, wanted, group_readable=shared)
+        self._held.callback(self.cluster.close)
+        self._districts = OnCluster(self.cluster, wanted, self.stop)
 
 
-def current(run_id: str, *, is_whole: bool = True) -> StateRun:
+def current(run_id: str, *, is_whole: bool = True, latest: Path | None = None) -> StateRun:
     """Return the state run under way, begun; one is made for the Luigi build that calls this.
 
     Args:
         run_id: the id of a run that begins.
         is_whole: whether that is of all districts.
+        latest: where its result is written, if not where every run of all districts does.
 
     Raises:
         PipelineError: it cannot begin, or was asked to stop.
@@ -263,7 +259,7 @@ def current(run_id: str, *, is_whole: bool = True) -> StateRun:
     global _current  # noqa: PLW0603  a process has one run at a time
     if _current is None:
         refuse_forks()
-        _current = StateRun(run_id, state_folders(), is_whole=is_whole)
+        _current = StateRun(run_id, state_folders(), is_whole=is_whole, latest=latest)
         if (worker := current_worker()) is not None:
             when_build_ends(worker, _current.end)
     _current.begin()

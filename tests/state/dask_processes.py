@@ -40,9 +40,15 @@ class Dask:
         wait_until(lambda: found.exists() and found.read_text(encoding="utf-8").endswith("}"))
         self.address: str = json.loads(found.read_text(encoding="utf-8"))["address"]
 
-    def add_worker(self, folder: Path | None = None) -> "subprocess.Popen[bytes]":
-        """Start a worker for one thing at a time; `folder` is where it works."""
-        options = ("--nthreads", "1", "--no-dashboard", "--no-nanny", "--host", "127.0.0.1")
+    def add_worker(
+        self, folder: Path | None = None, *, nanny: bool = False
+    ) -> "subprocess.Popen[bytes]":
+        """Start a worker for one thing at a time; `folder` is where it works.
+
+        With a nanny, which is Dask's default, the process is that of the nanny.
+        """
+        usual = ("--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1")
+        options = usual if nanny else (*usual, "--no-nanny")
         local = ("--local-directory", str(self.folder / "dask"))
         worker = self._start("worker", self.address, *options, *local, folder=folder)
         self.workers.append(worker)
@@ -76,12 +82,14 @@ class Dask:
 
 
 @contextlib.contextmanager
-def dask(folder: Path, workers: int = 2, certificates: Path | None = None) -> Iterator[Dask]:
+def dask(
+    folder: Path, workers: int = 2, certificates: Path | None = None, *, nanny: bool = False
+) -> Iterator[Dask]:
     """A scheduler and workers until the block ends."""
     found = Dask(folder, certificates)
     try:
         for _ in range(workers):
-            found.add_worker()
+            found.add_worker(nanny=nanny)
         yield found
     finally:
         found.stop()

@@ -46,7 +46,7 @@ def certificates(folder: Path) -> Path:
 def test_districts_run_on_workers_over_tls_as_they_do_here(state: State) -> None:
     """No secret passes the scheduler, and no value of a student is in what Dask prints."""
     tls = certificates(state.folder / "certificates")
-    with dask(state.folder, certificates=tls) as cluster:
+    with dask(state.folder, certificates=tls, nanny=True) as cluster:
         assert cluster.address.startswith("tls://")
         state.environment["PIPELINE_TLS_FOLDER"] = str(tls)
         done = state.run_state("--scheduler", cluster.address)

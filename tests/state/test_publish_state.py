@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from deltalake.exceptions import CommitFailedError
 from polars.testing import assert_frame_equal
 
-from pipeline.errors import SettingsError, StateError
+from pipeline.errors import SettingsError, StateError, StoppedError
 from pipeline.publish.guards import RowCounts
 from pipeline.schema import COMBINED, LABELS, TABLES, VIEW
 from pipeline.state import publish as publishing
@@ -240,6 +240,36 @@ def test_a_district_that_cannot_be_published_keeps_its_rows_and_is_named(
     for name, rows in content(root).items():
         assert_frame_equal(of_district(rows, "first"), of_district(before[name], "first"))
         assert of_district(rows, "second").height == frames(6)[name].height
+
+
+def test_parts_that_only_their_worker_sees_are_not_committed(root: Path, first, second) -> None:
+    """It has a folder of its own where the others share one, or another server."""
+    publish_all(root, first)
+    before = read(root, VIEW.stem)
+
+    def elsewhere(call: Callable[[Any], Any], districts: Iterable[Any]) -> Iterable[Any]:
+        for found in map(call, districts):
+            for path in (root / "tables" / VIEW.stem / "district=second").rglob("*.parquet"):
+                path.unlink()
+            yield found
+
+    tables, about = published_tables(with_names=True), {"run": "run-2", "keep_versions": 2}
+    with pytest.raises(StateError, match=f"1 parts of {VIEW.stem} are not in "):
+        publishing.publish_state(Lakehouse(str(root)), [second], tables, **about, run_all=elsewhere)
+    assert_frame_equal(read(root, VIEW.stem), before)
+    assert publish_all(root, second, run="run-3").published == [SECOND]
+
+
+def test_nothing_is_committed_by_a_run_that_has_lost_the_folder(root: Path, first) -> None:
+    def lost() -> None:
+        raise StoppedError("Another run took over.")
+
+    tables = published_tables(with_names=True)
+    with pytest.raises(StoppedError):
+        publishing.publish_state(
+            Lakehouse(str(root)), [first], tables, run="run-1", keep_versions=2, check=lost
+        )
+    assert not [*root.rglob("*.json")]
 
 
 def test_rows_of_another_district_of_the_same_name_are_not_replaced(

@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import stat
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +12,15 @@ from pathlib import Path
 import dask
 import pytest
 
-from pipeline.errors import StateError, StorageError, UnexpectedError
+from pipeline.errors import StateError, StoppedError, StorageError, UnexpectedError
 from pipeline.state import cluster as cluster_module
-from pipeline.state.cluster import Cluster, LostWorkersError, on_this_machine
+from pipeline.state.cluster import (
+    Cluster,
+    LostSchedulerError,
+    LostWorkersError,
+    on_this_machine,
+)
+from pipeline.storage import files
 
 LOSSES = 1
 
@@ -116,6 +124,54 @@ def test_a_worker_that_came_later_and_differs_does_nothing(
     monkeypatch.setattr(cluster, "_host", other)
     with pytest.raises(StateError, match="has another state of the pipeline's code"):
         cluster.start(double, 1, name="double", key="differs").result()
+
+
+def panic(_: str) -> None:
+    class PanicError(BaseException):
+        pass
+
+    raise PanicError("Ada Lovelace")
+
+
+def test_a_panic_is_told_without_data(cluster: Cluster) -> None:
+    with pytest.raises(UnexpectedError, match=r"^PanicError$"):
+        list(cluster.map(panic, "1"))
+    assert list(cluster.map(double, [4])) == [8]
+
+
+def mode_of(path: Path) -> int:
+    files.write_text(path, "")
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize(("group_readable", "mode"), [(True, 0o640), (False, 0o600)])
+def test_workers_let_the_group_read_what_this_host_does(
+    address: str, tmp_path: Path, group_readable: bool, mode: int
+) -> None:
+    cluster = Cluster(address, "", tmp_path, group_readable=group_readable)
+    assert list(cluster.map(mode_of, [tmp_path / "file"])) == [mode]
+    cluster.close()
+
+
+def test_a_map_ends_soon_when_it_is_asked_to_stop(cluster: Cluster) -> None:
+    stop = threading.Event()
+    threading.Timer(0.1, stop.set).start()
+    with pytest.raises(StoppedError):
+        list(cluster.map(time.sleep, [5], stop))
+
+
+def test_a_cluster_that_has_lost_its_workers_is_not_waited_for(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cluster_module, "_WORKER_SECONDS", 3.0)
+    monkeypatch.setattr(cluster_module, "_LOOK_SECONDS", 0.1)
+    with on_this_machine(1) as address:
+        alone = Cluster(address, "", tmp_path)
+        assert list(alone.map(double, [1])) == [2]
+        alone._client.retire_workers(close_workers=True, remove=True)
+        with pytest.raises(LostSchedulerError, match="All workers of"):
+            list(alone.map(double, [1]))
+        alone.close()
+        with pytest.raises(LostSchedulerError, match="is lost"):
+            list(alone.map(double, [1]))
 
 
 def test_what_dask_logs_of_a_loss_is_not_printed(cluster: Cluster) -> None:

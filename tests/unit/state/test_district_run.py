@@ -1,15 +1,17 @@
 """What a district's own process gets of the environment, and what is said of how it ended."""
 
 import dataclasses
+import errno
 import threading
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import StorageError
+from pipeline.errors import StateError, StorageError
 from pipeline.state import district_run
-from pipeline.state.district_run import DistrictJob, environment, run_district, run_where_wanted
+from pipeline.state.district_run import DistrictJob, FileGone, environment, run_district
 from pipeline.state.districts import District
+from pipeline.state.on_cluster import run_where_wanted
 from pipeline.state.outcomes import Outcome
 from pipeline.state.paths import StateFolders
 from pipeline.storage import files
@@ -118,12 +120,38 @@ def test_one_that_was_asked_to_stop_says_so_and_one_that_was_done_is_published(e
 def test_none_is_begun_once_it_is_to_stop(monkeypatch, north: District, tmp_path: Path) -> None:
     """A worker may be given a district after the state run was asked to stop."""
     monkeypatch.setattr(district_run, "_run_once", lambda *_: pytest.fail("it was begun"))
-    folders = StateFolders(tmp_path / "state")
-    outcome = run_where_wanted(DistrictJob(north, "23-24", folders, "r", 0))
+    folders, wanted = StateFolders(tmp_path / "state"), tmp_path / "wanted"
+    files.write_text(folders.lock, "")
+    job = DistrictJob(north, "23-24", folders, "r", 0)
+    (outcome,) = run_where_wanted([job], wanted)
     assert (outcome.outcome, outcome.reason) == ("stopped", "It was asked to stop.")
-    files.write_text(folders.wanted("r"), "")
+    assert Outcome.read(folders.outcome("north", "23-24")) is None, "that of before stays"
+    files.write_text(wanted, "")
     monkeypatch.setattr(district_run, "_run_once", lambda *_: (0, 42))
-    assert run_where_wanted(DistrictJob(north, "23-24", folders, "r", 0)).is_published
+    (outcome,) = run_where_wanted([job], wanted)
+    assert outcome.is_published
+
+
+def test_a_worker_without_the_state_folder_runs_nothing(north: District, tmp_path: Path) -> None:
+    files.write_text(tmp_path / "wanted", "")
+    job = DistrictJob(north, "23-24", StateFolders(tmp_path / "elsewhere"), "r", 0)
+    with pytest.raises(StateError, match=r"does not see .*elsewhere"):
+        run_where_wanted([job], tmp_path / "wanted")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_server_that_does_not_answer_says_nothing_of_a_file(monkeypatch, tmp_path: Path) -> None:
+    def fails(_: Path) -> None:
+        raise OSError(errno.ESTALE, "stale")
+
+    monkeypatch.setattr(Path, "stat", fails)
+    assert not FileGone(tmp_path / "wanted").is_set()
+
+
+def test_a_folder_that_cannot_be_looked_at_is_the_districts_failure(ended) -> None:
+    outcome = ended(OSError(errno.EIO, "input/output error"))
+    assert outcome.outcome == "failed"
+    assert "cannot be written: " in outcome.reason
 
 
 def test_credentials_that_this_host_lacks_are_named(north: District, tmp_path: Path) -> None:

@@ -131,7 +131,8 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert "make test" in README
     commands = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
     assert "\nmake test\n" in commands
-    assert "\nmake test-airflow\nmake test-bigquery\n" in commands
+    both = '\nmake test-bigquery &\nothers=$!\nmake test-airflow\nwait "$others"\n'
+    assert both in commands
 
 
 def test_locks_have_hashes_and_no_address() -> None:

@@ -1,4 +1,4 @@
-"""Many districts: by whom they are run, what a killed worker costs, and how large it all may be."""
+"""Many districts: run in three ways, what a killed worker costs, and how large it all may be."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

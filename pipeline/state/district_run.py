@@ -44,7 +44,7 @@ class Stop(Protocol):
 
 
 class FileGone:
-    """Set once a file is gone: what a run on another host is told with, over their shared folder.
+    """Set once a file is gone, which also reaches a run on another host, over the shared folder.
 
     Args:
         path: the file.

@@ -1,11 +1,11 @@
 """How a scheduler is reached: with certificates, or without on this machine only."""
 
-import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pipeline.errors import SettingsError
+from pipeline.illuminate.address import is_loopback
 
 if TYPE_CHECKING:
     from distributed import Security
@@ -24,7 +24,7 @@ def find_security(address: str, tls_folder: str) -> "Security | None":
     from distributed import Security
 
     scheme, host = urlsplit(address).scheme, urlsplit(address).hostname
-    if scheme == "tcp" and host and _is_loopback(host):
+    if scheme == "tcp" and host and is_loopback(host):
         return None
     if scheme != "tls" or not host:
         raise SettingsError(
@@ -45,12 +45,3 @@ def find_security(address: str, tls_folder: str) -> "Security | None":
         tls_client_cert=str(files["cert"]),
         tls_client_key=str(files["key"]),
     )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -223,6 +223,9 @@ class StateRun:
                 files.remove_temp_files(folder)
             for left in self.folders.root.glob(self.folders.rebuilding("*").name):
                 files.remove_folder(left)
+            # What workers still run for a run that was killed is for this one.
+            for left in self.folders.root.glob(self.folders.wanted("*").name):
+                left.unlink()
         self._held.callback(self._signals.restore)
         self._signals.handle()
         if chosen.scheduler and self._is_whole:
@@ -233,8 +236,6 @@ class StateRun:
         from pipeline.state.cluster import Cluster
         from pipeline.state.on_cluster import OnCluster
 
-        for left in self.folders.root.glob(self.folders.wanted("*").name):
-            left.unlink()  # what a run that was killed began is for this one
         # Another name for each try: those of an earlier one with this id are to end.
         wanted = self.folders.wanted(f"{self.id}-{secrets.token_hex(4)}")
         files.write_text(wanted, "")

@@ -99,10 +99,17 @@ def manifests(place: Workplace) -> dict[str, Manifest]:
     return {endpoint: manifest for endpoint, manifest in found.items() if manifest}
 
 
-def tree_digest(folder: Path) -> str:
-    """Return a digest of all names, contents and modification times below a folder."""
+def tree_digest(folder: Path, *, besides: str = "") -> str:
+    """Return a digest of all names, contents and modification times below a folder.
+
+    Args:
+        folder: the folder.
+        besides: a pattern of the names of files that may change.
+    """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
+        if besides and path.match(besides):
+            continue
         status = path.lstat()
         digest.update(
             f"{path.relative_to(folder)} {status.st_mode} {status.st_mtime_ns}\n".encode()

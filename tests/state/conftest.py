@@ -38,6 +38,21 @@ class State(Workplace):
         """What the state run keeps of a district, as a workplace of its own."""
         return OneDistrict(self.folders.district(district))
 
+    def run_alone(self, district: str) -> Workplace:
+        """Run a district that is in no state, with the same settings and inputs."""
+        own, inputs = Workplace(self.folder / f"alone-{district}"), self.folder / district
+        own.folder.mkdir()
+        own.point_at(self.servers[district])
+        own.environment |= {
+            "LUIGI_CONFIG_PATH": str(self.folder / "luigi.cfg"),
+            "STUDENT_ROSTERS": f"{inputs}/Student_Rosters_{{year}}.txt",
+            "TITLE_RULES": f"{inputs}/title_rules.csv",
+            "MANUAL_CHANGES": f"{inputs}/overrides.csv",
+        }
+        done = own.run()
+        assert done.returncode == 0, done.stderr
+        return own
+
     def start_state(self, *options: str) -> "subprocess.Popen[str]":
         command = (sys.executable, "-m", "pipeline", "state", "run", "--year", YEAR)
         return self.start(*command, *options)

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -93,24 +92,6 @@ def dask(
         yield found
     finally:
         found.stop()
-
-
-def children_of(process: int) -> list[int]:
-    """Return the processes that a process has started and that are still there."""
-    tasks = Path(f"/proc/{process}/task")
-    return [
-        int(child)
-        for task in (tasks.iterdir() if tasks.exists() else ())
-        for child in (task / "children").read_text(encoding="utf-8").split()
-    ]
-
-
-def is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def environment_of(process: int) -> bytes:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.state.workers import children_of, is_alive
 from pipeline.runs.lock import Lock
 from pipeline.simulator import Fault
 from tests.functional.test_failures import wait_until
 from tests.functional.test_reruns import requested_shards
 from tests.state.conftest import YEAR, State
-from tests.state.dask_processes import Dask, children_of, dask, environment_of, is_alive
-from tests.state.test_state_run import only_counted, published_alone
+from tests.state.dask_processes import Dask, dask, environment_of
+from tests.state.test_state_run import only_counted
 
 FOUR = {"north": 1, "south": 2, "east": 3, "west": 4}
 
@@ -64,7 +65,7 @@ def test_districts_run_on_workers_over_tls_as_they_do_here(state: State) -> None
     assert {p.name for p in state.folders.root.glob(".*")} == {".lock"}
     for name, server in state.servers.items():
         assert server.credentials.client_secret not in printed
-        assert state.of(name).published() == published_alone(state, name)
+        assert state.of(name).published() == state.run_alone(name).published()
         roster = (state.folder / name / f"Student_Rosters_{YEAR}.txt").read_text("utf-8")
         ids = {line.split("\t")[0] for line in roster.splitlines()[1:]}
         assert min(map(len, ids)) > 4
@@ -96,7 +97,7 @@ def test_what_a_killed_worker_ran_is_taken_over(state: State, cluster: Dask) -> 
     assert other.poll() is None
     assert requested_shards(state.servers[name]).isdisjoint(there)
     for each in FOUR:
-        assert state.of(each).published() == published_alone(state, each)
+        assert state.of(each).published() == state.run_alone(each).published()
 
 
 @pytest.mark.parametrize("strategy", ["by_assessment"])

@@ -94,6 +94,26 @@ def test_a_whole_set_is_visible_at_once_and_stays_until_the_next_one_is_whole(
     assert read(server, VIEW.stem) == heights(first=5, second=23)
 
 
+def test_of_two_committers_one_wins_and_the_other_says_so(
+    server: Store, first: DistrictYear, tmp_path: Path
+) -> None:
+    """The other one begins and ends while this one commits a table."""
+    publish_all(ROOT, first)
+    second, third = (publish_district(tmp_path / name, frames(3)) for name in ("second", "third"))
+
+    def be_faster(request: str) -> None:
+        if request.startswith("PUT") and f"{VIEW.stem}/_delta_log" in request:
+            server.before = lambda _: None
+            publish_all(ROOT, first, third, run="run-faster")
+
+    server.before = be_faster
+    with pytest.raises(StateError, match="another run committed to it meanwhile"):
+        publish_all(ROOT, first, second, run="run-slower")
+    assert read(server, VIEW.stem) == heights(first=11, third=3)
+    publish_all(ROOT, first, second, third, run="run-later")
+    assert read(server, VIEW.stem) == heights(first=11, second=3, third=3)
+
+
 def test_parts_that_were_never_committed_are_removed(server: Store, first: DistrictYear) -> None:
     publish_all(ROOT, first)
     lakehouse = Lakehouse(ROOT)

@@ -139,16 +139,7 @@ def rebuild(
 
 def run_alone(state: State, name: str) -> Path:
     """Publish what a fresh run of a district has, as the only one of another state."""
-    own, inputs = Workplace(state.folder / "alone"), state.folder / name
-    own.folder.mkdir()
-    own.point_at(state.servers[name])
-    own.environment |= {
-        "LUIGI_CONFIG_PATH": str(state.folder / "luigi.cfg"),
-        "STUDENT_ROSTERS": f"{inputs}/Student_Rosters_{{year}}.txt",
-        "TITLE_RULES": f"{inputs}/title_rules.csv",
-        "MANUAL_CHANGES": f"{inputs}/overrides.csv",
-    }
-    assert own.run().returncode == 0
+    own = state.run_alone(name)
     root = own.folder / "state"
     manifest = own.data / "illuminate" / YEAR / "published.json"
     of_own = DistrictYear(Partition(name, YEAR), manifest)

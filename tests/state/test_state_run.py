@@ -9,7 +9,6 @@ import pytest
 from pipeline.runs import lock
 from pipeline.runs.lock import Lock
 from pipeline.simulator import Fault, Server
-from tests.functional.conftest import Workplace
 from tests.functional.test_failures import wait_until
 from tests.functional.test_reruns import requested_shards
 from tests.helpers import is_count
@@ -19,21 +18,6 @@ from tests.state.conftest import YEAR, State
 def only_counted(server: Server) -> bool:
     """Return whether nothing was requested but counts, and what is needed to request them."""
     return all(is_count(r) or r.endpoint == "token" for r in server.log)
-
-
-def published_alone(state: State, name: str) -> dict[str, bytes]:
-    """Return what a run of a district publishes that is in no state."""
-    own, inputs = Workplace(state.folder / f"alone-{name}"), state.folder / name
-    own.folder.mkdir()
-    own.point_at(state.servers[name])
-    own.environment |= {
-        "LUIGI_CONFIG_PATH": str(state.folder / "luigi.cfg"),
-        "STUDENT_ROSTERS": f"{inputs}/Student_Rosters_{{year}}.txt",
-        "TITLE_RULES": f"{inputs}/title_rules.csv",
-        "MANUAL_CHANGES": f"{inputs}/overrides.csv",
-    }
-    assert own.run().returncode == 0
-    return own.published()
 
 
 def test_a_district_that_fails_is_named_and_keeps_no_other_back(state: State) -> None:
@@ -64,7 +48,7 @@ def test_a_district_that_fails_is_named_and_keeps_no_other_back(state: State) ->
     assert state.status().stdout == "School year 23-24: 2 published\n"
     assert state.run_state().returncode == 99
     assert state.latest()["outcome"] == "up to date"
-    assert state.of("south").published() == published_alone(state, "south")
+    assert state.of("south").published() == state.run_alone("south").published()
     for path in [*state.folders.outcomes.rglob("*.json"), state.folders.latest]:
         assert "secret" not in path.read_text(encoding="utf-8")
 

@@ -1,7 +1,7 @@
 """Who holds a data folder: one process, on whatever host, and no longer than it lives.
 
-Another host is played by a process, or an object, to which another name of its host is told and
-which the kernel's lock does not reach.
+A process, or an object, plays another host: it has another host name, and the kernel's lock does
+not reach it.
 """
 
 import errno

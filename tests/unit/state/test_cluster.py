@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dask
 import pytest
+from distributed import LocalCluster
 
 from pipeline.errors import StateError, StoppedError, StorageError, UnexpectedError
 from pipeline.state import cluster as cluster_module
@@ -102,7 +103,7 @@ def test_work_that_kills_its_workers_is_given_up_and_other_work_is_not(cluster: 
 
 
 def test_work_that_is_under_way_is_waited_for_no_longer_than_asked(cluster: Cluster) -> None:
-    work = cluster.start(time.sleep, 30, name="sleep", key="sleep")
+    work = cluster.start(time.sleep, 1, name="sleep", key="sleep")
     assert not work.wait(0.01)
 
 
@@ -157,14 +158,16 @@ def test_a_map_ends_soon_when_it_is_asked_to_stop(cluster: Cluster) -> None:
     stop = threading.Event()
     threading.Timer(0.1, stop.set).start()
     with pytest.raises(StoppedError):
-        list(cluster.map(time.sleep, [5], stop))
+        list(cluster.map(time.sleep, [2], stop))
 
 
 def test_a_cluster_that_has_lost_its_workers_is_not_waited_for(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cluster_module, "_WORKER_SECONDS", 3.0)
     monkeypatch.setattr(cluster_module, "_LOOK_SECONDS", 0.1)
-    with on_this_machine(1) as address:
-        alone = Cluster(address, "", tmp_path)
+    # A worker that is a process has a nanny, which may start another one.
+    here = {"processes": False, "protocol": "tcp://", "host": "127.0.0.1"}
+    with LocalCluster(n_workers=1, dashboard_address="127.0.0.1:0", **here) as workers:
+        alone = Cluster(workers.scheduler_address, "", tmp_path)
         assert list(alone.map(double, [1])) == [2]
         alone._client.retire_workers(close_workers=True, remove=True)
         with pytest.raises(LostSchedulerError, match="All workers of"):

@@ -17,7 +17,7 @@ from pipeline.state.paths import StateFolders
 
 
 class Workers:
-    """A cluster whose only work ends as it is told."""
+    """A cluster whose only work ends as the test wants."""
 
     def __init__(self, end: Callable[[list[DistrictJob]], list[Outcome]]) -> None:
         self.end, self.keys = end, list[str]()

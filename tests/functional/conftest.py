@@ -1,5 +1,8 @@
 """A place to run the real command in, against a made-up district over real sockets."""
 
+import os
+import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,6 +107,28 @@ class Workplace:
 def district() -> District:
     """The small district; tests that change one make their own."""
     return District.make(size=SMALL)
+
+
+@pytest.fixture(scope="session")
+def port() -> int:
+    """A port for servers that run one after the other: to a data folder they are one district.
+
+    It is below those that the system gives to connections, so that it stays free in between.
+    """
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with socket.socket() as tried:
+            if tried.connect_ex(("127.0.0.1", port)):
+                return port
+    raise AssertionError("no port is free")
+
+
+def copy_data(source: Workplace, place: Workplace) -> None:
+    """Give a place the data of another one, with the times of its files."""
+    shutil.copytree(source.data, place.data, symlinks=True)
+    # What is not new any more is known by its full path.
+    known = place.data / "runs" / "acknowledged.json"
+    text = known.read_text(encoding="utf-8")
+    known.write_text(text.replace(str(source.data), str(place.data)), encoding="utf-8")
 
 
 @pytest.fixture

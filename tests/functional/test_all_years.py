@@ -16,7 +16,7 @@ from pipeline.publish.commit import Publication
 from pipeline.schema import COMBINED, GROUP, VIEW
 from pipeline.simulator import District, Fault, Protocol, Server, serving
 from tests.functional import oracle
-from tests.functional.conftest import LUIGI, REPOSITORY, Workplace
+from tests.functional.conftest import LUIGI, Workplace, copy_data, workplace_in
 from tests.functional.test_reruns import damage_without_trace
 
 YEARS = ("22-23", "23-24", "24-25")
@@ -72,42 +72,36 @@ def write_csv(path: Path, rows: list[dict[str, str]], encoding: str = "utf-8") -
     return path
 
 
+@pytest.fixture
+def server(district: District, port: int) -> Iterator[Server]:
+    with serving(district, port=port) as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def kept(
-    tmp_path_factory: pytest.TempPathFactory, district, inputs: Path
-) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
-    """A data folder in which all years were published, and what the run said."""
-    folder = tmp_path_factory.mktemp("all years")
-    workplace = Workplace(folder, settings(inputs))
-    with serving(district) as server:
-        workplace.point_at(server)
-        done = run_years(workplace)
+    tmp_path_factory: pytest.TempPathFactory, district: District, inputs: Path, port: int
+) -> tuple[Workplace, "subprocess.CompletedProcess[str]"]:
+    """A place in which all years were published, and what the run said."""
+    place = workplace_in(tmp_path_factory.mktemp("all years"), inputs)
+    with serving(district, port=port) as server:
+        place.point_at(server)
+        done = run_years(place)
     assert done.returncode == 0, done.stdout + done.stderr
-    return workplace.data, done
-
-
-def settings(inputs: Path) -> dict[str, str]:
-    return {
-        "LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg"),
-        "STUDENT_ROSTERS": f"{inputs}/Student_Rosters_{{year}}.txt",
-        "TITLE_RULES": f"{inputs}/title_rules.csv",
-        "MANUAL_CHANGES": f"{inputs}/overrides.csv",
-    }
+    return place, done
 
 
 @pytest.fixture
-def ran(place: Workplace, server: Server) -> Iterator[Workplace]:
-    """A place where all years are published, and a server that has forgotten it."""
-    done = run_years(place)
-    assert done.returncode == 0, done.stdout + done.stderr
-    server.clear_log()
+def ran(place: Workplace, kept: tuple[Workplace, object]) -> Workplace:
+    """A place of its own where all years are published."""
+    copy_data(kept[0], place)
     return place
 
 
 @pytest.mark.parametrize("table", OF_ALL)
 def test_every_row_of_every_year_appears_once_in_the_order_of_the_years(kept, table) -> None:
     """The CSV's rows are those of the years, digit by digit."""
-    data, _ = kept
+    data = kept[0].data
     place = Workplace(data.parent)
     parts = [of_year(place, year, table.stem, table.folder) for year in YEARS]
     path = data / f"{OF_ALL[table]}.csv"
@@ -121,7 +115,7 @@ def test_every_row_of_every_year_appears_once_in_the_order_of_the_years(kept, ta
 
 @pytest.mark.parametrize("table", OF_ALL)
 def test_the_parquet_has_true_types_and_the_rows_of_the_years(kept, table) -> None:
-    data, _ = kept
+    data = kept[0].data
     place = Workplace(data.parent)
     frame = pl.read_parquet(data / f"{OF_ALL[table]}.parquet")
     kinds = {"text": pl.String, "integer": pl.Int64, "number": pl.Float64, "date": pl.Date}
@@ -135,7 +129,7 @@ def test_the_parquet_has_true_types_and_the_rows_of_the_years(kept, table) -> No
 
 
 def test_the_summary_and_the_record_count_each_year(kept) -> None:
-    data, done = kept
+    data, done = kept[0].data, kept[1]
     place = Workplace(data.parent)
     facts = record_of_all(place)
     rows = facts["steps"]["ConcatResults"]["rows by year"]
@@ -150,7 +144,7 @@ def test_the_summary_and_the_record_count_each_year(kept) -> None:
 
 
 def test_the_marker_names_the_published_set_of_every_year(kept) -> None:
-    data, _ = kept
+    data = kept[0].data
     about = json.loads((data / "illuminate/all/published.json").read_bytes())["about"]
     builds = {
         year: json.loads((data / f"illuminate/{year}/published.json").read_bytes())["build"]
@@ -161,7 +155,7 @@ def test_the_marker_names_the_published_set_of_every_year(kept) -> None:
 
 @pytest.mark.parametrize("kind", ["illuminate", "views"])
 def test_the_tables_of_all_years_are_described(kept, kind: str) -> None:
-    folder = kept[0] / kind / "all"
+    folder = kept[0].data / kind / "all"
     described = json.loads((folder / "datapackage.json").read_bytes())["resources"]
     own = {"published.json", "datapackage.json"}
     assert {each["path"] for each in described} == {path.name for path in folder.iterdir()} - own

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,19 +12,31 @@ from pipeline.simulator import SMALL, District, Fault, Server, serving
 from pipeline.years import SchoolYear
 from tests import canaries
 from tests.functional import oracle
-from tests.functional.conftest import REPOSITORY, Workplace
+from tests.functional.conftest import REPOSITORY, Workplace, copy_data, workplace_in
 from tests.functional.test_reruns import newest_record
 
 YEAR = SchoolYear(2023)
 
 
+@pytest.fixture(scope="session")
+def published_once(
+    tmp_path_factory: pytest.TempPathFactory, district: District, inputs: Path, port: int
+) -> Workplace:
+    """A place with one published year, its snapshot then forgotten."""
+    once = workplace_in(tmp_path_factory.mktemp("once"), inputs)
+    with serving(district, port=port) as server:
+        once.point_at(server)
+        assert once.run().returncode == 0
+        assert once.look("forget", "--year", "23-24").returncode == 0
+    return once
+
+
 @pytest.fixture
-def changing(place: Workplace) -> Iterator[Server]:
+def changing(place: Workplace, published_once: Workplace, port: int) -> Iterator[Server]:
     """A district of its own that was published once, its snapshot then forgotten."""
-    with serving(District.make(size=SMALL)) as server:
+    copy_data(published_once, place)
+    with serving(District.make(size=SMALL), port=port) as server:
         place.point_at(server)
-        assert place.run().returncode == 0
-        assert place.look("forget", "--year", "23-24").returncode == 0
         yield server
 
 

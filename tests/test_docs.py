@@ -192,9 +192,31 @@ def test_git_ignores_what_the_docs_let_people_create(tmp_path: Path) -> None:
     assert run(["git", "check-ignore", "--stdin"], input=text).stdout.splitlines() == created
 
 
+def test_schedules_keep_what_is_printed_and_name_no_year() -> None:
+    """The line for the year that has just ended works it out, whatever the day."""
+    page = (REPOSITORY / "docs" / "scheduling.md").read_text(encoding="utf-8")
+    current, ended = re.findall(r"^[0-9*]+ [0-9*]+ \S+ \S+ \S+  +(cd .*)$", page, re.MULTILINE)
+    for line in (current, ended):
+        assert ' >> "$HOME/illuminate.log" 2>&1 || echo ' in line
+        assert not re.search(r"\d\d-\d\d", line)
+    year = re.search(r"YEAR=(\S+.*?) >>", ended.replace(r"\%", "%"))
+    assert year
+    for day, expected in (("2026-07-01", "25-26"), ("2030-09-30", "29-30")):
+        script = f'date() {{ command date -d {day} "$@"; }}; printf %s {year[1]}'
+        done = subprocess.run(
+            ["sh", "-eu", "-c", script], check=True, capture_output=True, text=True
+        )
+        assert done.stdout == expected
+
+
 # The package's metadata, and CI.
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_the_changelog_begins_with_the_version() -> None:
+    text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\d\S+)$", text, re.MULTILINE)[0] == PROJECT["version"]
 
 
 def test_the_licence_is_named_and_included() -> None:

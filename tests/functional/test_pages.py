@@ -83,7 +83,7 @@ def test_every_page_is_in_the_overview() -> None:
 
 def test_every_link_leads_somewhere() -> None:
     """To a file, and to a heading where it names one."""
-    for page in [*DOCS.glob("*.md"), REPOSITORY / "README.md"]:
+    for page in [*DOCS.glob("*.md"), *REPOSITORY.glob("*.md")]:
         for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
             name, _, heading = target.partition("#")
             if name.startswith("http"):

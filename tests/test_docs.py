@@ -73,6 +73,13 @@ def test_the_readme_is_short() -> None:
     assert len(rest.splitlines()) <= 80
 
 
+def test_the_picture_of_the_report_is_small() -> None:
+    picture = REPOSITORY / "docs" / "report.png"
+    assert "](docs/report.png)" in README
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size < 150_000
+
+
 def test_the_table_of_exit_codes_is_complete() -> None:
     documented = {code: (name, meaning) for code, name, meaning in rows("exit-codes.md")[1:]}
     config = configparser.ConfigParser(interpolation=None)

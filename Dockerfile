@@ -1,5 +1,5 @@
 # The pipeline as an image: docker build -t illuminate-pipeline .
-# How to run it, with which mounts and variables: docs/scheduling.md, "Docker".
+# How to run it, with which mounts and variables: docs/docker.md.
 # With what copies, loads and many districts need: docker build --build-arg EXTRAS="state s3" .
 
 FROM python:3.11-slim AS build

@@ -32,7 +32,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 	--no-emit-find-links --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run years report status verify load copy s3 gs azure bigquery state doctor refresh clean-snapshots test test-airflow test-bigquery test-azure crash mutants audit image bench bench-short check format simulate state-demo dictionary lock clean
+.PHONY: help run years report status verify load copy s3 gs azure bigquery state doctor refresh clean-snapshots test test-airflow test-bigquery test-azure crash mutants audit image bench bench-short check format simulate state-demo dictionary picture lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -136,6 +136,11 @@ format: $(VENV)/.test ## Format the code and fix what lint can fix
 
 dictionary: $(VENV)/.run ## Rebuild docs/data-dictionary.md from pipeline/schema.py
 	@$(BIN)/python -m pipeline dictionary > docs/data-dictionary.md
+
+picture: $(VENV)/.run ## Draw docs/report.png, the picture in the README, again (needs chromium)
+	@$(MAKE) --no-print-directory run YEAR=23-24
+	@chromium --headless --no-sandbox --hide-scrollbars --window-size=1000,1040 \
+		--screenshot=docs/report.png "file://$(abspath data/demo/reports/23-24.html)" 2>/dev/null
 
 lock: ## Update the locks (for maintainers; needs uv)
 	$(COMPILE) pyproject.toml --extra build --upgrade -o requirements.txt

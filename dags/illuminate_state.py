@@ -1,4 +1,4 @@
-"""The nightly load of many districts, on Airflow's workers: for Airflow 3, as docs/state.md says.
+"""The nightly load of many districts, on the workers of Airflow 3: see docs/state-hosts.md.
 
 A task for each line of districts.csv, as it is when the run begins, and a last one that publishes
 all of them together. A district that fails is red and keeps no other from being published; the

@@ -1,4 +1,4 @@
-"""Build the image and run it as docs/scheduling.md and docker-compose.yml say: `make image`.
+"""Build the image and run it as docs/docker.md and docker-compose.yml say: `make image`.
 
 Use Docker if its engine answers. Otherwise, as root on Debian or Ubuntu, use buildah and runc: the
 same Dockerfile, and if the base image cannot be pulled, a stand-in that debootstrap builds from

@@ -1,6 +1,5 @@
 """The documentation and the metadata describe the project as it is."""
 
-import ast
 import configparser
 import functools
 import pkgutil
@@ -74,6 +73,13 @@ def test_the_readme_is_short() -> None:
     assert len(rest.splitlines()) <= 80
 
 
+def test_the_picture_of_the_report_is_small() -> None:
+    picture = REPOSITORY / "docs" / "report.png"
+    assert "](docs/report.png)" in README
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size < 150_000
+
+
 def test_the_table_of_exit_codes_is_complete() -> None:
     documented = {code: (name, meaning) for code, name, meaning in rows("exit-codes.md")[1:]}
     config = configparser.ConfigParser(interpolation=None)
@@ -108,7 +114,7 @@ def test_architecture_lists_every_folder() -> None:
     } == folders
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/scheduling.md"])
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/airflow.md"])
 def test_the_modules_that_a_page_names_exist(page: str) -> None:
     text = (REPOSITORY / page).read_text(encoding="utf-8")
     named = re.findall(r"`([\w/]+\.py)`", text)
@@ -193,9 +199,31 @@ def test_git_ignores_what_the_docs_let_people_create(tmp_path: Path) -> None:
     assert run(["git", "check-ignore", "--stdin"], input=text).stdout.splitlines() == created
 
 
+def test_schedules_keep_what_is_printed_and_name_no_year() -> None:
+    """The line for the year that has just ended works it out, whatever the day."""
+    page = (REPOSITORY / "docs" / "scheduling.md").read_text(encoding="utf-8")
+    current, ended = re.findall(r"^[0-9*]+ [0-9*]+ \S+ \S+ \S+  +(cd .*)$", page, re.MULTILINE)
+    for line in (current, ended):
+        assert ' >> "$HOME/illuminate.log" 2>&1 || echo ' in line
+        assert not re.search(r"\d\d-\d\d", line)
+    year = re.search(r"YEAR=(\S+.*?) >>", ended.replace(r"\%", "%"))
+    assert year
+    for day, expected in (("2026-07-01", "25-26"), ("2030-09-30", "29-30")):
+        script = f'date() {{ command date -d {day} "$@"; }}; printf %s {year[1]}'
+        done = subprocess.run(
+            ["sh", "-eu", "-c", script], check=True, capture_output=True, text=True
+        )
+        assert done.stdout == expected
+
+
 # The package's metadata, and CI.
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_the_changelog_begins_with_the_version() -> None:
+    text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\d\S+)$", text, re.MULTILINE)[0] == PROJECT["version"]
 
 
 def test_the_licence_is_named_and_included() -> None:
@@ -228,27 +256,3 @@ def test_ci_runs_the_same_command_with_every_supported_python() -> None:
     assert PROJECT["requires-python"] == f">={versions[0]},<3.{int(versions[-1][2:]) + 1}"
     assert job["env"]["PYTHON"] == "python${{ matrix.python }}"
     assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
-
-
-def texts() -> list[str]:
-    """Return every text in the code, with `...` for what is filled in."""
-    found = []
-    for path in (REPOSITORY / "pipeline").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.JoinedStr):
-                parts = (p.value if isinstance(p, ast.Constant) else "..." for p in node.values)
-                found.append("".join(map(str, parts)))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.append(node.value)
-    return found
-
-
-def test_the_messages_on_the_troubleshooting_page_are_in_the_code() -> None:
-    page = (REPOSITORY / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-    cells = re.findall(r"^\| (.*?) \|", page, re.MULTILINE)
-    parts = [
-        p.strip(" :(.") for c in cells for m in re.findall(r"`([^`]+)`", c) for p in m.split("...")
-    ]
-    known = texts()
-    assert len(parts) > 20
-    assert [part for part in parts if part and not any(part in text for text in known)] == []

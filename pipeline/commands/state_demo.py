@@ -58,7 +58,7 @@ def run(run_state: Callable[[argparse.Namespace], int], options: argparse.Namesp
     print(
         f"Everybody in {', '.join(_SEEDS)} is made up. {districts} lists the districts, and each "
         f"has its own tables in {folders.district('<district>')}. Those of all are Delta tables in "
-        f"{folders.tables}; docs/state.md says how to read them. Look at them with:\n"
+        f"{folders.tables}; docs/state-tables.md says how to read them. Look at them with:\n"
         f"  {variables} {command} status --year {year} --districts {districts}\n"
         f"  {variables} {command} tables"
     )

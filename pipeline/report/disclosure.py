@@ -42,7 +42,7 @@ That is a percentage for each cut, and the bounds of the one for mastery.
 
 @dataclass(frozen=True)
 class Share:
-    """A share as it may be shown: its text, and the percentage that stands for it in charts."""
+    """A share as it may be shown: its text, and the percentage that charts show for it."""
 
     text: str
     value: float

@@ -113,7 +113,7 @@ def _check(url: str) -> bool:
     except ValueError:
         host = None
     if not host or parts.scheme not in {"http", "https"}:
-        raise SettingsError(f"{_NAME} is not a valid URL; it begins with https://.")
+        raise SettingsError(f"{_NAME} is not a valid URL; it must begin with https://.")
     if parts.scheme == "http" and not is_loopback(host):
         raise SettingsError(f"{_NAME} must begin with https; plain http only to this machine.")
     return is_loopback(host)

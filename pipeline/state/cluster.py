@@ -198,7 +198,7 @@ class Cluster:
         except TimeoutError:
             raise StateError(
                 f"Dask's scheduler at {self._address} has no workers; nothing was requested. Start "
-                "some with dask worker (docs/state.md), then run the same command again."
+                "some with dask worker (docs/state-hosts.md), then run the same command again."
             ) from None
         try:
             versions: Any = self._client.get_versions()

@@ -108,7 +108,7 @@ class DiscloseFigures(YearTask, IncrementalTask):
             raise StorageError(
                 f"{path} cannot be read: {files.reason(error)}. It says what the report has shown, "
                 "and the report is unchanged. Restore it from a backup; or remove it, and the "
-                "report begins anew, but who has an old page may find a student by comparing."
+                "report starts again, but readers of an old page may find a student by comparing."
             ) from error
         is_own = self._origin().items() <= origin.items()
         return shown if is_own else disclosure.no_figures()

@@ -199,7 +199,9 @@ class RunState(StateYearsTask):
         """
         tasks = self.district_runs()
         if failed := self._failed(tasks):
-            raise StateError(f"{len(failed)} of {len(tasks)} failed: {', '.join(failed)}.")
+            raise StateError(
+                f"{len(failed)} of {len(tasks)} runs of districts failed: {', '.join(failed)}."
+            )
 
     def on_failure(self, exception: BaseException) -> str:
         """Return the reason; the result of the run names the districts already."""

@@ -33,7 +33,7 @@ def openssl(folder: Path, *command: str) -> None:
 
 
 def certificates(folder: Path) -> Path:
-    """Return a folder with certificates made as docs/state.md says."""
+    """Return a folder with certificates made as docs/state-hosts.md says."""
     folder.mkdir()
     year, key = ("-days", "365", "-batch"), ("-newkey", "rsa:2048", "-nodes")
     authority = ("-keyout", "ca-key.pem", "-out", "ca.pem", "-subj", "/CN=state")

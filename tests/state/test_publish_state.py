@@ -178,7 +178,7 @@ def test_the_documented_queries_follow_the_marker(
         with pytest.raises(StateError):
             publish_all(root / "data" / "state", first, second)
     monkeypatch.chdir(root)
-    page = (REPOSITORY / "docs" / "state.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs" / "state-tables.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
     for query in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
         exec(query, names)

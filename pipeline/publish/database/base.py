@@ -69,11 +69,11 @@ class Database(ABC):
         return self._connection.execute(sql).fetchall()
 
     def table(self, name: str) -> str:
-        """Return a table's name as it stands in SQL."""
+        """Return a table's name as it is written in SQL."""
         return quote_name(name)
 
     def text(self, value: str) -> str:
-        """Return a text value as it stands in SQL."""
+        """Return a text value as it is written in SQL."""
         return quote_text(value)
 
     @abstractmethod

@@ -162,7 +162,7 @@ class _BigQuery(Database):
         return [tuple(row) for row in job.result(retry=self._limits["retry"])]
 
     def table(self, name: str) -> str:
-        """Return a table's name with its project and dataset, without which it stands nowhere."""
+        """Return a table's name with its project and dataset, as every query needs it."""
         return f"`{self._dataset.project}.{self._dataset.dataset_id}.{name}`"
 
     def text(self, value: str) -> str:

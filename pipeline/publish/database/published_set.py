@@ -123,7 +123,7 @@ def _source_table(name: str, file: Path) -> SourceTable:
             fields.append(Field(column, kind, _meaning_of_other(column, known)))
             continue
         expected = described[column].kind
-        # Everything in a CSV file is text; the data dictionary says what it stands for.
+        # Everything in a CSV file is text; the data dictionary says what it means.
         if file.suffix != ".csv" and kind != expected:
             raise LoadError(
                 f"Column {column} of {file.name} holds {kind} and should hold {expected}; nothing "

@@ -1,0 +1,148 @@
+"""What the code tells people: every error, warning and refusal, read from its source.
+
+Faults of files that people maintain are not among them: `InputFileError.at` adds the place and what
+to do to whatever it is given. Nor are messages that a variable brings from somewhere else.
+"""
+
+import ast
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+HOLE = "<...>"
+_LOG = {"warning", "error", "critical"}
+# What ends a command besides the errors of the pipeline.
+_REFUSALS = {"PipelineError", "ArgumentTypeError"}
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message with `<...>` for what is filled in, and the line of code that has it."""
+
+    text: str
+    place: str
+
+
+class _Module:
+    """One module, and what the names in it stand for as far as it is text."""
+
+    def __init__(self, path: Path) -> None:
+        self.tree = ast.parse(path.read_text(encoding="utf-8"))
+        self.place = path.relative_to(REPOSITORY)
+        self._constants = {
+            target.id: node.value
+            for node in self.tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        self._attributes = {
+            target.attr: node.value
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Attribute)
+        }
+
+    def texts(self, node: ast.expr) -> list[str]:
+        """Return what an expression may say; nothing if it only passes on what others say."""
+        match node:
+            case ast.Constant(value=str(text)):
+                return [re.sub(r"%[sd]|%\.\df", HOLE, text)]
+            case ast.JoinedStr(values=parts):
+                filled = (self._fill(part) for part in parts)
+                return ["".join(filled)]
+            case ast.IfExp(body=one, orelse=other):
+                return self.texts(one) + self.texts(other)
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return [a + b for a in self.texts(left) for b in self.texts(right)]
+            case ast.Name(id=name) if name in self._constants:
+                return self.texts(self._constants[name])
+            case ast.Attribute(attr=name) if name in self._attributes:
+                return self.texts(self._attributes[name])
+            case ast.Subscript(value=ast.Name(id=name)):
+                table = self._constants.get(name)
+                values = table.values if isinstance(table, ast.Dict) else []
+                return [text for value in values for text in self.texts(value)]
+        return []
+
+    def _fill(self, part: ast.expr) -> str:
+        if isinstance(part, ast.Constant):
+            return str(part.value)
+        constant = part.value if isinstance(part, ast.FormattedValue) else part
+        known = self.texts(constant) if isinstance(constant, ast.Name) else []
+        return known[0] if known else HOLE
+
+
+@functools.cache
+def messages() -> list[Message]:
+    """Return every message, in the order of the code."""
+    modules = [_Module(path) for path in sorted((REPOSITORY / "pipeline").rglob("*.py"))]
+    errors = _error_classes(modules)
+    found = {
+        Message(text, f"{module.place}:{call.lineno}"): None
+        for module in modules
+        for call in ast.walk(module.tree)
+        if isinstance(call, ast.Call)
+        for text in _said(module, call, errors)
+    }
+    found |= dict.fromkeys(_of_make())
+    return [message for message in found if message.text.replace(HOLE, "").strip(" .:;,()")]
+
+
+def _of_make() -> Iterator[Message]:
+    lines = (REPOSITORY / "Makefile").read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        for text in re.findall(r'echo "((?:\\.|[^"\\])*)" >&2', line):
+            yield Message(re.sub(r"\$\([^)]*\)+|\$\$\w+", HOLE, text), f"Makefile:{number}")
+
+
+def _error_classes(modules: list[_Module]) -> set[str]:
+    """Return the names of pipeline.errors.PipelineError and of all classes below it."""
+    bases = {
+        node.name: {_name(base) for base in node.bases}
+        for module in modules
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    found = set(_REFUSALS)
+    while more := {name for name, above in bases.items() if above & found} - found:
+        found |= more
+    return found
+
+
+def _said(module: _Module, call: ast.Call, errors: set[str]) -> Iterator[str]:
+    name = _name(call.func)
+    is_print = name == "print" and any(word.arg == "file" for word in call.keywords)
+    if name in errors:
+        lines = [module.texts(argument) for argument in call.args]
+        yield "\n".join(text for texts in lines for text in texts)
+    elif call.args and (is_print or (name in _LOG and _is_log(call.func))):
+        yield from module.texts(call.args[0])
+
+
+def _is_log(function: ast.expr) -> bool:
+    return isinstance(function, ast.Attribute) and _name(function.value) in {"log", "parser"}
+
+
+def _name(node: ast.expr) -> str:
+    match node:
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name
+    return ""
+
+
+def texts() -> list[str]:
+    """Return every text in the code and in the Makefile, with `<...>` for what is filled in."""
+    found = [(REPOSITORY / "Makefile").read_text(encoding="utf-8")]
+    for path in (REPOSITORY / "pipeline").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (p.value if isinstance(p, ast.Constant) else HOLE for p in node.values)
+                found.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found

@@ -22,6 +22,7 @@ from pipeline.state.cluster import (
     on_this_machine,
 )
 from pipeline.storage import files
+from tests.functional.test_failures import wait_until
 
 LOSSES = 1
 
@@ -169,9 +170,8 @@ def test_a_cluster_that_has_lost_its_workers_is_not_waited_for(monkeypatch, tmp_
     with LocalCluster(n_workers=1, dashboard_address="127.0.0.1:0", **here) as workers:
         alone = Cluster(workers.scheduler_address, "", tmp_path)
         assert list(alone.map(double, [1])) == [2]
-        # Without their names, Dask leaves those that it thinks busy.
-        names = [*alone._client.nthreads()]
-        alone._client.retire_workers(names, close_workers=True, remove=True)
+        workers.sync(workers.workers[0].close)
+        wait_until(lambda: not alone._client.nthreads())
         with pytest.raises(LostSchedulerError, match="All workers of"):
             list(alone.map(double, [1]))
         alone.close()

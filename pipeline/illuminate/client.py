@@ -2,6 +2,7 @@
 
 import functools
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,9 @@ import requests
 import tenacity
 import urllib3
 from pyrate_limiter import Duration, Limiter, Rate
+from requests.utils import select_proxy
 
+from pipeline import network
 from pipeline.errors import (
     OutageError,
     PaginationError,
@@ -47,6 +50,7 @@ class Client:
     Args:
         stop: ends all waiting and every open request soon after it is set.
         map_pages: requests the pages of a reply after the first, maybe many at once.
+        counts: where requests are counted.
     """
 
     def __init__(
@@ -56,8 +60,9 @@ class Client:
         limits: Limits,
         stop: threading.Event | None = None,
         map_pages: pages.MapPages = map,
+        counts: Counts | None = None,
     ) -> None:
-        self.counts = Counts()
+        self.counts = counts or Counts()
         self._address = address
         self._limits = limits
         self._map_pages = map_pages
@@ -177,7 +182,7 @@ class Client:
             self._has_sent_data = True
             return page
 
-        return self._retrying.call(attempt)
+        return self._retrying.call(attempt, _name(endpoint, parameters, number))
 
     def _get(self, url: str, parameters: dict[str, str]) -> bytes:
         """Return the body of a good reply; an expired token is renewed."""
@@ -247,15 +252,14 @@ class Client:
     def _network_error(self, watched: WatchedSocket, error: Exception | None = None) -> Exception:
         if self._stop.is_set():
             return StoppedError("the run was asked to stop")
-        if watched.was_cut:
-            return TransientError(f"no complete reply within {self._limits.deadline:g} s")
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return OutageError(
-                "the server's certificate is not trusted; if your network uses its own "
-                "certificate, set REQUESTS_CA_BUNDLE to its file"
-            )
-        # The library's own texts hold the whole URL; the type of the error says enough.
-        return TransientError(f"the connection failed ({type(error).__name__})")
+        host = network.host_of(self._address.base)
+        if watched.was_cut or error is None:
+            seconds = self._limits.deadline
+            return TransientError(f"no complete reply from {host} within {seconds:g} s")
+        if problem := network.certificate_problem(error, host):
+            return OutageError(problem)
+        proxy = network.host_of(select_proxy(self._address.base, self._proxies) or "")
+        return TransientError(f"the connection failed: {network.explain(error, host, proxy)}")
 
     def _wait_for_the_rate(self) -> None:
         if self._limiter is None:
@@ -291,6 +295,14 @@ class Client:
             self._check_is_json(response, body)
         wait = parse_retry_after(response.headers.get("Retry-After"))
         return read_token(response.status_code, body, wait)
+
+
+def _name(endpoint: Endpoint, parameters: Mapping[str, str], page: int) -> str:
+    """Return what is requested, for the log: no student, whatever the request."""
+    of_one = parameters.get("assessment_id")
+    start, end = (parameters.get(f"date_taken_{name}") for name in ("start", "end"))
+    of_range = f" of {start} to {end}" if start else ""
+    return f"{endpoint.name}{f' of assessment {of_one}' if of_one else of_range}, page {page}"
 
 
 def _limiter(per_second: float) -> Limiter | None:

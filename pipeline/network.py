@@ -48,11 +48,16 @@ _KINDS: dict[type[BaseException], str] = {
 
 
 def host_of(url: str) -> str:
-    """Return the host of a URL, with a port that is not the usual one, and nothing else."""
+    """Return the host of a URL, with a port that is not the usual one, and nothing else.
+
+    Empty if that is not certain: a slash in a password makes a part of it look like the host.
+    """
     try:
         parts = urlsplit(url if "://" in url else f"//{url}")
         host, port = parts.hostname or "", parts.port
     except ValueError:
+        return ""
+    if url.count("@") > parts.netloc.count("@"):
         return ""
     shown = f"[{host}]" if ":" in host else host
     return shown if port in {None, _USUAL_PORTS.get(parts.scheme)} else f"{shown}:{port}"
@@ -66,6 +71,7 @@ def explain(error: BaseException, host: str, proxy: str = "") -> str:
         host: the server's, as `host_of` returns it.
         proxy: that of the proxy in between, if any.
     """
+    host = host or "the host"
     if problem := certificate_problem(error, host):
         return problem
     causes = list(_causes(error))
@@ -76,8 +82,7 @@ def explain(error: BaseException, host: str, proxy: str = "") -> str:
     if replies:
         needs = ": it requires a user and a password" if replies[0] == "407" else ""
         return f"the proxy {proxy} answered {replies[0]}{needs}; {_PROXY_SETTINGS}"
-    unknown = f"broke off the exchange ({type(error).__name__})"
-    said = next(filter(None, map(_describe, causes)), unknown)
+    said = describe(error) or f"broke off the exchange ({type(error).__name__})"
     is_proxys = names & _OF_A_PROXY
     return f"the proxy {proxy} {said}; {_PROXY_SETTINGS}" if is_proxys else f"{host} {said}"
 
@@ -92,6 +97,28 @@ def certificate_problem(error: BaseException, host: str) -> str:
             return f"the server's certificate is not trusted ({host}): {why}"
         if "suitable TLS CA certificate bundle" in str(each):
             return "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that does not exist"
+    return ""
+
+
+def describe(error: BaseException) -> str:
+    """Return what became of a connection, as the rest of a sentence; nothing if that is not known.
+
+    The sentence begins with the name of the host.
+    """
+    return next(filter(None, map(_describe, _causes(error))), "")
+
+
+def host_in(error: BaseException) -> str:
+    """Return the host that an error names, where only the library knows it; else nothing."""
+    for each in _causes(error):
+        kept = getattr(each, "kwargs", None)
+        url = kept.get("endpoint_url", "") if isinstance(kept, dict) else ""  # botocore
+        url = url or getattr(getattr(each, "request", None), "url", "")  # requests
+        host, port = (getattr(each, name, None) for name in ("host", "port"))  # aiohttp
+        if not url and isinstance(host, str):
+            url = f"{host}:{port}" if port else host
+        if url and (found := host_of(url)):
+            return found
     return ""
 
 

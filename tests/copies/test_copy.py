@@ -232,7 +232,8 @@ def test_an_unreachable_server(store: Store, tmp_path: Path) -> None:
     store.close()
     done = run(tmp_path, store)
     assert done.returncode == 30
-    assert "The copy of 23-24 could not be checked" in done.stdout + done.stderr
+    assert "The copy of 23-24 could not be checked (127.0.0.1:" in done.stdout + done.stderr
+    assert "refuses connections: nothing listens there" in done.stdout + done.stderr
 
 
 def test_an_object_of_another_size_is_uploaded_again(store: Store, tmp_path: Path) -> None:

@@ -131,7 +131,9 @@ def test_no_refusal_shows_the_password(pg: Desk, postgres: Postgres) -> None:
         postgres.url("postgres", secret): "the user or the password is wrong",
         right.replace("/district_", "/nowhere_"): "the database or the user does not exist",
         f"postgresql://loader:hali@{secret}@127.0.0.1:1/x": "cannot be opened",
-        f"postgresql://loader:{secret}@127.0.0.1:1/x": "no server answers there",
+        f"postgresql://loader:{secret}@127.0.0.1:1/x": "at 127.0.0.1:1 cannot be opened: no server "
+        "answers there",
+        f"postgresql://loader:1/{secret}@127.0.0.1:1/x": "URL cannot be opened",
         f"postgresql://loader:{secret}%zz@h/x": "is not a valid URL",
     }
     for url, sentence in wrong.items():

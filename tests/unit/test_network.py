@@ -165,6 +165,9 @@ def test_the_error_of_the_system_is_found_wherever_a_library_keeps_it(where: str
         ("http://[::1]:8080/", "[::1]:8080"),
         ("canaryuser:canarypassword@x.example.org:3128", "x.example.org:3128"),
         ("https://x.example.org:canarypath", ""),
+        ("postgresql://u:canarypassword@canaryuser@x.example.org/db", "x.example.org"),
+        ("postgresql://u:12/canarypassword@x.example.org/db", ""),
+        ("postgresql://u:12?canarypassword@x.example.org/db", ""),
         ("", ""),
     ],
 )

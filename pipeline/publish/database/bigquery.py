@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from pipeline import network
 from pipeline.errors import LoadError, SettingsError
 from pipeline.publish.database.base import Database, wrong_type
 from pipeline.publish.database.published_set import RUNS, Field, Kind, SourceTable
@@ -120,9 +121,12 @@ def _open(url: str) -> "Iterator[_BigQuery]":
                 database.remove_staging()
     except (GoogleAPIError, GoogleAuthError, OSError) as error:
         name, text = type(error).__name__, f"{error} {getattr(error, 'errors', '')}"
-        known = next((why for part, why in _REASONS.items() if part in text), _KINDS.get(name))
+        known = next((why for part, why in _REASONS.items() if part in text), "")
+        if not known and (said := network.describe(error)):
+            known = f"{network.host_in(error) or 'its host'} {said}"
+        known = known or _KINDS.get(name, f"it raised {name}")
         raise LoadError(
-            f"BigQuery could not be used: {known or f'it raised {name}'}. The year is there either "
+            f"BigQuery could not be used: {known}. The year is there either "
             "as before or completely new. Fix this, then run the same command again."
         ) from None
 

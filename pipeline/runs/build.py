@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
@@ -12,6 +13,7 @@ from luigi.scheduler import Scheduler
 from luigi.worker import Worker
 
 from pipeline.errors import PipelineError, StoppedError, UnexpectedError
+from pipeline.illuminate.counts import Counts
 from pipeline.storage.paths import TableSetPaths
 
 ONE_WORKER = (
@@ -111,8 +113,11 @@ class Build:
         self._required: set[str] = set()
         self._done: set[str] = set()
         self._failed: dict[str, Failure] = {}
+        self._failed_requests: dict[tuple[str, str], Counter[str]] = {}
         self.blocked: Failure | None = None
         """Why the scheduler did not let the build go on, if it did not."""
+        self.counts = Counts()
+        """Requests that no step has taken into its receipt yet."""
 
     def see(self, task: Step) -> None:
         """Note a task that Luigi works on."""
@@ -137,6 +142,17 @@ class Build:
         self._failed[task.task_id] = Failure(
             task.partition, task.get_task_family(), describe(error)
         )
+
+    def keep_counts(self, task: Step) -> None:
+        """Keep the requests of a task that failed, and so leaves no receipt that has them."""
+        if any((counted := self.counts.take()).values()):
+            key = (task.partition, task.name)
+            self._failed_requests.setdefault(key, Counter()).update(counted)
+
+    def failed_requests(self, partition: str) -> dict[str, dict[str, int]]:
+        """Return the requests of tasks of a partition that failed, by the tasks' names."""
+        found = self._failed_requests.items()
+        return {name: dict(counted) for (of, name), counted in found if of == partition}
 
     @property
     def failures(self) -> list[Failure]:

@@ -298,6 +298,7 @@ def of_step(step: Step) -> Iterator[RunContext]:
             run.build.see(step)
         yield run
     except BaseException as error:
+        run.build.keep_counts(step)
         if is_own:
             run.build.fail(step, error)
         raise

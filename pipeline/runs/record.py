@@ -106,6 +106,8 @@ def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
         for name, receipt in receipts.items()
         if receipt is not None
     }
+    for name, counted in run.build.failed_requests(tables.partition).items():
+        steps[f"{name} (failed)"] = {"by_this_run": True, **counted}
     return {
         "run": run.id,
         "outcome": outcome(run, tables),

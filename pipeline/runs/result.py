@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pipeline.runs.build import Failure
 from pipeline.runs.news import KINDS
-from pipeline.runs.summary import ROWS, ROWS_OF_ALL_YEARS
+from pipeline.runs.summary import ROWS, ROWS_OF_ALL_YEARS, count_requests, sum_requests
 
 SUCCESS_OUTCOMES = ("done", "up to date", "published")
 """Outcomes after which everything that was requested is done."""
@@ -91,7 +91,7 @@ def _tables(record: dict[str, Any], path: Path | None) -> dict[str, Any]:
         **{name: record[name] for name in ("as_of", "years") if name in record},
         "outcome": record["outcome"],
         "record": path.name if path else None,
-        **{name: sum(facts.get(name, 0) for facts in now) for name in ("requests", "retries")},
+        **sum_requests(now),
         "shards_fetched": sum(facts.get("fetched", 0) for facts in now),
         "shards_failed": sum(facts.get("failed", 0) for facts in now),
     }
@@ -130,8 +130,8 @@ def _line(table: dict[str, Any]) -> str:
     ]
     if "checks_passed" in table:
         counts.append(f"{table['checks_passed']:,} checks passed")
-    if table["requests"]:
-        counts.append(f"{table['requests']:,} requests, {table['retries']:,} of them retries")
+    if table["requests"] or table["tokens"]:
+        counts.append(count_requests(table, " requests"))
     if table["shards_failed"]:
         counts.append(f"{table['shards_failed']:,} shards failed")
     return f"{name}: {table['outcome']}. {'; '.join(counts)}".rstrip()

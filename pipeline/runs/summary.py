@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import printable
+from pipeline.illuminate.counts import COUNTED
 from pipeline.runs.news import KINDS
 from pipeline.storage.paths import ALL_YEARS, Snapshot, TableSetPaths
 from pipeline.years import UNKNOWN_DAY
@@ -226,13 +227,10 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "fetched", f"on {_fetched_on(record['steps'])}"
     steps = record["steps"].values()
     now = [facts for facts in steps if facts["by_this_run"]]
-    requests, retries, fetched, failed = (
-        sum(facts.get(name, 0) for facts in now)
-        for name in ("requests", "retries", "fetched", "failed")
-    )
+    fetched, failed = (sum(facts.get(name, 0) for facts in now) for name in ("fetched", "failed"))
     there = sum(facts.get("reused", 0) + facts.get("fetched", 0) for facts in steps)
     shards = f"{fetched:,} fetched, {there - fetched:,} reused"
-    yield "requests", f"{requests:,}, {retries:,} of them retries"
+    yield "requests", count_requests(sum_requests(now))
     yield "shards", f"{shards}, {failed:,} FAILED" if failed else shards
     if skipped := sum(facts.get("skipped", 0) for facts in steps):
         yield "skipped", f"{skipped:,} standard or group shards: no overall results"
@@ -254,6 +252,19 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if unlisted := listed.get("excluded but not listed"):
             text += f"; not in the catalogue: {', '.join(unlisted)}"
         yield "excluded", text
+
+
+def sum_requests(steps: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the requests of steps, retries among them, and requests for access tokens beside."""
+    steps = list(steps)
+    return {name: sum(facts.get(name, 0) for facts in steps) for name in COUNTED}
+
+
+def count_requests(counts: Mapping[str, int], what: str = "") -> str:
+    """Return how many requests of every kind there were."""
+    text = f"{counts['requests'] + counts['tokens']:,}{what}, {counts['retries']:,} of them retries"
+    tokens = counts["tokens"]
+    return f"{text}, {tokens:,} for access tokens" if tokens else text
 
 
 def _by_page(steps: dict[str, Any]) -> Iterator[tuple[str, str]]:

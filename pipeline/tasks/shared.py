@@ -31,7 +31,7 @@ def open_pool(_: RunContext) -> Pool:
 
 def open_client(run: RunContext) -> "AbstractContextManager[Client]":
     """Return the client of a run."""
-    return connection.open_client(run.stop, run.share(open_pool).map)
+    return connection.open_client(run.stop, run.share(open_pool).map, run.build.counts)
 
 
 def open_counts(run: RunContext) -> Early[OfAll, int]:

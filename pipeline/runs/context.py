@@ -18,7 +18,6 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import luigi
 from luigi.cmdline_parser import CmdlineParser
 from luigi.interface import PidLockAlreadyTakenExit
 from luigi.rpc import RPCError
@@ -38,6 +37,7 @@ from pipeline.runs.build import (
     unreachable,
     when_build_ends,
 )
+from pipeline.runs.destinations import check_destinations
 from pipeline.runs.lock import Lock
 from pipeline.runs.messages import print_lines
 from pipeline.runs.notify import find_webhook
@@ -126,8 +126,13 @@ class RunContext:
         if self.has_begun:
             return
         self.has_begun = True
-        try:
+        with self._refusing():
             self._prepare()
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
         except PipelineError as error:
             self._refusal = error
             raise
@@ -136,11 +141,14 @@ class RunContext:
         """Get ready for a step that writes into these paths.
 
         Raises:
-            PipelineError: the run cannot begin.
+            PipelineError: the run cannot begin, or what it builds could not be published.
             StoppedError: the run was asked to stop.
         """
         self.begin()
         self.raise_if_stopped()
+        if not self._registered:
+            with self._refusing():
+                check_destinations(self.build)
         self.register_outputs(paths)
         # Polars takes SIGINT for itself when it is imported, so our handlers are put back.
         import polars  # noqa: F401
@@ -329,21 +337,3 @@ def under_way() -> RunContext | None:
 def is_command_line() -> bool:
     """Return True where Luigi's own command line runs, and its exit code is the answer."""
     return CmdlineParser.get_instance() is not None
-
-
-@Step.event_handler(luigi.Event.DEPENDENCY_DISCOVERED)
-def _require(task: Step, requirement: Step) -> None:
-    current().build.require(task, requirement)
-
-
-@Step.event_handler(luigi.Event.DEPENDENCY_PRESENT)
-@Step.event_handler(luigi.Event.SUCCESS)
-def _complete(task: Step) -> None:
-    current().build.complete(task)
-
-
-@Step.event_handler(luigi.Event.BROKEN_TASK)
-@Step.event_handler(luigi.Event.FAILURE)
-def _fail(task: Step, error: BaseException) -> None:
-    if not isinstance(error, RPCError):  # which ends the build, and is described then
-        current().build.fail(task, error)

@@ -263,8 +263,9 @@ def sum_requests(steps: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 def count_requests(counts: Mapping[str, int], what: str = "") -> str:
     """Return how many requests of every kind there were."""
     text = f"{counts['requests'] + counts['tokens']:,}{what}, {counts['retries']:,} of them retries"
-    tokens = counts["tokens"]
-    return f"{text}, {tokens:,} for access tokens" if tokens else text
+    if tokens := counts["tokens"]:
+        text += f", {tokens:,} for {'an access token' if tokens == 1 else 'access tokens'}"
+    return text
 
 
 def _by_page(steps: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,9 @@ import msgspec
 
 from pipeline.errors import StorageError
 
+DISK_FULL = "the disk is full"
+"""The reason why a file cannot be written where there is no space left."""
+
 _BLOCK = 1 << 20
 _TEMP_NAME = re.compile(r"\..+\.[0-9]+-[0-9]+\.partial", re.DOTALL)
 _serial = itertools.count()
@@ -135,7 +138,7 @@ def reason(error: BaseException) -> str:
     found = re.search(r"os error (\d+)", str(error))
     number = int(found[1]) if found else getattr(error, "errno", None)
     if number == errno.ENOSPC:
-        return "the disk is full"
+        return DISK_FULL
     return os.strerror(number) if number else type(error).__name__
 
 
@@ -169,6 +172,19 @@ def write_bytes(path: Path, content: bytes, *, sync_folder: bool = True) -> None
     """Write a whole file durably, or leave the old one, as `atomic_write` does."""
     with atomic_write(path, sync_folder=sync_folder) as temporary:
         temporary.write_bytes(content)
+
+
+def try_folder(folder: Path) -> None:
+    """Write, rename and remove a file in a folder, or in the one where it would be created.
+
+    Raises:
+        OSError, StorageError: that is not possible.
+    """
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    probe = temp_path(there / "test")  # what is left of it is removed as any temporary file is
+    with atomic_write(probe) as temporary:
+        temporary.write_bytes(b"test")
+    probe.unlink()
 
 
 def link(existing: Path, path: Path, *, sync_folder: bool = True) -> bool:

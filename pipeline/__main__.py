@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.config import settings
 from pipeline.errors import FolderInUseError, PipelineError, redact_unexpected
+from pipeline.runs.process import let_polars_start
 from pipeline.runs.recovery import recover_unless_in_use
 
 _FAILED, _FOLDER_IN_USE = 1, 10
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         with redact_unexpected():
             if command in _RECOVERING:
                 recover_unless_in_use(settings.folders())
+            let_polars_start()
             # The modules of the other commands are not imported.
             module = import_module(f"pipeline.commands.{_MODULES.get(command, command)}")
             return int(module.main(options))

@@ -81,8 +81,8 @@ refresh: $(VENV)/.run ## Remove the snapshot and fetch everything again: make re
 clean-snapshots: $(VENV)/.run ## Remove all snapshots but the published ones, of all years or: make clean-snapshots YEAR=23-24
 	@$(BIN)/python -m pipeline clean-snapshots --year "$(YEAR)"
 
-doctor: $(VENV)/.run ## Check settings, credentials, input files and disk
-	@$(BIN)/python -m pipeline doctor
+doctor: $(VENV)/.run ## Try all that a run needs, one line each: make doctor YEAR=23-24
+	@$(BIN)/python -m pipeline doctor --year "$(YEAR)"
 
 simulate: $(VENV)/.run ## Serve the demo district on port 8080
 	@$(BIN)/python -m pipeline simulate --port 8080

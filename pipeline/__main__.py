@@ -23,7 +23,7 @@ _COMMANDS = {
     "copy": "copy the published files of a year to [paths] copy_to",
     "forget": "remove a year's snapshot, so that the next run fetches it again",
     "clean-snapshots": "remove all snapshots but those of what is published",
-    "doctor": "try settings, credentials, input files and disk, one line each",
+    "doctor": "try all that a run of a school year needs, one line each",
     "dictionary": "print the data dictionary, in Markdown",
     "simulate": "serve the made-up district until interrupted",
     "state": "many districts: run all of districts.csv, or say how they are",
@@ -36,7 +36,7 @@ _MODULES = {"load": "run", "copy": "run", "clean-snapshots": "clean_snapshots"}
 _RECOVERING = set(_COMMANDS) - {"dictionary", "simulate", "state"}
 """The commands that first complete or undo what a killed run left half published."""
 
-_OF_A_YEAR = ("refresh", "status", "verify", "report", "load", "copy", "forget")
+_OF_A_YEAR = ("refresh", "status", "verify", "report", "load", "copy", "forget", "doctor")
 _OF_ALL_YEARS = ("status", "verify", "load", "copy")
 _OF_A_DAY = ("refresh", "status", "verify", "forget")
 

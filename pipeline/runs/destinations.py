@@ -9,6 +9,7 @@ from pipeline.storage import files
 from pipeline.storage.paths import TableSetPaths
 
 _SETTINGS = {"illuminate": "SAVE_PATH", "views": "VIEW_PATH"}
+"""The settings of the folders that tables are published in, by kind."""
 
 
 def check_destinations(build: Build) -> None:
@@ -20,19 +21,19 @@ def check_destinations(build: Build) -> None:
     done = build.done()
     sets = {s.partition: s.paths for s in build.steps() if s.publishes and s.task_id not in done}
     for paths in sets.values():
-        check_published_folders(paths)
+        for kind in _SETTINGS:
+            check_published_folder(paths, kind)
 
 
-def check_published_folders(paths: TableSetPaths) -> list[Path]:
-    """Write and rename a file in each folder where a table set is published; return the folders.
+def check_published_folder(paths: TableSetPaths, kind: str) -> Path:
+    """Write and rename a file where tables of a kind are published; return the folder.
 
     Raises:
-        StorageError: one of them does not allow it.
+        StorageError: it does not allow that.
     """
-    folders = {setting: paths.published_folder(kind) for kind, setting in _SETTINGS.items()}
-    for setting, folder in folders.items():
-        check_folder(folder, f"set {setting} to another folder")
-    return list(folders.values())
+    folder = paths.published_folder(kind)
+    check_folder(folder, f"set {_SETTINGS[kind]} to another folder")
+    return folder
 
 
 def check_folder(folder: Path, otherwise: str) -> None:

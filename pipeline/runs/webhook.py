@@ -103,10 +103,7 @@ def _judge(status: int) -> None:
 
 
 def _message(reason: str) -> str:
-    return (
-        f"Webhook delivery failed: {reason}. The run itself ended as its summary says. Check "
-        f"{_NAME}."
-    )
+    return f"Webhook delivery failed: {reason}. Check {_NAME}."
 
 
 def _check(url: str) -> bool:

@@ -174,14 +174,24 @@ def write_bytes(path: Path, content: bytes, *, sync_folder: bool = True) -> None
         temporary.write_bytes(content)
 
 
+def nearest_folder(folder: Path) -> Path:
+    """Return a folder, or the one that it would be created in.
+
+    Raises:
+        OSError: the permissions do not allow to look.
+    """
+    return next(each for each in (folder, *folder.absolute().parents) if each.exists())
+
+
 def try_folder(folder: Path) -> None:
     """Write, rename and remove a file in a folder, or in the one where it would be created.
 
     Raises:
         OSError, StorageError: that is not possible.
     """
-    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    probe = temp_path(there / "test")  # what is left of it is removed as any temporary file is
+    probe = temp_path(
+        nearest_folder(folder) / "test"
+    )  # what is left of it is removed as any temporary file is
     with atomic_write(probe) as temporary:
         temporary.write_bytes(b"test")
     probe.unlink()

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from pipeline import network
 from pipeline.errors import LoadError, SettingsError
 from pipeline.publish.database.base import Database, wrong_type
-from pipeline.publish.database.published_set import RUNS, Field, Kind, SourceTable
+from pipeline.publish.database.published_set import RUNS, YEAR, Field, Kind, SourceTable
 from pipeline.storage import formulas
 
 if TYPE_CHECKING:
@@ -214,6 +214,12 @@ class _BigQuery(Database):
         inserted = f"(SELECT count(*) {self._of_year(table.name, year)})"
         self._require(f"{inserted} = {rows}", _MISCOUNTED)
         return rows
+
+    def try_creating(self) -> None:
+        """Create a staging table, which is removed when the dataset is closed."""
+        self._staged.append(f"{_STAGING}_{self._load}")
+        expires = dt.datetime.now(dt.UTC) + _EXPIRES
+        self._create_table(self._staged[-1], [Field(YEAR, "text")], expires)
 
     def remove_staging(self) -> None:
         """Remove the staging tables of this load."""

@@ -1,6 +1,9 @@
 """Replace a year, or all years, in a database by what is published, in one transaction."""
 
+import contextlib
 import datetime as dt
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from pipeline.errors import LoadError
@@ -45,6 +48,21 @@ def is_loaded(database: Database, publication: Publication) -> bool:
         (build, source) == wanted and (not rows or database.count_rows(table, year) == rows)
         for build, source, table, rows in loaded
     )
+
+
+def try_writing(open_writable: Callable[[], AbstractContextManager[Database]]) -> None:
+    """Create a table as a load would, and roll that back.
+
+    Raises:
+        LoadError: the database does not let us, or cannot be reached.
+    """
+    with contextlib.suppress(_RollbackError), open_writable() as database:
+        database.try_creating()
+        raise _RollbackError
+
+
+class _RollbackError(Exception):
+    """Leaves a transaction without a commit."""
 
 
 def load(database: Database, published: PublishedSet) -> list[LoadedTable]:

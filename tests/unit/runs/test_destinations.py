@@ -38,9 +38,9 @@ class Known(Build):
         return self.complete_ids
 
 
-def publishing(folder: Path, **about: bool) -> Publishing:
+def publishing(folder: Path, *, publishes: bool = True) -> Publishing:
     folders = Folders(folder / "data", str(folder / "tables"), str(folder / "file" / "views"))
-    return Publishing(AllYears(folders, ()), **about)
+    return Publishing(AllYears(folders, ()), publishes)
 
 
 def test_only_what_is_still_to_be_published_needs_its_folders(tmp_path: Path) -> None:

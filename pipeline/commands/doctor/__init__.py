@@ -1,0 +1,97 @@
+"""Tries what a run of a school year needs, one plain line each; no secret is shown."""
+
+import argparse
+import re
+from collections.abc import Callable
+
+from pipeline.commands.doctor import deliveries, district, inputs, machine
+from pipeline.commands.doctor.note import Note
+from pipeline.commands.options import year_of
+from pipeline.config import settings
+from pipeline.config.sections import SECTIONS
+from pipeline.errors import PipelineError, SettingsError, printable
+from pipeline.simulator.demo import ensure_inputs
+from pipeline.storage.paths import Snapshot
+from pipeline.years import today
+
+Trial = Callable[[Snapshot], str]
+
+TRIALS: dict[str, Trial] = {
+    "Python": machine.python,
+    "time zone": machine.time_zone,
+    "school year": machine.school_year,
+    "process": machine.limits,
+    "memory": machine.memory_size,
+    "tables": machine.tables,
+    "views": machine.views,
+    "reports": machine.reports,
+    "file system": machine.file_system,
+    "disk": machine.disk,
+    "roster": inputs.read_roster,
+    "title rules": inputs.read_rules,
+    "overrides": inputs.read_overrides,
+    "prior years": inputs.find_prior_years,
+    "views of your own": inputs.check_sql_views,
+    "credentials": district.credentials,
+    "district": district.catalogue,
+    "database": deliveries.database,
+    "copies": deliveries.copies,
+    "webhook": deliveries.webhook,
+}
+"""What is tried, in this order: what needs a network comes last."""
+
+_OF_LUIGI = re.compile(r" (?:Choices|permitted values): ")
+"""Where what Luigi adds to the description of a setting begins."""
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print a line per thing tried; return 0 when all is well, else 1."""
+    year = year_of(options)
+    if settings.is_demo():
+        ensure_inputs(settings.folders().inputs, today())
+    _print_settings()
+    paths = settings.snapshot(year, today(), today())
+    marks = "ok: works; note: works, but read it; FAILED: to be fixed"
+    print(f"Tried for the school year {year} ({marks}):")
+    failed = sum(not _try(name, trial, paths) for name, trial in TRIALS.items())
+    if failed:
+        print(
+            f"{failed} of {len(TRIALS)} FAILED. Nothing was changed. Do what these lines say, then "
+            "run the same command again."
+        )
+        return 1
+    print("Nothing failed: a run of this school year has what it needs.")
+    return 0
+
+
+def _print_settings() -> None:
+    meanings = {
+        (section.__name__, name): _OF_LUIGI.split(parameter.description or "")[0]
+        for section in SECTIONS
+        for name, parameter in section.current_params()
+    }
+    print("Settings (command line > environment > luigi.cfg > default):")
+    for section, name, value, origin in settings.describe():
+        shown = _shown(name, value)
+        line = f"  [{section}] {name} = {shown}, from {origin}".replace("from default", "default")
+        print(printable(f"{line}: {meanings[section, name]}"))
+
+
+def _shown(name: str, value: object) -> object:
+    if name == "base_url" and value:
+        try:
+            return settings.address().base
+        except SettingsError:
+            return "(not usable)"  # it may hold a password
+    return "(none)" if value in ("", ()) else value
+
+
+def _try(name: str, trial: Trial, paths: Snapshot) -> bool:
+    try:
+        found = trial(paths)
+    except PipelineError as error:
+        print(f"  FAILED  {name}: {error}", flush=True)
+        return False
+    mark = "note" if isinstance(found, Note) else "ok"
+    print(printable(f"  {mark:<7} {name}: {found}"), flush=True)
+    return True

@@ -27,6 +27,7 @@ _ERRORS = {
 _REASONS = {
     "FileNotFoundError": "there is no such bucket or folder",
     "ResourceNotFoundError": "there is no such bucket or folder",
+    "PermissionError": "permission denied",
     "NoCredentialsError": "no credentials are set",
     "PartialCredentialsError": "some of the credentials are not set",
     "DefaultCredentialsError": "no credentials are set",

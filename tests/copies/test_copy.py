@@ -236,6 +236,35 @@ def test_an_unreachable_server(store: Store, tmp_path: Path) -> None:
     assert "refuses connections: nothing listens there" in done.stdout + done.stderr
 
 
+TRY_PLACE = """
+import sys
+from pipeline.errors import CopyError
+from pipeline.publish.copies import try_place
+try:
+    try_place(sys.argv[1])
+except CopyError as error:
+    sys.exit(f"CopyError: {error}")
+"""
+
+
+@pytest.mark.parametrize("method", [None, "PUT", "GET", "DELETE"])
+def test_a_place_is_tried_and_nothing_is_left(
+    store: Store, tmp_path: Path, method: str | None
+) -> None:
+    """Nothing that was to be removed, and could be."""
+    store.before = lambda request: 403 if method and request.startswith(method) else None
+    url = f"s3://{BUCKET}/copies"
+    done = run(tmp_path, store, command=("-c", TRY_PLACE, url))
+    store.before = lambda _: None
+    writes = [request.partition(" ")[0] for request in store.writes]
+    assert writes == (["PUT"] if method == "PUT" else ["PUT", "DELETE"])
+    assert store.names() == [] or method == "DELETE"
+    if method is None:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert "[paths] copy_to cannot be used (permission denied)" in done.stderr
+
+
 def test_an_object_of_another_size_is_uploaded_again(store: Store, tmp_path: Path) -> None:
     published.make(tmp_path, "b1", 3)
     store.before = lambda request: (

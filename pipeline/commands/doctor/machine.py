@@ -23,7 +23,7 @@ from pipeline.years import SchoolYear, today
 
 _BYTES_OF_A_RESULT = 800
 """What a first night writes for each result, in all files; see docs/performance.md, Nights."""
-_USUAL_RESULTS = 1_000_000
+_USUAL_RESULTS, _RESULTS_OF_DEMO = 1_000_000, 60_000
 
 
 def python(_: Snapshot) -> str:
@@ -55,10 +55,7 @@ def memory_size(_: Snapshot) -> str:
     needed, found = memory.NEEDED, memory.available()
     what = "a year of a million results takes {} MB, one of ten million 560 MB"
     if settings.is_demo():
-        needed, what = (
-            memory.NEEDED_BY_DEMO,
-            "the demo takes {} MB, with the server of its district",
-        )
+        needed, what = memory.NEEDED_BY_DEMO, "the demo takes {} MB, its district's server included"
     needs = what.format(needed // memory.MEGABYTE)
     text = f"{found.size // memory.MEGABYTE:,} MB ({found.source}); {needs}"
     if found.size < needed:
@@ -101,8 +98,9 @@ def disk(paths: Snapshot) -> str:
     """Return how much space is free where files are written, and how much a run takes."""
     folder, results = paths.folders.data, _published_results(paths)
     used = snapshots.disk_size(paths.folders.work)
-    needed = (results or _USUAL_RESULTS) * _BYTES_OF_A_RESULT
-    what = f"{results:,} results, as last published," if results else "a million results"
+    usual = _RESULTS_OF_DEMO if settings.is_demo() else _USUAL_RESULTS
+    needed = (results or usual) * _BYTES_OF_A_RESULT
+    what = f"{results or usual:,} results{', as last published,' if results else ''}"
     needs = f"fetching {what} for the first time writes {snapshots.readable_size(needed)}"
     free = shutil.disk_usage(files.nearest_folder(folder)).free
     text = f"{snapshots.readable_size(free)} free for {folder}, whose work/ has {used}; {needs}"

@@ -16,6 +16,7 @@ UnexpectedError in its place.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -29,6 +30,23 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def foreign_owner(path: Path) -> str:
+    """Return whose a path is, or the folder that is to have it, as a sentence; empty if our own."""
+    there = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
+    try:
+        status = there.lstat()
+    except OSError:
+        return ""
+    own = os.geteuid()
+    if status.st_uid == own:
+        return ""
+    return (
+        f"{there} belongs to user {status.st_uid}, and this process is user {own}: run it as that "
+        f"user (docker run --user {status.st_uid}:{status.st_gid}), or make it the owner "
+        f"(chown -R {own}). "
+    )
 
 
 class PipelineError(Exception):
@@ -64,8 +82,9 @@ class InputFileError(SettingsError):
     @classmethod
     def unreadable(cls, path: Path, error: OSError) -> Self:
         """Return the error for a file that the operating system cannot read."""
+        whose = foreign_owner(path) if isinstance(error, PermissionError) else ""
         fault = f"it cannot be read ({error.strerror})"
-        return cls.at(path, fault, "Check the path and permissions")
+        return cls.at(path, fault, f"{whose}Check the path and permissions")
 
 
 class IlluminateError(PipelineError):

@@ -43,7 +43,7 @@ from pipeline.runs.messages import print_lines
 from pipeline.runs.notify import find_webhook
 from pipeline.runs.recovery import recover_publications
 from pipeline.runs.signals import StopSignals
-from pipeline.storage import files
+from pipeline.storage import file_system, files
 from pipeline.storage.paths import Folders, TableSetPaths
 from pipeline.years import today
 
@@ -228,6 +228,7 @@ class RunContext:
 
     def _prepare(self) -> None:
         self._held.enter_context(print_lines())
+        file_system.forget_what_was_said()
         try:
             self.webhook = find_webhook()  # first: it is notified of whatever goes wrong next
         finally:

@@ -19,7 +19,7 @@ from typing import IO
 from pipeline.errors import StoppedError
 from pipeline.runs import heartbeat
 from pipeline.runs.heartbeat import USUAL, Claim, Host, Tempo
-from pipeline.storage import files
+from pipeline.storage import file_system, files
 
 log = logging.getLogger("pipeline")
 
@@ -161,7 +161,8 @@ def _lock(file: IO[str], path: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(_PAUSE)  # perhaps a command only looks whether it is locked
-        except OSError:
+        except OSError as error:
+            file_system.say_it_has_no_locks(path.parent, error)
             return False
         else:
             return True

@@ -1,8 +1,9 @@
 """Publications that a killed run left unfinished, completed or undone before anything else."""
 
 import logging
+import os
 
-from pipeline.errors import FolderInUseError, StorageError
+from pipeline.errors import FolderInUseError, StorageError, foreign_owner
 from pipeline.runs.lock import Lock
 from pipeline.storage.paths import Folders
 from pipeline.storage.replacement import intent_path, recover
@@ -30,8 +31,14 @@ def recover_unless_in_use(folders: Folders) -> None:
     """Complete or undo them, unless the run that publishes is still at work.
 
     Raises:
-        StorageError: it is not possible; the message names the files concerned.
+        StorageError: it is not possible; the message names the files concerned. Or this user may
+            not read the data folder, in which nothing would seem to be published.
     """
+    if folders.data.exists() and not os.access(folders.data, os.R_OK | os.X_OK):
+        raise StorageError(
+            f"{folders.data} cannot be read: Permission denied. {foreign_owner(folders.data)}"
+            "Nothing was changed. Then run the same command again."
+        )
     if not any(intent_path(manifest).exists() for manifest in folders.publications()):
         return
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.errors import StorageError
 from pipeline.runs.build import Build
-from pipeline.storage import files
+from pipeline.storage import file_system, files
 from pipeline.storage.paths import TableSetPaths
 
 _SETTINGS = {"illuminate": "SAVE_PATH", "views": "VIEW_PATH"}
@@ -49,12 +49,17 @@ def check_folder(folder: Path, otherwise: str) -> None:
     try:
         files.try_folder(folder)
     except (StorageError, OSError) as error:
-        why = files.reason(error)
-        user = f"uid {os.getuid()}, which runs this"
-        todo = f"Make it writable for {user}, or {otherwise}"
-        if why == files.DISK_FULL:
-            todo = "Free some space there"
         raise StorageError(
-            f"Files cannot be written and renamed in {folder}: {why}. Nothing was requested, and "
-            f"what was published before is unchanged. {todo}, then run the same command again."
+            f"Files cannot be written and renamed in {folder}: {files.reason(error)}. Nothing was "
+            "requested, and what was published before is unchanged. "
+            f"{_todo(folder, error, otherwise)}, then run the same command again."
         ) from error
+
+
+def _todo(folder: Path, error: StorageError | OSError, otherwise: str) -> str:
+    if files.reason(error) == files.DISK_FULL:
+        return "Free some space there"
+    cause = error if isinstance(error, OSError) else error.__cause__
+    known = file_system.remedy(folder, cause, cause.errno) if isinstance(cause, OSError) else ""
+    writable = f"Make it writable for user {os.geteuid()}, who runs this"
+    return f"{known.rstrip('. ') or writable}, or {otherwise}"

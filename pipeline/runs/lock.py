@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterable
@@ -148,6 +149,12 @@ def is_held(path: Path, tempo: Tempo = USUAL) -> bool:
         return False
     foreign = {each: claim for each, claim in claims.items() if not host.has(claim)}
     return bool(heartbeat.watch(foreign, tempo.beat, tempo.missed // 2))
+
+
+def can_lock(folder: Path) -> bool:
+    """Return True if the file system of a folder has locks; warn if it has none."""
+    with files.wrap_os_errors(folder), tempfile.TemporaryFile("w+", dir=folder) as file:
+        return _lock(file, folder / "lock")
 
 
 def _lock(file: IO[str], path: Path) -> bool:

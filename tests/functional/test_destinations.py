@@ -18,7 +18,7 @@ def test_it_is_found_before_the_first_request(
     sentence = (
         f"Files cannot be written and renamed in {place.folder}/file/tables/{YEAR}: Not a "
         "directory. Nothing was requested, and what was published before is unchanged. Make it "
-        "writable for uid "
+        "writable for user "
     )
     assert done.stderr.count(sentence) == 1
     assert f"or set {setting} to another folder, then run the same command again." in done.stderr

@@ -1,8 +1,10 @@
 """Tries what a run of a school year needs, one plain line each; no secret is shown."""
 
 import argparse
+import contextlib
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from pipeline.commands.doctor import deliveries, district, inputs, machine
 from pipeline.commands.doctor.note import Note
@@ -22,10 +24,10 @@ TRIALS: dict[str, Trial] = {
     "school year": machine.school_year,
     "process": machine.limits,
     "memory": machine.memory_size,
+    "file system": machine.file_system,
     "tables": machine.tables,
     "views": machine.views,
     "reports": machine.reports,
-    "file system": machine.file_system,
     "disk": machine.disk,
     "roster": inputs.read_roster,
     "title rules": inputs.read_rules,
@@ -88,10 +90,25 @@ def _shown(name: str, value: object) -> object:
 
 def _try(name: str, trial: Trial, paths: Snapshot) -> bool:
     try:
-        found = trial(paths)
+        with _warnings() as said:
+            found = trial(paths)
     except PipelineError as error:
         print(f"  FAILED  {name}: {error}", flush=True)
         return False
-    mark = "note" if isinstance(found, Note) else "ok"
-    print(printable(f"  {mark:<7} {name}: {found}"), flush=True)
+    mark = "note" if said or isinstance(found, Note) else "ok"
+    print(printable(f"  {mark:<7} {name}: {'. '.join([found, *said])}"), flush=True)
     return True
+
+
+@contextlib.contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """Collect what a run would warn of in the block."""
+    said: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("pipeline")
+    log.addHandler(handler)
+    try:
+        yield said
+    finally:
+        log.removeHandler(handler)

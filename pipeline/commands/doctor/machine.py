@@ -1,7 +1,5 @@
 """Tries this machine: its limits, and the folders that a run writes to, by writing to them."""
 
-import contextlib
-import fcntl
 import os
 import platform
 import shutil
@@ -15,6 +13,7 @@ from pipeline.publish.commit import Publication
 from pipeline.publish.guards import GUARDED, guarded_rows
 from pipeline.runs import memory, process
 from pipeline.runs.destinations import check_folder, check_published_folder
+from pipeline.runs.lock import can_lock
 from pipeline.storage import files, snapshots
 from pipeline.storage.paths import Snapshot
 from pipeline.tasks.guards import check_has_begun
@@ -81,17 +80,20 @@ def reports(paths: Snapshot) -> str:
 
 
 def file_system(paths: Snapshot) -> str:
-    """Return what the file system of the data folder can do, of what a run uses."""
+    """Return that the file system of the data folder can do what a run uses.
+
+    What is done without is a warning of a run, and so of doctor.
+    """
     folder = paths.folders.data
     check_folder(folder, "set PIPELINE_DATA_DIR to another folder")
-    with (
-        files.wrap_os_errors(folder),
-        tempfile.TemporaryDirectory(prefix=".doctor-", dir=files.nearest_folder(folder)) as scratch,
-    ):
-        lacks = [text for can, text in _LACKS.items() if not can(Path(scratch))]
-    if lacks:
-        return Note(f"that of {folder} {'; it '.join(lacks)}")
-    return f"that of {folder} syncs folders, locks files and links them"
+    there = files.nearest_folder(folder)
+    can_lock(there)
+    if not _can_link(there):
+        return Note(
+            f"that of {folder} cannot link files, so each snapshot takes its full size; if space "
+            "gets short, lower [years] keep_snapshots"
+        )
+    return f"syncing, locking and linking files was tried in {folder}"
 
 
 def disk(paths: Snapshot) -> str:
@@ -127,34 +129,10 @@ def _published_results(paths: Snapshot) -> int:
     return sum(sum(guarded_rows(counts, table).values()) for table in GUARDED) if counts else 0
 
 
-def _syncs_folders(folder: Path) -> bool:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return True
-
-
-def _locks(folder: Path) -> bool:
-    with (folder / "locked").open("wb") as file, contextlib.suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
-
-
-def _links(folder: Path) -> bool:
-    files.write_bytes(folder / "one", b"")
-    return files.link(folder / "one", folder / "two")
-
-
-_LACKS = {
-    _syncs_folders: "cannot sync folders, so a power cut may undo the last files of a run, which "
-    "the next run then fetches again",
-    _locks: "cannot lock files, so two runs notice each other by the file .lock.1 alone, a few "
-    "seconds later",
-    _links: "cannot link files, so each snapshot takes its full size: lower [years] keep_snapshots "
-    "if space is short",
-}
+def _can_link(folder: Path) -> bool:
+    with (
+        files.wrap_os_errors(folder),
+        tempfile.TemporaryDirectory(prefix=".doctor-", dir=folder) as scratch,
+    ):
+        files.write_bytes(Path(scratch) / "one", b"")
+        return files.link(Path(scratch) / "one", Path(scratch) / "two")

@@ -13,11 +13,12 @@ from pathlib import Path
 import luigi
 import pytest
 
+from pipeline.commands import doctor
 from pipeline.commands.doctor import machine
-from pipeline.commands.doctor.note import Note
 from pipeline.config import settings
 from pipeline.errors import PipelineError
 from pipeline.runs import memory
+from pipeline.storage import file_system
 from pipeline.storage.paths import Snapshot
 from pipeline.years import SchoolYear, today
 
@@ -40,44 +41,54 @@ def failing(number: int) -> Callable[..., None]:
     return fail
 
 
-def test_a_file_system_that_can_do_it_all(paths: Snapshot, tmp_path: Path) -> None:
-    found = machine.file_system(paths)
-    assert found == "that of data/demo syncs folders, locks files and links them"
-    assert not isinstance(found, Note)
+def line(paths: Snapshot, capsys: pytest.CaptureFixture[str]) -> str:
+    """What doctor says of the file system, which is never that it failed."""
+    file_system.forget_what_was_said()
+    assert doctor._try("file system", machine.file_system, paths)
+    said = capsys.readouterr()
+    assert said.err == ""
+    return said.out.strip()
+
+
+def test_a_file_system_that_can_do_it_all(
+    paths: Snapshot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "ok      file system: syncing, locking and linking files was tried in data/demo"
+    assert line(paths, capsys) == said
     assert [*tmp_path.iterdir()] == []
 
 
-def test_a_file_system_without_locks(paths: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks(
+    paths: Snapshot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(fcntl, "flock", failing(errno.ENOLCK))
-    found = machine.file_system(paths)
-    assert isinstance(found, Note)
-    assert found.startswith("that of data/demo cannot lock files, so ")
+    said = line(paths, capsys)
+    assert said.startswith("note    file system: syncing, locking and linking files was tried ")
+    assert "has no locks" in said
 
 
-def test_a_file_system_without_links(paths: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_links(
+    paths: Snapshot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(os, "link", failing(errno.EPERM))
-    found = machine.file_system(paths)
-    assert isinstance(found, Note)
-    assert "cannot link files, so each snapshot takes its full size" in found
+    said = line(paths, capsys)
+    assert said.startswith("note    file system: that of data/demo cannot link files, so each ")
 
 
 def test_a_file_system_that_cannot_sync_folders(
-    paths: Snapshot, monkeypatch: pytest.MonkeyPatch
+    paths: Snapshot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run does without, so it is no failure."""
     fsync = os.fsync
 
     def fail(handle: int) -> None:
-        status = os.fstat(handle)
-        if stat.S_ISDIR(status.st_mode) and not os.path.samestat(status, Path.cwd().stat()):
-            monkeypatch.setattr(os, "fsync", fsync)
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "said by the system")
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", fail)
-    found = machine.file_system(paths)
-    assert isinstance(found, Note)
-    assert "cannot sync folders, so a power cut may undo the last files" in found
+    said = line(paths, capsys)
+    assert said.startswith("note    file system: syncing, locking and linking files was tried ")
+    assert said.count("cannot sync folders") == 1
 
 
 @pytest.mark.parametrize(("size", "is_enough"), [(2000, True), (500, False)])

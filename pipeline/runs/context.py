@@ -39,7 +39,7 @@ from pipeline.runs.build import (
 )
 from pipeline.runs.destinations import check_destinations
 from pipeline.runs.lock import Lock
-from pipeline.runs.messages import print_lines
+from pipeline.runs.messages import print_error, print_lines
 from pipeline.runs.notify import find_webhook
 from pipeline.runs.recovery import recover_publications
 from pipeline.runs.signals import StopSignals
@@ -195,7 +195,7 @@ class RunContext:
             with contextlib.suppress(PipelineError):  # which is then among the failures
                 self.begin()
             if isinstance(self._refusal, FolderInUseError):  # nothing was done, nothing is recorded
-                print(self._refusal, file=sys.stderr)
+                print_error(self._refusal)
             else:
                 self.outcome = record.finish(self)
         finally:

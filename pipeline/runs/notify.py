@@ -1,11 +1,11 @@
 """Post the result of a run to the webhook, if one is configured."""
 
 import os
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import WebhookError
+from pipeline.runs.messages import print_error
 from pipeline.runs.result import message
 
 if TYPE_CHECKING:
@@ -66,4 +66,4 @@ def notify(webhook: "Webhook | None", result: dict[str, Any], *, was_stopped: bo
     try:
         webhook.send({"text": message(result), **result}, tries, seconds)
     except WebhookError as error:
-        print(f"{error} The run itself ended as its summary says.", file=sys.stderr)
+        print_error(f"{error} The run itself ended as its summary says.")

@@ -5,7 +5,6 @@ All of it is counts and names; no value of a student.
 
 import contextlib
 import datetime as dt
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pipeline.config import sections, settings
 from pipeline.errors import PipelineError, SettingsError, StorageError
 from pipeline.runs import acknowledged, news, result, retention
 from pipeline.runs.build import PublishedSet, Step, StepReceipt
+from pipeline.runs.messages import print_error
 from pipeline.runs.notify import notify
 from pipeline.runs.summary import summarize, summarize_all_years, summarize_delivery
 from pipeline.storage import files
@@ -60,7 +60,7 @@ def finish(run: "RunContext") -> str:
     partitions = {each.partition for each in sets}
     reasons = [failure.reason for failure in run.failures if failure.partition not in partitions]
     for reason in dict.fromkeys(reasons):
-        print(reason, file=sys.stderr)
+        print_error(reason)
     records: list[tuple[dict[str, Any], Path | None]] = []
     for each in sets:
         run.register_outputs(each.paths)
@@ -249,7 +249,7 @@ def _write(path: Path, value: Any) -> bool:  # noqa: ANN401  whatever JSON can h
     try:
         files.write_json(path, value)
     except StorageError as error:
-        print(error, file=sys.stderr)
+        print_error(error)
         return False
     return True
 

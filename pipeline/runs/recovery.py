@@ -37,7 +37,7 @@ def recover_unless_in_use(folders: Folders) -> None:
     if folders.data.exists() and not os.access(folders.data, os.R_OK | os.X_OK):
         raise StorageError(
             f"{folders.data} cannot be read: Permission denied. {foreign_owner(folders.data)}"
-            "Nothing was changed. Then run the same command again."
+            "Nothing was changed. Make it readable, then run the same command again."
         )
     if not any(intent_path(manifest).exists() for manifest in folders.publications()):
         return

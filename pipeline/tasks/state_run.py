@@ -5,7 +5,6 @@ import datetime as dt
 import logging
 import os
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +25,7 @@ from pipeline.errors import (
 from pipeline.runs.build import current_worker, describe, forks, when_build_ends
 from pipeline.runs.context import is_command_line
 from pipeline.runs.lock import Lock
-from pipeline.runs.messages import print_lines
+from pipeline.runs.messages import print_error, print_lines
 from pipeline.runs.signals import StopSignals
 from pipeline.state import outcomes
 from pipeline.state.district_run import DistrictJob, run_district
@@ -195,7 +194,7 @@ class StateRun:
 
     def _report(self, failures: list[str]) -> None:
         for reason in failures:
-            print(reason, file=sys.stderr)
+            print_error(reason)
         if self._refusal is None and self._is_whole and not (self._lock and self._lock.loss):
             written = outcomes.of_run(self.folders.outcomes, self.id)
             ended = {(each.district, each.year): each for each in written} | self.ended

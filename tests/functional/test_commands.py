@@ -1,5 +1,6 @@
 """status, verify and doctor tell the truth and change nothing."""
 
+import datetime as dt
 import sys
 from importlib import metadata
 
@@ -96,7 +97,9 @@ def test_a_day_that_is_none_is_refused_in_words(place: Workplace) -> None:
 def test_a_day_of_a_run_that_is_none_is_refused_in_words(place: Workplace) -> None:
     done = place.run("--as-of", "1/31/2024")
     assert done.returncode == 40
-    assert done.stderr == "ERROR: '1/31/2024' is not a day: write it like 2024-01-31.\n"
+    stamp, level, sentence = done.stderr[:19], done.stderr[19:26], done.stderr[26:]
+    assert dt.datetime.fromisoformat(stamp)
+    assert (level, sentence) == (" ERROR ", "'1/31/2024' is not a day: write it like 2024-01-31.\n")
 
 
 def test_verify_finds_all_whole(place: Workplace, server: Server) -> None:

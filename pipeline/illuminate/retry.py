@@ -174,8 +174,10 @@ class Retrying:
 
     def _note_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        what = state.args[1]
-        log.info("%s: attempt %d failed, retrying: %s", what, state.attempt_number, error)
+        wait = getattr(error, "retry_after", None)
+        when = f" after {wait:,.0f} s" if wait else ""
+        what, attempt = state.args[1], state.attempt_number
+        log.info("%s: attempt %d failed, retrying%s: %s", what, attempt, when, error)
         self._on_retry()
 
 

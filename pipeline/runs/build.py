@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 import luigi
 from luigi.scheduler import Scheduler
@@ -14,6 +15,7 @@ from luigi.worker import Worker
 
 from pipeline.errors import PipelineError, StoppedError, UnexpectedError
 from pipeline.illuminate.counts import Counts
+from pipeline.network import host_of
 from pipeline.storage.paths import TableSetPaths
 
 ONE_WORKER = (
@@ -218,11 +220,12 @@ def failure_text(error: BaseException) -> str:
 
 def unreachable(worker: Worker | None) -> Failure:
     """Say that Luigi's central scheduler could not be reached."""
-    url = getattr(getattr(worker, "_scheduler", None), "_url", "the configured address")
+    url = getattr(getattr(worker, "_scheduler", None), "_url", "")
+    place = f"{urlsplit(url).scheme}://{host}" if (host := host_of(url)) else "its address"
     return Failure(
         "",
         "Schedule",
-        f"Luigi's central scheduler at {url} cannot be reached; nothing was published. Start "
+        f"Luigi's central scheduler at {place} cannot be reached; nothing was published. Start "
         "luigid there, or leave out --scheduler-host, then run the same command again.",
     )
 

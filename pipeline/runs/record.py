@@ -107,7 +107,7 @@ def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
         if receipt is not None
     }
     for name, counted in run.build.failed_requests(tables.partition).items():
-        steps[f"{name} (failed)"] = {"by_this_run": True, **counted}
+        steps[f"failed {name}"] = {"by_this_run": True, **counted}
     return {
         "run": run.id,
         "outcome": outcome(run, tables),

@@ -154,6 +154,7 @@ def test_a_failed_check_stops_before_publishing(place: Workplace) -> None:
 
 def test_doctor_shows_no_password_of_an_address(place: Workplace) -> None:
     place.environment["ILLUMINATE_BASE_URL"] = "https://bob:hunter2@x.example.org/live"
+    place.environment["PIPELINE_COPY_TO"] = "s3://key:hunter2@bucket/copies"
     done = place.look("doctor")
     assert done.returncode == 1
     assert "hunter2" not in done.stdout + done.stderr

@@ -45,6 +45,8 @@ TRIALS: dict[str, Trial] = {
 _OF_LUIGI = re.compile(r" (?:Choices|permitted values): ")
 """Where what Luigi adds to the description of a setting begins."""
 
+_WITH_PASSWORD = re.compile(r"[^/]*://.*:.*@")
+
 
 def main(options: argparse.Namespace) -> int:
     """Print a line per thing tried; return 0 when all is well, else 1."""
@@ -85,6 +87,8 @@ def _shown(name: str, value: object) -> object:
             return settings.address().base
         except SettingsError:
             return "(not usable)"  # it may hold a password
+    if isinstance(value, str) and _WITH_PASSWORD.match(value):
+        return "(not shown: it has a user and a password, which belong into the environment)"
     return "(none)" if value in ("", ()) else value
 
 

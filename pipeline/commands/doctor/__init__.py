@@ -13,6 +13,7 @@ from pipeline.config import settings
 from pipeline.config.sections import SECTIONS
 from pipeline.errors import PipelineError, SettingsError, printable
 from pipeline.simulator.demo import ensure_inputs
+from pipeline.storage.files import reason
 from pipeline.storage.paths import Snapshot
 from pipeline.years import today
 
@@ -98,6 +99,11 @@ def _try(name: str, trial: Trial, paths: Snapshot) -> bool:
             found = trial(paths)
     except PipelineError as error:
         print(f"  FAILED  {name}: {error}", flush=True)
+        return False
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        todo = "Check the path and permissions."
+        print(printable(f"  FAILED  {name}: {where}{reason(error)}. {todo}"), flush=True)
         return False
     mark = "note" if said or isinstance(found, Note) else "ok"
     print(printable(f"  {mark:<7} {name}: {'. '.join([found, *said])}"), flush=True)

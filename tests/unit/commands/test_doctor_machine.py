@@ -105,6 +105,17 @@ def test_memory(
             machine.memory_size(paths)
 
 
+def test_what_nobody_thought_of_fails_alone(
+    paths: Snapshot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def trial(_: Snapshot) -> str:
+        raise PermissionError(errno.EACCES, "said by the system", "/mnt/data")
+
+    assert not doctor._try("disk", trial, paths)
+    said = capsys.readouterr().out
+    assert said == "  FAILED  disk: /mnt/data: Permission denied. Check the path and permissions.\n"
+
+
 def test_a_disk_that_is_nearly_full(paths: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(9 << 30, 0, 40 << 20))
     with pytest.raises(PipelineError, match=r"40\.0 MiB free for data/demo, .*Free some"):

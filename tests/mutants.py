@@ -587,7 +587,7 @@ MUTANTS = (
     ),
     Mutant(
         "take an option for the short form of others",
-        "config/sections.py",
+        "config/command_line.py",
         "        parser.allow_abbrev = False\n",
         "        pass\n",
         "tests/unit/tasks/test_parameters.py -k without_a_year",

@@ -25,6 +25,7 @@ from luigi.rpc import RPCError
 from luigi.worker import Worker
 
 from pipeline.config import rosters, sections, settings
+from pipeline.config.luigi_cfg import check_config_file
 from pipeline.errors import FolderInUseError, PipelineError, SettingsError, StoppedError
 from pipeline.runs import process, record
 from pipeline.runs.build import (
@@ -132,8 +133,8 @@ class RunContext:
             self._refusal = error
             raise
 
-    def begin_step(self, paths: TableSetPaths) -> None:
-        """Get ready for a step that writes into these paths.
+    def begin_step(self, step: Step) -> None:
+        """Get ready for a step; what refuses the run is its own failure, and not the step's.
 
         Raises:
             PipelineError: the run cannot begin.
@@ -141,7 +142,7 @@ class RunContext:
         """
         self.begin()
         self.raise_if_stopped()
-        self.register_outputs(paths)
+        self.register_outputs(step.paths)
         # Polars takes SIGINT for itself when it is imported, so our handlers are put back.
         import polars  # noqa: F401
 
@@ -223,6 +224,7 @@ class RunContext:
         try:
             self.webhook = find_webhook()  # first: it is notified of whatever goes wrong next
         finally:
+            check_config_file()
             self._acquire_lock()
         if self._worker is not None and forks(self._worker):
             raise SettingsError(ONE_WORKER)
@@ -262,7 +264,7 @@ class RunContext:
         settings.check_time_zone()
         settings.smallest_group()  # refused before any request
         rosters.parameters()
-        for section in (sections.years, sections.runs):  # as are numbers out of range
+        for section in sections.SECTIONS:  # as are values of other kinds, and numbers out of range
             settings.read(section)
         process.prepare()
 
@@ -293,7 +295,7 @@ def of_step(step: Step) -> Iterator[RunContext]:
     is_own = _current is None and current_worker() is None
     run = current()
     try:
-        run.begin_step(step.paths)
+        run.begin_step(step)
         if is_own:
             run.build.see(step)
         yield run

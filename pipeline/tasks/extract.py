@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import luigi
 
 from pipeline.config import sections, settings
+from pipeline.config.parameters import ChoiceParameter
 from pipeline.errors import FetchError, IlluminateError, printable
 from pipeline.extract import shards
 from pipeline.extract.catalogue import SCHEMA, Catalogue
@@ -139,7 +140,7 @@ class FetchScores(YearTask):
     A shard that fails does not stop the others; the task fails when all were tried.
     """
 
-    endpoint = luigi.ChoiceParameter(choices=ENDPOINTS, description="overall, standard or group")
+    endpoint = ChoiceParameter(ENDPOINTS, description="overall, standard or group")
 
     @property
     def priority(self) -> int:  # type: ignore[override]

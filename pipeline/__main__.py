@@ -7,8 +7,8 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 from pipeline.config import settings
+from pipeline.config.check import check_config_file
 from pipeline.config.command_line import describe_settings
-from pipeline.config.luigi_cfg import check_config_file
 from pipeline.errors import (
     FolderInUseError,
     PipelineError,

@@ -461,8 +461,8 @@ MUTANTS = (
     ),
     Mutant(
         "take credentials without an address for the demo",
-        "runs/context.py",
-        "        settings.check_address()\n",
+        "config/check.py",
+        "    settings.check_address()\n",
         "",
         "tests/functional/test_failures.py -k publish_the_demo",
     ),
@@ -636,8 +636,8 @@ MUTANTS = (
     ),
     Mutant(
         "let a time zone that is not known mean UTC",
-        "runs/context.py",
-        "        settings.check_time_zone()\n",
+        "config/check.py",
+        "    settings.check_time_zone()\n",
         "",
         "tests/functional/test_years.py -k time_zone",
     ),

@@ -24,8 +24,8 @@ from luigi.interface import PidLockAlreadyTakenExit
 from luigi.rpc import RPCError
 from luigi.worker import Worker
 
-from pipeline.config import rosters, sections, settings
-from pipeline.config.luigi_cfg import check_config_file
+from pipeline.config import sections, settings
+from pipeline.config.check import check_config_file, check_settings
 from pipeline.errors import FolderInUseError, PipelineError, SettingsError, StoppedError
 from pipeline.runs import process, record
 from pipeline.runs.build import (
@@ -260,12 +260,7 @@ class RunContext:
         self.included_ids, self.excluded_ids = list(chosen.include_ids), list(chosen.exclude_ids)
         self.allowed_shrink = settings.allowed_once("allow_shrink")
         self.replaced_source = settings.allowed_once("replace_source")
-        settings.check_address()
-        settings.check_time_zone()
-        settings.smallest_group()  # refused before any request
-        rosters.parameters()
-        for section in sections.SECTIONS:  # as are values of other kinds, and numbers out of range
-            settings.read(section)
+        check_settings()
         process.prepare()
 
 
@@ -293,7 +288,7 @@ def of_step(step: Step) -> Iterator[RunContext]:
         StoppedError: the run was asked to stop.
     """
     is_own = _current is None and current_worker() is None
-    run = current()
+    run, started = current(), time.monotonic()
     try:
         run.begin_step(step)
         if is_own:
@@ -307,6 +302,7 @@ def of_step(step: Step) -> Iterator[RunContext]:
         if is_own:
             run.build.complete(step)
     finally:
+        run.build.spend(step, time.monotonic() - started)
         if is_own:
             run.end()
 

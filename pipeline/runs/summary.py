@@ -48,7 +48,7 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
     year = f"School year {record['year']} as of {record['as_of']}{made_up}"
     lines = [f"{year}{_no_results(record, snapshot)}: {_headline(record)}"]
     lines += _failures(record)
-    lines += [f"  {text}" for text in _changed(record)]
+    lines += [f"  {text}" for text in (*_begun(record), *_changed(record), *_withdrawn(record))]
     lines += [f"  {name:<11} {text}" for name, text in _requested(record)]
     if record["outcome"] in _COMPLETE:
         lines += [f"  {name:<11} {text}" for name, text in _published(record, snapshot)]
@@ -75,6 +75,7 @@ def summarize_all_years(record: dict[str, Any], paths: TableSetPaths, path: Path
     made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
     lines = [f"All years, {', '.join(record['years'])}{made_up}: {_headline(record)}"]
     lines += _failures(record)
+    lines += [f"  {text}" for text in _withdrawn(record)]
     if record["outcome"] in {"published", "up to date"}:
         lines += [f"  {name:<11} {text}" for name, text in _all_years(record, paths)]
     return _text([*lines, *_record(record, path)])
@@ -105,6 +106,16 @@ def _text(lines: Iterable[str]) -> str:
     return "\n".join(["", *map(printable, lines)])
 
 
+def _begun(record: dict[str, Any]) -> Iterator[str]:
+    """Return that a school year has begun, and how its predecessor is still fetched."""
+    fetched = record["steps"].get("FetchMetadata", {})
+    if (before := fetched.get("year before")) and fetched["by_this_run"]:
+        yield (
+            f"NEW: the first run of school year {record['year']}. A run without a year no longer "
+            f"fetches {before}; its late corrections come with make run YEAR={before}."
+        )
+
+
 def _changed(record: dict[str, Any]) -> Iterator[str]:
     """Return what the server has changed of a settled year since it was fetched."""
     steps, year = record["steps"], record["year"]
@@ -116,12 +127,24 @@ def _changed(record: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def _withdrawn(record: dict[str, Any]) -> Iterator[str]:
+    """Return the views of SQL files that the run removed."""
+    if names := record["withdrawn"]:
+        yield (
+            f"REMOVED: {_list_some(names)}, because [paths] sql_views has no such SQL file any "
+            "more. To have it again, put the file back, then run the same command again."
+        )
+
+
 def _fetched_on(steps: dict[str, Any]) -> str:
     return str(steps.get("FetchMetadata", {}).get("fetched_on", UNKNOWN_DAY))
 
 
 def _record(record: dict[str, Any], path: Path) -> list[str]:
-    return [f"  {'record':<11} {path}", f"  {'time':<11} {record['seconds']:g} s"]
+    seconds = f"{record['seconds']:g} s"
+    if record["is_one_of_several"]:
+        seconds = f"{record['own_seconds']:g} s, of {seconds} for the whole run"
+    return [f"  {'record':<11} {path}", f"  {'time':<11} {seconds}"]
 
 
 def _all_years(record: dict[str, Any], paths: TableSetPaths) -> Iterator[tuple[str, str]]:

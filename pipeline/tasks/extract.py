@@ -30,6 +30,7 @@ from pipeline.tasks.guards import (
     check_source,
     compare_with_published,
     published_counts,
+    year_before,
 )
 from pipeline.tasks.inputs import CheckInputs
 from pipeline.tasks.shared import OfAll, open_client, open_counts, open_pool
@@ -96,6 +97,7 @@ class FetchMetadata(YearTask, IncrementalTask):
                 "assessments": len(rows),
                 "duplicates": result.duplicates,
                 "fetched_on": self.today.isoformat(),
+                "year before": year_before(self),
                 "no longer listed": sorted(map(printable, listed.keys() - now.keys())),
                 **client.counts.take(),
             }

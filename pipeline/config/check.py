@@ -1,16 +1,31 @@
-"""The file of settings: Luigi passes over one that is missing or cannot be read."""
+"""What is refused before anything is requested or changed."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipeline.config import rosters, sections, settings
 from pipeline.errors import SettingsError
 
 _VARIABLE, _FILE = "LUIGI_CONFIG_PATH", "luigi.cfg"
 
 
+def check_settings() -> None:
+    """Read every setting, and refuse what makes no sense.
+
+    Raises:
+        SettingsError: one cannot be read or used.
+    """
+    settings.check_address()
+    settings.check_time_zone()
+    settings.smallest_group()
+    rosters.parameters()
+    for section in sections.SECTIONS:
+        settings.read(section)
+
+
 def check_config_file(environ: Mapping[str, str] = os.environ) -> None:
-    """Refuse to go on without settings that somebody wrote down.
+    """Refuse to go on without settings that somebody wrote down; Luigi only warns, or does not.
 
     Raises:
         SettingsError: the file that LUIGI_CONFIG_PATH names is missing, or one cannot be read.

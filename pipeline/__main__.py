@@ -145,7 +145,11 @@ def _add_simulate_options(parser: argparse.ArgumentParser) -> None:
         help="how many values are not what they should be; default realistic: few",
     )
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
-    parser.add_argument("--inputs", type=Path, help="folder for its roster, written if new")
+    parser.add_argument(
+        "--inputs",
+        type=Path,
+        help="folder for its roster, rules and overrides; default data/simulated/inputs",
+    )
     parser.add_argument("--for-parent", action="store_true", help=argparse.SUPPRESS)
 
 

@@ -461,8 +461,8 @@ MUTANTS = (
     ),
     Mutant(
         "take credentials without an address for the demo",
-        "runs/context.py",
-        "        settings.check_address()\n",
+        "config/check.py",
+        "    settings.check_address()\n",
         "",
         "tests/functional/test_failures.py -k publish_the_demo",
     ),
@@ -587,7 +587,7 @@ MUTANTS = (
     ),
     Mutant(
         "take an option for the short form of others",
-        "config/sections.py",
+        "config/command_line.py",
         "        parser.allow_abbrev = False\n",
         "        pass\n",
         "tests/unit/tasks/test_parameters.py -k without_a_year",
@@ -636,8 +636,8 @@ MUTANTS = (
     ),
     Mutant(
         "let a time zone that is not known mean UTC",
-        "runs/context.py",
-        "        settings.check_time_zone()\n",
+        "config/check.py",
+        "    settings.check_time_zone()\n",
         "",
         "tests/functional/test_years.py -k time_zone",
     ),
@@ -1890,7 +1890,7 @@ MUTANTS = (
     ),
     Mutant(
         "forget the requests for access tokens",
-        "runs/summary.py",
+        "runs/request_counts.py",
         "counts['requests'] + counts['tokens']",
         "counts['requests']",
         "tests/functional/test_failures.py -k step_that_failed",

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from pipeline.runs.build import Failure
 from pipeline.runs.news import KINDS
-from pipeline.runs.summary import ROWS, ROWS_OF_ALL_YEARS, count_requests, sum_requests
+from pipeline.runs.request_counts import count_requests, sum_requests
+from pipeline.runs.summary import ROWS, ROWS_OF_ALL_YEARS
 
 SUCCESS_OUTCOMES = ("done", "up to date", "published")
 """Outcomes after which everything that was requested is done."""

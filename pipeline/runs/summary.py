@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import printable
-from pipeline.illuminate.counts import COUNTED
 from pipeline.runs.news import KINDS
+from pipeline.runs.request_counts import count_requests, sum_requests
 from pipeline.storage.paths import ALL_YEARS, Snapshot, TableSetPaths
 from pipeline.years import UNKNOWN_DAY
 
@@ -49,7 +49,7 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
     year = f"School year {record['year']} as of {record['as_of']}{made_up}"
     lines = [f"{year}{_no_results(record, snapshot)}: {_headline(record)}"]
     lines += _failures(record)
-    lines += [f"  {text}" for text in _changed(record)]
+    lines += [f"  {text}" for text in (*_begun(record), *_changed(record), *_withdrawn(record))]
     lines += [f"  {name:<11} {text}" for name, text in _requested(record)]
     if record["outcome"] in _COMPLETE:
         lines += [f"  {name:<11} {text}" for name, text in _published(record, snapshot)]
@@ -76,6 +76,7 @@ def summarize_all_years(record: dict[str, Any], paths: TableSetPaths, path: Path
     made_up = " (demo district, nobody in it is real)" if record["is_made_up"] else ""
     lines = [f"All years, {', '.join(record['years'])}{made_up}: {_headline(record)}"]
     lines += _failures(record)
+    lines += [f"  {text}" for text in _withdrawn(record)]
     if record["outcome"] in {"published", "up to date"}:
         lines += [f"  {name:<11} {text}" for name, text in _all_years(record, paths)]
     return _text([*lines, *_record(record, path)])
@@ -106,6 +107,16 @@ def _text(lines: Iterable[str]) -> str:
     return "\n".join(["", *map(printable, lines)])
 
 
+def _begun(record: dict[str, Any]) -> Iterator[str]:
+    """Return that a school year has begun, and how its predecessor is still fetched."""
+    fetched = record["steps"].get("FetchMetadata", {})
+    if (before := fetched.get("year before")) and fetched["by_this_run"]:
+        yield (
+            f"NEW: the first run of school year {record['year']}. A run without a year no longer "
+            f"fetches {before}; its late corrections come with make run YEAR={before}."
+        )
+
+
 def _changed(record: dict[str, Any]) -> Iterator[str]:
     """Return what the server has changed of a settled year since it was fetched."""
     steps, year = record["steps"], record["year"]
@@ -117,12 +128,24 @@ def _changed(record: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def _withdrawn(record: dict[str, Any]) -> Iterator[str]:
+    """Return the views of SQL files that the run removed."""
+    if names := record["withdrawn"]:
+        yield (
+            f"REMOVED: {_list_some(names)}, because [paths] sql_views has no such SQL file any "
+            "more. To have it again, put the file back, then run the same command again."
+        )
+
+
 def _fetched_on(steps: dict[str, Any]) -> str:
     return str(steps.get("FetchMetadata", {}).get("fetched_on", UNKNOWN_DAY))
 
 
 def _record(record: dict[str, Any], path: Path) -> list[str]:
-    return [f"  {'record':<11} {path}", f"  {'time':<11} {record['seconds']:g} s"]
+    seconds = f"{record['seconds']:g} s"
+    if record["is_one_of_several"]:
+        seconds = f"{record['own_seconds']:g} s, of {seconds} for the whole run"
+    return [f"  {'record':<11} {path}", f"  {'time':<11} {seconds}"]
 
 
 def _all_years(record: dict[str, Any], paths: TableSetPaths) -> Iterator[tuple[str, str]]:
@@ -252,20 +275,6 @@ def _requested(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if unlisted := listed.get("excluded but not listed"):
             text += f"; not in the catalogue: {', '.join(unlisted)}"
         yield "excluded", text
-
-
-def sum_requests(steps: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the requests of steps, retries among them, and requests for access tokens beside."""
-    steps = list(steps)
-    return {name: sum(facts.get(name, 0) for facts in steps) for name in COUNTED}
-
-
-def count_requests(counts: Mapping[str, int], what: str = "") -> str:
-    """Return how many requests of every kind there were."""
-    text = f"{counts['requests'] + counts['tokens']:,}{what}, {counts['retries']:,} of them retries"
-    if tokens := counts["tokens"]:
-        text += f", {tokens:,} for {'an access token' if tokens == 1 else 'access tokens'}"
-    return text
 
 
 def _by_page(steps: dict[str, Any]) -> Iterator[tuple[str, str]]:

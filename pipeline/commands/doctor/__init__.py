@@ -21,6 +21,7 @@ Trial = Callable[[Snapshot], str]
 
 TRIALS: dict[str, Trial] = {
     "Python": machine.python,
+    "settings": inputs.check_ranges,
     "time zone": machine.time_zone,
     "school year": machine.school_year,
     "process": machine.limits,
@@ -42,9 +43,6 @@ TRIALS: dict[str, Trial] = {
     "webhook": deliveries.webhook,
 }
 """What is tried, in this order: what needs a network comes last."""
-
-_OF_LUIGI = re.compile(r" (?:Choices|permitted values): ")
-"""Where what Luigi adds to the description of a setting begins."""
 
 _WITH_PASSWORD = re.compile(r"[^/]*://.*:.*@")
 
@@ -71,7 +69,7 @@ def main(options: argparse.Namespace) -> int:
 
 def _print_settings() -> None:
     meanings = {
-        (section.__name__, name): _OF_LUIGI.split(parameter.description or "")[0]
+        (section.__name__, name): parameter.description
         for section in SECTIONS
         for name, parameter in section.current_params()
     }

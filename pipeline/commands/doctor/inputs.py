@@ -1,4 +1,4 @@
-"""Reads every file that people maintain as a run of the school year would."""
+"""Reads the settings, and every file that people maintain, as a run of the year would."""
 
 from pathlib import Path
 
@@ -8,6 +8,13 @@ from pipeline.inputs import prior_years, roster, rules
 from pipeline.storage.paths import Snapshot
 from pipeline.tasks.inputs import existing, headings
 from pipeline.transform import sql_views
+
+
+def check_ranges(_: Snapshot) -> str:
+    """Return that no setting is out of its range."""
+    for value in (settings.threads, settings.sample, settings.smallest_group):
+        value()
+    return "all can be read, and none is out of its range"
 
 
 def read_roster(paths: Snapshot) -> str:

@@ -68,6 +68,9 @@ def record(outcome="published", **changes):
         "as_of": "2024-06-30",
         "is_made_up": False,
         "seconds": 12.5,
+        "own_seconds": 3.5,
+        "is_one_of_several": False,
+        "withdrawn": [],
         "included_ids": [],
         "allowed_shrink": "",
         "replaced_source": "",
@@ -89,7 +92,31 @@ def lines(of: dict, at: Snapshot | None = None) -> dict[str, str]:
     return {line[0]: line[-1] for line in found}
 
 
+# How long it took.
+
+
+def test_a_year_among_several_has_its_own_time():
+    assert lines(record())["time"] == "12.5 s"
+    assert lines(record(is_one_of_several=True))["time"] == "3.5 s, of 12.5 s for the whole run"
+
+
 # When the data were fetched, and what changed since.
+
+
+def test_the_first_run_of_a_school_year_says_what_became_of_the_one_before():
+    said = "A run without a year no longer fetches 22-23"
+    assert said not in summarize(record(), snapshot(), RECORD)
+    new = record()
+    new["steps"]["FetchMetadata"]["year before"] = "22-23"
+    assert said in summarize(new, snapshot(), RECORD)
+    new["steps"]["FetchMetadata"]["by_this_run"] = False
+    assert said not in summarize(new, snapshot(), RECORD)
+
+
+def test_views_that_were_removed_are_named_with_what_to_do():
+    said = summarize(record(withdrawn=["late", "risk"]), snapshot(), RECORD)
+    assert "REMOVED: late, risk, because [paths] sql_views has no such SQL file any more." in said
+    assert "put the file back, then run the same command again" in said
 
 
 def test_the_day_of_fetching_is_reported():

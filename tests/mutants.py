@@ -1863,7 +1863,7 @@ MUTANTS = (
     Mutant(
         "fetch what cannot be published",
         "runs/context.py",
-        "                check_destinations(self.build)\n",
+        "                check_destinations(self.build, self._lock.note)\n",
         "                pass\n",
         "tests/functional/test_destinations.py -k before",
     ),

@@ -147,9 +147,9 @@ class RunContext:
         """
         self.begin()
         self.raise_if_stopped()
-        if not self._registered:
+        if self._lock is not None and not self._registered:
             with self._refusing():
-                check_destinations(self.build)
+                check_destinations(self.build, self._lock.note)
         self.register_outputs(step.paths)
         # Polars takes SIGINT for itself when it is imported, so our handlers are put back.
         import polars  # noqa: F401

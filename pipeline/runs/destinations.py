@@ -1,6 +1,8 @@
 """Whether tables can be published, found out before anything is requested."""
 
+import contextlib
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pipeline.errors import StorageError
@@ -12,17 +14,23 @@ _SETTINGS = {"illuminate": "SAVE_PATH", "views": "VIEW_PATH"}
 """The settings of the folders that tables are published in, by kind."""
 
 
-def check_destinations(build: Build) -> None:
+def check_destinations(build: Build, note: Callable[[Iterable[Path]], None]) -> None:
     """Write and rename a file in every folder that a build is to publish into.
+
+    Args:
+        build: what is to be built.
+        note: writes down the folders in which a killed run may leave such a file.
 
     Raises:
         StorageError: one of them does not allow it.
     """
     done = build.done()
     sets = {s.partition: s.paths for s in build.steps() if s.publishes and s.task_id not in done}
-    for paths in sets.values():
-        for kind in _SETTINGS:
-            check_published_folder(paths, kind)
+    places = [(paths, kind) for paths in sets.values() for kind in _SETTINGS]
+    with contextlib.suppress(OSError):  # which the check below meets again
+        note([files.nearest_folder(paths.published_folder(kind)) for paths, kind in places])
+    for paths, kind in places:
+        check_published_folder(paths, kind)
 
 
 def check_published_folder(paths: TableSetPaths, kind: str) -> Path:

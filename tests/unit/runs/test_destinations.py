@@ -11,6 +11,7 @@ import pytest
 from pipeline.errors import StorageError
 from pipeline.runs.build import Build, Step
 from pipeline.runs.destinations import check_destinations, check_folder
+from pipeline.storage import files
 from pipeline.storage.paths import AllYears, Folders
 
 
@@ -46,9 +47,30 @@ def publishing(folder: Path, *, publishes: bool = True) -> Publishing:
 def test_only_what_is_still_to_be_published_needs_its_folders(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="set VIEW_PATH to another folder"):
-        check_destinations(Known([publishing(tmp_path)]))
-    check_destinations(Known([publishing(tmp_path)], {"Publish"}))
-    check_destinations(Known([publishing(tmp_path, publishes=False)]))
+        check_destinations(Known([publishing(tmp_path)]), list)
+    check_destinations(Known([publishing(tmp_path)], {"Publish"}), list)
+    check_destinations(Known([publishing(tmp_path, publishes=False)]), list)
+
+
+def test_where_a_killed_run_may_leave_a_file_is_noted_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run removes it there."""
+    noted: list[Path] = []
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(Path, "unlink", kill)
+    with pytest.raises(Killed):
+        check_destinations(Known([publishing(tmp_path)]), noted.extend)
+    assert {*noted} == {tmp_path}
+    monkeypatch.undo()
+    assert files.remove_temp_files(tmp_path) == 1
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_nothing_is_left_and_no_folder_is_made(tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ $(ENVIRONMENTS): export LOCKED := $(LOCKED)
 
 $(ENVIRONMENTS):
 	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11, 3.12 or 3.13 was found on PATH; install one, or run make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
-	@$(PYTHON) -c "$$LOCKED" $(MAKE) --no-print-directory ALONE=1 $@
+	@$(PYTHON) -c "$$LOCKED" $(MAKE) --no-print-directory --silent ALONE=1 $@
 else
 $(VENV)/bin/python $(BENCH)/bin/python $(DLT)/bin/python:
 	@echo "Setting up the environment in $(@:/bin/python=) (once)..."

@@ -194,6 +194,25 @@ def test_every_page_and_section_that_a_file_names_exists() -> None:
         assert not section or re.search(rf"^#+ {section}$", text, re.MULTILINE), (page, section)
 
 
+def test_the_units_of_systemd_allow_a_run_what_it_needs() -> None:
+    page = (REPOSITORY / "docs" / "scheduling.md").read_text(encoding="utf-8")
+    service, timer = (
+        configparser.ConfigParser(interpolation=None)
+        for _ in re.findall(r"^```ini$", page, re.MULTILINE)
+    )
+    for unit, text in zip(
+        (service, timer),
+        re.findall(r"^```ini\n(.*?)^```$", page, re.MULTILINE | re.DOTALL),
+        strict=True,
+    ):
+        unit.read_string(text)
+    command = service["Service"]["ExecStart"].partition(" --module pipeline ")[2]
+    assert command in pipeline.__all__
+    assert service["Service"]["MemoryMax"] == "1G"
+    assert service["Service"]["OOMPolicy"] == "continue", "else a chart could end the run"
+    assert timer["Timer"]["OnCalendar"]
+
+
 def test_git_ignores_what_the_docs_let_people_create(tmp_path: Path) -> None:
     """At the top only: pipeline/illuminate and examples/views are code."""
     shutil.copy(REPOSITORY / ".gitignore", tmp_path)

@@ -42,7 +42,7 @@ from pipeline.runs.destinations import check_destinations
 from pipeline.runs.lock import Lock
 from pipeline.runs.messages import print_error, print_lines
 from pipeline.runs.notify import find_webhook
-from pipeline.runs.recovery import recover_publications
+from pipeline.runs.recovery import clean_up, recover_publications
 from pipeline.runs.signals import StopSignals
 from pipeline.storage import file_system, files
 from pipeline.storage.paths import Folders, TableSetPaths
@@ -253,8 +253,7 @@ class RunContext:
         try:
             files.set_group_read(allowed=settings.read(sections.paths).group_readable)
             recover_publications(folders)
-            for folder in (folders.runs, *lock.unfinished):
-                files.remove_temp_files(folder)
+            clean_up(folders.runs, *lock.unfinished)
             lock.note([])
         except BaseException:
             lock.release()

@@ -2,9 +2,11 @@
 
 import logging
 import os
+from pathlib import Path
 
 from pipeline.errors import FolderInUseError, StorageError, foreign_owner
 from pipeline.runs.lock import Lock
+from pipeline.storage import files
 from pipeline.storage.paths import Folders
 from pipeline.storage.replacement import intent_path, recover
 
@@ -14,6 +16,21 @@ _SAID = {
     "completed": "A run ended just after it had published into %s; its tables are complete.",
     "undone": "A run ended while it published into %s; the tables from before are restored.",
 }
+
+
+def clean_up(records: Path, *unfinished: Path) -> None:
+    """Remove the temporary files of a killed run, and say that there was one: it could not.
+
+    Raises:
+        StorageError: they cannot be removed.
+    """
+    if unfinished:
+        log.warning(
+            "The run before this one was killed, perhaps because memory was short (exit code 137), "
+            "or the machine lost power. What it fetched is used."
+        )
+    for folder in (records, *unfinished):
+        files.remove_temp_files(folder)
 
 
 def recover_publications(folders: Folders) -> None:

@@ -22,6 +22,7 @@ from pipeline.errors import (
     UnexpectedError,
     redact_unexpected,
 )
+from pipeline.runs import process
 from pipeline.runs.build import current_worker, describe, forks, when_build_ends
 from pipeline.runs.context import is_command_line
 from pipeline.runs.lock import Lock
@@ -31,7 +32,7 @@ from pipeline.state import outcomes
 from pipeline.state.district_run import DistrictJob, run_district
 from pipeline.state.outcomes import Outcome
 from pipeline.state.paths import StateFolders
-from pipeline.storage import files
+from pipeline.storage import file_system, files
 
 if TYPE_CHECKING:
     from pipeline.state.cluster import Cluster
@@ -213,6 +214,8 @@ class StateRun:
 
     def _prepare(self) -> None:
         chosen = settings.read(sections.state)
+        process.let_polars_start()
+        file_system.forget_what_was_said()
         _refuse_shared_settings()
         files.set_group_read(allowed=settings.read(sections.paths).group_readable)
         if self._is_whole:

@@ -291,7 +291,7 @@ MUTANTS = (
     ),
     Mutant(
         "name ids in the order of texts",
-        "runs/summary.py",
+        "runs/summary_tables.py",
         "sorted(ids, key=lambda each: (len(each), each))",
         "sorted(ids)",
         "tests/unit/runs/test_summary.py -k order_of_numbers",

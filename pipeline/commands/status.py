@@ -18,6 +18,7 @@ from pipeline.tasks.extract import FetchMetadata, FetchScores
 from pipeline.tasks.publish import Publish, PublishTask
 from pipeline.tasks.report import Report
 from pipeline.tasks.years import PublishYears
+from pipeline.words import counted
 
 
 def main(options: argparse.Namespace) -> int:
@@ -103,7 +104,7 @@ def _fetched_at(fetched: FetchMetadata) -> str:
     if catalogue is None:
         return ""
     when = f"{catalogue.fetched_at:%Y-%m-%d %H:%M} UTC"
-    return f", {len(catalogue.assessments):,} assessments as of {when}"
+    return f", {counted(len(catalogue.assessments), 'assessment')} as of {when}"
 
 
 def _shards(fetched: FetchScores) -> str:
@@ -111,7 +112,7 @@ def _shards(fetched: FetchScores) -> str:
     if expected is None:
         return "not known before the catalogue is there"
     missing = len(fetched.output().missing())
-    there = f"{len(expected) - missing:,} of {len(expected):,} shards"
+    there = f"{len(expected) - missing:,} of {counted(len(expected), 'shard')}"
     manifest = fetched.receipt
     failed = manifest.stats.get("failed", 0) if manifest else 0
     if not missing:
@@ -126,7 +127,7 @@ def _published(publish: PublishTask, problem: str) -> str:
     what = f"of {', '.join(publication.years)}"
     if isinstance(publish, Publish):
         what = f"as of {publication.metadata['as_of']}, fetched on {publication.fetched_on}"
-    about = f"{len(publication.files)} files {what}, by run {publication.run}"
+    about = f"{counted(len(publication.files), 'file')} {what}, by run {publication.run}"
     if not publication.matches(publish.paths.publication.parent):
         return f"{about}; a file was changed or removed since, and the next run restores it"
     if problem:

@@ -30,7 +30,7 @@ def check_config_file(environ: Mapping[str, str] = os.environ) -> None:
     Raises:
         SettingsError: the file that LUIGI_CONFIG_PATH names is missing, or one cannot be read.
     """
-    named = environ.get(_VARIABLE) or ""
+    named = environ.get(_VARIABLE)
     if named and not Path(named).is_file():
         raise SettingsError(
             f"{_VARIABLE} names {named}, which is not a file, so its settings are missing. Nothing "

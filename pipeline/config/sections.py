@@ -105,7 +105,7 @@ class illuminate(Settings):  # noqa: N801  named like its section
     fetch_all = luigi.BoolParameter(
         default=False, description="fetch standard and group even where overall has no rows"
     )
-    sample = luigi.FloatParameter(
+    sample = ShareParameter(
         default=0.01, description="part of those fetched all the same, as a check, 0 to 1"
     )
     include_ids = IdsParameter(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.illuminate.counts import COUNTED
+from pipeline.words import counted
 
 
 def sum_requests(steps: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -14,7 +15,10 @@ def sum_requests(steps: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 
 def count_requests(counts: Mapping[str, int], what: str = "") -> str:
     """Return how many requests of every kind there were."""
-    text = f"{counts['requests'] + counts['tokens']:,}{what}, {counts['retries']:,} of them retries"
+    total = counts["requests"] + counts["tokens"]
+    text = (
+        f"{counted(total, what) if what else f'{total:,}'}, {counts['retries']:,} of them retries"
+    )
     if tokens := counts["tokens"]:
         text += f", {tokens:,} for {'an access token' if tokens == 1 else 'access tokens'}"
     return text

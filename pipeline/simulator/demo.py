@@ -34,7 +34,10 @@ class DemoDistrict:
         )
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
-            raise SettingsError("the demo district did not start; see its message above.")
+            raise SettingsError(
+                "The demo district did not start. Do what its message above says, then run the "
+                "same command again."
+            )
         started = json.loads(line)
         self.base_url: str = started["base_url"]
         self.client_id: str = started["client_id"]

@@ -117,7 +117,7 @@ class FetchMetadata(YearTask, IncrementalTask):
         except IlluminateError as error:
             raise FetchError(
                 f"The catalogue could not be read: {error}. What was fetched before is kept and "
-                "nothing was published. Run the same command again."
+                f"nothing was published. {error.todo}"
             ) from None
         finally:
             counts.end()

@@ -255,7 +255,7 @@ def test_status_verify_and_doctor_know_them(views: Views) -> None:
     assert place.run().returncode == 0
     assert place.look("verify", *year).returncode == 0
     doctor = place.look("doctor")
-    assert f"ok      views of your own: {views.folder} has 1 SQL files" in doctor.stdout
+    assert f"ok      views of your own: {views.folder} has 1 SQL file" in doctor.stdout
     views.write("bad", "SELECT scor FROM results")
     assert "FAILED  views of your own" in place.look("doctor").stdout
 

@@ -11,6 +11,7 @@ from pipeline.errors import IlluminateError, OutageError, PipelineError, Transie
 from pipeline.illuminate.auth import OAuth2Credentials
 from pipeline.runs.connection import open_client
 from pipeline.storage.paths import Snapshot
+from pipeline.words import counted
 
 _TRIES = 2
 
@@ -44,7 +45,8 @@ def catalogue(_: Snapshot) -> str:
         ) from None
     except IlluminateError as error:
         raise PipelineError(f"{error}.") from None
+    found = counted(count, "assessment")
     if settings.is_demo():
-        return f"the demo district answers, its catalogue has {count:,} assessments"
+        return f"the demo district answers, its catalogue has {found}"
     base = settings.address().base
-    return f"{base} accepts the credentials, its catalogue has {count:,} assessments"
+    return f"{base} accepts the credentials, its catalogue has {found}"

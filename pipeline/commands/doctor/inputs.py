@@ -8,6 +8,7 @@ from pipeline.inputs import prior_years, roster, rules
 from pipeline.storage.paths import Snapshot
 from pipeline.tasks.inputs import existing, headings
 from pipeline.transform import sql_views
+from pipeline.words import counted
 
 
 def check_ranges(_: Snapshot) -> str:
@@ -26,8 +27,9 @@ def read_roster(paths: Snapshot) -> str:
     read = roster.read_roster(path, headings(), paths.year)
     columns = rosters.columns()
     return (
-        f"{path} has {len(read.students):,} students ({paths.year}), {read.without_grade:,} of "
-        f"them with a code that is no grade, {read.repeated:,} repeated lines"
+        f"{path} has {counted(len(read.students), 'student')} ({paths.year}), "
+        f"{read.without_grade:,} of them with a code that is no grade, "
+        f"{counted(read.repeated, 'repeated line')}"
         + (f"; the views get {', '.join(columns)}" if columns else "")
     )
 
@@ -36,7 +38,7 @@ def read_rules(paths: Snapshot) -> str:
     """Return how many title rules there are."""
     path = existing("title rules", settings.input_files(paths.year).title_rules)
     read = rules.read_rules(path)
-    return f"{path} has {sum(map(len, read.by_column.values())):,} rules"
+    return f"{path} has {counted(sum(map(len, read.by_column.values())), 'rule')}"
 
 
 def read_overrides(paths: Snapshot) -> str:
@@ -44,7 +46,9 @@ def read_overrides(paths: Snapshot) -> str:
     path = settings.input_files(paths.year).overrides
     if path is None:
         return "none are configured"
-    return f"{path} has {len(rules.read_overrides(existing('overrides', path))):,} overrides"
+    return (
+        f"{path} has {counted(len(rules.read_overrides(existing('overrides', path))), 'override')}"
+    )
 
 
 def find_prior_years(_: Snapshot) -> str:
@@ -52,7 +56,7 @@ def find_prior_years(_: Snapshot) -> str:
     place = settings.read(sections.paths).prior_years
     if not place:
         return "none are configured"
-    return f"{place} has {len(prior_years.find_files(place)):,} files from before the pipeline"
+    return f"{place} has {counted(len(prior_years.find_files(place)), 'file')} from before the pipeline"
 
 
 def check_sql_views(_: Snapshot) -> str:
@@ -62,4 +66,4 @@ def check_sql_views(_: Snapshot) -> str:
         return "none are configured"
     views = settings.sql_views()
     sql_views.check(Path(folder), views.values(), tuple(rosters.columns()))
-    return f"{folder} has {len(views):,} SQL files"
+    return f"{folder} has {counted(len(views), 'SQL file')}"

@@ -2,24 +2,39 @@
 # How to run it, with which mounts and variables: docs/docker.md.
 # With what copies, loads and many districts need: docker build --build-arg EXTRAS="state s3" .
 
-FROM python:3.11-slim AS build
+# The only line to change for another base, or to pin this one by its digest, which is printed by
+#   docker buildx imagetools inspect python:3.11-slim
+# and written behind the name: python:3.11-slim@sha256:...
+ARG BASE=python:3.11-slim
+
+FROM ${BASE} AS build
 # Without pip: what is copied from here can run, but cannot install anything.
 RUN python -m venv --without-pip /opt/venv
-ENV PIP_PYTHON=/opt/venv/bin/python PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PIP_PYTHON=/opt/venv/bin/python PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
-# The lock comes before the code, so that a change to the code downloads nothing again.
+# The lock comes before the code, so that a change to the code downloads nothing again; what a change
+# to the lock leaves as it was comes from the builder's cache, which is in no layer.
 COPY requirements.txt ./
-RUN pip install --no-deps --require-hashes -r requirements.txt && pip check
+RUN --mount=type=cache,target=/root/.cache/pip pip install --no-deps --require-hashes -r requirements.txt && pip check
 ARG EXTRAS=""
 COPY requirements/s3.txt requirements/gs.txt requirements/azure.txt requirements/bigquery.txt requirements/state.txt ./requirements/
-RUN for extra in $EXTRAS; do \
+RUN --mount=type=cache,target=/root/.cache/pip for extra in $EXTRAS; do \
         pip install --no-deps --require-hashes -r "requirements/$extra.txt" && pip check || exit 1; \
     done
 COPY pyproject.toml README.md LICENSE ./
 COPY pipeline ./pipeline
-RUN pip install --no-deps --no-build-isolation . && pip check && pip uninstall --yes flit-core
+RUN pip install --no-deps --no-build-isolation --no-cache-dir . && pip check && pip uninstall --yes flit-core
 
-FROM python:3.11-slim
+FROM ${BASE}
+ARG BASE
+# The commit that it is built from: docker build --build-arg REVISION="$(git rev-parse HEAD)" .
+ARG REVISION=""
+LABEL org.opencontainers.image.title="illuminate-pipeline" \
+    org.opencontainers.image.description="Illuminate assessment results as clean tables, every night" \
+    org.opencontainers.image.licenses="MIT" \
+    org.opencontainers.image.version="0.2.0" \
+    org.opencontainers.image.revision="${REVISION}" \
+    org.opencontainers.image.base.name="docker.io/library/${BASE}"
 COPY --from=build /opt/venv /opt/venv
 COPY --chmod=0555 docker/entrypoint /usr/local/bin/
 COPY --chmod=0444 luigi.cfg docker/scheduler.cfg /app/

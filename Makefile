@@ -1,4 +1,16 @@
 # Every target creates the virtual environment that it needs: there is nothing to prepare by hand.
+
+# GNU make skips this. Others take its first line for a rule, and stop at the second.
+ifdef OTHER:MAKE
+.error This needs GNU make, which other systems call gmake. Type: gmake $(.TARGETS)
+endif
+
+# What is meant for another Python, or for where another pip installs, must not reach our environments.
+unexport PYTHONHOME PYTHONINSPECT PYTHONPATH PYTHONSTARTUP PYTHONUSERBASE
+unexport PIP_CONSTRAINT PIP_PREFIX PIP_PYTHON PIP_ROOT PIP_TARGET
+# Set, so that it overrides a pip.conf as well.
+export PIP_USER := 0
+
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +28,7 @@ AZURITE_VERSION := 3.35.0
 # Fifteen packages and four seconds of imports for one test.
 FRICTIONLESS := .venv-frictionless
 # The newest supported Python on PATH; `make PYTHON=/path/to/python3.12 run` chooses another.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+PYTHON ?= $(shell unset PYTHONHOME PYTHONPATH; for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 PIP := -m pip --quiet --disable-pip-version-check
@@ -81,8 +93,8 @@ refresh: $(VENV)/.run ## Remove the snapshot and fetch everything again: make re
 clean-snapshots: $(VENV)/.run ## Remove all snapshots but the published ones, of all years or: make clean-snapshots YEAR=23-24
 	@$(BIN)/python -m pipeline clean-snapshots --year "$(YEAR)"
 
-doctor: $(VENV)/.run ## Check settings, credentials, input files and disk
-	@$(BIN)/python -m pipeline doctor
+doctor: $(VENV)/.run ## Try all that a run needs, one line each: make doctor YEAR=23-24
+	@$(BIN)/python -m pipeline doctor --year "$(YEAR)"
 
 simulate: $(VENV)/.run ## Serve the demo district on port 8080
 	@$(BIN)/python -m pipeline simulate --port 8080
@@ -165,51 +177,75 @@ clean: ## Remove virtual environments, caches, build/ and the benchmark's work; 
 need-years:
 	@[ -n "$(YEARS)" ] || { echo "Which school years? Type, for example: make $(firstword $(MAKECMDGOALS)) YEARS=\"22-23 23-24 24-25\"" >&2; exit 2; }
 
-$(VENV)/bin/python $(BENCH)/bin/python $(DLT)/bin/python:
-	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11, 3.12 or 3.13 was found on PATH; install one, or run make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
-	@echo "Setting up the environment in $(@:/bin/python=) (once)..."
-	@$(PYTHON) -m venv $(@:/bin/python=) || { rm -rf $(@:/bin/python=); echo "$(PYTHON) cannot create virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+ENVIRONMENTS := $(VENV)/bin/python $(BENCH)/bin/python $(DLT)/bin/python $(VENV)/.run $(VENV)/.test \
+	$(AUDIT)/.tools $(AIRFLOW)/.ready $(FRICTIONLESS)/.ready $(AZURITE)/.ready $(BIGQUERY)/.ready \
+	$(BENCH)/.ready $(DLT)/.ready
 
+# What each is made from.
 $(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.test: requirements/dev.txt $(VENV)/.run
+$(AUDIT)/.tools: requirements/audit.txt | $(VENV)/bin/python
+$(AIRFLOW)/.ready: requirements/airflow.txt | $(VENV)/bin/python
+$(FRICTIONLESS)/.ready: requirements/frictionless.txt | $(VENV)/bin/python
+$(AZURITE)/.ready: Makefile
+$(BIGQUERY)/.ready: requirements/bigquery-emulator.txt | $(VENV)/bin/python
+$(BENCH)/.ready: requirements/bench.txt pyproject.toml | $(BENCH)/bin/python
+$(DLT)/.ready: requirements/dlt.txt | $(DLT)/bin/python
+
+ifndef ALONE
+# One make at a time sets up environments. Another one waits here, for a lock that ends with its holder,
+# and then finds them ready. macOS has no flock command, but every Python has the call.
+define LOCKED
+import fcntl, os, sys
+with open("Makefile") as makefile:
+    try:
+        fcntl.flock(makefile, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("Another make is setting up an environment here; this one waits for it.", file=sys.stderr, flush=True)
+        fcntl.flock(makefile, fcntl.LOCK_EX)
+    except OSError:
+        pass
+    os.set_inheritable(makefile.fileno(), True)
+    os.execvp(sys.argv[1], sys.argv[1:])
+endef
+$(ENVIRONMENTS): export LOCKED := $(LOCKED)
+
+$(ENVIRONMENTS):
+	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11, 3.12 or 3.13 was found on PATH; install one, or run make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -c "$$LOCKED" $(MAKE) --no-print-directory --silent ALONE=1 $@
+else
+$(VENV)/bin/python $(BENCH)/bin/python $(DLT)/bin/python:
+	@echo "Setting up the environment in $(@:/bin/python=) (once)..."
+	@$(PYTHON) -m venv $(@:/bin/python=) >&2 || { \
+		[ ! -x $@ ] || $@ -m ensurepip >/dev/null; rm -rf $(@:/bin/python=); \
+		echo "$(PYTHON) could not create $(@:/bin/python=); the reason is above. On Debian and Ubuntu, python3-venv is often missing: apt-get install python3-venv. Then run the same command again." >&2; exit 2; }
+
+$(VENV)/.run:
 	@$(call install,$(VENV),requirements.txt)
 	@$(BIN)/python $(OURS)
 	@touch $@
 
-$(VENV)/.test: requirements/dev.txt $(VENV)/.run
+$(VENV)/.test:
 	@$(call install,$(VENV),requirements/dev.txt)
 	@touch $@
 
 # Created by the Python of $(VENV): which lines of a lock apply depends on its version.
-$(AUDIT)/.tools: requirements/audit.txt | $(VENV)/bin/python
-	@$(BIN)/python -m venv $(AUDIT)
-	@$(call install,$(AUDIT),requirements/audit.txt)
+$(AUDIT)/.tools $(AIRFLOW)/.ready $(FRICTIONLESS)/.ready $(BIGQUERY)/.ready:
+	@$(BIN)/python -m venv $(@D)
+	@$(call install,$(@D),$<)
 	@touch $@
 
-$(AIRFLOW)/.ready: requirements/airflow.txt | $(VENV)/bin/python
-	@$(BIN)/python -m venv $(AIRFLOW)
-	@$(call install,$(AIRFLOW),requirements/airflow.txt)
-	@touch $@
-
-$(FRICTIONLESS)/.ready: requirements/frictionless.txt | $(VENV)/bin/python
-	@$(BIN)/python -m venv $(FRICTIONLESS)
-	@$(call install,$(FRICTIONLESS),requirements/frictionless.txt)
-	@touch $@
-
-$(AZURITE)/.ready: Makefile
+$(AZURITE)/.ready:
 	@command -v npm >/dev/null || { echo "Azurite is a program of Node.js: install npm, then run this again." >&2; exit 2; }
 	@npm install --silent --no-audit --no-fund --prefix $(AZURITE) azurite@$(AZURITE_VERSION)
 	@touch $@
 
-$(BIGQUERY)/.ready: requirements/bigquery-emulator.txt | $(VENV)/bin/python
-	@$(BIN)/python -m venv $(BIGQUERY)
-	@$(call install,$(BIGQUERY),requirements/bigquery-emulator.txt)
-	@touch $@
-
-$(BENCH)/.ready: requirements/bench.txt pyproject.toml | $(BENCH)/bin/python
+$(BENCH)/.ready:
 	@$(call install,$(BENCH),requirements/bench.txt)
 	@$(BENCH)/bin/python $(OURS)
 	@touch $@
 
-$(DLT)/.ready: requirements/dlt.txt | $(DLT)/bin/python
+$(DLT)/.ready:
 	@if $(call install,$(DLT),$<); then touch $@; \
 		else rm -rf $(DLT); echo "dlt could not be installed; the benchmark runs without it." >&2; fi
+endif

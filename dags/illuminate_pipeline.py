@@ -9,19 +9,28 @@ folders that they name are mounted into the container under the same paths. Also
     TZ                  time zone of the schedule and of the school's day; default UTC, where the
                         day ends at 17:00 in Los Angeles (16:00 in winter)
 
+Other DAGs can follow: `schedule=Asset("illuminate_23-24")` runs one whenever that school year has
+something new, published and verified, and `schedule=AssetAlias("illuminate")` whenever any has.
+While another run uses the same data folder, by hand for example, a task waits and uses up no retry.
+
 Parsing this file reads nothing from Airflow's database and writes no secret into it.
 """
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pendulum
 from airflow.providers.docker.operators.docker import DockerOperator
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, Asset, AssetAlias, Context, Param
+from airflow.sdk.exceptions import AirflowException, AirflowRescheduleException
 from docker.types import Mount
 
 NOTHING_NEW = 99
+IN_USE = re.compile(r"'StatusCode': 10\b")
+WAIT = timedelta(minutes=10)
+PUBLISHED = AssetAlias("illuminate")
 TZ = os.environ.get("TZ") or "UTC"
 
 FOLDERS = {
@@ -62,11 +71,34 @@ def mounts() -> list[Mount]:
     return list(found.values())
 
 
-def in_container(task_id: str, command: str, **options: object) -> DockerOperator:
+class PipelineOperator(DockerOperator):
+    """A command of the pipeline: waits for another run, and says which year is published."""
+
+    def execute(self, context: Context) -> object:
+        """Run it; exit code 10 is another run at work."""
+        try:
+            result = super().execute(context)
+        except AirflowException as failure:
+            if IN_USE.search(str(failure)):
+                raise AirflowRescheduleException(pendulum.now() + WAIT) from failure
+            raise
+        if PUBLISHED in self.outlets:
+            year = context["params"]["year"] or year_of(pendulum.now(TZ))
+            context["outlet_events"][PUBLISHED].add(Asset(f"illuminate_{year}"))
+        return result
+
+
+def year_of(day: pendulum.DateTime) -> str:
+    """Return the school year of a day, like 23-24."""
+    start = day.year - (day.month < 7)
+    return f"{start % 100:02}-{(start + 1) % 100:02}"
+
+
+def in_container(task_id: str, command: str, **options: object) -> PipelineOperator:
     """Return a task that runs a command in the image, as the worker's user."""
     others = {"ILLUMINATE_BASE_URL": os.environ.get("ILLUMINATE_BASE_URL", ""), "TZ": TZ}
     named = {name: text for name, text in (FOLDERS | FILES | others).items() if text}
-    return DockerOperator(
+    return PipelineOperator(
         task_id=task_id,
         image=os.environ.get("PIPELINE_IMAGE", "illuminate-pipeline:latest"),
         command=command,
@@ -90,6 +122,7 @@ with DAG(
     start_date=pendulum.datetime(2024, 7, 1, tz=TZ),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(hours=12),
     tags=["illuminate"],
     params={
         "year": Param(
@@ -112,6 +145,9 @@ with DAG(
         execution_timeout=timedelta(hours=6),
     )
     verify = in_container(
-        "verify", f"python -m pipeline verify{YEAR}", execution_timeout=timedelta(hours=1)
+        "verify",
+        f"python -m pipeline verify{YEAR}",
+        outlets=[PUBLISHED],
+        execution_timeout=timedelta(hours=1),
     )
     run_all >> verify

@@ -14,6 +14,11 @@ are the pipeline's own variables, in the environment of the workers. Also:
     TZ                  time zone of the schedule and of the school's day, where districts.csv
                         names none; default UTC
 
+Other DAGs can follow: `schedule=Asset("illuminate_state_23-24")` runs one whenever the tables of
+all districts have something new of that school year, and `schedule=AssetAlias("illuminate_state")`
+whenever they have of any. While another state run uses the same folder, a task waits and uses up
+no retry.
+
 Parsing this file reads nothing from Airflow's database and writes no secret into it.
 """
 
@@ -25,9 +30,13 @@ from pathlib import Path
 
 import pendulum
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, Asset, AssetAlias, Context, Param
+from airflow.sdk.exceptions import AirflowException, AirflowRescheduleException
 
 NOTHING_NEW = 99
+IN_USE = "exit code 10."
+WAIT = timedelta(minutes=10)
+PUBLISHED = AssetAlias("illuminate_state")
 TZ = os.environ.get("TZ") or "UTC"
 HOME = os.environ.get("PIPELINE_HOME") or str(Path(__file__).resolve().parents[1])
 PYTHON = shlex.quote(f"{HOME}/.venv/bin/python")
@@ -36,7 +45,33 @@ DISTRICTS = shlex.quote(os.environ.get("PIPELINE_DISTRICTS", ""))
 RUN_ID = "'{{ run_id }}-{{ dag_run.clear_number }}'"
 YEAR = '"{{ params.year or "" }}"'
 ALL = f"--districts {DISTRICTS} --run-id {RUN_ID}"
-ON_WORKER = {"cwd": HOME, "env": {"TZ": TZ}, "append_env": True}
+# Empty is as good as unset; Airflow's own must not reach the pipeline's Python.
+ENVIRONMENT = {"TZ": TZ, "PYTHONPATH": "", "PYTHONHOME": ""}
+ON_WORKER = {"cwd": HOME, "env": ENVIRONMENT, "append_env": True}
+
+
+class PipelineOperator(BashOperator):
+    """A command of the pipeline: waits for another run, and says which year is published."""
+
+    def execute(self, context: Context) -> object:
+        """Run it; exit code 10 is another run at work."""
+        try:
+            result = super().execute(context)
+        except AirflowException as failure:
+            if str(failure).endswith(IN_USE):
+                raise AirflowRescheduleException(pendulum.now() + WAIT) from failure
+            raise
+        if PUBLISHED in self.outlets:
+            year = context["params"]["year"] or year_of(pendulum.now(TZ))
+            context["outlet_events"][PUBLISHED].add(Asset(f"illuminate_state_{year}"))
+        return result
+
+
+def year_of(day: pendulum.DateTime) -> str:
+    """Return the school year of a day, like 23-24."""
+    start = day.year - (day.month < 7)
+    return f"{start % 100:02}-{(start + 1) % 100:02}"
+
 
 with DAG(
     "illuminate_state",
@@ -46,6 +81,7 @@ with DAG(
     start_date=pendulum.datetime(2024, 7, 1, tz=TZ),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(hours=18),
     tags=["illuminate"],
     params={
         "year": Param(
@@ -60,11 +96,13 @@ with DAG(
     listed = BashOperator(
         task_id="list_districts",
         bash_command=f"exec {PYTHON} -m pipeline state districts --json --districts {DISTRICTS}",
-        output_processor=lambda text: [{"TZ": TZ, "DISTRICT": name} for name in json.loads(text)],
+        output_processor=lambda text: [
+            {**ENVIRONMENT, "DISTRICT": name} for name in json.loads(text)
+        ],
         execution_timeout=timedelta(minutes=10),
         **ON_WORKER,
     )
-    district = BashOperator.partial(
+    district = PipelineOperator.partial(
         task_id="run_district",
         # In place of the shell, so that it gets signals.
         bash_command=f'exec {PYTHON} -m luigi --module pipeline RunDistrict --district "$DISTRICT" '
@@ -76,11 +114,12 @@ with DAG(
         cwd=HOME,
         append_env=True,
     ).expand(env=listed.output)
-    publish = BashOperator(
+    publish = PipelineOperator(
         task_id="publish",
         bash_command=f"exec {PYTHON} -m pipeline state run --year {YEAR} {ALL}",
         trigger_rule="all_done",
         skip_on_exit_code=NOTHING_NEW,
+        outlets=[PUBLISHED],
         execution_timeout=timedelta(hours=6),
         **ON_WORKER,
     )

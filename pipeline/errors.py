@@ -16,6 +16,7 @@ UnexpectedError in its place.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -29,6 +30,23 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def foreign_owner(path: Path) -> str:
+    """Return whose a path is, or the folder that is to have it, as a sentence; empty if our own."""
+    there = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
+    try:
+        status = there.lstat()
+    except OSError:
+        return ""
+    own = os.geteuid()
+    if status.st_uid == own:
+        return ""
+    return (
+        f"{there} belongs to user {status.st_uid}, and this process is user {own}: run it as that "
+        f"user (docker run --user {status.st_uid}:{status.st_gid}), or make it the owner "
+        f"(chown -R {own}). "
+    )
 
 
 class PipelineError(Exception):
@@ -64,16 +82,22 @@ class InputFileError(SettingsError):
     @classmethod
     def unreadable(cls, path: Path, error: OSError) -> Self:
         """Return the error for a file that the operating system cannot read."""
+        whose = foreign_owner(path) if isinstance(error, PermissionError) else ""
         fault = f"it cannot be read ({error.strerror})"
-        return cls.at(path, fault, "Check the path and permissions")
+        return cls.at(path, fault, f"{whose}Check the path and permissions")
 
 
 class IlluminateError(PipelineError):
     """The API gave no usable response."""
 
+    todo = "Run the same command again; if the server says the same, ask Illuminate's support."
+    """What to do about it, as a sentence."""
+
 
 class TransientError(IlluminateError):
     """A request failed and may succeed if repeated: network, 5xx, 429 or a broken body."""
+
+    todo = "Run the same command again later."
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -82,6 +106,8 @@ class TransientError(IlluminateError):
 
 class AuthError(IlluminateError):
     """The server rejected the credentials."""
+
+    todo = "Correct them, then run the same command again."
 
 
 class ResponseError(IlluminateError):
@@ -102,6 +128,8 @@ class TooManyPagesError(IlluminateError):
 
 class OutageError(IlluminateError):
     """The server is unavailable for so long that this run sends no more requests."""
+
+    todo = "Do what it says or wait until the server works, then run the same command again."
 
 
 class ByPageError(IlluminateError):

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 REPOSITORY = Path(__file__).parents[1]
 PYTHON = REPOSITORY / ".venv" / "bin" / "python"
@@ -110,9 +111,47 @@ def loads_without_errors(home: Path) -> str:
     check_state(bag.dags[STATE])
     check_container(bag.dags[DOCKER].get_task("run_all"), home)
     on_worker = bag.dags[BASH].get_task("run_all").env
-    see(on_worker == {"TZ": ZONE}, f"the run gets {on_worker} on the worker")
+    wanted_there = {"TZ": ZONE, "PYTHONPATH": "", "PYTHONHOME": ""}
+    see(on_worker == wanted_there, f"the run gets {on_worker} on the worker")
+    for dag in bag.dags.values():
+        check_followers(dag)
     see(not (home / "airflow.db").exists(), "Airflow's database was used while DAGs were parsed")
     return "the DAGs load with no error, no database and no secret; two have the same shape"
+
+
+def check_followers(dag: Any) -> None:
+    """Check who says that a year is published, which year it is, and that a run in use waits."""
+    saying = [task.task_id for task in dag.tasks if [asset.name for asset in task.outlets]]
+    see(saying == ["publish" if dag.dag_id == STATE else "verify"], f"{saying} say it is published")
+    (task,) = (each for each in dag.tasks if each.task_id == saying[0])
+    module = sys.modules[type(task).__module__]
+    days = {(2024, 6, 30): "23-24", (2024, 7, 1): "24-25", (2000, 1, 1): "99-00"}
+    for day, year in days.items():
+        found = module.year_of(module.pendulum.datetime(*day))
+        see(found == year, f"{dag.dag_id} takes {day} for {found}")
+    for code, wanted in ((10, "AirflowRescheduleException"), (30, "failed"), (101, "failed")):
+        ended = ending(task, code)
+        see(wanted in ended, f"{dag.dag_id} ends with {ended} where the exit code is {code}")
+
+
+def ending(task: Any, code: int) -> str:
+    """Return the name or text of what a task of this kind raises for an exit code."""
+    from airflow.exceptions import AirflowException
+    from airflow.providers.docker.exceptions import DockerContainerFailedException
+    from airflow.providers.docker.operators.docker import DockerOperator
+
+    kind = type(task)
+    try:
+        if issubclass(kind, DockerOperator):
+            result = {"StatusCode": code}
+            failure = DockerContainerFailedException(f"Docker container failed: {result!r}")
+            with mock.patch.object(DockerOperator, "execute", side_effect=failure):
+                kind(task_id="ends", image="none").execute({})
+        else:
+            kind(task_id="ends", bash_command=f"exit {code}").execute({})
+    except AirflowException as raised:
+        return f"{type(raised).__name__} {raised}"
+    return "nothing"
 
 
 def takes(dag: Any, year: str | None) -> bool:
@@ -132,6 +171,7 @@ def shape(dag: Any) -> dict[str, Any]:
     return {
         "after": {task.task_id: task.downstream_task_ids for task in dag.tasks},
         "params": dag.params.dump(),
+        "says": {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks},
         "timeouts": {task.task_id: task.execution_timeout for task in dag.tasks},
         "retries": {task.task_id: (task.retries, task.retry_delay) for task in dag.tasks},
     }
@@ -169,14 +209,33 @@ def check_container(task: Any, home: Path) -> None:
 
 
 def publishes(home: Path, reached: dict[str, str]) -> str:
-    """Run once: it publishes, and the result is verified."""
-    states = dag_test(reached, home / "data", fails=False)
+    """Run once: it publishes, the result is verified, and other DAGs hear of the year.
+
+    Airflow's Python has a module path of its own, on which nothing of ours would start.
+    """
+    foreign = home / "foreign"
+    foreign.mkdir()
+    (foreign / "luigi.py").write_text("raise RuntimeError('not this one')\n", encoding="utf-8")
+    variables = reached | {"PYTHONPATH": str(foreign)}
+    states = dag_test(variables, home / "data", fails=False)
     see(states == {"run_all": "success", "verify": "success"}, f"the first run ended as {states}")
     view = home / "data" / "views" / YEAR / "illuminate_assessment_results_historical.csv"
     see(view.exists(), "the first run is green, and the view is not there")
     rows = sum(1 for _ in view.open(encoding="utf-8")) - 1
     see(rows > 0, "the view has no rows")
-    return f"a first run is green, with {rows:,} lines in the view"
+    see(announced() == [f"illuminate_{YEAR}"], f"{announced()} are announced as published")
+    return f"a first run is green, with {rows:,} lines in the view, and other DAGs hear of it"
+
+
+def announced() -> list[str]:
+    """Return the asset of each event so far."""
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        events = select(AssetModel.name).join(AssetEvent, AssetEvent.asset_id == AssetModel.id)
+        return list(session.scalars(events.order_by(AssetEvent.id)))
 
 
 def skips_when_nothing_changed(home: Path, reached: dict[str, str]) -> str:
@@ -186,6 +245,7 @@ def skips_when_nothing_changed(home: Path, reached: dict[str, str]) -> str:
     see(states == {"run_all": "skipped", "verify": "skipped"}, f"the second run ended as {states}")
     after = {path: path.stat().st_mtime_ns for path in (home / "data" / "views").rglob("*")}
     see(after == before, "the second run is skipped, and changed files")
+    see(len(announced()) == 1, "the second run is skipped, and announced a year")
     return "a second run, with nothing to do, is skipped with everything downstream"
 
 
@@ -219,6 +279,7 @@ def publishes_a_state(home: Path, listed: Path) -> str:
         states = dag_test(reached, home / "unused", fails=False, dag=STATE)
         wanted |= {"run_district 0": "success", "publish": end}
         see(states == wanted, f"a state ended as {states}")
+    see(announced()[1:] == [f"illuminate_state_{YEAR}"], f"{announced()} are announced")
     see(not (home / "unused").exists(), "a district was run outside of the state folder")
     return "of two mapped districts one failed, and the other is published; then both; then skipped"
 

@@ -213,7 +213,8 @@ class Buildah(Engine):
         run(
             *("buildah", "bud", "--isolation=chroot", "--pull-never", "--network=host"),
             *("--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro", "--format=docker"),
-            *("--tag", IMAGE, REPOSITORY),
+            # The stand-in has the name of the base, but no digest.
+            *("--build-arg", f"BASE={BASE}", "--tag", IMAGE, REPOSITORY),
         )
         inspected = json.loads(run("buildah", "inspect", "--type=image", IMAGE))
         self.image = inspected["OCIv1"]["config"]

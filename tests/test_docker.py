@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def stages() -> list[list[Instruction]]:
     for instruction in instructions():
         if instruction[0] == "FROM":
             found.append([])
-        found[-1].append(instruction)
+        if found:  # else it is an ARG of all stages
+            found[-1].append(instruction)
     return found
 
 
@@ -48,6 +50,10 @@ def all_of(name: str, stage: list[Instruction]) -> list[str]:
 
 def last(name: str) -> str:
     return all_of(name, stages()[-1])[-1]
+
+
+def without_mount(line: str) -> str:
+    return re.sub(r"--mount=\S+ ", "", line)
 
 
 def copied_from_context() -> list[str]:
@@ -78,8 +84,35 @@ def test_hadolint_finds_nothing() -> None:
 
 
 def test_two_stages_on_the_slim_python() -> None:
+    """It is named in one line, with or without its digest."""
     froms = [rest for name, rest in instructions() if name == "FROM"]
-    assert froms == ["python:3.11-slim AS build", "python:3.11-slim"]
+    assert froms == ["${BASE} AS build", "${BASE}"]
+    assert re.fullmatch(
+        r"BASE=python:3\.11-slim(@sha256:[0-9a-f]{64})?", all_of("ARG", instructions())[0]
+    )
+    assert read("Dockerfile").count("ARG BASE=") == 1
+
+
+def test_the_image_says_what_it_is() -> None:
+    labels = dict(re.findall(r'org\.opencontainers\.image\.([\w.]+)="([^"]*)"', last("LABEL")))
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    assert labels == {
+        "title": project["name"],
+        "description": "Illuminate assessment results as clean tables, every night",
+        "licenses": project["license"],
+        "version": project["version"],
+        "revision": "${REVISION}",
+        "base.name": "docker.io/library/${BASE}",
+    }
+    assert project["description"].startswith(labels["description"])
+
+
+def test_downloads_are_cached_by_the_builder_and_in_no_layer() -> None:
+    installs = [rest for rest in all_of("RUN", stages()[0]) if "requirements" in rest]
+    assert len(installs) == 2
+    for rest in installs:
+        assert rest.startswith("--mount=type=cache,target=/root/.cache/pip ")
+    assert "NO_CACHE" not in read("Dockerfile")
 
 
 def test_the_hashed_lock_is_installed_before_the_code_comes() -> None:
@@ -91,7 +124,7 @@ def test_the_hashed_lock_is_installed_before_the_code_comes() -> None:
     assert build[install + 1] == 'ARG EXTRAS=""', "without it, nothing else is installed"
     others = [line for line in build if line.startswith("RUN") and "requirements/" in line]
     assert len(others) == 1
-    assert others[0].startswith("RUN for extra in $EXTRAS; do pip install --no-deps")
+    assert without_mount(others[0]).startswith("RUN for extra in $EXTRAS; do pip install --no-deps")
     assert "--require-hashes" in others[0]
     assert install < build.index(others[0]) < code
 
@@ -105,7 +138,7 @@ def test_the_extras_that_are_named_are_installed(
     (tmp_path / "pip").chmod(0o700)
     (line,) = [rest for rest in all_of("RUN", stages()[0]) if "$EXTRAS" in rest]
     done = subprocess.run(
-        ["/bin/sh", "-c", line.replace('-r "', '-r"')],
+        ["/bin/sh", "-c", without_mount(line).replace('-r "', '-r"')],
         env={"PATH": str(tmp_path), "EXTRAS": extras},
         capture_output=True,
         text=True,
@@ -129,7 +162,7 @@ def test_nothing_is_added_from_an_address_or_open_to_everybody() -> None:
 
 
 def test_no_secret_is_in_a_layer() -> None:
-    assert all_of("ARG", instructions()) == ['EXTRAS=""']
+    assert all_of("ARG", instructions())[1:] == ['EXTRAS=""', "BASE", 'REVISION=""']
     names = re.findall(r"(\w+)=", " ".join(all_of("ENV", instructions())))
     assert "LUIGI_CONFIG_PATH" in names
     assert not [name for name in names if SECRET.search(name)]
@@ -257,6 +290,24 @@ def test_nothing_from_this_machine_is_mounted() -> None:
     mounts = {mount for one in SERVICES.values() for mount in one.get("volumes", ())}
     assert mounts == {"made-up:/app/data"}
     assert set(compose()["volumes"]) == {"made-up"}
+
+
+def test_no_service_leaves_a_volume_without_a_name_behind() -> None:
+    """Docker makes one wherever nothing is mounted over the image's volume."""
+    (volume,) = all_of("VOLUME", instructions())
+    of_states = yaml.safe_load(read("deploy/state/compose.yaml"))["services"]
+    ours = [one for one in of_states.values() if one["image"].startswith("illuminate-pipeline")]
+    for service in [*SERVICES.values(), *ours]:
+        mounts = [*service.get("volumes", ()), *service.get("tmpfs", ())]
+        assert volume in {part for mount in mounts for part in mount.split(":")}, service
+
+
+def test_every_variable_can_be_kept_in_a_file() -> None:
+    """Compose reads `.env`, for which there is an example."""
+    variables = set(re.findall(r"\$\{(\w+)", read("docker-compose.yml")))
+    assert {
+        line.partition("=")[0] for line in read(".env.example").splitlines() if line[:1].isalpha()
+    } == variables
 
 
 @pytest.mark.parametrize("name", SERVICES)

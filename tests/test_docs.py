@@ -184,12 +184,47 @@ def test_every_lock_is_installed_as_it_is_and_then_checked() -> None:
         assert re.search(r"&&.*\bpip check", line), line
 
 
+def test_every_page_and_section_that_a_file_names_exists() -> None:
+    """Dockerfile, compose files, luigi.cfg and code send their readers to pages of docs/."""
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    named = set()
+    for name in tracked:
+        if not name.startswith("tests/") and not name.endswith(".md"):
+            text = (REPOSITORY / name).read_text(encoding="utf-8", errors="replace")
+            named |= set(re.findall(r'(docs/[\w-]+\.md|README\.md)(?:, "([^"]+)")?', text))
+    assert ("docs/state-hosts.md", "On Kubernetes") in named
+    for page, section in named:
+        text = (REPOSITORY / page).read_text(encoding="utf-8")
+        assert not section or re.search(rf"^#+ {section}$", text, re.MULTILINE), (page, section)
+
+
+def test_the_units_of_systemd_allow_a_run_what_it_needs() -> None:
+    page = (REPOSITORY / "docs" / "scheduling.md").read_text(encoding="utf-8")
+    service, timer = (
+        configparser.ConfigParser(interpolation=None)
+        for _ in re.findall(r"^```ini$", page, re.MULTILINE)
+    )
+    for unit, text in zip(
+        (service, timer),
+        re.findall(r"^```ini\n(.*?)^```$", page, re.MULTILINE | re.DOTALL),
+        strict=True,
+    ):
+        unit.read_string(text)
+    command = service["Service"]["ExecStart"].partition(" --module pipeline ")[2]
+    assert command in pipeline.__all__
+    assert service["Service"]["MemoryMax"] == "1G"
+    assert service["Service"]["OOMPolicy"] == "continue", "else a chart could end the run"
+    assert timer["Timer"]["OnCalendar"]
+
+
 def test_git_ignores_what_the_docs_let_people_create(tmp_path: Path) -> None:
     """At the top only: pipeline/illuminate and examples/views are code."""
     shutil.copy(REPOSITORY / ".gitignore", tmp_path)
     run = functools.partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True)
     run(["git", "init", "--quiet"], check=True)
-    created = ["copies/demo/x.csv", "environment", "my_rules.csv", "my_overrides.csv"]
+    created = ["copies/demo/x.csv", "environment", ".env", "my_rules.csv", "my_overrides.csv"]
     created += ["broken_rules.csv", "illuminate/23-24/x.csv", "views/23-24/x.csv", "data/x.csv"]
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True

@@ -1,6 +1,9 @@
 """The commands of the Makefile, as far as they need no environment."""
 
+import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,10 +11,13 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 
-def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def make(
+    *arguments: str, folder: Path = REPOSITORY, **variables: str
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         ["make", "--no-print-directory", *arguments],
-        cwd=REPOSITORY,
+        cwd=folder,
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -72,3 +78,111 @@ def test_a_year_is_passed_to_the_command_unchanged() -> None:
 def test_refresh_removes_the_snapshot_before_it_runs() -> None:
     said = make("-n", "refresh", "YEAR=23-24").stdout
     assert said.index("pipeline forget") < said.index("RunAll")
+
+
+# The environment that it sets up.
+
+FOREIGN = {
+    "PYTHONHOME": "/none",
+    "PYTHONPATH": "/none",
+    "PYTHONUSERBASE": "/none",
+    "PIP_TARGET": "/none",
+    "PIP_PREFIX": "/none",
+    "PIP_USER": "1",
+}
+PYTHON = """#!/bin/sh
+# A Python whose environments only note what is done in them.
+case "$1 $2" in
+"-m venv")
+    echo "venv" >> log
+    mkdir -p "$3/bin" && cp "$0" "$3/bin/python"
+    if [ -e go-on ]; then read -r _ < go-on; fi ;;
+"-m ensurepip") echo "its own error" >&2; exit 1 ;;
+"-m pip") case "$*" in *install*) echo "install" >> log ;; esac ;;
+*) exec "{real}" "$@" ;;
+esac
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What the set-up needs of a fresh clone, and a Python that installs nothing."""
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    python = tmp_path / "python"
+    python.write_text(PYTHON.replace("{real}", sys.executable))
+    python.chmod(0o700)
+    return tmp_path
+
+
+def test_what_is_meant_for_another_python_does_not_reach_ours() -> None:
+    done = make("--eval=probe: ; @env", "probe", **FOREIGN)
+    reached = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    assert {name: reached[name] for name in FOREIGN.keys() & reached.keys()} == {"PIP_USER": "0"}
+
+
+def test_a_python_is_found_whatever_is_meant_for_another() -> None:
+    done = make("--eval=probe: ; @echo '<$(PYTHON)>'", "probe", **FOREIGN)
+    assert done.stdout.startswith("<python")
+
+
+def test_two_at_once_in_a_fresh_clone_set_up_once(clone: Path) -> None:
+    """The second waits, although the first has already made the program that it looks for."""
+    os.mkfifo(clone / "go-on")
+    command = ["make", ".venv/.run", "PYTHON=./python"]
+    first = subprocess.Popen(command, cwd=clone, stdout=subprocess.PIPE, text=True)
+    with open(clone / "go-on", "w", encoding="utf-8") as fifo:  # noqa: PTH123  once it is read
+        second = subprocess.Popen(command, cwd=clone, stderr=subprocess.PIPE, text=True)
+        assert second.stderr is not None
+        assert second.stderr.readline().startswith("Another make is setting up")
+        (clone / "go-on").unlink()
+        fifo.write("now\n")
+    for process in (first, second):
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert (clone / "log").read_text().splitlines() == ["venv", "install", "install"]
+
+
+def test_what_kept_the_environment_from_being_made_is_shown_with_a_remedy(clone: Path) -> None:
+    """Also what pip's own installer says, which Python's venv keeps to itself."""
+    python = clone / "python"
+    python.write_text(
+        python.read_text().replace("    if [ -e go-on", "    exit 1\n    if [ -e go-on")
+    )
+    done = make(".venv/.run", "PYTHON=./python", folder=clone)
+    assert done.returncode == 2
+    assert "its own error\n./python could not create .venv; the reason is above." in done.stderr
+    assert "apt-get install python3-venv" in done.stderr
+    assert not (clone / ".venv").exists()
+
+
+def test_without_a_python_make_says_so(clone: Path) -> None:
+    done = make(".venv/.run", "PYTHON=", folder=clone)
+    assert done.returncode == 2
+    assert "No Python 3.11, 3.12 or 3.13 was found on PATH" in done.stderr
+
+
+@pytest.mark.parametrize("target", ["", "run"])
+def test_another_make_says_which_one_is_needed(target: str) -> None:
+    if shutil.which("bmake") is None:
+        pytest.skip("bmake is not installed")
+    done = subprocess.run(
+        ["bmake", *filter(None, [target])],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(
+        f"This needs GNU make, which other systems call gmake. Type: gmake {target}"
+    )
+
+
+def test_another_make_stops_at_the_sentence_that_says_so() -> None:
+    """Its first line is a rule to them, and a condition to GNU make."""
+    text = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert lines[0] == "ifdef OTHER:MAKE"
+    assert lines[1].startswith(".error This needs GNU make")

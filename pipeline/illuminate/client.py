@@ -2,6 +2,7 @@
 
 import functools
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,9 @@ import requests
 import tenacity
 import urllib3
 from pyrate_limiter import Duration, Limiter, Rate
+from requests.utils import select_proxy
 
+from pipeline import network
 from pipeline.errors import (
     OutageError,
     PaginationError,
@@ -47,6 +50,7 @@ class Client:
     Args:
         stop: ends all waiting and every open request soon after it is set.
         map_pages: requests the pages of a reply after the first, maybe many at once.
+        counts: where requests are counted.
     """
 
     def __init__(
@@ -56,8 +60,9 @@ class Client:
         limits: Limits,
         stop: threading.Event | None = None,
         map_pages: pages.MapPages = map,
+        counts: Counts | None = None,
     ) -> None:
-        self.counts = Counts()
+        self.counts = counts or Counts()
         self._address = address
         self._limits = limits
         self._map_pages = map_pages
@@ -177,7 +182,7 @@ class Client:
             self._has_sent_data = True
             return page
 
-        return self._retrying.call(attempt)
+        return self._retrying.call(attempt, _name(endpoint, parameters, number))
 
     def _get(self, url: str, parameters: dict[str, str]) -> bytes:
         """Return the body of a good reply; an expired token is renewed."""
@@ -229,7 +234,8 @@ class Client:
                 size += len(chunk)
                 if size > self._limits.max_response_bytes:
                     raise ResponseError(
-                        f"a reply is larger than {self._limits.max_response_bytes >> 20} MiB"
+                        f"a reply is larger than {self._limits.max_response_bytes >> 20} MiB; "
+                        "lower [illuminate] page_limit, or raise max_response_bytes"
                     )
         return b"".join(chunks)
 
@@ -247,15 +253,14 @@ class Client:
     def _network_error(self, watched: WatchedSocket, error: Exception | None = None) -> Exception:
         if self._stop.is_set():
             return StoppedError("the run was asked to stop")
-        if watched.was_cut:
-            return TransientError(f"no complete reply within {self._limits.deadline:g} s")
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return OutageError(
-                "the server's certificate is not trusted; if your network uses its own "
-                "certificate, set REQUESTS_CA_BUNDLE to its file"
-            )
-        # The library's own texts hold the whole URL; the type of the error says enough.
-        return TransientError(f"the connection failed ({type(error).__name__})")
+        host = network.host_of(self._address.base)
+        if watched.was_cut or error is None:
+            seconds = self._limits.deadline
+            return TransientError(f"no complete reply from {host} within {seconds:g} s")
+        if problem := network.certificate_problem(error, host):
+            return OutageError(problem)
+        proxy = network.host_of(select_proxy(self._address.base, self._proxies) or "")
+        return TransientError(f"the connection failed: {network.explain(error, host, proxy)}")
 
     def _wait_for_the_rate(self) -> None:
         if self._limiter is None:
@@ -293,6 +298,14 @@ class Client:
         return read_token(response.status_code, body, wait)
 
 
+def _name(endpoint: Endpoint, parameters: Mapping[str, str], page: int) -> str:
+    """Return what is requested, for the log: no student, whatever the request."""
+    of_one = parameters.get("assessment_id")
+    start, end = (parameters.get(f"date_taken_{name}") for name in ("start", "end"))
+    of_range = f" of {start} to {end}" if start else ""
+    return f"{endpoint.name}{f' of assessment {of_one}' if of_one else of_range}, page {page}"
+
+
 def _limiter(per_second: float) -> Limiter | None:
     if per_second <= 0:
         return None
@@ -314,7 +327,8 @@ def _check_status(response: requests.Response) -> None:
 
 
 _MEANING = {
-    403: ": the account of these credentials has no permission to read this",
+    403: ": the account of these credentials has no permission to read this; ask for it where "
+    "Illuminate is administered",
     404: ": not found; check ILLUMINATE_BASE_URL",
 }
 

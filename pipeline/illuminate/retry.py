@@ -137,8 +137,12 @@ class Retrying:
             reraise=True,
         )
 
-    def call(self, attempt: Callable[[], T]) -> T:
+    def call(self, attempt: Callable[[], T], what: str = "a request") -> T:
         """Return what `attempt` returns, repeated after each TransientError.
+
+        Args:
+            attempt: sends the request.
+            what: names it in the log.
 
         Raises:
             TransientError: the last attempt failed, too.
@@ -146,14 +150,14 @@ class Retrying:
                 requests of this run.
         """
         try:
-            result: T = self._policy.copy()(self._guarded, attempt)
+            result: T = self._policy.copy()(self._guarded, attempt, what)
         except (AuthError, OutageError) as error:
             self._final_error = error
             raise
         self.budget.succeeded()
         return result
 
-    def _guarded(self, attempt: Callable[[], T]) -> T:
+    def _guarded(self, attempt: Callable[[], T], _what: str) -> T:
         self._cooldown.wait()
         if self._final_error is not None:
             raise self._final_error
@@ -170,7 +174,10 @@ class Retrying:
 
     def _note_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        log.info("attempt %d failed, retrying: %s", state.attempt_number, error)
+        wait = getattr(error, "retry_after", None)
+        when = f" after {wait:,.0f} s" if wait else ""
+        what, attempt = state.args[1], state.attempt_number
+        log.info("%s: attempt %d failed, retrying%s: %s", what, attempt, when, error)
         self._on_retry()
 
 

@@ -7,6 +7,7 @@ still reading it.
 """
 
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from pipeline.errors import CopyError
+from pipeline.errors import CopyError, StorageError
 from pipeline.publish.commit import Publication, find_damaged
 from pipeline.publish.store import Store, store_errors, store_reason
+from pipeline.storage import files
 from pipeline.storage.files import FileStamp
 from pipeline.storage.paths import DESCRIPTOR
+from pipeline.words import counted
 
 MANIFEST = "published.json"
 
@@ -54,6 +57,40 @@ def is_copied(manifest: Path, url: str, folder: str) -> bool:
         return _read_manifest(store, f"{root}/{MANIFEST}") == wanted and all(
             store.has(f"{root}/{name}", file) for name, file in wanted.files.items()
         )
+
+
+def try_place(url: str) -> None:
+    """Write a small file where copies are to be, read it and remove it.
+
+    Raises:
+        CopyError: one of these is not possible.
+        SettingsError: the URL cannot be used.
+    """
+    with _plain_errors(f"{_SETTING} cannot be used"):
+        store = Store(url, _SETTING)
+        if store.is_local:
+            _try_folder(Path(store.root))
+            return
+        path = f"{store.root.rstrip('/')}/.illuminate-pipeline-{secrets.token_hex(4)}"
+        store.write(path, b"test")
+        try:
+            came = store.read(path)
+        finally:
+            store.fs.rm_file(path)
+    if came != b"test":
+        raise CopyError(
+            f"A file that was written to {_SETTING} cannot be read there. Check whose place it is."
+        )
+
+
+def _try_folder(folder: Path) -> None:
+    try:
+        files.try_folder(folder)
+    except StorageError as error:
+        raise CopyError(
+            f"Files cannot be written in {folder}, which {_SETTING} names: {files.reason(error)}. "
+            "Make it writable, or name another folder."
+        ) from None
 
 
 def copy(manifest: Path, url: str, folder: str) -> CopyResult:
@@ -162,8 +199,8 @@ def _upload(store: Store, manifest: Path, name: str, target: str, known: FileSta
     arrived = store.size(target)
     if arrived != known.size:
         raise CopyError(
-            f"{file.name} has {known.size:,} bytes, of which {arrived or 0:,} arrived; readers "
-            "keep the old copy. Copy again."
+            f"{file.name} has {counted(known.size, 'byte')}, of which {arrived or 0:,} arrived; "
+            "readers keep the old copy. Copy again."
         )
     return True
 

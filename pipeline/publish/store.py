@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
+from pipeline import network
 from pipeline.errors import SettingsError
 from pipeline.storage.files import FileStamp, atomic_write, sha256
 
@@ -23,7 +24,16 @@ _ERRORS = {
     "google.auth.exceptions": ("GoogleAuthError",),
     "azure.core.exceptions": ("AzureError",),
 }
-_NO_SUCH_PLACE = ("FileNotFoundError", "ResourceNotFoundError")
+_REASONS = {
+    "FileNotFoundError": "there is no such bucket or folder",
+    "ResourceNotFoundError": "there is no such bucket or folder",
+    "PermissionError": "permission denied",
+    "NoCredentialsError": "no credentials are set",
+    "PartialCredentialsError": "some of the credentials are not set",
+    "DefaultCredentialsError": "no credentials are set",
+    "ClientAuthenticationError": "the credentials were rejected",
+}
+"""What errors mean that have no number of the system, by the names of their types."""
 
 
 class Store:
@@ -126,9 +136,14 @@ def store_errors(*others: type[BaseException]) -> tuple[type[BaseException], ...
 
 def store_reason(error: BaseException) -> str:
     """Return why a store refused something, without its text: it may hold a signed URL."""
+    if said := network.describe(error):
+        return f"{network.host_in(error) or 'the host of the store'} {said}"
     # adlfs wraps an error of the service in one that says nothing.
-    reason = type(error.__cause__ if type(error) is RuntimeError else error).__name__
-    return "there is no such bucket or folder" if reason in _NO_SUCH_PLACE else reason
+    if type(error) is RuntimeError and error.__cause__:
+        error = error.__cause__
+    kind = type(error).__name__
+    number = getattr(error, "errno", None)
+    return _REASONS.get(kind) or (os.strerror(number) if isinstance(number, int) else kind)
 
 
 def _azure_options(url: str, setting: str) -> tuple[str, dict[str, str]]:

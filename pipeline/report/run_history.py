@@ -113,7 +113,7 @@ def _past_run(record: Mapping[str, Any]) -> PastRun:
         finished=record["finished_at"][:16].replace("T", " "),
         outcome=record["outcome"],
         rows=None if rows is None else _two_digits(rows),
-        requests=total("requests"),
+        requests=total("requests") + total("tokens"),
         retries=total("retries"),
         failed_shards=total("failed"),
         failed_steps=[failure["step"] for failure in record["failures"]],

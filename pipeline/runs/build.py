@@ -2,16 +2,20 @@
 
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 import luigi
 from luigi.scheduler import Scheduler
 from luigi.worker import Worker
 
 from pipeline.errors import PipelineError, StoppedError, UnexpectedError
+from pipeline.illuminate.counts import Counts
+from pipeline.network import host_of
 from pipeline.storage.paths import TableSetPaths
 
 ONE_WORKER = (
@@ -41,6 +45,10 @@ class PublishedSet(Protocol):
     @property
     def run(self) -> str:
         """The id of the run that published it."""
+
+    @property
+    def withdrawn(self) -> list[str]:
+        """The views of SQL files that its run removed."""
 
     def content_digest(self) -> str:
         """Return a digest of the names and contents of its files."""
@@ -111,8 +119,12 @@ class Build:
         self._required: set[str] = set()
         self._done: set[str] = set()
         self._failed: dict[str, Failure] = {}
+        self._failed_requests: dict[tuple[str, str], Counter[str]] = {}
+        self._seconds: dict[str, float] = {}
         self.blocked: Failure | None = None
         """Why the scheduler did not let the build go on, if it did not."""
+        self.counts = Counts()
+        """Requests that no step has taken into its receipt yet."""
 
     def see(self, task: Step) -> None:
         """Note a task that Luigi works on."""
@@ -122,6 +134,14 @@ class Build:
         """Note that one task requires another."""
         self.see(task)
         self._required.add(requirement.task_id)
+
+    def spend(self, task: Step, seconds: float) -> None:
+        """Note how long a task ran."""
+        self._seconds[task.partition] = self.seconds(task.partition) + seconds
+
+    def seconds(self, partition: str) -> float:
+        """Return how long the tasks of a partition ran."""
+        return self._seconds.get(partition, 0.0)
 
     def complete(self, task: Step) -> None:
         """Note a task that is complete, whether it was before or has just run."""
@@ -137,6 +157,17 @@ class Build:
         self._failed[task.task_id] = Failure(
             task.partition, task.get_task_family(), describe(error)
         )
+
+    def keep_counts(self, task: Step) -> None:
+        """Keep the requests of a task that failed, and so leaves no receipt that has them."""
+        if any((counted := self.counts.take()).values()):
+            key = (task.partition, task.name)
+            self._failed_requests.setdefault(key, Counter()).update(counted)
+
+    def failed_requests(self, partition: str) -> dict[str, dict[str, int]]:
+        """Return the requests of tasks of a partition that failed, by the tasks' names."""
+        found = self._failed_requests.items()
+        return {name: dict(counted) for (of, name), counted in found if of == partition}
 
     @property
     def failures(self) -> list[Failure]:
@@ -202,11 +233,12 @@ def failure_text(error: BaseException) -> str:
 
 def unreachable(worker: Worker | None) -> Failure:
     """Say that Luigi's central scheduler could not be reached."""
-    url = getattr(getattr(worker, "_scheduler", None), "_url", "the configured address")
+    url = getattr(getattr(worker, "_scheduler", None), "_url", "")
+    place = f"{urlsplit(url).scheme}://{host}" if (host := host_of(url)) else "its address"
     return Failure(
         "",
         "Schedule",
-        f"Luigi's central scheduler at {url} cannot be reached; nothing was published. Start "
+        f"Luigi's central scheduler at {place} cannot be reached; nothing was published. Start "
         "luigid there, or leave out --scheduler-host, then run the same command again.",
     )
 

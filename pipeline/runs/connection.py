@@ -11,14 +11,25 @@ from pipeline.illuminate.address import Address
 if TYPE_CHECKING:
     from pipeline.illuminate.auth import Credentials
     from pipeline.illuminate.client import Client
+    from pipeline.illuminate.counts import Counts
+    from pipeline.illuminate.limits import Limits
     from pipeline.illuminate.pages import MapPages
 
 
 @contextlib.contextmanager
 def open_client(
-    stop: threading.Event | None = None, map_pages: "MapPages" = map
+    stop: threading.Event | None = None,
+    map_pages: "MapPages" = map,
+    counts: "Counts | None" = None,
+    limits: "Limits | None" = None,
 ) -> "Iterator[Client]":
     """Open a client; a demo district that is started for it ends with it.
+
+    Args:
+        stop: ends all waiting and every open request soon after it is set.
+        map_pages: requests the pages of a reply after the first, maybe many at once.
+        counts: where requests are counted.
+        limits: those of the settings, if no others are given.
 
     Raises:
         SettingsError: the address or the credentials are not valid.
@@ -38,6 +49,7 @@ def open_client(
             credentials: Credentials = OAuth2Credentials(demo.client_id, demo.client_secret)
         else:
             address, credentials = settings.address(), find_credentials()
-        client = Client(address, credentials, settings.limits(), stop, map_pages)
+        limits = limits or settings.limits()
+        client = Client(address, credentials, limits, stop, map_pages, counts)
         held.callback(client.close)
         yield client

@@ -18,13 +18,13 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import luigi
 from luigi.cmdline_parser import CmdlineParser
 from luigi.interface import PidLockAlreadyTakenExit
 from luigi.rpc import RPCError
 from luigi.worker import Worker
 
-from pipeline.config import rosters, sections, settings
+from pipeline.config import sections, settings
+from pipeline.config.check import check_config_file, check_settings
 from pipeline.errors import FolderInUseError, PipelineError, SettingsError, StoppedError
 from pipeline.runs import process, record
 from pipeline.runs.build import (
@@ -38,12 +38,13 @@ from pipeline.runs.build import (
     unreachable,
     when_build_ends,
 )
+from pipeline.runs.destinations import check_destinations
 from pipeline.runs.lock import Lock
-from pipeline.runs.messages import print_lines
+from pipeline.runs.messages import print_error, print_lines
 from pipeline.runs.notify import find_webhook
-from pipeline.runs.recovery import recover_publications
+from pipeline.runs.recovery import clean_up, recover_publications
 from pipeline.runs.signals import StopSignals
-from pipeline.storage import files
+from pipeline.storage import file_system, files
 from pipeline.storage.paths import Folders, TableSetPaths
 from pipeline.years import today
 
@@ -126,22 +127,30 @@ class RunContext:
         if self.has_begun:
             return
         self.has_begun = True
-        try:
+        with self._refusing():
             self._prepare()
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
         except PipelineError as error:
             self._refusal = error
             raise
 
-    def begin_step(self, paths: TableSetPaths) -> None:
-        """Get ready for a step that writes into these paths.
+    def begin_step(self, step: Step) -> None:
+        """Get ready for a step; what refuses the run is its own failure, and not the step's.
 
         Raises:
-            PipelineError: the run cannot begin.
+            PipelineError: the run cannot begin, or what it builds could not be published.
             StoppedError: the run was asked to stop.
         """
         self.begin()
         self.raise_if_stopped()
-        self.register_outputs(paths)
+        if self._lock is not None and not self._registered:
+            with self._refusing():
+                check_destinations(self.build, self._lock.note)
+        self.register_outputs(step.paths)
         # Polars takes SIGINT for itself when it is imported, so our handlers are put back.
         import polars  # noqa: F401
 
@@ -187,7 +196,7 @@ class RunContext:
             with contextlib.suppress(PipelineError):  # which is then among the failures
                 self.begin()
             if isinstance(self._refusal, FolderInUseError):  # nothing was done, nothing is recorded
-                print(self._refusal, file=sys.stderr)
+                print_error(self._refusal)
             else:
                 self.outcome = record.finish(self)
         finally:
@@ -220,9 +229,11 @@ class RunContext:
 
     def _prepare(self) -> None:
         self._held.enter_context(print_lines())
+        file_system.forget_what_was_said()
         try:
             self.webhook = find_webhook()  # first: it is notified of whatever goes wrong next
         finally:
+            check_config_file()
             self._acquire_lock()
         if self._worker is not None and forks(self._worker):
             raise SettingsError(ONE_WORKER)
@@ -242,8 +253,7 @@ class RunContext:
         try:
             files.set_group_read(allowed=settings.read(sections.paths).group_readable)
             recover_publications(folders)
-            for folder in (folders.runs, *lock.unfinished):
-                files.remove_temp_files(folder)
+            clean_up(folders.runs, *lock.unfinished)
             lock.note([])
         except BaseException:
             lock.release()
@@ -258,12 +268,7 @@ class RunContext:
         self.included_ids, self.excluded_ids = list(chosen.include_ids), list(chosen.exclude_ids)
         self.allowed_shrink = settings.allowed_once("allow_shrink")
         self.replaced_source = settings.allowed_once("replace_source")
-        settings.check_address()
-        settings.check_time_zone()
-        settings.smallest_group()  # refused before any request
-        rosters.parameters()
-        for section in (sections.years, sections.runs):  # as are numbers out of range
-            settings.read(section)
+        check_settings()
         process.prepare()
 
 
@@ -291,13 +296,14 @@ def of_step(step: Step) -> Iterator[RunContext]:
         StoppedError: the run was asked to stop.
     """
     is_own = _current is None and current_worker() is None
-    run = current()
+    run, started = current(), time.monotonic()
     try:
-        run.begin_step(step.paths)
+        run.begin_step(step)
         if is_own:
             run.build.see(step)
         yield run
     except BaseException as error:
+        run.build.keep_counts(step)
         if is_own:
             run.build.fail(step, error)
         raise
@@ -305,6 +311,7 @@ def of_step(step: Step) -> Iterator[RunContext]:
         if is_own:
             run.build.complete(step)
     finally:
+        run.build.spend(step, time.monotonic() - started)
         if is_own:
             run.end()
 
@@ -328,21 +335,3 @@ def under_way() -> RunContext | None:
 def is_command_line() -> bool:
     """Return True where Luigi's own command line runs, and its exit code is the answer."""
     return CmdlineParser.get_instance() is not None
-
-
-@Step.event_handler(luigi.Event.DEPENDENCY_DISCOVERED)
-def _require(task: Step, requirement: Step) -> None:
-    current().build.require(task, requirement)
-
-
-@Step.event_handler(luigi.Event.DEPENDENCY_PRESENT)
-@Step.event_handler(luigi.Event.SUCCESS)
-def _complete(task: Step) -> None:
-    current().build.complete(task)
-
-
-@Step.event_handler(luigi.Event.BROKEN_TASK)
-@Step.event_handler(luigi.Event.FAILURE)
-def _fail(task: Step, error: BaseException) -> None:
-    if not isinstance(error, RPCError):  # which ends the build, and is described then
-        current().build.fail(task, error)

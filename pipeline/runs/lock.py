@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ from typing import IO
 from pipeline.errors import StoppedError
 from pipeline.runs import heartbeat
 from pipeline.runs.heartbeat import USUAL, Claim, Host, Tempo
-from pipeline.storage import files
+from pipeline.storage import file_system, files
 
 log = logging.getLogger("pipeline")
 
@@ -150,6 +151,12 @@ def is_held(path: Path, tempo: Tempo = USUAL) -> bool:
     return bool(heartbeat.watch(foreign, tempo.beat, tempo.missed // 2))
 
 
+def can_lock(folder: Path) -> bool:
+    """Return True if the file system of a folder has locks; warn if it has none."""
+    with files.wrap_os_errors(folder), tempfile.TemporaryFile("w+", dir=folder) as file:
+        return _lock(file, folder / "lock")
+
+
 def _lock(file: IO[str], path: Path) -> bool:
     """Lock a file; return False if its file system has no locks.
 
@@ -161,7 +168,8 @@ def _lock(file: IO[str], path: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(_PAUSE)  # perhaps a command only looks whether it is locked
-        except OSError:
+        except OSError as error:
+            file_system.say_it_has_no_locks(path.parent, error)
             return False
         else:
             return True

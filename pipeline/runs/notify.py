@@ -1,11 +1,11 @@
 """Post the result of a run to the webhook, if one is configured."""
 
 import os
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import WebhookError
+from pipeline.runs.messages import print_error
 from pipeline.runs.result import message
 
 if TYPE_CHECKING:
@@ -34,6 +34,29 @@ def find_webhook(environ: Mapping[str, str] = os.environ) -> "Webhook | None":
     return Webhook(find_secret(WEBHOOK, environ) or "")
 
 
+def send_test(webhook: "Webhook") -> None:
+    """Post a message that says that it is a test, with the fields of a result.
+
+    Raises:
+        WebhookError: it was not taken.
+    """
+    text = "Illuminate pipeline: this is a test message of `doctor`. No run took place."
+    webhook.send(
+        {
+            "text": text,
+            "is_test": True,
+            "outcome": "test",
+            "succeeded": True,
+            "meaning": "A test message; no run took place.",
+            "published": [],
+            "tables": [],
+            "failures": [],
+        },
+        1,
+        _SECONDS,
+    )
+
+
 def notify(webhook: "Webhook | None", result: dict[str, Any], *, was_stopped: bool) -> None:
     """Post the result of a run, or say clearly that this failed."""
     if webhook is None:
@@ -43,4 +66,4 @@ def notify(webhook: "Webhook | None", result: dict[str, Any], *, was_stopped: bo
     try:
         webhook.send({"text": message(result), **result}, tries, seconds)
     except WebhookError as error:
-        print(error, file=sys.stderr)
+        print_error(f"{error} The run itself ended as its summary says.")

@@ -5,7 +5,6 @@ All of it is counts and names; no value of a student.
 
 import contextlib
 import datetime as dt
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pipeline.config import sections, settings
 from pipeline.errors import PipelineError, SettingsError, StorageError
 from pipeline.runs import acknowledged, news, result, retention
 from pipeline.runs.build import PublishedSet, Step, StepReceipt
+from pipeline.runs.messages import print_error
 from pipeline.runs.notify import notify
 from pipeline.runs.summary import summarize, summarize_all_years, summarize_delivery
 from pipeline.storage import files
@@ -60,7 +60,7 @@ def finish(run: "RunContext") -> str:
     partitions = {each.partition for each in sets}
     reasons = [failure.reason for failure in run.failures if failure.partition not in partitions]
     for reason in dict.fromkeys(reasons):
-        print(reason, file=sys.stderr)
+        print_error(reason)
     records: list[tuple[dict[str, Any], Path | None]] = []
     for each in sets:
         run.register_outputs(each.paths)
@@ -106,6 +106,8 @@ def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
         for name, receipt in receipts.items()
         if receipt is not None
     }
+    for name, counted in run.build.failed_requests(tables.partition).items():
+        steps[f"failed {name}"] = {"by_this_run": True, **counted}
     return {
         "run": run.id,
         "outcome": outcome(run, tables),
@@ -113,6 +115,8 @@ def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
         "is_made_up": run.is_demo,
         "finished_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "seconds": round(run.seconds, 1),
+        "own_seconds": round(run.build.seconds(tables.partition), 1),
+        "is_one_of_several": len({step.partition for step in run.build.steps()}) > 1,
         "included_ids": run.included_ids,
         "excluded_ids": run.excluded_ids,
         "allowed_shrink": run.allowed_shrink,
@@ -125,6 +129,7 @@ def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
             if failure.partition == tables.partition
         ],
         "published_by": publication.run if publication else None,
+        "withdrawn": publication.withdrawn if publication and publication.run == run.id else [],
         "is_half_published": _is_half_published(paths, publication),
         "report": _report(paths),
     }
@@ -247,7 +252,7 @@ def _write(path: Path, value: Any) -> bool:  # noqa: ANN401  whatever JSON can h
     try:
         files.write_json(path, value)
     except StorageError as error:
-        print(error, file=sys.stderr)
+        print_error(error)
         return False
     return True
 

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 from pipeline.runs.build import Failure
 from pipeline.runs.news import KINDS
-from pipeline.runs.summary import ROWS, ROWS_OF_ALL_YEARS
+from pipeline.runs.request_counts import count_requests, sum_requests
+from pipeline.runs.summary_tables import ROWS, ROWS_OF_ALL_YEARS
+from pipeline.words import counted
 
 SUCCESS_OUTCOMES = ("done", "up to date", "published")
 """Outcomes after which everything that was requested is done."""
@@ -91,7 +93,7 @@ def _tables(record: dict[str, Any], path: Path | None) -> dict[str, Any]:
         **{name: record[name] for name in ("as_of", "years") if name in record},
         "outcome": record["outcome"],
         "record": path.name if path else None,
-        **{name: sum(facts.get(name, 0) for facts in now) for name in ("requests", "retries")},
+        **sum_requests(now),
         "shards_fetched": sum(facts.get("fetched", 0) for facts in now),
         "shards_failed": sum(facts.get("failed", 0) for facts in now),
     }
@@ -124,16 +126,17 @@ def _line(table: dict[str, Any]) -> str:
     name = (
         f"School year {table['label']} as of {table['as_of']}" if "as_of" in table else "All years"
     )
-    counts = [f"{rows:,} rows {name}" for name, rows in table.get("rows", {}).items()]
+    counts = [f"{counted(rows, 'row')} {name}" for name, rows in table.get("rows", {}).items()]
     counts += [
-        f"{of['count']:,} new {KINDS[n][of['count'] > 1]}" for n, of in table.get("new", {}).items()
+        counted(of["count"], *(f"new {words}" for words in KINDS[n]))
+        for n, of in table.get("new", {}).items()
     ]
     if "checks_passed" in table:
-        counts.append(f"{table['checks_passed']:,} checks passed")
-    if table["requests"]:
-        counts.append(f"{table['requests']:,} requests, {table['retries']:,} of them retries")
+        counts.append(f"{counted(table['checks_passed'], 'check')} passed")
+    if table["requests"] or table["tokens"]:
+        counts.append(count_requests(table, "request"))
     if table["shards_failed"]:
-        counts.append(f"{table['shards_failed']:,} shards failed")
+        counts.append(f"{counted(table['shards_failed'], 'shard')} failed")
     return f"{name}: {table['outcome']}. {'; '.join(counts)}".rstrip()
 
 

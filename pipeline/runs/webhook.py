@@ -9,12 +9,15 @@ from urllib.parse import urlsplit
 
 import requests
 import tenacity
+from requests.utils import get_environ_proxies, select_proxy
 
+from pipeline import network
 from pipeline.errors import SettingsError, WebhookError
 from pipeline.illuminate.address import is_loopback
 from pipeline.illuminate.wire import DeadlineWatcher, new_session
 
 _NAME = "PIPELINE_WEBHOOK_URL"
+_TODO = "Correct or unset it, then run the same command again."
 _SUCCESS, _REDIRECT = 2, 3
 
 
@@ -35,6 +38,7 @@ class Webhook:
     def __init__(self, url: str) -> None:
         self._url = url.strip()
         self._is_loopback = _check(self._url)
+        self._host = network.host_of(self._url)
         # Begun now: no thread can begin once the interpreter is about to end.
         self._socket = DeadlineWatcher(threading.Event()).new_socket()
 
@@ -72,10 +76,15 @@ class Webhook:
                     status = reply.status_code
             except (requests.RequestException, ValueError, OSError) as error:
                 is_late = self._socket.was_cut or isinstance(error, requests.Timeout)
-                late = f"it did not answer within {seconds:g} s"
-                reason = late if is_late else f"the connection failed ({type(error).__name__})"
+                late = f"it did not answer within {seconds:g} s ({self._host})"
+                reason = late if is_late else self._explain(error)
                 raise _TemporaryError(_message(reason)) from None
         _judge(status)
+
+    def _explain(self, error: Exception) -> str:
+        proxies = {} if self._is_loopback else get_environ_proxies(self._url)
+        proxy = network.host_of(select_proxy(self._url, proxies) or "")
+        return f"the connection failed: {network.explain(error, self._host, proxy)}"
 
 
 def _judge(status: int) -> None:
@@ -95,10 +104,7 @@ def _judge(status: int) -> None:
 
 
 def _message(reason: str) -> str:
-    return (
-        f"Webhook delivery failed: {reason}. The run itself ended as its summary says. Check "
-        f"{_NAME}."
-    )
+    return f"Webhook delivery failed: {reason}. Check {_NAME}."
 
 
 def _check(url: str) -> bool:
@@ -113,9 +119,11 @@ def _check(url: str) -> bool:
     except ValueError:
         host = None
     if not host or parts.scheme not in {"http", "https"}:
-        raise SettingsError(f"{_NAME} is not a valid URL; it must begin with https://.")
+        raise SettingsError(f"{_NAME} is not a valid URL; it must begin with https://. {_TODO}")
     if parts.scheme == "http" and not is_loopback(host):
-        raise SettingsError(f"{_NAME} must begin with https; plain http only to this machine.")
+        raise SettingsError(
+            f"{_NAME} must begin with https; plain http only to this machine. {_TODO}"
+        )
     return is_loopback(host)
 
 

@@ -18,6 +18,10 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from pipeline.errors import StorageError
+from pipeline.storage import file_system
+
+DISK_FULL = "the disk is full"
+"""The reason why a file cannot be written where there is no space left."""
 
 _BLOCK = 1 << 20
 _TEMP_NAME = re.compile(r"\..+\.[0-9]+-[0-9]+\.partial", re.DOTALL)
@@ -88,7 +92,7 @@ def make_folder(folder: Path) -> Path:
         above = itertools.takewhile(lambda f: not f.exists(), upwards)
         for missing in reversed(list(above)):
             missing.mkdir(mode=_modes.folder, exist_ok=True)
-            missing.chmod(_modes.folder)  # whatever the umask
+            file_system.set_mode(missing, _modes.folder)  # whatever the umask
             fsync(missing.parent)
     return folder
 
@@ -107,7 +111,7 @@ def temp_path(path: Path) -> Path:
 
 def restrict_mode(handle: int) -> None:
     """Set the permissions of an open file to those of all our files, whatever the umask."""
-    os.fchmod(handle, _modes.file)
+    file_system.set_mode(handle, _modes.file)
 
 
 def has_mode(path: Path) -> bool:
@@ -122,8 +126,9 @@ def wrap_os_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(
-            f"{path} cannot be written: {reason(error)}. Finished shards and what was published "
-            "before are kept. Fix this, then run the same command again."
+            f"{path} cannot be written: {reason(error)}. "
+            f"{file_system.remedy(path, error, _number(error))}Finished shards and what was "
+            "published before are kept. Fix this, then run the same command again."
         ) from error
 
 
@@ -131,12 +136,16 @@ def reason(error: BaseException) -> str:
     """Return why the system refused something, in its words; else the kind of the error."""
     if isinstance(error, StorageError) and error.__cause__:
         error = error.__cause__
+    number = _number(error)
+    if number == errno.ENOSPC:
+        return DISK_FULL
+    return os.strerror(number) if number else type(error).__name__
+
+
+def _number(error: BaseException) -> int | None:
     # Polars gives the number of an error in its text only.
     found = re.search(r"os error (\d+)", str(error))
-    number = int(found[1]) if found else getattr(error, "errno", None)
-    if number == errno.ENOSPC:
-        return "the disk is full"
-    return os.strerror(number) if number else type(error).__name__
+    return int(found[1]) if found else getattr(error, "errno", None)
 
 
 @contextlib.contextmanager
@@ -154,7 +163,7 @@ def atomic_write(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
     with wrap_os_errors(path):
         temporary.touch(mode=0o600, exist_ok=False)
         try:
-            temporary.chmod(_modes.file)  # whatever the umask
+            file_system.set_mode(temporary, _modes.file)  # whatever the umask
             yield temporary
             fsync(temporary)  # by its name: a library may have put another file there
             temporary.replace(path)
@@ -169,6 +178,29 @@ def write_bytes(path: Path, content: bytes, *, sync_folder: bool = True) -> None
     """Write a whole file durably, or leave the old one, as `atomic_write` does."""
     with atomic_write(path, sync_folder=sync_folder) as temporary:
         temporary.write_bytes(content)
+
+
+def nearest_folder(folder: Path) -> Path:
+    """Return a folder, or the one that it would be created in.
+
+    Raises:
+        OSError: the permissions do not allow to look.
+    """
+    return next(each for each in (folder, *folder.absolute().parents) if each.exists())
+
+
+def try_folder(folder: Path) -> None:
+    """Write, rename and remove a file in a folder, or in the one where it would be created.
+
+    Raises:
+        OSError, StorageError: that is not possible.
+    """
+    probe = temp_path(
+        nearest_folder(folder) / "test"
+    )  # what is left of it is removed as any temporary file is
+    with atomic_write(probe) as temporary:
+        temporary.write_bytes(b"test")
+    probe.unlink()
 
 
 def link(existing: Path, path: Path, *, sync_folder: bool = True) -> bool:
@@ -258,6 +290,8 @@ def fsync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        file_system.tolerate_unsynced_folder(error, handle, path)
     finally:
         os.close(handle)
 

@@ -15,7 +15,7 @@ import luigi
 
 from pipeline.config import settings
 from pipeline.errors import PipelineError, redact_unexpected
-from pipeline.runs import context
+from pipeline.runs import context, events  # noqa: F401  by which a run follows its tasks
 from pipeline.runs.build import Step
 from pipeline.schema import Table
 from pipeline.storage import files, snapshots

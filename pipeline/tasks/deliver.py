@@ -20,6 +20,7 @@ from pipeline.tasks.base import PipelineTask, incremental
 from pipeline.tasks.guards import published_years
 from pipeline.tasks.parameters import PublishedParameter
 from pipeline.tasks.targets import DestinationTarget, PublicationTarget
+from pipeline.words import counted
 from pipeline.years import SchoolYear
 
 if TYPE_CHECKING:
@@ -102,10 +103,10 @@ class LoadYear(DeliverYear):
 
     def output(self) -> DestinationTarget:
         """Return the year in the database, complete while it is what is published."""
-        database = _database()
+        database = configured_database()
         return DestinationTarget(database.name, functools.partial(self._is_loaded, database))
 
-    def _is_loaded(self, place: "_DatabasePlace") -> bool:
+    def _is_loaded(self, place: "DatabasePlace") -> bool:
         from pipeline.publish.database import load
 
         publication = self.requires().publication()
@@ -124,13 +125,14 @@ class LoadYear(DeliverYear):
         from pipeline.publish.database import load
         from pipeline.publish.database.published_set import read_published_set
 
-        place = _database()
+        place = configured_database()
         found = read_published_set(self.paths.publication, str(self.year))
         with place.open_writable() as database:
             loaded = load.load(database, found)
         head = f"Loaded {in_words(str(self.year))}, run {found.publication.run}, into {place.name}:"
         lines = [
-            f"  {table:<42}{now:>12,} rows, {before:,} before" for table, before, now in loaded
+            f"  {table:<42}{counted(now, 'row'):>17}, {before:,} before"
+            for table, before, now in loaded
         ]
         context.current().notes[self.partition] = "\n".join(map(printable, [head, *lines]))
 
@@ -158,7 +160,8 @@ class CopyYear(DeliverYear):
         from pipeline.publish import copies
 
         copied = copies.copy(self.paths.publication, *self._place())
-        text = f"{copied.place}: {copied.uploaded} files uploaded, {copied.reused} reused"
+        uploaded = counted(copied.uploaded, "file")
+        text = f"{copied.place}: {uploaded} uploaded, {copied.reused} reused"
         context.current().notes[self.partition] = printable(text)
 
     def _place(self) -> tuple[str, str]:
@@ -177,29 +180,37 @@ class CopyYear(DeliverYear):
         return url, f"demo/{self.year}" if settings.is_demo() else str(self.year)
 
 
-class _DatabasePlace(NamedTuple):
-    """The configured database: its name for people, and how to open it."""
+class DatabasePlace(NamedTuple):
+    """A database: its name for people, how to open it, and whether it is the file by default."""
 
     name: str
+    is_file: bool
     open_writable: Callable[[], AbstractContextManager["Database"]]
     open_read_only: Callable[[], AbstractContextManager["Database"]]
 
 
-def _database() -> _DatabasePlace:
+def configured_database() -> DatabasePlace:
+    """Return the database that tables are loaded into: the one that is set, or a DuckDB file.
+
+    Raises:
+        SettingsError: the address cannot be read.
+    """
     from pipeline.config.credentials import find_secret
     from pipeline.publish.database import bigquery, duckdb_file, postgresql
 
     url = find_secret(postgresql.VARIABLE, os.environ)
     if url:
         kind = bigquery if url.startswith(bigquery.SCHEME) else postgresql
-        return _DatabasePlace(
+        return DatabasePlace(
             f"the database of {postgresql.VARIABLE}",
+            False,
             functools.partial(kind.open_writable, url),
             functools.partial(kind.open_read_only, url),
         )
     path = settings.folders().database
-    return _DatabasePlace(
+    return DatabasePlace(
         str(path),
+        True,
         functools.partial(duckdb_file.open_writable, path),
         functools.partial(duckdb_file.open_read_only, path),
     )

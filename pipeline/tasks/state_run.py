@@ -5,7 +5,6 @@ import datetime as dt
 import logging
 import os
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,16 +22,17 @@ from pipeline.errors import (
     UnexpectedError,
     redact_unexpected,
 )
+from pipeline.runs import process
 from pipeline.runs.build import current_worker, describe, forks, when_build_ends
 from pipeline.runs.context import is_command_line
 from pipeline.runs.lock import Lock
-from pipeline.runs.messages import print_lines
+from pipeline.runs.messages import print_error, print_lines
 from pipeline.runs.signals import StopSignals
 from pipeline.state import outcomes
 from pipeline.state.district_run import DistrictJob, run_district
 from pipeline.state.outcomes import Outcome
 from pipeline.state.paths import StateFolders
-from pipeline.storage import files
+from pipeline.storage import file_system, files
 
 if TYPE_CHECKING:
     from pipeline.state.cluster import Cluster
@@ -195,7 +195,7 @@ class StateRun:
 
     def _report(self, failures: list[str]) -> None:
         for reason in failures:
-            print(reason, file=sys.stderr)
+            print_error(reason)
         if self._refusal is None and self._is_whole and not (self._lock and self._lock.loss):
             written = outcomes.of_run(self.folders.outcomes, self.id)
             ended = {(each.district, each.year): each for each in written} | self.ended
@@ -214,6 +214,8 @@ class StateRun:
 
     def _prepare(self) -> None:
         chosen = settings.read(sections.state)
+        process.let_polars_start()
+        file_system.forget_what_was_said()
         _refuse_shared_settings()
         files.set_group_read(allowed=settings.read(sections.paths).group_readable)
         if self._is_whole:

@@ -232,7 +232,37 @@ def test_an_unreachable_server(store: Store, tmp_path: Path) -> None:
     store.close()
     done = run(tmp_path, store)
     assert done.returncode == 30
-    assert "The copy of 23-24 could not be checked" in done.stdout + done.stderr
+    assert "The copy of 23-24 could not be checked (127.0.0.1:" in done.stdout + done.stderr
+    assert "refuses connections: nothing listens there" in done.stdout + done.stderr
+
+
+TRY_PLACE = """
+import sys
+from pipeline.errors import CopyError
+from pipeline.publish.copies import try_place
+try:
+    try_place(sys.argv[1])
+except CopyError as error:
+    sys.exit(f"CopyError: {error}")
+"""
+
+
+@pytest.mark.parametrize("method", [None, "PUT", "GET", "DELETE"])
+def test_a_place_is_tried_and_nothing_is_left(
+    store: Store, tmp_path: Path, method: str | None
+) -> None:
+    """Nothing that was to be removed, and could be."""
+    store.before = lambda request: 403 if method and request.startswith(method) else None
+    url = f"s3://{BUCKET}/copies"
+    done = run(tmp_path, store, command=("-c", TRY_PLACE, url))
+    store.before = lambda _: None
+    writes = [request.partition(" ")[0] for request in store.writes]
+    assert writes == (["PUT"] if method == "PUT" else ["PUT", "DELETE"])
+    assert store.names() == [] or method == "DELETE"
+    if method is None:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert "[paths] copy_to cannot be used (permission denied)" in done.stderr
 
 
 def test_an_object_of_another_size_is_uploaded_again(store: Store, tmp_path: Path) -> None:
@@ -255,7 +285,7 @@ def test_a_missing_object_is_uploaded_again(store: Store, tmp_path: Path) -> Non
     run(tmp_path, store)
     key = next(key for key in store.names() if key.endswith(".parquet"))
     store.client.delete_object(Bucket=BUCKET, Key=key)
-    assert f"1 files uploaded, {FILES - 1} reused" in run(tmp_path, store).stdout
+    assert f"1 file uploaded, {FILES - 1} reused" in run(tmp_path, store).stdout
     assert store.build() == "b1"
 
 
@@ -326,7 +356,7 @@ def test_a_damaged_file_in_a_folder_is_written_again(store: Store, tmp_path: Pat
     victim = next(path for path in folder.rglob("*.parquet"))
     victim.write_bytes(bytes(victim.stat().st_size))
     done = run(tmp_path / "d", store, str(tmp_path / "copies"))
-    assert f"1 files uploaded, {FILES - 1} reused" in done.stdout
+    assert f"1 file uploaded, {FILES - 1} reused" in done.stdout
     everything = [folder, *folder.rglob("*")]
     assert {path.stat().st_mode & 0o077 for path in everything} == {0}
 

@@ -197,6 +197,18 @@ def test_a_staging_table_expires_within_a_day(
     assert created.table_id.startswith(STAGING)
 
 
+def test_what_is_tried_is_removed() -> None:
+    client = create_autospec(Client, instance=True)
+    database = bigquery._BigQuery(client, DatasetReference("project", "dataset"))
+    database.try_creating()
+    database.remove_staging()
+    (created,), _ = client.create_table.call_args
+    (removed,), _ = client.delete_table.call_args
+    assert created.table_id == removed.table_id
+    assert created.table_id.startswith(STAGING)
+    assert created.expires is not None
+
+
 TEXTS = ["plain", "it's", "back\\slash", "two\nlines\r", "\\'); DROP TABLE x; --", "Zoë 🙂", ""]
 
 

@@ -1,5 +1,6 @@
 """What only PostgreSQL has: concurrent readers, a URL with a password, locks, NUL."""
 
+import functools
 from pathlib import Path
 
 import polars as pl
@@ -8,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import SettingsError
-from pipeline.publish.database import postgresql
+from pipeline.errors import LoadError, SettingsError
+from pipeline.publish.database import load, postgresql
 from pipeline.publish.database.published_set import Field, SourceTable
 from tests.databases.conftest import Desk, frames
 from tests.databases.test_load import PAUSING, STEMS
-from tests.postgres import Postgres
+from tests.postgres import USER, Postgres
 
 
 def counts(connection: "psycopg.Connection[tuple[int]]") -> set[int]:
@@ -131,13 +132,37 @@ def test_no_refusal_shows_the_password(pg: Desk, postgres: Postgres) -> None:
         postgres.url("postgres", secret): "the user or the password is wrong",
         right.replace("/district_", "/nowhere_"): "the database or the user does not exist",
         f"postgresql://loader:hali@{secret}@127.0.0.1:1/x": "cannot be opened",
-        f"postgresql://loader:{secret}@127.0.0.1:1/x": "no server answers there",
+        f"postgresql://loader:{secret}@127.0.0.1:1/x": "at 127.0.0.1:1 cannot be opened: no server "
+        "answers there",
+        f"postgresql://loader:1/{secret}@127.0.0.1:1/x": "URL cannot be opened",
         f"postgresql://loader:{secret}%zz@h/x": "is not a valid URL",
     }
     for url, sentence in wrong.items():
         done = pg.load(PIPELINE_DATABASE_URL=url)
         assert done.returncode == 30
         assert sentence in done.stdout + done.stderr, sentence
+
+
+def test_doctor_creates_a_table_and_rolls_it_back(pg: Desk, postgres: Postgres) -> None:
+    process = pg.start("-m", "pipeline", "doctor")
+    out, err = process.communicate(timeout=120)
+    line = (
+        "  ok      database: the database of PIPELINE_DATABASE_URL lets us create tables; one was"
+    )
+    assert line in out
+    assert postgres.password not in out + err
+    assert pg.tables() == []
+
+
+def test_a_user_who_may_not_create_tables_is_found_out(pg: Desk, postgres: Postgres) -> None:
+    pg.change("CREATE ROLE reader LOGIN PASSWORD 'halibut'")
+    pg.change("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    url = pg.environment["PIPELINE_DATABASE_URL"]
+    load.try_writing(functools.partial(postgresql.open_writable, url))
+    reader = url.replace(f"{USER}:{postgres.password}@", "reader:halibut@")
+    with pytest.raises(LoadError, match="may not create any in this schema"):
+        load.try_writing(functools.partial(postgresql.open_writable, reader))
+    pg.change("DROP ROLE reader")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """status, verify and doctor tell the truth and change nothing."""
 
+import datetime as dt
 import sys
 from importlib import metadata
 
@@ -96,7 +97,9 @@ def test_a_day_that_is_none_is_refused_in_words(place: Workplace) -> None:
 def test_a_day_of_a_run_that_is_none_is_refused_in_words(place: Workplace) -> None:
     done = place.run("--as-of", "1/31/2024")
     assert done.returncode == 40
-    assert done.stderr == "ERROR: '1/31/2024' is not a day: write it like 2024-01-31.\n"
+    stamp, level, sentence = done.stderr[:19], done.stderr[19:26], done.stderr[26:]
+    assert dt.datetime.fromisoformat(stamp)
+    assert (level, sentence) == (" ERROR ", "'1/31/2024' is not a day: write it like 2024-01-31.\n")
 
 
 def test_verify_finds_all_whole(place: Workplace, server: Server) -> None:
@@ -151,6 +154,7 @@ def test_a_failed_check_stops_before_publishing(place: Workplace) -> None:
 
 def test_doctor_shows_no_password_of_an_address(place: Workplace) -> None:
     place.environment["ILLUMINATE_BASE_URL"] = "https://bob:hunter2@x.example.org/live"
+    place.environment["PIPELINE_COPY_TO"] = "s3://key:hunter2@bucket/copies"
     done = place.look("doctor")
     assert done.returncode == 1
     assert "hunter2" not in done.stdout + done.stderr
@@ -160,6 +164,22 @@ def test_verify_before_any_run(place: Workplace) -> None:
     done = place.look("verify", *YEAR)
     assert done.returncode == 1
     assert "not fetched yet" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+    assert "There is nothing to verify" in done.stdout
+    assert "Run `make run YEAR=23-24`, then run the same command again." in done.stdout
+
+
+def test_status_says_once_why_something_is_not_known(place: Workplace) -> None:
+    assert place.run().returncode == 0
+    place.environment["ILLUMINATE_BASE_URL"] = "http://district.example.org/live"
+    done = place.look("status", *YEAR)
+    assert done.returncode == 1
+    assert done.stdout.count("ILLUMINATE_BASE_URL must begin with https") == 1
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert lines["ReadTitleRules"] == "up to date"
+    assert lines["FetchMetadata"].startswith("not known: ILLUMINATE_BASE_URL must begin with")
+    assert lines["BuildViews"] == "not known: for the reason of FetchMetadata"
+    assert lines["Publish"].endswith("up to date is not known: for the reason of FetchMetadata")
 
 
 def test_doctor_when_all_is_well(place: Workplace, server: Server) -> None:

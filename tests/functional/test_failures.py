@@ -126,6 +126,24 @@ def test_wrong_credentials(place: Workplace, server: Server) -> None:
     assert request_counts(server) == {"token": 1}
 
 
+@pytest.mark.parametrize("endpoint", ["token", "catalogue"])
+def test_requests_of_a_step_that_failed_are_counted(
+    place: Workplace, server: Server, endpoint: str
+) -> None:
+    """Those for access tokens too: a summary that denies them hides what went wrong."""
+    server.faults.add(Fault("status", endpoint=endpoint, value=503))
+    done = place.run()
+    assert done.returncode == 30
+    sent = request_counts(server)
+    retries = done.stderr.count(" failed, retrying: the ")
+    assert retries == done.stderr.count("catalogue, page 1: attempt ") > 0
+    tokens = "1 for an access token" if sent["token"] == 1 else f"{sent['token']} for access tokens"
+    assert f"requests    {sent.total()}, {retries} of them retries, {tokens}" in done.stdout
+    latest = json.loads((place.data / "runs" / "latest.json").read_text(encoding="utf-8"))
+    (table,) = latest["tables"]
+    assert (table["requests"], table["tokens"]) == (sent.total() - sent["token"], sent["token"])
+
+
 def test_credentials_without_an_address_do_not_publish_the_demo(place: Workplace) -> None:
     del place.environment["ILLUMINATE_BASE_URL"]
     done = place.run()

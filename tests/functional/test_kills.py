@@ -65,7 +65,10 @@ def test_killed_while_tables_are_made(
     place.finish(process)
     there = place.kept_shards()
     server.clear_log()
-    assert place.run().returncode == 0
+    done = place.run()
+    assert done.returncode == 0
+    assert done.stderr.count("The run before this one was killed") == 1
     assert requested_shards(server).isdisjoint(there)
     assert place.published() == undisturbed
     assert place.leftovers() == []
+    assert "was killed" not in place.run().stderr

@@ -136,10 +136,19 @@ def test_no_student_and_no_secret_is_delivered(
         assert canaries.found(secrets, path.read_text(encoding="utf-8")) == set(), path
 
 
-def test_doctor_says_that_there_is_one(place: Workplace, receiver: Receiver) -> None:
+def test_doctor_sends_a_message_that_says_that_it_is_a_test(
+    place: Workplace, receiver: Receiver
+) -> None:
     done = place.look("doctor")
-    assert "ok      webhook: notified of every run" in done.stdout
+    assert "ok      webhook: it took a message that says that it is a test" in done.stdout
     assert canaries.found(SECRET.split("/"), done.stdout + done.stderr) == set()
-    assert delivered(receiver) == []
+    (payload,) = delivered(receiver)
+    assert payload["is_test"]
+    assert (payload["outcome"], payload["tables"]) == ("test", [])
+    assert "this is a test message of `doctor`. No run took place." in payload["text"]
+    receiver.statuses = [404]
+    done = place.look("doctor")
+    assert "FAILED  webhook: Webhook delivery failed: it answered 404. Check PIP" in done.stdout
+    assert "ended as its summary says" not in done.stdout
     place.environment["PIPELINE_WEBHOOK_URL"] = "nothing"
     assert "FAILED  webhook: PIPELINE_WEBHOOK_URL is not a valid URL" in place.look("doctor").stdout

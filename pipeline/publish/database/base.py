@@ -44,6 +44,10 @@ _KINDS: dict[str, Kind] = {
 """What existing columns hold, by the lower-case names that the databases report."""
 
 
+TRIAL = "illuminate_pipeline_test"
+"""The name of a table that is created to see whether it can be, and then is not there."""
+
+
 def quote_name(text: str) -> str:
     """Return a quoted identifier."""
     return '"' + text.replace('"', '""') + '"'
@@ -126,6 +130,10 @@ class Database(ABC):
         else:
             self._create_table(table, columns)
         self._comment(table, meaning, columns)
+
+    def try_creating(self) -> None:
+        """Create a table that goes when the transaction is rolled back."""
+        self._create_table(TRIAL, [Field(YEAR, "text")])
 
     def _create_table(self, table: str, columns: Sequence[Field]) -> None:
         self.execute(f"CREATE TABLE {self.table(table)} ({', '.join(map(_define, columns))})")

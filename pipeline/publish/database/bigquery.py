@@ -15,9 +15,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from pipeline import network
 from pipeline.errors import LoadError, SettingsError
 from pipeline.publish.database.base import Database, wrong_type
-from pipeline.publish.database.published_set import RUNS, Field, Kind, SourceTable
+from pipeline.publish.database.published_set import RUNS, YEAR, Field, Kind, SourceTable
 from pipeline.storage import formulas
 
 if TYPE_CHECKING:
@@ -120,9 +121,12 @@ def _open(url: str) -> "Iterator[_BigQuery]":
                 database.remove_staging()
     except (GoogleAPIError, GoogleAuthError, OSError) as error:
         name, text = type(error).__name__, f"{error} {getattr(error, 'errors', '')}"
-        known = next((why for part, why in _REASONS.items() if part in text), _KINDS.get(name))
+        known = next((why for part, why in _REASONS.items() if part in text), "")
+        if not known and (said := network.describe(error)):
+            known = f"{network.host_in(error) or 'its host'} {said}"
+        known = known or _KINDS.get(name, f"it raised {name}")
         raise LoadError(
-            f"BigQuery could not be used: {known or f'it raised {name}'}. The year is there either "
+            f"BigQuery could not be used: {known}. The year is there either "
             "as before or completely new. Fix this, then run the same command again."
         ) from None
 
@@ -210,6 +214,12 @@ class _BigQuery(Database):
         inserted = f"(SELECT count(*) {self._of_year(table.name, year)})"
         self._require(f"{inserted} = {rows}", _MISCOUNTED)
         return rows
+
+    def try_creating(self) -> None:
+        """Create a staging table, which is removed when the dataset is closed."""
+        self._staged.append(f"{_STAGING}_{self._load}")
+        expires = dt.datetime.now(dt.UTC) + _EXPIRES
+        self._create_table(self._staged[-1], [Field(YEAR, "text")], expires)
 
     def remove_staging(self) -> None:
         """Remove the staging tables of this load."""

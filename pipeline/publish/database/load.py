@@ -1,6 +1,9 @@
 """Replace a year, or all years, in a database by what is published, in one transaction."""
 
+import contextlib
 import datetime as dt
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from pipeline.errors import LoadError
@@ -9,6 +12,7 @@ from pipeline.publish.commit import Publication
 from pipeline.publish.database.base import Database
 from pipeline.publish.database.published_set import RUNS, Field, PublishedSet, SourceTable
 from pipeline.storage.paths import in_words
+from pipeline.words import counted
 
 _RUNS_COLUMNS = (
     Field("load", "integer", "Number of the load; one row per table"),
@@ -45,6 +49,21 @@ def is_loaded(database: Database, publication: Publication) -> bool:
         (build, source) == wanted and (not rows or database.count_rows(table, year) == rows)
         for build, source, table, rows in loaded
     )
+
+
+def try_writing(open_writable: Callable[[], AbstractContextManager[Database]]) -> None:
+    """Create a table as a load would, and roll that back.
+
+    Raises:
+        LoadError: the database does not let us, or cannot be reached.
+    """
+    with contextlib.suppress(_RollbackError), open_writable() as database:
+        database.try_creating()
+        raise _RollbackError
+
+
+class _RollbackError(Exception):
+    """Leaves a transaction without a commit."""
 
 
 def load(database: Database, published: PublishedSet) -> list[LoadedTable]:
@@ -116,9 +135,10 @@ def _replace(database: Database, table: SourceTable, year: str) -> LoadedTable:
     rows, expected = database.insert_rows(table, year), _count_file(table)
     if rows != expected:
         raise LoadError(
-            f"{table.name} would have {rows:,} rows of {in_words(year)} in the database, but "
-            f"{table.file.name} has {expected:,}; the database was not changed. If the file is a "
-            "view of your own, make each of its rows be of this year, then publish and load again."
+            f"{table.name} would have {counted(rows, 'row')} of {in_words(year)} in the database, "
+            f"but {table.file.name} has {expected:,}; the database was not changed. If the file is "
+            "a view of your own, make each of its rows be of this year, then publish and load "
+            "again."
         )
     return LoadedTable(table.name, rows_before, rows)
 

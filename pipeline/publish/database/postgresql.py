@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from pipeline import network
 from pipeline.errors import LoadError, SettingsError
 from pipeline.publish.database.base import Database, quote_name, wrong_type
 from pipeline.publish.database.published_set import YEAR, SourceTable
@@ -24,6 +25,10 @@ _DEFAULTS = {"connect_timeout": "10", "application_name": "illuminate-pipeline"}
 _LOCK = 0x696C6C75  # ours among the advisory locks of the database
 
 _REFUSALS = {
+    "root certificate file": "sslrootcert names a file that does not exist",
+    "certificate verify failed": "its certificate is not trusted; sslrootcert must name the file "
+    "of the authority that signed it",
+    "does not match host name": "its certificate is another host's",
     "password authentication failed": "the user or the password is wrong",
     "no password supplied": "it requires a password",
     "does not exist": "the database or the user does not exist",
@@ -31,7 +36,11 @@ _REFUSALS = {
     "No such file or directory": "no server answers there",
     "could not translate host name": "its host name is unknown",
     "failed to resolve host": "its host name is unknown",
+    "No route to host": "there is no route to it from this machine's network",
+    "Network is unreachable": "there is no route to it from this machine's network",
     "timeout": "the connection timed out",
+    "Connection timed out": "the connection timed out",
+    "server closed the connection": "it closed the connection",
     "SSL": "the SSL connection failed",
     "no pg_hba.conf entry": "it does not accept connections from this machine",
     "too many": "it has too many connections",
@@ -99,9 +108,10 @@ def _connect(url: str) -> "psycopg.Connection[tuple[Any, ...]]":
     except psycopg.OperationalError as error:
         text = str(error)
         reason = next((why for part, why in _REFUSALS.items() if part in text), "unknown reason")
+        place = f" at {host}" if (host := network.host_of(url)) else ""
         raise LoadError(
-            f"The database of {VARIABLE} cannot be opened: {reason}. Nothing was changed; fix "
-            "this, then run the same command again."
+            f"The database of {VARIABLE}{place} cannot be opened: {reason}. Nothing was changed; "
+            "fix this, then run the same command again."
         ) from None
 
 
@@ -130,7 +140,7 @@ def _plain_errors() -> Iterator[None]:
             ) from None
         raise LoadError(
             f"PostgreSQL raised {type(error).__name__} ({error.sqlstate}); the database was not "
-            "changed."
+            "changed. Ask who runs the database what forbids it, then load again."
         ) from None
 
 

@@ -264,6 +264,23 @@ def test_requests_are_counted(server, connect, window, busy):
     assert client.counts.snapshot() == {"requests": requests, "retries": 0, "tokens": 1}
 
 
+def test_a_retry_names_its_request(server, connect, window, busy, caplog):
+    caplog.set_level(logging.INFO, "pipeline")
+    client = connect(server, page_limit=400)
+    for endpoint, page in (("token", None), ("catalogue", 1), ("standard", 2), ("overall", 1)):
+        server.faults.add(Fault("status", 503, endpoint=endpoint, page=page, times=1))
+    client.catalogue()
+    client.results(STANDARD, busy, window)
+    client.all_results(OVERALL, window, None)
+    failed = "attempt 1 failed, retrying: the server answered 503"
+    assert [record.getMessage() for record in caplog.records] == [
+        "catalogue, page 1: attempt 1 failed, retrying: the token request was answered with 503",
+        f"catalogue, page 1: {failed.replace('attempt 1', 'attempt 2')}",
+        f"standard of assessment {busy}, page 2: {failed}",
+        f"overall of 2023-07-01 to 2024-06-30, page 1: {failed}",
+    ]
+
+
 # What is refused.
 
 

@@ -1,6 +1,7 @@
 """Retries: how often, after what, how long before, and when never."""
 
 import email.utils
+import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -170,6 +171,12 @@ def test_retry_after_means_seconds_or_nothing(text, seconds):
 def test_a_retry_after_that_makes_no_sense_is_no_crash(text):
     seconds = parse_retry_after(text)
     assert seconds is None or seconds >= 0
+
+
+def test_a_retry_that_the_server_delays_is_logged_with_the_delay(caplog):
+    caplog.set_level(logging.INFO, "pipeline")
+    retrying().call(Attempts(1, TransientError("busy", 0.6)), "catalogue, page 1")
+    assert caplog.messages == ["catalogue, page 1: attempt 1 failed, retrying after 1 s: busy"]
 
 
 def test_retry_after_may_be_a_date_to_come():

@@ -134,21 +134,34 @@ def test_a_certificate_that_nobody_vouches_for_ends_the_run_before_anything_is_s
     encrypted, tmp_path
 ):
     district = encrypted(make_certificate(tmp_path))
-    with pytest.raises(OutageError, match="server's certificate is not trusted"):
+    with pytest.raises(OutageError, match="server's certificate is not trusted") as refused:
         count_assessments(district.address)
+    host = f"127.0.0.1:{district.server_address[1]}"
+    assert f"({host}): no authority that this machine knows has signed it" in str(refused.value)
+    assert "set REQUESTS_CA_BUNDLE to its file" in str(refused.value)
     assert district.requested == []
 
 
+def test_a_bundle_of_certificates_that_does_not_exist_ends_the_run(
+    encrypted, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none"))
+    with pytest.raises(OutageError, match=r"REQUESTS_CA_BUNDLE .* names a file"):
+        count_assessments(encrypted(make_certificate(tmp_path)).address)
+
+
 @pytest.mark.parametrize(
-    "fault", [{"until": NOW - DAY}, {"address": "127.0.0.2"}], ids=["has ended", "is another's"]
+    ("fault", "why"),
+    [({"until": NOW - DAY}, "it has expired"), ({"address": "127.0.0.2"}, "it is another host's")],
+    ids=["has ended", "is another's"],
 )
 def test_a_trusted_certificate_that_does_not_hold_ends_the_run(
-    encrypted, tmp_path, monkeypatch, fault
+    encrypted, tmp_path, monkeypatch, fault, why
 ):
     certificate = make_certificate(tmp_path, **fault)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     district = encrypted(certificate)
-    with pytest.raises(OutageError, match="server's certificate is not trusted"):
+    with pytest.raises(OutageError, match=f"server's certificate is not trusted .*: {why}"):
         count_assessments(district.address)
     assert district.requested == []
 
@@ -180,6 +193,7 @@ def test_a_name_that_nobody_knows_is_retried_and_reported(monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(TransientError, match="the connection failed"):
+    failed = "the connection failed: nowhere.illuminateed.com cannot be resolved to an address"
+    with pytest.raises(TransientError, match=failed):
         count_assessments(Address.parse("https://nowhere.illuminateed.com/live"))
     assert looked_up == ["nowhere.illuminateed.com"] * 2

@@ -22,6 +22,7 @@ from pipeline.errors import FolderInUseError, StoppedError
 from pipeline.runs import heartbeat
 from pipeline.runs.heartbeat import Host, Tempo
 from pipeline.runs.lock import Lock, is_held
+from pipeline.storage import file_system
 
 QUICK = Tempo(beat=0.05, missed=8)
 NEVER = Tempo(beat=60.0, missed=8)
@@ -241,12 +242,16 @@ def test_a_claim_that_somebody_removed_is_lost(path: Path) -> None:
             holder.check()
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
 def test_a_file_system_without_locks_is_left_to_the_claims(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+    """It is said once, with what to do."""
 
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    file_system.forget_what_was_said()
     monkeypatch.setattr(fcntl, "flock", refuse)
     with Lock(path, tempo=QUICK):
         assert is_held(path, QUICK)
@@ -255,6 +260,9 @@ def test_a_file_system_without_locks_is_left_to_the_claims(
     assert not is_held(path)
     with Lock(path, tempo=QUICK) as lock:
         lock.check()
+    (line,) = caplog.messages
+    assert f"{path.parent} has no locks ({os.strerror(number)})" in line
+    assert "Mount it with locks" in line
 
 
 def test_who_only_looks_keeps_nobody_out(path: Path) -> None:

@@ -1,0 +1,39 @@
+"""Tries where results go beside the published folders, and leaves nothing there but a message."""
+
+from pipeline.config import sections, settings
+from pipeline.runs.notify import find_webhook, send_test
+from pipeline.storage.paths import Snapshot
+from pipeline.tasks.deliver import configured_database
+
+
+def database(_: Snapshot) -> str:
+    """Return that the database can be written, once a table was created and rolled back."""
+    from pipeline.publish.database import load
+
+    place = configured_database()
+    if place.is_file:
+        with place.open_read_only() as opened:
+            opened.query("SELECT 1")
+        return f"none is configured; make load writes the file {place.name}"
+    load.try_writing(place.open_writable)
+    return f"{place.name} lets us create tables; one was created and rolled back"
+
+
+def copies(_: Snapshot) -> str:
+    """Return that files can be copied, once one was written, read and removed."""
+    from pipeline.publish.copies import try_place
+
+    url = settings.read(sections.paths).copy_to
+    if not url:
+        return "no place for them is configured"
+    try_place(url)
+    return f"a file was written to {url}, read and removed"
+
+
+def webhook(_: Snapshot) -> str:
+    """Return that a message was delivered, which says that it is a test."""
+    found = find_webhook()
+    if found is None:
+        return "none is configured"
+    send_test(found)
+    return "it took a message that says that it is a test; it is notified of every run"

@@ -1,0 +1,70 @@
+"""Reads the settings, and every file that people maintain, as a run of the year would."""
+
+from pathlib import Path
+
+from pipeline.commands.doctor.note import Note
+from pipeline.config import rosters, sections, settings
+from pipeline.inputs import prior_years, roster, rules
+from pipeline.storage.paths import Snapshot
+from pipeline.tasks.inputs import existing, headings
+from pipeline.transform import sql_views
+from pipeline.words import counted
+
+
+def check_ranges(_: Snapshot) -> str:
+    """Return that no setting is out of its range."""
+    for value in (settings.threads, settings.sample, settings.smallest_group):
+        value()
+    return "all can be read, and none is out of its range"
+
+
+def read_roster(paths: Snapshot) -> str:
+    """Return how many students the roster of the year has."""
+    path = settings.input_files(paths.year).roster
+    if path is None:
+        return Note("none is configured (STUDENT_ROSTERS), so grades will be empty")
+    path = path if path.is_dir() else existing("roster", path)
+    read = roster.read_roster(path, headings(), paths.year)
+    columns = rosters.columns()
+    return (
+        f"{path} has {counted(len(read.students), 'student')} ({paths.year}), "
+        f"{read.without_grade:,} of them with a code that is no grade, "
+        f"{counted(read.repeated, 'repeated line')}"
+        + (f"; the views get {', '.join(columns)}" if columns else "")
+    )
+
+
+def read_rules(paths: Snapshot) -> str:
+    """Return how many title rules there are."""
+    path = existing("title rules", settings.input_files(paths.year).title_rules)
+    read = rules.read_rules(path)
+    return f"{path} has {counted(sum(map(len, read.by_column.values())), 'rule')}"
+
+
+def read_overrides(paths: Snapshot) -> str:
+    """Return how many overrides of labels there are."""
+    path = settings.input_files(paths.year).overrides
+    if path is None:
+        return "none are configured"
+    return (
+        f"{path} has {counted(len(rules.read_overrides(existing('overrides', path))), 'override')}"
+    )
+
+
+def find_prior_years(_: Snapshot) -> str:
+    """Return how many files of tables from before the pipeline there are."""
+    place = settings.read(sections.paths).prior_years
+    if not place:
+        return "none are configured"
+    files = counted(len(prior_years.find_files(place)), "file")
+    return f"{place} has {files} from before the pipeline"
+
+
+def check_sql_views(_: Snapshot) -> str:
+    """Return how many views of the district's own there are."""
+    folder = settings.read(sections.paths).sql_views
+    if not folder:
+        return "none are configured"
+    views = settings.sql_views()
+    sql_views.check(Path(folder), views.values(), tuple(rosters.columns()))
+    return f"{folder} has {counted(len(views), 'SQL file')}"

@@ -1,0 +1,73 @@
+"""Whether tables can be published, found out before anything is requested."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pipeline.errors import StorageError
+from pipeline.runs.build import Build
+from pipeline.storage import file_system, files
+from pipeline.storage.paths import TableSetPaths
+
+_SETTINGS = {"illuminate": "SAVE_PATH", "views": "VIEW_PATH"}
+"""The settings of the folders that tables are published in, by kind."""
+
+
+def check_destinations(build: Build, note: Callable[[Iterable[Path]], None]) -> None:
+    """Write and rename a file in every folder that a build is to publish into.
+
+    Args:
+        build: what is to be built.
+        note: writes down the folders in which a killed run may leave such a file.
+
+    Raises:
+        StorageError: one of them does not allow it.
+    """
+    done = build.done()
+    sets = {s.partition: s.paths for s in build.steps() if s.publishes and s.task_id not in done}
+    places = [(paths, kind) for paths in sets.values() for kind in _SETTINGS]
+    with contextlib.suppress(OSError):  # which the check below meets again
+        note([files.nearest_folder(paths.published_folder(kind)) for paths, kind in places])
+    for paths, kind in places:
+        check_published_folder(paths, kind)
+
+
+def check_published_folder(paths: TableSetPaths, kind: str) -> Path:
+    """Write and rename a file where tables of a kind are published; return the folder.
+
+    Raises:
+        StorageError: it does not allow that.
+    """
+    folder = paths.published_folder(kind)
+    check_folder(folder, f"set {_SETTINGS[kind]} to another folder")
+    return folder
+
+
+def check_folder(folder: Path, otherwise: str) -> None:
+    """Write and rename a file in a folder, or where it would be made; leave nothing behind.
+
+    Args:
+        folder: what a run writes into.
+        otherwise: what to do if it cannot be made writable.
+
+    Raises:
+        StorageError: it is not possible.
+    """
+    try:
+        files.try_folder(folder)
+    except (StorageError, OSError) as error:
+        raise StorageError(
+            f"Files cannot be written and renamed in {folder}: {files.reason(error)}. Nothing was "
+            "requested, and what was published before is unchanged. "
+            f"{_todo(folder, error, otherwise)}, then run the same command again."
+        ) from error
+
+
+def _todo(folder: Path, error: StorageError | OSError, otherwise: str) -> str:
+    if files.reason(error) == files.DISK_FULL:
+        return "Free some space there"
+    cause = error if isinstance(error, OSError) else error.__cause__
+    known = file_system.remedy(folder, cause, cause.errno) if isinstance(cause, OSError) else ""
+    writable = f"Make it writable for user {os.geteuid()}, who runs this"
+    return f"{known.rstrip('. ') or writable}, or {otherwise}"

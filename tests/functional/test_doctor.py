@@ -1,0 +1,95 @@
+"""doctor tries what a run does, of the year that is asked for, and counts as the run counts."""
+
+import json
+import re
+import shutil
+import socket
+from pathlib import Path
+
+from pipeline.simulator import Server
+from tests.functional.conftest import YEAR, Workplace
+
+OF_YEAR = ("--year", YEAR)
+
+
+def lines(place: Workplace, *options: str) -> dict[str, str]:
+    """What doctor says of each thing that it tries, with its mark."""
+    done = place.look("doctor", *options)
+    assert done.stderr == ""
+    found = re.findall(r"^  (ok|note|FAILED) +([^:]+): (.*)$", done.stdout, re.MULTILINE)
+    failed = [name for mark, name, _ in found if mark == "FAILED"]
+    assert done.returncode == bool(failed)
+    last = f"{len(failed)} of {len(found)} FAILED." if failed else "Nothing failed: "
+    assert done.stdout.splitlines()[-1].startswith(last)
+    return {name: f"{mark}: {text}" for mark, name, text in found}
+
+
+def test_it_counts_as_a_run_counts(place: Workplace, own: Server) -> None:
+    """Also where the catalogue lists an assessment twice, and a year has a roster of its own."""
+    own.district.catalogue.append(dict(own.district.catalogue[0]))
+    before = lines(place, *OF_YEAR)
+    assert before["disk"].endswith("fetching 1,000,000 results for the first time writes 762.9 MiB")
+    assert place.run().returncode == 0
+    (record,) = (place.data / "runs").glob(f"*-{YEAR}.json")
+    steps = json.loads(record.read_text(encoding="utf-8"))["steps"]
+    after = lines(place, *OF_YEAR)
+    listed = f"its catalogue has {steps['FetchMetadata']['assessments']:,} assessments"
+    assert steps["FetchMetadata"]["duplicates"] == 1
+    for found in (before, after):
+        assert found["district"].endswith(f"accepts the credentials, {listed}")
+        assert f"has {steps['ReadRoster']['students']:,} students ({YEAR})" in found["roster"]
+        assert found["title rules"].endswith(f"has {steps['ReadTitleRules']['rules']:,} rules")
+        assert found["overrides"].endswith(f"has {steps['ReadOverrides']['overrides']:,} overrides")
+    results = steps["CombineResults"]["rows"] + steps["CombineGroup"]["rows"]
+    assert f"fetching {results:,} results, as last published, for" in after["disk"]
+
+
+def test_it_is_about_the_year_that_is_asked_for(place: Workplace, inputs: Path) -> None:
+    rosters = place.folder / "rosters"
+    rosters.mkdir()
+    shutil.copy(inputs / f"Student_Rosters_{YEAR}.txt", rosters)
+    place.environment["STUDENT_ROSTERS"] = f"{rosters}/Student_Rosters_{{year}}.txt"
+    found = lines(place, *OF_YEAR)
+    assert found["school year"] == "ok: 23-24, results dated 2023-07-01 to 2024-06-30"
+    assert found["roster"].startswith("ok: ")
+    assert found["tables"].endswith(f"renamed in data/illuminate/{YEAR}")
+    other = lines(place, "--year", "22-23")
+    assert other["roster"].startswith("FAILED: The roster file")
+    assert "Student_Rosters_22-23.txt does not exist" in other["roster"]
+    assert "begins on 2098-07-01" in lines(place, "--year", "98-99")["school year"]
+
+
+def test_credentials_are_not_tried_until_they_are(place: Workplace) -> None:
+    found = lines(place)
+    set_by = "ILLUMINATE_CLIENT_ID, ILLUMINATE_CLIENT_SECRET; not tried yet"
+    assert found["credentials"].startswith(f"note: OAuth 2 is set, by {set_by}")
+    assert "accepts the credentials" in found["district"]
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        there = f"127.0.0.1:{unused.getsockname()[1]}"
+        place.environment["ILLUMINATE_BASE_URL"] = f"http://{there}/live"
+        found = lines(place)
+    assert found["credentials"].startswith("note: ")
+    refused = f"the token request failed: the connection failed: {there} refuses connections"
+    assert found["district"].startswith(f"FAILED: {refused}")
+    assert "not known whether the credentials are right" in found["district"]
+
+
+def test_it_writes_to_every_folder_and_leaves_nothing(place: Workplace) -> None:
+    there = place.folder / "there"
+    names = {
+        "SAVE_PATH": "tables",
+        "VIEW_PATH": "views",
+        "PIPELINE_DATA_DIR": "reports",
+        "PIPELINE_COPY_TO": "copies",
+    }
+    place.environment |= {setting: f"{there}/{name}" for setting, name in names.items()}
+    found = lines(place)
+    assert [found[name] for name in names.values() if not found[name].startswith("ok: ")] == []
+    assert [*place.folder.iterdir()] == []
+    there.write_text("in the way", encoding="utf-8")
+    found = lines(place)
+    for setting, name in names.items():
+        assert re.match(r"FAILED: .*: Not a directory\. .*Make it writable", found[name]), name
+        assert f" {setting} to another folder" in found[name] or name == "copies"
+    assert [*place.folder.iterdir()] == [there]

@@ -1,0 +1,138 @@
+"""What this machine lacks is said: what cannot work fails, what works less well is a note."""
+
+import dataclasses
+import errno
+import fcntl
+import os
+import shutil
+import stat
+from collections import namedtuple
+from collections.abc import Callable
+from pathlib import Path
+
+import luigi
+import pytest
+
+from pipeline.commands import doctor
+from pipeline.commands.doctor import machine
+from pipeline.config import settings
+from pipeline.errors import PipelineError
+from pipeline.runs import memory
+from pipeline.storage import file_system
+from pipeline.storage.paths import Snapshot
+from pipeline.years import SchoolYear, today
+
+Usage = namedtuple("Usage", ("total", "used", "free"))
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Snapshot:
+    monkeypatch.delenv("PIPELINE_DATA_DIR", raising=False)
+    monkeypatch.delenv("ILLUMINATE_BASE_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    luigi.task_register.Register.clear_instance_cache()
+    return settings.snapshot(SchoolYear(2023), today(), today())
+
+
+def failing(number: int) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, "said by the system")
+
+    return fail
+
+
+def line(paths: Snapshot, capsys: pytest.CaptureFixture[str]) -> str:
+    """What doctor says of the file system, which is never that it failed."""
+    file_system.forget_what_was_said()
+    assert doctor._try("file system", machine.file_system, paths)
+    said = capsys.readouterr()
+    assert said.err == ""
+    return said.out.strip()
+
+
+def test_a_file_system_that_can_do_it_all(
+    paths: Snapshot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "ok      file system: syncing, locking and linking files was tried in data/demo"
+    assert line(paths, capsys) == said
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_file_system_without_locks(
+    paths: Snapshot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", failing(errno.ENOLCK))
+    said = line(paths, capsys)
+    assert said.startswith("note    file system: syncing, locking and linking files was tried ")
+    assert "has no locks" in said
+
+
+def test_a_file_system_without_links(
+    paths: Snapshot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "link", failing(errno.EPERM))
+    said = line(paths, capsys)
+    assert said.startswith("note    file system: that of data/demo cannot link files, so each ")
+
+
+def test_a_file_system_that_cannot_sync_folders(
+    paths: Snapshot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fsync = os.fsync
+
+    def fail(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "said by the system")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    said = line(paths, capsys)
+    assert said.startswith("note    file system: syncing, locking and linking files was tried ")
+    assert said.count("cannot sync folders") == 1
+
+
+@pytest.mark.parametrize(("size", "is_enough"), [(2000, True), (500, False)])
+def test_memory(
+    paths: Snapshot, monkeypatch: pytest.MonkeyPatch, size: int, is_enough: bool
+) -> None:
+    found = memory.Memory(size * memory.MEGABYTE, "the limit of its container or service")
+    monkeypatch.setattr(memory, "available", lambda: found)
+    text = f"{size:,} MB (the limit of its container or service); the demo takes "
+    if is_enough:
+        assert machine.memory_size(paths).startswith(text)
+    else:
+        with pytest.raises(PipelineError, match="Give it more"):
+            machine.memory_size(paths)
+
+
+def test_what_nobody_thought_of_fails_alone(
+    paths: Snapshot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def trial(_: Snapshot) -> str:
+        raise PermissionError(errno.EACCES, "said by the system", "/mnt/data")
+
+    assert not doctor._try("disk", trial, paths)
+    said = capsys.readouterr().out
+    assert said == "  FAILED  disk: /mnt/data: Permission denied. Check the path and permissions.\n"
+
+
+def test_a_disk_that_is_nearly_full(paths: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(9 << 30, 0, 40 << 20))
+    with pytest.raises(PipelineError, match=r"40\.0 MiB free for data/demo, .*Free some"):
+        machine.disk(paths)
+
+
+def test_the_fullest_of_several_disks_counts(
+    paths: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = tmp_path / "views"
+    views.mkdir()
+    there = dataclasses.replace(paths, folders=dataclasses.replace(paths.folders, views=str(views)))
+
+    def usage(place: Path) -> Usage:
+        return Usage(9 << 30, 0, (40 << 20) if place == views else (9 << 30))
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    assert machine.disk(paths).startswith("9.0 GiB free for data/demo, ")
+    with pytest.raises(PipelineError, match=f"^40.0 MiB free for {views}/23-24; fetching"):
+        machine.disk(there)

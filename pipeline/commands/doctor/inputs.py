@@ -56,8 +56,8 @@ def find_prior_years(_: Snapshot) -> str:
     place = settings.read(sections.paths).prior_years
     if not place:
         return "none are configured"
-    files = counted(len(prior_years.find_files(place)), "file")
-    return f"{place} has {files} from before the pipeline"
+    found = prior_years.find_files(place)
+    return f"{place} has {counted(len(found), 'file')} from before the pipeline"
 
 
 def check_sql_views(_: Snapshot) -> str:

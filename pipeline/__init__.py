@@ -4,10 +4,10 @@
 
 `luigi --module pipeline RunAll --year 23-24` does all of it, and again only what is missing;
 `RunYears --years 22-23,23-24` does it for several years and concatenates them. Importing this
-package gives Luigi defaults, exact options and log filters, and does nothing else.
+package gives Luigi defaults, a stricter command line and log filters, and does nothing else.
 """
 
-from pipeline.config.sections import forbid_abbreviations
+from pipeline.config.command_line import adapt_luigi
 from pipeline.config.settings import apply_environment, apply_luigi_defaults
 from pipeline.runs.messages import quiet_luigi
 from pipeline.tasks.check_tables import CheckTables
@@ -89,4 +89,4 @@ __all__ = [
 quiet_luigi()
 apply_luigi_defaults()
 apply_environment()
-forbid_abbreviations()
+adapt_luigi(__all__)

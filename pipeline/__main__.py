@@ -7,11 +7,22 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 from pipeline.config import settings
-from pipeline.errors import FolderInUseError, PipelineError, redact_unexpected
+from pipeline.config.check import check_config_file
+from pipeline.config.command_line import describe_settings
+from pipeline.errors import (
+    FolderInUseError,
+    PipelineError,
+    SettingsError,
+    StorageError,
+    YearError,
+    redact_unexpected,
+)
+from pipeline.runs.output import outlive_readers
 from pipeline.runs.process import let_polars_start
 from pipeline.runs.recovery import recover_unless_in_use
 
-_FAILED, _FOLDER_IN_USE = 1, 10
+_FAILED, _FOLDER_IN_USE, _RUN_REFUSED, _NO_SUCH_DAY = 1, 10, 30, 40
+_LAST_PORT = 65535
 
 _COMMANDS = {
     "run": "[RunAll] --year 23-24, or another task: like `luigi`, but 99 where nothing is new",
@@ -33,6 +44,9 @@ _COMMANDS = {
 _MODULES = {"load": "run", "copy": "run", "clean-snapshots": "clean_snapshots"}
 """The modules of commands that have none of their own name."""
 
+_RUNS = ("run", "refresh", "load", "copy")
+"""The commands with the exit codes of `luigi`."""
+
 _RECOVERING = set(_COMMANDS) - {"dictionary", "simulate", "state"}
 """The commands that first complete or undo what a killed run left half published."""
 
@@ -42,7 +56,12 @@ _OF_A_DAY = ("refresh", "status", "verify", "forget")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 if all is well, 1 if something is wrong."""
+    """Run one command and return its exit code, as docs/exit-codes.md lists them."""
+    with outlive_readers():
+        return _main(arguments)
+
+
+def _main(arguments: list[str] | None) -> int:
     parser = _parser()
     options, others = parser.parse_known_args(arguments)
     if others and options.command != "run":
@@ -50,8 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
     options.arguments, command = others, options.command
     try:
         with redact_unexpected():
+            if command not in _RUNS:
+                check_config_file()
             if command in _RECOVERING:
-                recover_unless_in_use(settings.folders())
+                _recover(command)
             let_polars_start()
             # The modules of the other commands are not imported.
             module = import_module(f"pipeline.commands.{_MODULES.get(command, command)}")
@@ -61,11 +82,26 @@ def main(arguments: list[str] | None = None) -> int:
         return _FOLDER_IN_USE
     except PipelineError as error:
         print(error, file=sys.stderr)
-        return _FAILED
+        if command not in _RUNS:
+            return _FAILED
+        return _NO_SUCH_DAY if isinstance(error, YearError) else _RUN_REFUSED
+
+
+def _recover(command: str) -> None:
+    try:
+        recover_unless_in_use(settings.folders())
+    except (SettingsError, StorageError):
+        if command not in _RUNS:
+            raise  # a run is refused itself, and tells the webhook
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="illuminate-pipeline", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="illuminate-pipeline",
+        description=__doc__,
+        epilog=f"`run --help` has the options of a run.\n\n{describe_settings()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     version = metadata.version("illuminate-pipeline")
     parser.add_argument("--version", action="version", version=f"%(prog)s {version}")
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
@@ -96,8 +132,14 @@ def _day(text: str) -> dt.date:
         raise argparse.ArgumentTypeError(problem) from None
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to {_LAST_PORT}")
+    return int(text)
+
+
 def _add_simulate_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=8080, help="0: any that is free")
+    parser.add_argument("--port", type=_port, default=8080, help="0: any that is free")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another district")
     parser.add_argument(
         "--dirtiness",
@@ -106,7 +148,11 @@ def _add_simulate_options(parser: argparse.ArgumentParser) -> None:
         help="how many values are not what they should be; default realistic: few",
     )
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
-    parser.add_argument("--inputs", type=Path, help="folder for its roster, written if new")
+    parser.add_argument(
+        "--inputs",
+        type=Path,
+        help="folder for its roster, rules and overrides; default data/simulated/inputs",
+    )
     parser.add_argument("--for-parent", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -140,7 +186,7 @@ def _add_state_options(parser: argparse.ArgumentParser) -> None:
     for name in ("status", "districts"):
         actions.choices[name].add_argument("--json", action="store_true", help="for programs")
     only_serve = "serve them on this port and the next two until interrupted, and run nothing"
-    actions.choices["demo"].add_argument("--port", type=int, default=0, help=only_serve)
+    actions.choices["demo"].add_argument("--port", type=_port, default=0, help=only_serve)
 
 
 if __name__ == "__main__":

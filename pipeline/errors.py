@@ -90,9 +90,14 @@ class InputFileError(SettingsError):
 class IlluminateError(PipelineError):
     """The API gave no usable response."""
 
+    todo = "Run the same command again; if the server says the same, ask Illuminate's support."
+    """What to do about it, as a sentence."""
+
 
 class TransientError(IlluminateError):
     """A request failed and may succeed if repeated: network, 5xx, 429 or a broken body."""
+
+    todo = "Run the same command again later."
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -101,6 +106,8 @@ class TransientError(IlluminateError):
 
 class AuthError(IlluminateError):
     """The server rejected the credentials."""
+
+    todo = "Correct them, then run the same command again."
 
 
 class ResponseError(IlluminateError):
@@ -121,6 +128,8 @@ class TooManyPagesError(IlluminateError):
 
 class OutageError(IlluminateError):
     """The server is unavailable for so long that this run sends no more requests."""
+
+    todo = "Do what it says or wait until the server works, then run the same command again."
 
 
 class ByPageError(IlluminateError):

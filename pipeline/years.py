@@ -45,7 +45,9 @@ class SchoolYear:
             raise YearError(f"{text!r} is not a school year: write it like 23-24.")
         start, end = int(match[1]), int(match[2])
         if end != start + 1:
-            raise YearError(f"{text!r} is not a school year: its two years must be consecutive.")
+            raise YearError(
+                f"{text!r} is not a school year: its two years must be consecutive, like 23-24."
+            )
         return cls(2000 + start)
 
     @classmethod

@@ -291,7 +291,7 @@ MUTANTS = (
     ),
     Mutant(
         "name ids in the order of texts",
-        "runs/summary.py",
+        "runs/summary_tables.py",
         "sorted(ids, key=lambda each: (len(each), each))",
         "sorted(ids)",
         "tests/unit/runs/test_summary.py -k order_of_numbers",
@@ -461,8 +461,8 @@ MUTANTS = (
     ),
     Mutant(
         "take credentials without an address for the demo",
-        "runs/context.py",
-        "        settings.check_address()\n",
+        "config/check.py",
+        "    settings.check_address()\n",
         "",
         "tests/functional/test_failures.py -k publish_the_demo",
     ),
@@ -650,7 +650,7 @@ MUTANTS = (
     ),
     Mutant(
         "take an option for the short form of others",
-        "config/sections.py",
+        "config/command_line.py",
         "        parser.allow_abbrev = False\n",
         "        pass\n",
         "tests/unit/tasks/test_parameters.py -k without_a_year",
@@ -699,8 +699,8 @@ MUTANTS = (
     ),
     Mutant(
         "let a time zone that is not known mean UTC",
-        "runs/context.py",
-        "        settings.check_time_zone()\n",
+        "config/check.py",
+        "    settings.check_time_zone()\n",
         "",
         "tests/functional/test_years.py -k time_zone",
     ),

@@ -10,6 +10,7 @@ from pipeline.publish.commit import Publication
 from pipeline.runs.lock import Lock
 from pipeline.storage import snapshots
 from pipeline.storage.paths import Folders
+from pipeline.words import counted
 from pipeline.years import SchoolYear, today
 
 
@@ -27,7 +28,8 @@ def main(options: argparse.Namespace) -> int:
     for path in removed:
         print(f"Removed {path}")
     now = snapshots.disk_size(folders.work)
-    print(f"{len(removed):,} snapshots removed; {folders.work} has {now} now, and had {before}.")
+    what = counted(len(removed), "snapshot")
+    print(f"{what} removed; {folders.work} has {now} now, and had {before}.")
     return 0
 
 

@@ -3,6 +3,7 @@
 from pipeline.errors import StateError, printable
 from pipeline.state.marker import read_marker
 from pipeline.tasks.publish_state import open_lakehouse
+from pipeline.words import counted
 
 
 def main() -> int:
@@ -22,5 +23,5 @@ def main() -> int:
     print(printable(f"State run {marker.run}:"))
     for name, version in marker.versions.items():
         place = f"{lakehouse.uri}/tables/{name}"
-        print(printable(f"  {place} version {version}: {marker.rows[name]:,} rows"))
+        print(printable(f"  {place} version {version}: {counted(marker.rows[name], 'row')}"))
     return 0

@@ -4,17 +4,21 @@ import argparse
 import json
 from typing import Any
 
+import luigi
+
 from pipeline.commands.options import publishing
 from pipeline.config import sections, settings
-from pipeline.errors import printable
+from pipeline.errors import PipelineError, printable
 from pipeline.runs import record
 from pipeline.runs.build import Step, steps_of
 from pipeline.storage import snapshots
 from pipeline.storage.paths import ALL_YEARS
+from pipeline.tasks.base import PipelineTask
 from pipeline.tasks.extract import FetchMetadata, FetchScores
 from pipeline.tasks.publish import Publish, PublishTask
 from pipeline.tasks.report import Report
 from pipeline.tasks.years import PublishYears
+from pipeline.words import counted
 
 
 def main(options: argparse.Namespace) -> int:
@@ -30,6 +34,7 @@ def status(publish: Publish | PublishYears) -> dict[str, Any]:
     paths, with_report = publish.paths, settings.read(sections.report).enabled
     root = publish.other(Report) if with_report and isinstance(publish, Publish) else publish
     steps = [step for step in steps_of([root]) if step.partition == publish.partition]
+    states = _States()
     last = record.latest(paths.folders.runs, publish.partition)
     return {
         **paths.metadata,
@@ -37,7 +42,7 @@ def status(publish: Publish | PublishYears) -> dict[str, Any]:
         "work": str(paths.work),
         "work_size": snapshots.disk_size(paths.folders.work),
         "up_to_date": publish.complete(),
-        "steps": {step.name: _state(step) for step in steps},
+        "steps": {step.name: states.of(step) for step in steps},
         "last_run": None if last is None else {k: last[k] for k in _OF_A_RUN},
     }
 
@@ -61,14 +66,37 @@ def _title(found: dict[str, Any]) -> str:
     return f"School year {found['year']} as of {found['as_of']}"
 
 
-def _state(step: Step) -> str:
-    if isinstance(step, FetchScores):
-        return _shards(step)
-    if isinstance(step, PublishTask):
-        return _published(step)
-    if step.complete():
-        return "up to date" + (_fetched_at(step) if isinstance(step, FetchMetadata) else "")
-    return "to be rebuilt" if step.receipt else "not built yet"
+class _States:
+    """The state of each step; why one is not known is said once, at the first such step."""
+
+    def __init__(self) -> None:
+        self._known: dict[luigi.Task, bool] = {}
+        self._reasons: dict[str, str] = {}
+
+    def of(self, step: Step) -> str:
+        """Return the state of a step in words."""
+        problem = self._problem(step)
+        if isinstance(step, PublishTask):
+            return _published(step, problem)
+        if problem:
+            return problem
+        if isinstance(step, FetchScores):
+            return _shards(step)
+        if self._known.get(step, False):
+            return "up to date" + (_fetched_at(step) if isinstance(step, FetchMetadata) else "")
+        return "to be rebuilt" if step.receipt else "not built yet"
+
+    def _problem(self, step: Step) -> str:
+        """Return why it is not known whether a step is up to date; empty if that is known."""
+        if not isinstance(step, PipelineTask):
+            return ""
+        try:
+            step.is_fresh(self._known)
+        except PipelineError as error:
+            first = self._reasons.setdefault(str(error), step.name)
+            reason = str(error) if first == step.name else f"for the reason of {first}"
+            return f"not known: {reason}"
+        return ""
 
 
 def _fetched_at(fetched: FetchMetadata) -> str:
@@ -76,7 +104,7 @@ def _fetched_at(fetched: FetchMetadata) -> str:
     if catalogue is None:
         return ""
     when = f"{catalogue.fetched_at:%Y-%m-%d %H:%M} UTC"
-    return f", {len(catalogue.assessments):,} assessments as of {when}"
+    return f", {counted(len(catalogue.assessments), 'assessment')} as of {when}"
 
 
 def _shards(fetched: FetchScores) -> str:
@@ -84,7 +112,7 @@ def _shards(fetched: FetchScores) -> str:
     if expected is None:
         return "not known before the catalogue is there"
     missing = len(fetched.output().missing())
-    there = f"{len(expected) - missing:,} of {len(expected):,} shards"
+    there = f"{len(expected) - missing:,} of {counted(len(expected), 'shard')}"
     manifest = fetched.receipt
     failed = manifest.stats.get("failed", 0) if manifest else 0
     if not missing:
@@ -92,16 +120,21 @@ def _shards(fetched: FetchScores) -> str:
     return f"{there}, {failed:,} failed last time" if failed else f"{there}, the rest is to fetch"
 
 
-def _published(publish: PublishTask) -> str:
+def _published(publish: PublishTask, problem: str) -> str:
     publication = publish.publication()
     if publication is None:
         return "nothing is published yet"
     what = f"of {', '.join(publication.years)}"
     if isinstance(publish, Publish):
         what = f"as of {publication.metadata['as_of']}, fetched on {publication.fetched_on}"
-    about = f"{len(publication.files)} files {what}, by run {publication.run}"
+    about = f"{counted(len(publication.files), 'file')} {what}, by run {publication.run}"
     if not publication.matches(publish.paths.publication.parent):
         return f"{about}; a file was changed or removed since, and the next run restores it"
+    if problem:
+        return f"{about}; whether that is up to date is {problem}"
+    if views := publish.withdrawn_views():
+        gone = f"{', '.join(views)}, of which [paths] sql_views has no SQL file any more"
+        return f"{about}; the next run publishes again, and removes {gone}"
     return about if publish.complete() else f"{about}; the next run publishes again"
 
 

@@ -32,6 +32,9 @@ def main(options: argparse.Namespace) -> int:
     wrong = 0
     with settings.frozen():
         publish = _published_or_next(options)
+        if publish.publication() is None and not publish.paths.work.exists():
+            print(printable(_nothing_to_verify(publish)))
+            return 1
         for what, faults in (*_files(publish), *_counts(publish)):
             wrong += bool(faults)
             print(printable(f"  {what}: " + (list_some(faults) if faults else "intact")))
@@ -42,6 +45,15 @@ def main(options: argparse.Namespace) -> int:
         return 1
     print("All files and counts are intact.")
     return 0
+
+
+def _nothing_to_verify(publish: Publish | PublishYears) -> str:
+    folder, day = publish.paths.publication.parent, publish.as_of
+    return (
+        f"There is nothing to verify: nothing of {publish.partition} is published in {folder}, or "
+        f"published.json there cannot be read, and as of {day} it is not fetched yet. Run "
+        f"`{how_to_publish(publish.partition)}`, then run the same command again."
+    )
 
 
 def _published_or_next(options: argparse.Namespace) -> Publish | PublishYears:

@@ -5,14 +5,20 @@ Classes are named like their sections, in lower case, as Luigi's own are, so tha
 `pipeline.config`.
 """
 
-import json
-from argparse import ArgumentParser
 from collections.abc import Sequence
+from configparser import InterpolationError
 from typing import Any
 
 import luigi
-from luigi.cmdline_parser import CmdlineParser
 
+from pipeline.config.parameters import (
+    AtLeastParameter,
+    ChoiceParameter,
+    IdsParameter,
+    RenamedParameter,
+    ShareParameter,
+    in_plain_words,
+)
 from pipeline.errors import SettingsError
 
 ENVIRONMENT = {
@@ -47,14 +53,15 @@ class Settings(luigi.Config):
         """
         try:
             values: list[tuple[str, Any]] = super().get_param_values(params, args, kwargs)
-        except ValueError:
+        except (ValueError, InterpolationError):
             for name, parameter in params:
                 try:
                     parameter.has_task_value(cls.__name__, name)
-                except ValueError as error:
+                except (ValueError, InterpolationError) as error:
                     raise SettingsError(
-                        f"[{cls.__name__}] {name} cannot be read ({error}); it means: "
-                        f"{parameter.description}."
+                        f"[{cls.__name__}] {name} cannot be read ({in_plain_words(error)}); it "
+                        f"means: {parameter.description}. Nothing was requested and nothing was "
+                        "changed. Correct it, then run the same command again."
                     ) from None
             raise
         return values
@@ -63,56 +70,6 @@ class Settings(luigi.Config):
     def current_params(cls) -> list[tuple[str, luigi.Parameter[Any]]]:
         """Return the settings of the section, without the old names of renamed ones."""
         return [each for each in cls.get_params() if not isinstance(each[1], RenamedParameter)]
-
-
-class RenamedParameter(luigi.Parameter[str]):
-    """The old name of a setting; reading a value of it is refused with the new name."""
-
-    def __init__(self, section: str, old: str, new: str) -> None:
-        super().__init__(default="", description=f"renamed to {new}")
-        self._error = (
-            f"[{section}] {old} was renamed to {new}. Use the new name in luigi.cfg or on the "
-            "command line, then run the same command again."
-        )
-
-    def parse(self, text: str) -> str:  # noqa: ARG002
-        """Raise SettingsError, whatever the value is."""
-        raise SettingsError(self._error)
-
-    @classmethod
-    def _parser_kwargs(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
-        # A switch that had no value is recognized as well.
-        return {**super()._parser_kwargs(*args, **kwargs), "nargs": "?", "const": "true"}
-
-
-class IdsParameter(luigi.Parameter[tuple[str, ...]]):
-    """Ids of assessments, written `115538,115539` or as a JSON list."""
-
-    def parse(self, text: str) -> tuple[str, ...]:
-        """Read the ids."""
-        listed = json.loads(text) if text.lstrip().startswith("[") else text.split(",")
-        return tuple(str(each).strip() for each in listed if str(each).strip())
-
-    def serialize(self, ids: tuple[str, ...]) -> str:
-        """Write them so that they can be read again."""
-        return json.dumps(list(ids))
-
-
-class ShareParameter(luigi.FloatParameter):
-    """A share, 0 to 1: a percentage in its place would switch a check off."""
-
-    def parse(self, text: str) -> float:
-        """Read the share, or raise ValueError."""
-        share = float(super().parse(text))
-        if not 0 <= share <= 1:
-            raise ValueError(f"{text} is not from 0 to 1")
-        return share
-
-
-def _at_least(least: int, default: int, description: str) -> luigi.NumericalParameter[int]:
-    return luigi.NumericalParameter(
-        default=default, var_type=int, min_value=least, max_value=1 << 31, description=description
-    )
 
 
 class illuminate(Settings):  # noqa: N801  named like its section
@@ -135,18 +92,20 @@ class illuminate(Settings):  # noqa: N801  named like its section
         default=64 << 20, description="bytes of one reply, decoded"
     )
     max_requests_per_second = luigi.FloatParameter(default=0.0, description="0: no limit")
-    strategy = luigi.ChoiceParameter(
+    strategy = ChoiceParameter(
         choices=("auto", "by_page", "by_assessment"),
         default="auto",
         description="auto: all results by_page if the server can do that, else by_assessment",
     )
-    reread_days = _at_least(
-        0, 0, "by page: most recent days that are read every night, of the others a part; 0: all"
+    reread_days = AtLeastParameter(
+        0,
+        default=0,
+        description="by page: days that are read again every night, of older ones a part; 0: all",
     )
     fetch_all = luigi.BoolParameter(
         default=False, description="fetch standard and group even where overall has no rows"
     )
-    sample = luigi.FloatParameter(
+    sample = ShareParameter(
         default=0.01, description="part of those fetched all the same, as a check, 0 to 1"
     )
     include_ids = IdsParameter(
@@ -220,14 +179,16 @@ class years(Settings):  # noqa: N801
     recheck_days = luigi.IntParameter(
         default=30, description="days until the counts of a settled year are checked; 0: never"
     )
-    keep_snapshots = _at_least(1, 3, "snapshots kept of a year, with the one that is published")
+    keep_snapshots = AtLeastParameter(
+        1, default=3, description="snapshots kept of a year, with the one that is published"
+    )
     current = RenamedParameter("years", "current", "historical_before")
 
 
 class runs(Settings):  # noqa: N801
     """What runs leave about themselves."""
 
-    keep = _at_least(1, 400, "run records kept of each year")
+    keep = AtLeastParameter(1, default=400, description="run records kept of each year")
 
 
 class state(Settings):  # noqa: N801
@@ -248,8 +209,12 @@ class state(Settings):  # noqa: N801
         parsing=luigi.BoolParameter.EXPLICIT_PARSING,
         description="publish the tables with names of students too",
     )
-    keep_versions = _at_least(1, 2, "published versions of the tables that stay readable")
-    batch_rows = _at_least(1, 200_000, "rows that a rebuild builds together")
+    keep_versions = AtLeastParameter(
+        1, default=2, description="published versions of the tables that stay readable"
+    )
+    batch_rows = AtLeastParameter(
+        1, default=200_000, description="rows that a rebuild builds together"
+    )
 
 
 class checks(Settings):  # noqa: N801
@@ -305,22 +270,6 @@ class build(Settings):  # noqa: N801
     view_time_limit = luigi.FloatParameter(
         default=600.0, description="seconds that a view of your own may take; 0: no limit"
     )
-
-
-def forbid_abbreviations() -> None:
-    """Let no option of Luigi's command line stand for a longer one.
-
-    Luigi reads the command line once before it knows the task. `--year`, which it does not know
-    then, would be short for every option of `years`, and be refused as ambiguous.
-    """
-    build = CmdlineParser._build_parser  # noqa: SLF001  Luigi offers no other place
-
-    def build_exact(*args: Any, **kwargs: Any) -> ArgumentParser:  # noqa: ANN401
-        parser: ArgumentParser = build(*args, **kwargs)
-        parser.allow_abbrev = False
-        return parser
-
-    CmdlineParser._build_parser = staticmethod(build_exact)  # type: ignore[method-assign]  # noqa: SLF001
 
 
 OAUTH2 = ("ILLUMINATE_CLIENT_ID", "ILLUMINATE_CLIENT_SECRET")

@@ -46,6 +46,8 @@ DEFAULT_RULES = Path(__file__).parents[1] / "inputs" / "title_rules.csv"
 _NEEDS_NO_TZDATA = re.compile(r"$|UTC$|([A-Za-z]{3,}|<[\w+-]{3,}>)[+-]?\d")
 """Values of TZ that mean what they say without a file: none, UTC, or one with its offset."""
 
+_CORRECT = "Correct that, then run the same command again."
+
 T = TypeVar("T")
 
 _LUIGI = {
@@ -210,7 +212,10 @@ def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date) -> Snapshot:
     """
     window = year.window(as_of)
     if window.end > today:
-        raise YearError(f"--as-of {as_of} is still to come; today is {today}.")
+        raise YearError(
+            f"--as-of {as_of} is still to come; today is {today}. Give a day until today, or "
+            "leave it out for today."
+        )
     is_final = window.end < year.last_day or today > _settles_on(year)
     fetched_on = None if is_final else today
     return Snapshot(folders(), year, window, year.suffix(historical_before()), fetched_on)
@@ -222,7 +227,7 @@ def _settles_on(year: SchoolYear) -> dt.date:
         return year.settles_on(day)
     except ValueError:
         raise SettingsError(
-            f"[years] settles is {day!r}; it must be a month and a day, like 09-30."
+            f"[years] settles is {day!r}; it must be a month and a day, like 09-30. {_CORRECT}"
         ) from None
 
 
@@ -285,19 +290,13 @@ def threads() -> int:
     """
     count: int = read(illuminate).threads
     if not 1 <= count <= 64:
-        raise SettingsError(f"[illuminate] threads is {count}; it must be 1 to 64.")
+        raise SettingsError(f"[illuminate] threads is {count}; it must be 1 to 64. {_CORRECT}")
     return count
 
 
 def sample() -> float:
-    """Return the share of the assessments without overall results that is fetched as a check.
-
-    Raises:
-        SettingsError: it is not from 0 to 1.
-    """
+    """Return the share of the assessments without overall results that is fetched as a check."""
     share: float = read(illuminate).sample
-    if not 0 <= share <= 1:
-        raise SettingsError(f"[illuminate] sample is {share}; it must be 0 to 1.")
     return share
 
 

@@ -28,6 +28,7 @@ from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, Shar
 from pipeline.extract.pool import Pool
 from pipeline.ids import trim
 from pipeline.storage import files
+from pipeline.words import counted
 from pipeline.years import Window
 
 if TYPE_CHECKING:
@@ -145,7 +146,9 @@ class RangeReader:
             self.discard()
             if not known and now == declared:
                 break
-        raise ByPageError(f"it declares {declared:,} results in all, and {rows:,} by dates")
+        raise ByPageError(
+            f"it declares {counted(declared, 'result')} in all, and {rows:,} by dates"
+        )
 
     def discard(self) -> None:
         """Remove all parts."""
@@ -303,10 +306,10 @@ def _difference(by_page: "pl.DataFrame | None", by_assessment: "pl.DataFrame") -
 
     here, there = 0 if by_page is None else by_page.height, by_assessment.height
     if here != there:
-        return f"{there:,} rows by assessment and {here:,} by page"
+        return f"{counted(there, 'row')} by assessment and {here:,} by page"
     if by_page is None or same_rows(by_page, by_assessment):
         return ""
-    return f"{there:,} rows by assessment and other rows by page"
+    return f"{counted(there, 'row')} by assessment and other rows by page"
 
 
 def write_shards(

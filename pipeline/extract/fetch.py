@@ -19,6 +19,7 @@ from pipeline.errors import (
 )
 from pipeline.extract.manifest import ManifestEntry
 from pipeline.extract.pool import Pool
+from pipeline.words import counted
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -178,15 +179,17 @@ def failure(endpoint: str, outcomes: Sequence[Outcome]) -> FetchError:
         for reason, ids in _by_reason([o for o in missing if o.failed]).items()
     ]
     lines += [
-        f"  {len(ids):,} {endpoint} shards were not requested: {reason}"
+        f"  {counted(len(ids), f'{endpoint} shard was', f'{endpoint} shards were')} not requested: "
+        f"{reason}"
         for reason, ids in _by_reason([o for o in missing if not o.failed]).items()
     ]
+    kept = len(outcomes) - len(missing)
     return FetchError(
-        f"{len(missing):,} of {len(outcomes):,} {endpoint} shards could not be fetched:",
+        f"{len(missing):,} of {counted(len(outcomes), f'{endpoint} shard')} could not be fetched:",
         *lines,
-        f"  {len(outcomes) - len(missing):,} were fetched and are kept; nothing was published. Run "
-        "the same command again to fetch only the missing ones; an assessment that never succeeds "
-        "can be left out with [illuminate] exclude_ids.",
+        f"  {counted(kept, 'was fetched and is', 'were fetched and are')} kept; nothing was "
+        "published. Run the same command again to fetch only the missing ones; an assessment that "
+        "never succeeds can be left out with [illuminate] exclude_ids.",
     )
 
 

@@ -229,7 +229,8 @@ class Client:
                 size += len(chunk)
                 if size > self._limits.max_response_bytes:
                     raise ResponseError(
-                        f"a reply is larger than {self._limits.max_response_bytes >> 20} MiB"
+                        f"a reply is larger than {self._limits.max_response_bytes >> 20} MiB; "
+                        "lower [illuminate] page_limit, or raise max_response_bytes"
                     )
         return b"".join(chunks)
 
@@ -314,7 +315,8 @@ def _check_status(response: requests.Response) -> None:
 
 
 _MEANING = {
-    403: ": the account of these credentials has no permission to read this",
+    403: ": the account of these credentials has no permission to read this; ask for it where "
+    "Illuminate is administered",
     404: ": not found; check ILLUMINATE_BASE_URL",
 }
 

@@ -71,7 +71,8 @@ def group(id_field: str = "reporting_group_id", label_field: str = "reporting_gr
     if id_field == label_field or {id_field, label_field} & set(OVERALL.fields):
         raise SettingsError(
             f"reporting_group_id_field {id_field!r} and reporting_group_field {label_field!r} "
-            "must name two fields of their own."
+            "must name two fields of their own. Nothing was published. Correct them, then run the "
+            "same command again."
         )
     endpoint = _results(
         "group", "AssessmentAggregateStudentResponsesGroup", (id_field, label_field), set()

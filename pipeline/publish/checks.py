@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pipeline.errors import printable
+from pipeline.words import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,7 +46,7 @@ def check_shard_row_counts(endpoint: str, shards: Mapping[str, ShardCounts]) -> 
         sum(getattr(entry, name) for entry in shards.values())
         for name in ("server_total", "rows", "duplicates")
     )
-    note = f"{declared:,} declared = {rows:,} distinct + {duplicates:,} duplicates"
+    note = f"{declared:,} declared = {rows:,} distinct + {counted(duplicates, 'duplicate')}"
     if wrong:
         note = f"the counts do not add up for assessment {list_some(wrong)}"
     return CheckResult(f"{endpoint} shards have every row the server declared", not wrong, note)
@@ -73,7 +74,9 @@ def check_table_row_counts(
         for kind, assessment in found.keys() | expected.keys()
         if found.get((kind, assessment), 0) != expected.get((kind, assessment), 0)
     )
-    note = f"{sum(expected.values()):,} rows in shards, {sum(found.values()):,} in the table"
+    note = (
+        f"{counted(sum(expected.values()), 'row')} in shards, {sum(found.values()):,} in the table"
+    )
     if wrong:
         note += f"; they differ for assessment {list_some(wrong)}"
     return CheckResult(f"{table} has every row of its shards", not wrong, note)
@@ -91,12 +94,13 @@ def check_year_row_counts(
     """
     expected = {year: rows for year, rows in expected.items() if rows}
     wrong = [
-        f"the {file} has {rows.get(year, 0):,} rows of {year}, not {expected.get(year, 0):,}"
+        f"the {file} has {counted(rows.get(year, 0), 'row')} of {year}, "
+        f"not {expected.get(year, 0):,}"
         for file, rows in files.items()
         for year in sorted(rows.keys() | expected.keys())
         if rows.get(year, 0) != expected.get(year, 0)
     ]
-    note = f"{sum(expected.values()):,} rows of {len(expected)} years"
+    note = f"{counted(sum(expected.values()), 'row')} of {counted(len(expected), 'year')}"
     return CheckResult(f"{table} has every row of every year", not wrong, "; ".join(wrong) or note)
 
 
@@ -115,7 +119,7 @@ def check_skipped_are_empty(
     """
     sampled = [i for i in shards if not (i in overall and overall[i].rows)]
     wrong = [assessment for assessment in sampled if shards[assessment].rows]
-    note = f"{len(sampled):,} were fetched as a sample"
+    note = f"{counted(len(sampled), 'was', 'were')} fetched as a sample"
     if wrong:
         note = (
             f"assessment {list_some(wrong)} has rows, so skipped assessments may have some too; "

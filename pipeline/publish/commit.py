@@ -57,6 +57,11 @@ class Publication(
         """Return the manifest at `path`; None where nothing is published."""
         return files.read_json(path, cls)
 
+    @property
+    def withdrawn(self) -> list[str]:
+        """The views of SQL files that its run removed, because they have none any more."""
+        return list(self.metadata.get("withdrawn", ()))
+
     def matches(self, folder: Path) -> bool:
         """Return True if all files are as they were published; `folder` is the manifest's."""
         return all(file.matches(folder / name) for name, file in self.files.items())

@@ -19,6 +19,7 @@ from pipeline.publish.commit import Publication, find_damaged
 from pipeline.publish.store import Store, store_errors, store_reason
 from pipeline.storage.files import FileStamp
 from pipeline.storage.paths import DESCRIPTOR
+from pipeline.words import counted
 
 MANIFEST = "published.json"
 
@@ -162,8 +163,8 @@ def _upload(store: Store, manifest: Path, name: str, target: str, known: FileSta
     arrived = store.size(target)
     if arrived != known.size:
         raise CopyError(
-            f"{file.name} has {known.size:,} bytes, of which {arrived or 0:,} arrived; readers "
-            "keep the old copy. Copy again."
+            f"{file.name} has {counted(known.size, 'byte')}, of which {arrived or 0:,} arrived; "
+            "readers keep the old copy. Copy again."
         )
     return True
 

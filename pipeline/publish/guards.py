@@ -15,6 +15,7 @@ from pipeline.errors import CheckError, SettingsError
 from pipeline.publish.checks import list_some
 from pipeline.schema import COMBINED, GROUP
 from pipeline.storage.paths import ALL_YEARS_SUFFIX
+from pipeline.words import counted
 
 GUARDED = {"combined": COMBINED, "group": GROUP}
 """The tables whose rows are counted per assessment, and whose values are counted per column."""
@@ -138,7 +139,7 @@ def check_no_shrink(
     total = sum(lost.values())
     largest = sorted(lost, key=lambda assessment: (-lost[assessment], assessment))
     named = list_some([f"{i} had {before[i]:,}, has {now.get(i, 0):,}" for i in largest])
-    note = f"{table} lost {total:,} rows" + (f" ({per} {named})" if lost else "")
+    note = f"{table} lost {counted(total, 'row')}" + (f" ({per} {named})" if lost else "")
     limit = max(allowed, int(tolerance * sum(before.values())))
     return GuardResult(total <= limit, note, table, total)
 
@@ -174,7 +175,9 @@ def check_readable(
             if column in _OF_SOME_ASSESSMENTS:  # all rows that were added may lack it
                 most = max(most, known + rows - before.total(table))
             compared = f"{1 - share:.1%} of what is published"
-        note = f"{name} is readable in {1 - lacking / rows:.1%} of {rows:,} rows ({compared})"
+        note = (
+            f"{name} is readable in {1 - lacking / rows:.1%} of {counted(rows, 'row')} ({compared})"
+        )
         results.append(GuardResult(lacking <= max(most, allowed.get(name, 0)), note, name, lacking))
     return results
 
@@ -198,11 +201,13 @@ def check_roster_match_rate(
         return GuardResult((before or 0.0) <= drop, f"no roster is configured, and {had}")
     if now.match_rate is None:
         return GuardResult(True, "no students with results")
-    note = f"{now.matched:,} of {now.students:,} students with results are on it"
+    on_it = "is" if now.matched == 1 else "are"
+    note = f"{now.matched:,} of {counted(now.students or 0, 'student')} with results {on_it} on it"
     if before is not None:
         note += f", last time it was {before:.0%} of them"
     if near:
-        note += f"; {near:,} of the others differ from an id on it only by leading zeros or .0"
+        others = counted(near, "of the others differs", "of the others differ")
+        note += f"; {others} from an id on it only by leading zeros or .0"
     ok = now.match_rate >= max(floor, (before or 0.0) - drop)
     return GuardResult(ok, note if ok else f"the roster does not match this year: {note}")
 

@@ -42,6 +42,10 @@ class PublishedSet(Protocol):
     def run(self) -> str:
         """The id of the run that published it."""
 
+    @property
+    def withdrawn(self) -> list[str]:
+        """The views of SQL files that its run removed."""
+
     def content_digest(self) -> str:
         """Return a digest of the names and contents of its files."""
 
@@ -111,6 +115,7 @@ class Build:
         self._required: set[str] = set()
         self._done: set[str] = set()
         self._failed: dict[str, Failure] = {}
+        self._seconds: dict[str, float] = {}
         self.blocked: Failure | None = None
         """Why the scheduler did not let the build go on, if it did not."""
 
@@ -122,6 +127,14 @@ class Build:
         """Note that one task requires another."""
         self.see(task)
         self._required.add(requirement.task_id)
+
+    def spend(self, task: Step, seconds: float) -> None:
+        """Note how long a task ran."""
+        self._seconds[task.partition] = self.seconds(task.partition) + seconds
+
+    def seconds(self, partition: str) -> float:
+        """Return how long the tasks of a partition ran."""
+        return self._seconds.get(partition, 0.0)
 
     def complete(self, task: Step) -> None:
         """Note a task that is complete, whether it was before or has just run."""

@@ -24,7 +24,8 @@ from luigi.interface import PidLockAlreadyTakenExit
 from luigi.rpc import RPCError
 from luigi.worker import Worker
 
-from pipeline.config import rosters, sections, settings
+from pipeline.config import sections, settings
+from pipeline.config.check import check_config_file, check_settings
 from pipeline.errors import FolderInUseError, PipelineError, SettingsError, StoppedError
 from pipeline.runs import process, record
 from pipeline.runs.build import (
@@ -132,8 +133,8 @@ class RunContext:
             self._refusal = error
             raise
 
-    def begin_step(self, paths: TableSetPaths) -> None:
-        """Get ready for a step that writes into these paths.
+    def begin_step(self, step: Step) -> None:
+        """Get ready for a step; what refuses the run is its own failure, and not the step's.
 
         Raises:
             PipelineError: the run cannot begin.
@@ -141,7 +142,7 @@ class RunContext:
         """
         self.begin()
         self.raise_if_stopped()
-        self.register_outputs(paths)
+        self.register_outputs(step.paths)
         # Polars takes SIGINT for itself when it is imported, so our handlers are put back.
         import polars  # noqa: F401
 
@@ -224,6 +225,7 @@ class RunContext:
         try:
             self.webhook = find_webhook()  # first: it is notified of whatever goes wrong next
         finally:
+            check_config_file()
             self._acquire_lock()
         if self._worker is not None and forks(self._worker):
             raise SettingsError(ONE_WORKER)
@@ -258,12 +260,7 @@ class RunContext:
         self.included_ids, self.excluded_ids = list(chosen.include_ids), list(chosen.exclude_ids)
         self.allowed_shrink = settings.allowed_once("allow_shrink")
         self.replaced_source = settings.allowed_once("replace_source")
-        settings.check_address()
-        settings.check_time_zone()
-        settings.smallest_group()  # refused before any request
-        rosters.parameters()
-        for section in (sections.years, sections.runs):  # as are numbers out of range
-            settings.read(section)
+        check_settings()
         process.prepare()
 
 
@@ -291,9 +288,9 @@ def of_step(step: Step) -> Iterator[RunContext]:
         StoppedError: the run was asked to stop.
     """
     is_own = _current is None and current_worker() is None
-    run = current()
+    run, started = current(), time.monotonic()
     try:
-        run.begin_step(step.paths)
+        run.begin_step(step)
         if is_own:
             run.build.see(step)
         yield run
@@ -305,6 +302,7 @@ def of_step(step: Step) -> Iterator[RunContext]:
         if is_own:
             run.build.complete(step)
     finally:
+        run.build.spend(step, time.monotonic() - started)
         if is_own:
             run.end()
 

@@ -2,11 +2,13 @@
 
 import contextlib
 import logging
+import sys
 from collections.abc import Iterator
 
 from luigi.rpc import RPCError
 
 from pipeline.errors import PipelineError, UnexpectedError, printable
+from pipeline.runs.output import outlive_readers
 
 log = logging.getLogger("pipeline")
 
@@ -45,6 +47,8 @@ class _PlainErrors(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         _stamp_lines(logging.getLogger(record.name))
+        if "\nTraceback (" in record.getMessage():
+            return _without_traceback(record)
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
             return True
@@ -56,6 +60,16 @@ class _PlainErrors(logging.Filter):
             plain = UnexpectedError(type(error).__name__)
             record.exc_info = (UnexpectedError, plain, error.__traceback__)
         return True
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Cut a message before its traceback: so Luigi says why a task cannot be scheduled.
+
+    Returns:
+        False where the summary of the run gives the reason.
+    """
+    record.msg, record.args = record.getMessage().partition("\nTraceback (")[0], ()
+    return not isinstance(sys.exc_info()[1], PipelineError)
 
 
 def quiet_luigi() -> None:
@@ -77,18 +91,19 @@ def _stamp_lines(logger: logging.Logger) -> None:
 @contextlib.contextmanager
 def print_lines() -> Iterator[None]:
     """Print the pipeline's own lines on standard error until the block ends."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_StampedLines())
-    level, propagate = log.level, log.propagate
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-        log.propagate = propagate
+    with outlive_readers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(_StampedLines())
+        level, propagate = log.level, log.propagate
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+            log.setLevel(level)
+            log.propagate = propagate
 
 
 def print_error(text: object) -> None:

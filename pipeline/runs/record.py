@@ -113,6 +113,8 @@ def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
         "is_made_up": run.is_demo,
         "finished_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "seconds": round(run.seconds, 1),
+        "own_seconds": round(run.build.seconds(tables.partition), 1),
+        "is_one_of_several": len({step.partition for step in run.build.steps()}) > 1,
         "included_ids": run.included_ids,
         "excluded_ids": run.excluded_ids,
         "allowed_shrink": run.allowed_shrink,
@@ -125,6 +127,7 @@ def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
             if failure.partition == tables.partition
         ],
         "published_by": publication.run if publication else None,
+        "withdrawn": publication.withdrawn if publication and publication.run == run.id else [],
         "is_half_published": _is_half_published(paths, publication),
         "report": _report(paths),
     }

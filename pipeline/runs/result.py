@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from pipeline.runs.build import Failure
 from pipeline.runs.news import KINDS
-from pipeline.runs.summary import ROWS, ROWS_OF_ALL_YEARS
+from pipeline.runs.summary_tables import ROWS, ROWS_OF_ALL_YEARS
+from pipeline.words import counted
 
 SUCCESS_OUTCOMES = ("done", "up to date", "published")
 """Outcomes after which everything that was requested is done."""
@@ -124,16 +125,19 @@ def _line(table: dict[str, Any]) -> str:
     name = (
         f"School year {table['label']} as of {table['as_of']}" if "as_of" in table else "All years"
     )
-    counts = [f"{rows:,} rows {name}" for name, rows in table.get("rows", {}).items()]
+    counts = [f"{counted(rows, 'row')} {name}" for name, rows in table.get("rows", {}).items()]
     counts += [
-        f"{of['count']:,} new {KINDS[n][of['count'] > 1]}" for n, of in table.get("new", {}).items()
+        counted(of["count"], *(f"new {words}" for words in KINDS[n]))
+        for n, of in table.get("new", {}).items()
     ]
     if "checks_passed" in table:
-        counts.append(f"{table['checks_passed']:,} checks passed")
+        counts.append(f"{counted(table['checks_passed'], 'check')} passed")
     if table["requests"]:
-        counts.append(f"{table['requests']:,} requests, {table['retries']:,} of them retries")
+        counts.append(
+            f"{counted(table['requests'], 'request')}, {table['retries']:,} of them retries"
+        )
     if table["shards_failed"]:
-        counts.append(f"{table['shards_failed']:,} shards failed")
+        counts.append(f"{counted(table['shards_failed'], 'shard')} failed")
     return f"{name}: {table['outcome']}. {'; '.join(counts)}".rstrip()
 
 

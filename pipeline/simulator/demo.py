@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,10 @@ class DemoDistrict:
         )
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
-            raise SettingsError("the demo district did not start; see its message above.")
+            raise SettingsError(
+                "The demo district did not start. Do what its message above says, then run the "
+                "same command again."
+            )
         started = json.loads(line)
         self.base_url: str = started["base_url"]
         self.client_id: str = started["client_id"]
@@ -50,15 +54,32 @@ def print_address(base_url: str, client_id: str, client_secret: str) -> None:
     print(json.dumps(started), flush=True)
 
 
-def print_instructions(base_url: str, client_id: str, client_secret: str) -> None:
-    """Print how to use the server, for a person; its credentials are as made up as its data."""
+def print_instructions(
+    inputs: Path, data: Path, base_url: str, client_id: str, client_secret: str
+) -> None:
+    """Print how to use the server, for a person; its credentials are as made up as its data.
+
+    Args:
+        inputs: the folder of the district's roster, title rules and overrides.
+        data: where a run against it may keep its data.
+        base_url: where it is served.
+        client_id: its credentials.
+        client_secret: the other half.
+    """
+    inputs = inputs.resolve()
+    variables = {
+        "ILLUMINATE_BASE_URL": base_url,
+        "ILLUMINATE_CLIENT_ID": client_id,
+        "ILLUMINATE_CLIENT_SECRET": client_secret,
+        "STUDENT_ROSTERS": f"{inputs}/Student_Rosters_{{year}}.txt",
+        "TITLE_RULES": f"{inputs}/title_rules.csv",
+        "MANUAL_CHANGES": f"{inputs}/overrides.csv",
+        "PIPELINE_DATA_DIR": str(data.resolve()),
+    }
+    exports = "".join(f"  export {name}={shlex.quote(of)}\n" for name, of in variables.items())
     print(
-        f"A made-up district is served at {base_url}; Ctrl-C stops it. In another terminal:\n\n"
-        f"  export ILLUMINATE_BASE_URL={base_url}\n"
-        f"  export ILLUMINATE_CLIENT_ID={client_id}\n"
-        f"  export ILLUMINATE_CLIENT_SECRET={client_secret}\n"
-        f"  export PIPELINE_DATA_DIR=data/simulated\n"
-        f"  make run YEAR=23-24\n",
+        f"A made-up district is served at {base_url}\n"
+        f"Ctrl-C stops it. In another terminal:\n\n{exports}  make run YEAR=23-24\n",
         flush=True,
     )
 

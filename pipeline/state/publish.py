@@ -26,6 +26,7 @@ from pipeline.state.published import (
     stage_district,
 )
 from pipeline.state.run_all import RunAll, here
+from pipeline.words import counted
 
 Stage = Callable[[Lakehouse, DistrictYear, str, Collection[str]], tuple[DistrictRows, StagedParts]]
 """Writes the parts of a district's tables, as `stage_district` does."""
@@ -320,9 +321,9 @@ def _check_rows(
     expected = rows_by_district(years, table)
     if committed != expected:
         raise StateError(
-            f"{table} has {sum(committed.values()):,} rows in the Delta table, and its districts "
-            f"have {sum(expected.values()):,}; readers who follow published.json see what was "
-            "published before. Run the same command again."
+            f"{table} has {counted(sum(committed.values()), 'row')} in the Delta table, and its "
+            f"districts have {sum(expected.values()):,}; readers who follow published.json see "
+            "what was published before. Run the same command again."
         )
 
 

@@ -22,6 +22,7 @@ from pipeline.state.lakehouse import Lakehouse
 from pipeline.state.marker import DistrictRows
 from pipeline.state.parts import DISTRICT, Part, Partition
 from pipeline.storage import formulas
+from pipeline.words import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -95,16 +96,16 @@ def describe_parts(
     if not found.is_unchanged():
         raise UnusableSetError("other tables of it were published while these were read")
     rows = {table.name: sum(part.rows for part in of) for table, of in parts.items()}
-    publication, counted = found.publication, _own_counts(found)
-    wrong = [name for name, count in counted.items() if rows.get(name, count) != count]
+    publication, own = found.publication, _own_counts(found)
+    wrong = [name for name, count in own.items() if rows.get(name, count) != count]
     if wrong:
         name = wrong[0]
         raise UnusableSetError(
-            f"{name} has {rows[name]:,} rows, of {counted[name]:,} that were counted"
+            f"{name} has {counted(rows[name], 'row')}, of {own[name]:,} that were counted"
         )
     content = publication.content_digest()
     source = str(publication.metadata.get("source", ""))
-    return DistrictRows(run, publication.build, content, rows, counted, rebuilt, source)
+    return DistrictRows(run, publication.build, content, rows, own, rebuilt, source)
 
 
 def _own_counts(found: PublishedSet) -> dict[str, int]:
@@ -129,10 +130,10 @@ def stage_table(lakehouse: Lakehouse, table: SourceTable, partition: Partition) 
             "leave it out of [roster] columns"
         )
     if table.has_year and (others := _count_other_years(table, partition.year)):
-        raise UnusableSetError(f"{table.name} has {others:,} rows of another year")
+        raise UnusableSetError(f"{table.name} has {counted(others, 'row')} of another year")
     part = lakehouse.stage(table.name, as_parts_have_them(_scan_file(table), table), partition)
     if part.rows != (expected := count_rows(table)):
-        raise UnusableSetError(f"{part.rows:,} of {expected:,} rows of {table.name} were written")
+        raise UnusableSetError(f"{part.rows:,} of {counted(expected, 'row')} of {table.name} came")
     return part
 
 
@@ -152,8 +153,8 @@ def refuse_missing(lakehouse: Lakehouse, table: str, parts: Sequence[Part]) -> N
         ) from None
     if missing := [part for part, found in zip(parts, sizes, strict=True) if found != part.size]:
         raise StateError(
-            f"{len(missing):,} parts of {table} are not in {lakehouse.uri} as this host sees it: "
-            f"do all workers write to the same place? {_UNCHANGED}"
+            f"{counted(len(missing), 'part')} of {table} cannot be seen in {lakehouse.uri} by this "
+            f"host: do all workers write to the same place? {_UNCHANGED}"
         )
 
 

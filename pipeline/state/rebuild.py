@@ -51,6 +51,7 @@ from pipeline.state.published_snapshot import PublishedSnapshot, read_published_
 from pipeline.state.run_all import RunAll, here
 from pipeline.storage import files
 from pipeline.storage.paths import Snapshot
+from pipeline.words import counted
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -274,6 +275,6 @@ def _refuse_lost_rows(parts: StagedParts) -> None:
         rows, published = sum(part.rows for part in of), count_rows(table)
         if rows != published and table.name != UNMAPPED.stem:
             raise UnusableSetError(
-                f"{table.name} would have {rows:,} rows, of {published:,} that are published; run "
-                "the district by itself, which says what differs"
+                f"{table.name} would have {counted(rows, 'row')}, of {published:,} that are "
+                "published; run the district by itself, which says what differs"
             )

@@ -208,9 +208,10 @@ def _check_is_there(task: "FetchScores", client: "Client", pool: "Pool") -> None
     try:
         pool.submit(client.count_assessments).result()
     except (IlluminateError, StoppedError) as error:
+        todo = error.todo if isinstance(error, IlluminateError) else "Run the same command again."
         raise FetchError(
             f"{task.endpoint} could not be read: {error}. The ranges of dates that were read are "
-            "kept and nothing was published. Run the same command again."
+            f"kept and nothing was published. {todo}"
         ) from None
 
 

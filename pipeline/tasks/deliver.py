@@ -20,6 +20,7 @@ from pipeline.tasks.base import PipelineTask, incremental
 from pipeline.tasks.guards import published_years
 from pipeline.tasks.parameters import PublishedParameter
 from pipeline.tasks.targets import DestinationTarget, PublicationTarget
+from pipeline.words import counted
 from pipeline.years import SchoolYear
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ class LoadYear(DeliverYear):
             loaded = load.load(database, found)
         head = f"Loaded {in_words(str(self.year))}, run {found.publication.run}, into {place.name}:"
         lines = [
-            f"  {table:<42}{now:>12,} rows, {before:,} before" for table, before, now in loaded
+            f"  {table:<42}{counted(now, 'row'):>17}, {before:,} before"
+            for table, before, now in loaded
         ]
         context.current().notes[self.partition] = "\n".join(map(printable, [head, *lines]))
 
@@ -158,7 +160,8 @@ class CopyYear(DeliverYear):
         from pipeline.publish import copies
 
         copied = copies.copy(self.paths.publication, *self._place())
-        text = f"{copied.place}: {copied.uploaded} files uploaded, {copied.reused} reused"
+        uploaded = counted(copied.uploaded, "file")
+        text = f"{copied.place}: {uploaded} uploaded, {copied.reused} reused"
         context.current().notes[self.partition] = printable(text)
 
     def _place(self) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import luigi
 
 from pipeline.config import sections, settings
+from pipeline.config.parameters import ChoiceParameter
 from pipeline.errors import FetchError, IlluminateError, printable
 from pipeline.extract import shards
 from pipeline.extract.catalogue import SCHEMA, Catalogue
@@ -29,6 +30,7 @@ from pipeline.tasks.guards import (
     check_source,
     compare_with_published,
     published_counts,
+    year_before,
 )
 from pipeline.tasks.inputs import CheckInputs
 from pipeline.tasks.shared import OfAll, open_client, open_counts, open_pool
@@ -95,6 +97,7 @@ class FetchMetadata(YearTask, IncrementalTask):
                 "assessments": len(rows),
                 "duplicates": result.duplicates,
                 "fetched_on": self.today.isoformat(),
+                "year before": year_before(self),
                 "no longer listed": sorted(map(printable, listed.keys() - now.keys())),
                 **client.counts.take(),
             }
@@ -114,7 +117,7 @@ class FetchMetadata(YearTask, IncrementalTask):
         except IlluminateError as error:
             raise FetchError(
                 f"The catalogue could not be read: {error}. What was fetched before is kept and "
-                "nothing was published. Run the same command again."
+                f"nothing was published. {error.todo}"
             ) from None
         finally:
             counts.end()
@@ -139,7 +142,7 @@ class FetchScores(YearTask):
     A shard that fails does not stop the others; the task fails when all were tried.
     """
 
-    endpoint = luigi.ChoiceParameter(choices=ENDPOINTS, description="overall, standard or group")
+    endpoint = ChoiceParameter(ENDPOINTS, description="overall, standard or group")
 
     @property
     def priority(self) -> int:  # type: ignore[override]

@@ -136,6 +136,19 @@ def fetched_before(task: YearTask) -> dict[str, str]:
     return found
 
 
+def year_before(task: YearTask) -> str:
+    """Return the published school year before, where runs without a year have just left it.
+
+    Empty unless the year is that of today and this is its first snapshot.
+    """
+    before = str(SchoolYear(task.year.start - 1))
+    publication = Publication.read(task.paths.folders.publication(before))
+    if publication is None or source_of(publication) != settings.source_name():
+        return ""
+    is_first = task.year == SchoolYear.of(task.today) and not task.other_snapshots()
+    return before if is_first else ""
+
+
 def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -> GuardResult:
     """Check that a table keeps the published rows, but for what the settings allow.
 

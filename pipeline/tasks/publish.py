@@ -15,6 +15,8 @@ from pipeline.publish.guards import (
     raise_on_failure,
 )
 from pipeline.runs import context
+from pipeline.schema import COMBINED, GROUP, TABLES, VIEW
+from pipeline.storage.paths import ALL_YEARS_SUFFIX
 from pipeline.storage.receipts import BuildKey
 from pipeline.storage.replacement import relative_name
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
@@ -33,6 +35,11 @@ from pipeline.tasks.inputs import ReadRoster
 from pipeline.tasks.targets import PublicationTarget
 from pipeline.tasks.transform import CombineGroup, CombineResults, count_readable, count_rows
 from pipeline.tasks.views import BuildViews
+from pipeline.years import HISTORICAL
+
+_OWN_TABLES = {table.stem for table in TABLES} | {
+    f"{table.stem}{ALL_YEARS_SUFFIX}" for table in (COMBINED, GROUP, VIEW)
+}
 
 
 class PublishTask(PipelineTask):
@@ -78,6 +85,15 @@ class PublishTask(PipelineTask):
         }
         return tables | {built: path for path, built in self.paths.descriptors.items()}
 
+    def withdrawn_views(self) -> list[str]:
+        """Return the views of SQL files that are published and have no SQL file any more."""
+        publication = self.publication()
+        paths = map(Path, publication.files if publication else ())
+        stems = {path.stem for path in paths if path.suffix == ".parquet"}
+        known = {*_OWN_TABLES, *settings.sql_views()}
+        gone = (stem for stem in stems if not {stem, stem.removesuffix(HISTORICAL)} & known)
+        return sorted(stem.removesuffix(self.paths.suffix) for stem in gone)
+
     def commit(self, metadata: Mapping[str, Any], row_counts: RowCounts | None = None) -> None:
         """Rename everything into place; the publication manifest comes last.
 
@@ -98,7 +114,8 @@ class PublishTask(PipelineTask):
             "replaced_source": run.replaced_source,
         }
         source = {"source": settings.source_name(), "is_made_up": settings.is_demo()}
-        about, manifest = {**metadata, **source, **allowed}, self.paths.publication
+        withdrawn = {"withdrawn": views} if (views := self.withdrawn_views()) else {}
+        about, manifest = {**metadata, **source, **allowed, **withdrawn}, self.paths.publication
         run.raise_if_stopped()
         if restate(manifest, Publication(build, run.id, about, {}, row_counts)):
             return  # no table changed since another day

@@ -13,6 +13,7 @@ from pipeline.state.publish import StateResult, is_published, publish_state
 from pipeline.state.published import DistrictYear, published_tables
 from pipeline.tasks import state_run
 from pipeline.tasks.state import RunDistrict, StateYearsTask
+from pipeline.words import counted
 
 log = logging.getLogger("pipeline")
 
@@ -70,9 +71,10 @@ class PublishState(StateYearsTask):
             for each, reason in result.failed.items()
         )
         if result.failed:
+            failed = counted(len(result.failed), "district and year", "districts and years")
             raise StateError(
-                f"What {len(result.failed):,} of the districts and years have published could not "
-                "be published with the others'; the rows of before are still there."
+                f"{failed} could not be published with the others; the rows of before are still "
+                "there. Do what is said of each, then run the same command again."
             )
 
     def _published(self) -> list[DistrictYear]:
@@ -111,6 +113,7 @@ def summary(lakehouse: Lakehouse, result: StateResult) -> str:
     rows = sum(result.marker.rows.values()) if result.marker else 0
     tables = len(result.marker.rows) if result.marker else 0
     return (
-        f"{lakehouse.uri}: {rows:,} rows in {tables} tables; {len(result.published):,} districts "
-        f"and years replaced, {len(result.unchanged):,} unchanged"
+        f"{lakehouse.uri}: {counted(rows, 'row')} in {counted(tables, 'table')}; "
+        f"{counted(len(result.published), 'district and year', 'districts and years')} replaced, "
+        f"{len(result.unchanged):,} unchanged"
     )

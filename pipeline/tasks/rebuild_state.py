@@ -22,6 +22,7 @@ from pipeline.storage.paths import Folders, Snapshot
 from pipeline.tasks import state_run
 from pipeline.tasks.publish_state import open_lakehouse, state_tables, summary
 from pipeline.tasks.state import StateYearsTask
+from pipeline.words import counted
 from pipeline.years import SchoolYear, today
 
 log = logging.getLogger("pipeline")
@@ -64,10 +65,12 @@ class RebuildState(StateYearsTask):
         run.outcomes.extend(self._outcomes(result, round(time.monotonic() - started, 1)))
         log.info("%s", summary(lakehouse, result))
         if result.failed or not result.published:
+            failed = counted(len(result.failed), "district and year", "districts and years")
             raise StateError(
-                f"{len(result.failed):,} districts and years could not be rebuilt, and "
-                f"{len(result.missing):,} have nothing published; of these, readers see what was "
-                "published before."
+                f"{failed} could not be rebuilt, and "
+                f"{counted(len(result.missing), 'has', 'have')} nothing published; of these, "
+                "readers see what was published before. Do what is said of each, then run the same "
+                "command again."
             )
 
     def _sources(self) -> list[Source]:

@@ -12,7 +12,7 @@ from pipeline.runs import connection
 from pipeline.runs.context import RunContext
 from pipeline.storage import files
 from pipeline.tasks.base import YearTask
-from pipeline.years import SchoolYear, Window
+from pipeline.years import SchoolYear, Window, today
 
 if TYPE_CHECKING:
     from pipeline.illuminate.client import Client
@@ -49,5 +49,7 @@ def unreached(task: YearTask) -> dict[str, OfAll]:
     before = files.read_json(task.paths.counts, ResultCounts)
     if task.paths.window.is_empty or (before and before.unreached is not None):
         return {}
-    every_year = Window(SchoolYear(2000).first_day, max(task.today, task.year.last_day))
+    # A run may be told another day, but results do not end with it.
+    last_day = max(today(), task.today, task.year.last_day)
+    every_year = Window(SchoolYear(2000).first_day, last_day)
     return {EVERY_DATE: (OVERALL, None), SCHOOL_YEARS: (OVERALL, every_year)}

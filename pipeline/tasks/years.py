@@ -195,7 +195,8 @@ class ConcatYears(YearsTask, IncrementalTask):
             if not check.ok or set(build.stats["records"].values()) != {build.stats["rows"]}:
                 raise CheckError(
                     f"A check failed before publishing ({check.name}: {check.note}). What was "
-                    "published before is unchanged. Run the same command again."
+                    "published before is unchanged. Run the same command again; if it says the "
+                    "same, run make refresh with the year that it names, then this again."
                 )
             build.stats |= {
                 "rows by year": found["Parquet"],

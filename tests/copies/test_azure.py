@@ -216,5 +216,5 @@ def test_a_damaged_blob_is_sent_again(azurite: Azurite, tmp_path: Path) -> None:
     azurite.run(tmp_path)
     victim = next(name for name in azurite.names() if name.endswith(".parquet"))
     azurite.container.upload_blob(victim, b"half", overwrite=True)
-    assert f"1 files uploaded, {FILES - 1} reused" in azurite.run(tmp_path).stdout
+    assert f"1 file uploaded, {FILES - 1} reused" in azurite.run(tmp_path).stdout
     assert azurite.build() == "b1"

@@ -255,7 +255,7 @@ def test_a_missing_object_is_uploaded_again(store: Store, tmp_path: Path) -> Non
     run(tmp_path, store)
     key = next(key for key in store.names() if key.endswith(".parquet"))
     store.client.delete_object(Bucket=BUCKET, Key=key)
-    assert f"1 files uploaded, {FILES - 1} reused" in run(tmp_path, store).stdout
+    assert f"1 file uploaded, {FILES - 1} reused" in run(tmp_path, store).stdout
     assert store.build() == "b1"
 
 
@@ -326,7 +326,7 @@ def test_a_damaged_file_in_a_folder_is_written_again(store: Store, tmp_path: Pat
     victim = next(path for path in folder.rglob("*.parquet"))
     victim.write_bytes(bytes(victim.stat().st_size))
     done = run(tmp_path / "d", store, str(tmp_path / "copies"))
-    assert f"1 files uploaded, {FILES - 1} reused" in done.stdout
+    assert f"1 file uploaded, {FILES - 1} reused" in done.stdout
     everything = [folder, *folder.rglob("*")]
     assert {path.stat().st_mode & 0o077 for path in everything} == {0}
 

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -102,6 +103,16 @@ def ran(place: Workplace, server: Server) -> Iterator[Workplace]:
     assert done.returncode == 0, done.stdout + done.stderr
     server.clear_log()
     return place
+
+
+def test_each_year_has_its_own_time(kept) -> None:
+    """The times of the years add up to no more than the run's."""
+    _, done = kept
+    found = re.findall(r"^  time +([\d.]+) s, of ([\d.]+) s for", done.stdout, re.MULTILINE)
+    own, whole = zip(*[map(float, each) for each in found], strict=True)
+    assert len(own) == len(YEARS) + 1
+    assert min(own) > 0
+    assert sum(own) <= max(whole) + 0.1 * len(own)
 
 
 @pytest.mark.parametrize("table", OF_ALL)

@@ -163,6 +163,22 @@ def test_verify_before_any_run(place: Workplace) -> None:
     done = place.look("verify", *YEAR)
     assert done.returncode == 1
     assert "not fetched yet" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+    assert "There is nothing to verify" in done.stdout
+    assert "Run `make run YEAR=23-24`, then run the same command again." in done.stdout
+
+
+def test_status_says_once_why_something_is_not_known(place: Workplace) -> None:
+    assert place.run().returncode == 0
+    place.environment["ILLUMINATE_BASE_URL"] = "http://district.example.org/live"
+    done = place.look("status", *YEAR)
+    assert done.returncode == 1
+    assert done.stdout.count("ILLUMINATE_BASE_URL must begin with https") == 1
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert lines["ReadTitleRules"] == "up to date"
+    assert lines["FetchMetadata"].startswith("not known: ILLUMINATE_BASE_URL must begin with")
+    assert lines["BuildViews"] == "not known: for the reason of FetchMetadata"
+    assert lines["Publish"].endswith("up to date is not known: for the reason of FetchMetadata")
 
 
 def test_doctor_when_all_is_well(place: Workplace, server: Server) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import itertools
 import re
 import sys
 from collections.abc import Iterator
@@ -113,13 +114,38 @@ def simulating(folder: Path, *options: str | Path) -> Iterator[str]:
     )
     try:
         assert served.stdout is not None
-        found = re.match("A made-up district is served at (.*);", served.stdout.readline())
+        found = re.fullmatch(r"A made-up district is served at (\S+)\n", served.stdout.readline())
         assert found
         yield found[1]
     finally:
         served.terminate()
         served.communicate(timeout=30)
     assert served.returncode == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--inputs", "my inputs")], ids=["", "--inputs"])
+def test_what_it_prints_can_be_copied_and_yields_grades(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """The lines are run by a shell in another folder, as in another terminal."""
+    command = (sys.executable, "-m", "pipeline", "simulate", "--port", "0", *options)
+    served = Workplace(tmp_path).start(*command)
+    try:
+        assert served.stdout is not None
+        lines = [*itertools.takewhile(lambda line: "make run" not in line, served.stdout)]
+        exports = [line for line in lines if line.startswith("  export ")]
+        run = f"{LUIGI} --module pipeline CheckInputs --year 23-24"
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        shell = Workplace(elsewhere)
+        done = shell.finish(shell.start("sh", "-c", "".join([*exports, run])))
+    finally:
+        served.terminate()
+        served.communicate(timeout=30)
+    assert done.returncode == 0, done.stderr
+    (roster,) = (tmp_path / "data" / "simulated").rglob("roster.csv")
+    assert {row["grade"] for row in oracle.read_csv(roster)} >= {"0", "5", "8"}
+    assert not [*elsewhere.iterdir()]
 
 
 def test_the_district_alone_brings_its_roster(tmp_path: Path) -> None:

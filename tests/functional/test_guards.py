@@ -252,7 +252,7 @@ def test_a_draft_without_results_may_leave_the_catalogue(
     unlist(changing, kept)
     done = place.run()
     assert done.returncode == 30
-    assert "catalogue lost 1 rows" in done.stdout
+    assert "catalogue lost 1 row" in done.stdout
     assert "--publish-allow-shrink catalogue=1." in done.stdout
 
 

@@ -112,12 +112,20 @@ def test_a_comment_in_a_view_makes_the_same_bytes(views: Views) -> None:
 def test_a_deleted_view_is_removed(views: Views, server: Server) -> None:
     before = views.place.published()
     (views.folder / "tests_per_student.sql").unlink()
+    status = views.place.look("status", "--year", "23-24")
+    assert status.returncode == 1
+    assert "the next run publishes again, and removes tests_per_student, of which" in status.stdout
     done = views.place.run()
     assert done.returncode == 0, done.stdout
     assert server.log == []
     gone = {f"23-24/tests_per_student_historical.{kind}" for kind in ("csv", "parquet")}
     assert before.keys() - views.place.published().keys() == gone
-    assert "tests_per_student" not in done.stdout + newest_record(views.place)
+    (said,) = [line for line in done.stdout.splitlines() if "tests_per_student" in line]
+    assert said.startswith("  REMOVED: tests_per_student, because [paths] sql_views has no such")
+    record = json.loads(newest_record(views.place))
+    assert record.pop("withdrawn") == ["tests_per_student"]
+    assert "tests_per_student" not in json.dumps(record)
+    assert "REMOVED" not in views.place.run().stdout
 
 
 def test_a_changed_table_rebuilds_the_view(views: Views, inputs: Path) -> None:

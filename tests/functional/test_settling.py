@@ -94,7 +94,10 @@ def test_the_day_on_which_a_year_settles_is_a_setting(place: Workplace, own: Ser
     assert "2024-06-30-on-2024-10-01" in folders(place)
     refused = place.run("--today", "2024-10-01", "--years-settles", "30 September")
     assert refused.returncode == 30
-    reason = "[years] settles is '30 September'; it must be a month and a day, like 09-30."
+    reason = (
+        "[years] settles is '30 September'; it must be a month and a day, like 09-30. "
+        "Correct that, then run the same command again."
+    )
     assert {line.partition(" ERROR ")[2] for line in refused.stderr.splitlines()} == {reason}
 
 
@@ -185,13 +188,16 @@ def test_a_count_that_failed_is_requested_once_more(place: Workplace, own: Serve
     assert "not counted" not in checked.stdout
 
 
-def test_results_that_no_school_year_reaches_are_counted(place: Workplace, own: Server) -> None:
-    """Those of 2000-01-01, of `infinity` and without a date, each once."""
+@pytest.mark.parametrize("options", [(), ("--today", "2024-07-02")], ids=["", "another day"])
+def test_results_that_no_school_year_reaches_are_counted(
+    place: Workplace, own: Server, options: tuple[str, ...]
+) -> None:
+    """Those of 2000-01-01, of `infinity` and without a date, each once; never later years'."""
     rows = own.district.results("overall", None, None, None)
     dates = [row["date_taken"] for row in rows]
     missed = [d for d in dates if not d or not "2000-07-01" <= d <= dt.date.today().isoformat()]  # noqa: DTZ011
     assert len(set(missed)) >= 3
-    done = place.run()
+    done = place.run(*options)
     assert (
         f"unreached   {len(missed):,} overall results have no date in any school year"
         in done.stdout

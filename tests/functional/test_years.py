@@ -68,6 +68,16 @@ def test_without_a_year_it_is_the_one_of_today(
     assert bool(oracle.read_csv(view)) == has_rows
 
 
+def test_the_first_run_of_a_school_year_says_that_it_is(place: Workplace) -> None:
+    """Once, and only where the year before is published."""
+    said = "NEW: the first run of school year 24-25. A run without a year no longer fetches 23-24"
+    for day, is_said in (("2024-06-30", False), ("2024-07-01", True), ("2024-07-02", False)):
+        done = place.finish(place.start_run("--today", day))
+        assert done.returncode == 0, done.stderr
+        assert (said in done.stdout) == is_said, day
+        assert ("NEW" in done.stdout) == is_said, day
+
+
 def test_every_command_means_the_year_of_today(place: Workplace) -> None:
     """By the machine's own clock."""
     day = today()

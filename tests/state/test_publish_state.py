@@ -254,7 +254,7 @@ def test_parts_that_only_their_worker_sees_are_not_committed(root: Path, first, 
             yield found
 
     tables, about = published_tables(with_names=True), {"run": "run-2", "keep_versions": 2}
-    with pytest.raises(StateError, match=f"1 parts of {VIEW.stem} are not in "):
+    with pytest.raises(StateError, match=f"1 part of {VIEW.stem} cannot be seen in "):
         publishing.publish_state(Lakehouse(str(root)), [second], tables, **about, run_all=elsewhere)
     assert_frame_equal(read(root, VIEW.stem), before)
     assert publish_all(root, second, run="run-3").published == [SECOND]

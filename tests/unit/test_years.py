@@ -68,7 +68,9 @@ def test_a_bare_year_is_refused_with_the_two_years_it_could_mean():
 
 @pytest.mark.parametrize("text", ["23-25", "24-23", "23-23", "2023-2025", "2023-25"])
 def test_years_that_do_not_follow_each_other_are_refused_with_the_reason(text):
-    assert refusal(text) == (f"{text!r} is not a school year: its two years must be consecutive.")
+    assert refusal(text) == (
+        f"{text!r} is not a school year: its two years must be consecutive, like 23-24."
+    )
 
 
 NO_YEARS = ["abc", "", " ", "23", "23-", "-24", "23/24", "23\u201324", "23 - 24", "23-24-25"]

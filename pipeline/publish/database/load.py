@@ -9,6 +9,7 @@ from pipeline.publish.commit import Publication
 from pipeline.publish.database.base import Database
 from pipeline.publish.database.published_set import RUNS, Field, PublishedSet, SourceTable
 from pipeline.storage.paths import in_words
+from pipeline.words import counted
 
 _RUNS_COLUMNS = (
     Field("load", "integer", "Number of the load; one row per table"),
@@ -116,9 +117,10 @@ def _replace(database: Database, table: SourceTable, year: str) -> LoadedTable:
     rows, expected = database.insert_rows(table, year), _count_file(table)
     if rows != expected:
         raise LoadError(
-            f"{table.name} would have {rows:,} rows of {in_words(year)} in the database, but "
-            f"{table.file.name} has {expected:,}; the database was not changed. If the file is a "
-            "view of your own, make each of its rows be of this year, then publish and load again."
+            f"{table.name} would have {counted(rows, 'row')} of {in_words(year)} in the database, "
+            f"but {table.file.name} has {expected:,}; the database was not changed. If the file is "
+            "a view of your own, make each of its rows be of this year, then publish and load "
+            "again."
         )
     return LoadedTable(table.name, rows_before, rows)
 

@@ -130,7 +130,7 @@ def _plain_errors() -> Iterator[None]:
             ) from None
         raise LoadError(
             f"PostgreSQL raised {type(error).__name__} ({error.sqlstate}); the database was not "
-            "changed."
+            "changed. Ask who runs the database what forbids it, then load again."
         ) from None
 
 

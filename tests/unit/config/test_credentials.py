@@ -97,13 +97,17 @@ def test_a_file_that_holds_no_secret_is_refused_by_the_name_of_its_variable(tmp_
 
 def test_a_missing_file_is_refused_by_the_name_of_its_variable(tmp_path):
     message = refusal({"ILLUMINATE_CLIENT_ID_FILE": str(tmp_path / "nothing")})
-    assert message == "ILLUMINATE_CLIENT_ID_FILE names a file that cannot be read."
+    assert message.startswith("ILLUMINATE_CLIENT_ID_FILE names a file that cannot be read;")
+    assert message.endswith("Correct this, then run the same command again.")
 
 
 @pytest.mark.parametrize("value", [" ", "\t", "hush\nhush"])
 def test_a_blank_or_broken_value_is_refused_and_not_shown(value):
     message = refusal(OAUTH2 | {"ILLUMINATE_CLIENT_SECRET": value})
-    assert message == "ILLUMINATE_CLIENT_SECRET is blank or has several lines."
+    assert message == (
+        "ILLUMINATE_CLIENT_SECRET is blank or has several lines; set it to one line. Nothing was "
+        "requested. Correct this, then run the same command again."
+    )
 
 
 def test_credentials_do_not_show_their_values():

@@ -254,7 +254,8 @@ def test_other_numbers_of_threads_are_refused(count):
     put("illuminate", "threads", count)
     with pytest.raises(SettingsError) as error:
         settings.threads()
-    assert str(error.value) == f"[illuminate] threads is {count}; it must be 1 to 64."
+    said = f"[illuminate] threads is {count}; it must be 1 to 64. Correct that, then run the same"
+    assert str(error.value) == f"{said} command again."
 
 
 def test_a_year_of_history_that_is_none_is_refused():

@@ -401,7 +401,7 @@ def test_an_assessment_without_rows_by_page_that_has_some_is_noticed(reader, dis
     parts = read(reader)
     more = pl.DataFrame([("8", "1", str(DAYS[0]), "1")], district.rows.schema, orient="row")
     district.rows = pl.concat([district.rows, more])
-    with pytest.raises(ByPageError, match="assessment 8 has 1 rows by assessment and 0 by page"):
+    with pytest.raises(ByPageError, match="assessment 8 has 1 row by assessment and 0 by page"):
         compare(reader.server, parts, ["8"])
 
 

@@ -313,9 +313,9 @@ def test_the_failure_names_each_failed_assessment_with_its_reason_and_what_was_k
     text = str(failure("standard", outcomes))
     assert text.startswith("2 of 3 standard shards")
     assert "standard of assessment 9: the server answered 500" in text
-    assert "1 standard shards were not requested: the run was asked to stop" in text
+    assert "1 standard shard was not requested: the run was asked to stop" in text
     assert "assessment 10" not in text
-    assert "1 were fetched and are kept" in text
+    assert "1 was fetched and is kept" in text
     assert "nothing was published" in text
 
 

@@ -15,6 +15,7 @@ from pipeline.publish.guards import (
     parse_allowed_shrink,
     raise_on_failure,
 )
+from pipeline.words import counted
 from pipeline.years import SchoolYear
 
 YEAR = SchoolYear(2023)
@@ -33,7 +34,7 @@ def test_a_lost_row_is_noticed_whatever_grew(before, now):
     lost = sum(max(0, count - now.get(i, 0)) for i, count in before.items())
     result = check(before, now)
     assert result.ok == (lost == 0)
-    assert f"combined lost {lost:,} rows" in result.note
+    assert f"combined lost {counted(lost, 'row')}" in result.note
 
 
 @given(COUNTS, COUNTS)

@@ -1,6 +1,7 @@
 """The last words of a run: true, complete, and with sums that add up."""
 
 import datetime as dt
+import re
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,9 @@ def record(outcome="published", **changes):
         "as_of": "2024-06-30",
         "is_made_up": False,
         "seconds": 12.5,
+        "own_seconds": 3.5,
+        "is_one_of_several": False,
+        "withdrawn": [],
         "included_ids": [],
         "allowed_shrink": "",
         "replaced_source": "",
@@ -89,7 +93,67 @@ def lines(of: dict, at: Snapshot | None = None) -> dict[str, str]:
     return {line[0]: line[-1] for line in found}
 
 
+# What there is one of.
+
+
+def test_one_of_each_is_no_plural():
+    one = record(new={"unmatched_students": {"count": 1}})
+    of = one["steps"]
+    of["CountResults"] |= {"unreached": 1, "not_fetched": 1, "changed": {"overall": (2, 1)}}
+    of["FetchScores overall"] |= {"skipped": 1, "compared": 1, "unlisted": ["7"]}
+    of["FetchMetadata"]["no longer listed"] = ["8"]
+    of["ReadRoster"]["students without a grade"] = 1
+    of["BuildViews"] |= {"students on the roster": 1, "students nearly on the roster": 1}
+    of["LabelAssessments"] |= {
+        "unmatched overrides": [{"assessment_id": "9", "grade": None}],
+        "overrides": 1,
+    }
+    of["Report"] = step(**{"lost charts": 1})
+    text = summarize(one, snapshot(), RECORD)
+    wrong = r"\b1 (?:\w+ )?(?:rows|results|students|charts|shards|comparisons|others|assessments)\b"
+    assert re.findall(wrong, text) == []
+    assert re.findall(r"\b1 of 1 (?:match|students)\b", text) == []
+    for said in (
+        "1 overall result of 23-24",
+        "1 overall result has no date in any school year, so no table has it",
+        "1 result is of an assessment that is excluded",
+        "1 standard or group shard: no overall results",
+        "1 comparison with results by assessment agrees",
+        "1 assessment with results is not in the catalogue: 7",
+        "1 of 1 matches nothing: assessment 9",
+        "1 student not on the roster more than before",
+        "1 chart could not be drawn",
+        " is on it; 1 other differs from an id on it only by leading zeros or .0",
+        "1 on it has a code that is no grade",
+    ):
+        assert said in text, said
+
+
+# How long it took.
+
+
+def test_a_year_among_several_has_its_own_time():
+    assert lines(record())["time"] == "12.5 s"
+    assert lines(record(is_one_of_several=True))["time"] == "3.5 s, of 12.5 s for the whole run"
+
+
 # When the data were fetched, and what changed since.
+
+
+def test_the_first_run_of_a_school_year_says_what_became_of_the_one_before():
+    said = "A run without a year no longer fetches 22-23"
+    assert said not in summarize(record(), snapshot(), RECORD)
+    new = record()
+    new["steps"]["FetchMetadata"]["year before"] = "22-23"
+    assert said in summarize(new, snapshot(), RECORD)
+    new["steps"]["FetchMetadata"]["by_this_run"] = False
+    assert said not in summarize(new, snapshot(), RECORD)
+
+
+def test_views_that_were_removed_are_named_with_what_to_do():
+    said = summarize(record(withdrawn=["late", "risk"]), snapshot(), RECORD)
+    assert "REMOVED: late, risk, because [paths] sql_views has no such SQL file any more." in said
+    assert "put the file back, then run the same command again" in said
 
 
 def test_the_day_of_fetching_is_reported():

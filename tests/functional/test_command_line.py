@@ -1,0 +1,169 @@
+"""What cannot be read is refused with one sentence and the documented exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import sections
+from tests.functional.conftest import LUIGI, Workplace
+from tests.helpers import clean_environment
+
+LUIGI_RUN = (str(LUIGI), "--module", "pipeline")
+OUR_RUN = (sys.executable, "-m", "pipeline", "run")
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Workplace:
+    """A folder without any setting; what is refused there starts no demo."""
+    return Workplace(tmp_path)
+
+
+def refused(place: Workplace, *command: str, **variables: str) -> tuple[int, list[str]]:
+    """Return the exit code of a command and what it said, without the usage of an option."""
+    done = place.finish(place.start(*command, **variables))
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("usage: ")]
+    return done.returncode, lines
+
+
+@pytest.mark.parametrize("run", [LUIGI_RUN, OUR_RUN], ids=["luigi", "our own"])
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("RunAl",), 2, "there is no task 'RunAl'; did you mean RunAll?"),
+        (("illuminate",), 2, "there is no task 'illuminate'"),
+        (("RunAll", "--yaer", "23-24"), 2, "unrecognized arguments: --yaer 23-24"),
+        (("RunAll", "--workers", "x"), 2, "--workers: 'x' is not a whole number"),
+        (
+            ("FetchScores", "--endpoint", "overal"),
+            2,
+            "--endpoint: 'overal' is none of overall, standard, group",
+        ),
+        (("RunAll", "--year", "abc"), 40, "'abc' is not a school year: write it like 23-24."),
+        (("RunAll", "--as-of", "x"), 40, "'x' is not a day: write it like 2024-01-31."),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, tuple) else None,
+)
+def test_what_luigi_cannot_read_is_one_sentence(
+    bare: Workplace, run: tuple[str, ...], arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    found, lines = refused(bare, *run, *arguments)
+    assert (found, len(lines)) == (code, 1)
+    assert says in lines[0]
+    assert not bare.data.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("statsu",), 2, "invalid choice: 'statsu'"),
+        (("status", "--yaer", "23-24"), 2, "unrecognized arguments: --yaer"),
+        (("status", "--as-of", "x"), 2, "'x' is not a day; write it like 2024-01-31"),
+        (("status", "--year", "abc"), 1, "'abc' is not a school year: write it like 23-24."),
+        (("load", "--year", "abc"), 40, "'abc' is not a school year: write it like 23-24."),
+        (("refresh", "--year", "abc"), 40, "'abc' is not a school year: write it like 23-24."),
+        (("simulate", "--port", "99999"), 2, "'99999' is not a port, 0 to 65535"),
+        (("state", "rum"), 2, "invalid choice: 'rum'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_what_our_own_commands_cannot_read_is_a_sentence(
+    bare: Workplace, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    found, lines = refused(bare, sys.executable, "-m", "pipeline", *arguments)
+    assert found == code
+    assert says in lines[-1]
+
+
+BAD_SETTINGS = {
+    "[report]\nenabled = maybe": "[report] enabled cannot be read ('maybe' is neither true nor",
+    "[illuminate]\nthreads = ten": "[illuminate] threads cannot be read ('ten' is not a whole num",
+    "[illuminate]\nstrategy = all": "'all' is none of auto, by_page, by_assessment",
+    "[checks]\nroster_floor = half": "[checks] roster_floor cannot be read ('half' is not a number",
+    "[paths]\ndata_dir = 100%": "[paths] data_dir cannot be read (% is written %% in luigi.cfg)",
+}
+
+
+@pytest.mark.parametrize(("text", "says"), BAD_SETTINGS.items(), ids=BAD_SETTINGS.values())
+def test_a_setting_that_cannot_be_read_is_said_once(bare: Workplace, text: str, says: str) -> None:
+    """Once, not for each task or year that it concerns, and before any request."""
+    (bare.folder / "luigi.cfg").write_text(text, encoding="utf-8")
+    code, lines = refused(bare, *LUIGI_RUN, "RunYears", "--years", "22-23,23-24")
+    assert (code, len(lines)) == (30, 1)
+    assert says in lines[0]
+    assert lines[0].endswith("Correct it, then run the same command again.")
+    assert not (bare.data / "demo" / "inputs").exists()
+
+
+def test_a_refused_setting_has_the_code_of_a_run_in_every_run(bare: Workplace) -> None:
+    (bare.folder / "luigi.cfg").write_text("[illuminate]\nthreads = ten", encoding="utf-8")
+    codes = {
+        command: refused(bare, sys.executable, "-m", "pipeline", command)[0]
+        for command in ("run", "load", "copy", "refresh", "status")
+    }
+    assert codes == {"run": 30, "load": 30, "copy": 30, "refresh": 30, "status": 1}
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [((*LUIGI_RUN, "RunAll"), 30), (OUR_RUN, 30), ((*OUR_RUN[:3], "status"), 1)],
+    ids=["luigi", "our own", "status"],
+)
+def test_a_settings_file_that_is_missing_is_refused(
+    bare: Workplace, command: tuple[str, ...], code: int
+) -> None:
+    """Luigi only warns, and the demo would run in place of a district."""
+    found, lines = refused(bare, *command, LUIGI_CONFIG_PATH="/nowhere/luigi.cfg")
+    assert found == code
+    sentence = lines[-1].rpartition(" ERROR ")[2]  # a command that is no run has no log
+    assert sentence.startswith("LUIGI_CONFIG_PATH names /nowhere/luigi.cfg, which is not a file")
+    assert not bare.data.exists()
+
+
+@pytest.mark.parametrize("command", [("--help",), ("run", "--help")], ids=["--help", "run --help"])
+def test_the_help_lists_every_setting_by_section(bare: Workplace, command: tuple[str, ...]) -> None:
+    done = bare.look(*command)
+    assert done.returncode == 0
+    parts = done.stdout.split("\n[")
+    texts = {name: text for name, _, text in (part.partition("]") for part in parts)}
+    for section in (*sections.SECTIONS, sections.publish):
+        listed = [
+            line.split()[0] for line in texts[section.__name__].splitlines() if line[2:3] > " "
+        ]
+        assert {name for name, _ in section.current_params()} <= {*listed}
+    assert "concurrent requests, 1 to 64 (default 10)" in texts["illuminate"]
+    assert "SAVE_PATH" in texts["paths"]
+
+
+def test_a_reader_who_goes_away_is_no_error(place: Workplace) -> None:
+    """A run ends as it would have: `| head` closes what it prints to after the first line."""
+
+    def head(*command: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            command,
+            cwd=place.folder,
+            env=clean_environment() | place.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout
+        process.stdout.close()
+        return process
+
+    for command, code in (
+        ((*OUR_RUN[:3], "status"), 1),
+        ((*OUR_RUN[:3], "--help"), 0),
+        ((*OUR_RUN[:3], "dictionary"), 0),
+        ((*LUIGI_RUN, "RunAll", "--year", "23-24", "--report-enabled", "false"), 0),
+    ):
+        process = head(*command)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == code, err
+        assert b"BrokenPipe" not in err
+        assert b"Traceback" not in err
+    assert json.loads((place.data / "runs" / "latest.json").read_bytes())["outcome"] == "published"

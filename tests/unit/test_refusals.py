@@ -1,0 +1,23 @@
+"""No refusal leaves its reader with nothing but to try again."""
+
+import re
+
+import pytest
+
+from pipeline.errors import (
+    AuthError,
+    IlluminateError,
+    OutageError,
+    PaginationError,
+    ResponseError,
+    TransientError,
+)
+
+
+@pytest.mark.parametrize(
+    "kind", [AuthError, OutageError, PaginationError, ResponseError, TransientError]
+)
+def test_what_the_server_did_says_what_to_do(kind: type[IlluminateError]) -> None:
+    """What would happen again needs more than another run."""
+    assert "run the same command again" in kind.todo.lower()
+    assert re.fullmatch(r"Run the same command again\.", kind.todo) is None

@@ -31,7 +31,7 @@ def check_config_file(environ: Mapping[str, str] = os.environ) -> None:
         SettingsError: the file that LUIGI_CONFIG_PATH names is missing, or one cannot be read.
     """
     named = environ.get(_VARIABLE)
-    if named is not None and not Path(named).is_file():
+    if named and not Path(named).is_file():
         raise SettingsError(
             f"{_VARIABLE} names {named}, which is not a file, so its settings are missing. Nothing "
             f"was requested and nothing was changed. Correct or unset {_VARIABLE}, then run the "

@@ -48,28 +48,34 @@ class _PlainErrors(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         _stamp_lines(logging.getLogger(record.name))
         if "\nTraceback (" in record.getMessage():
-            return _without_traceback(record)
+            return _shorten(record, sys.exc_info()[1])
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
             return True
         if isinstance(error, PipelineError | RPCError):
             record.msg, record.args, record.exc_info = str(error), (), None
             return not log.handlers and isinstance(error, PipelineError)
-        if not isinstance(error, UnexpectedError):
-            # The text of an unexpected error may hold anything: a row, an address, a header.
-            plain = UnexpectedError(type(error).__name__)
-            record.exc_info = (UnexpectedError, plain, error.__traceback__)
+        _redact(record, error)
         return True
 
 
-def _without_traceback(record: logging.LogRecord) -> bool:
-    """Cut a message before its traceback: so Luigi says why a task cannot be scheduled.
+def _shorten(record: logging.LogRecord, error: BaseException | None) -> bool:
+    """Cut a message before the traceback in it: so Luigi says why a task cannot be scheduled.
 
     Returns:
         False where the summary of the run gives the reason.
     """
+    if error is None:  # raised by complete(), which has redacted it
+        return True
     record.msg, record.args = record.getMessage().partition("\nTraceback (")[0], ()
-    return not isinstance(sys.exc_info()[1], PipelineError)
+    _redact(record, error)
+    return not isinstance(error, PipelineError)
+
+
+def _redact(record: logging.LogRecord, error: BaseException) -> None:
+    """Log the type and place of an unexpected error, whose text may hold a row or an address."""
+    plain = error if isinstance(error, UnexpectedError) else UnexpectedError(type(error).__name__)
+    record.exc_info = (UnexpectedError, plain, error.__traceback__)
 
 
 def quiet_luigi() -> None:

@@ -2,10 +2,12 @@
 
 import logging
 import re
+import traceback
 
 import pytest
 
-from pipeline.errors import StorageError
+import pipeline  # noqa: F401  which quiets Luigi
+from pipeline.errors import SettingsError, StorageError
 from pipeline.runs import messages
 from pipeline.runs.messages import print_error, print_lines
 
@@ -71,3 +73,25 @@ def test_a_form_that_somebody_chose_stays(capsys, luigi):
     luigi.addHandler(handler)
     luigi.info("one")
     assert capsys.readouterr().err == "one of mine\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(SettingsError("a sentence"), False), (ValueError("row of a student"), True)],
+    ids=["on purpose", "unexpected"],
+)
+def test_why_a_task_cannot_be_scheduled_is_said_without_data(caplog, error, said):
+    """Luigi puts the traceback, with the text of the error, into its message."""
+    try:
+        raise error
+    except (ValueError, SettingsError):
+        _log_as_luigi_does()
+    assert bool(caplog.records) == said
+    assert "row of a student" not in caplog.text
+    assert ("UnexpectedError: ValueError" in caplog.text) == said
+    assert ("test_messages.py" in caplog.text) == said  # where it was raised
+
+
+def _log_as_luigi_does() -> None:
+    text = f"Will not run a task due to error in deps() method:\n{traceback.format_exc()}"
+    logging.getLogger("luigi-interface").warning(text)

@@ -13,6 +13,7 @@ from pipeline.errors import (
     FolderInUseError,
     PipelineError,
     SettingsError,
+    StorageError,
     YearError,
     redact_unexpected,
 )
@@ -89,7 +90,7 @@ def _main(arguments: list[str] | None) -> int:
 def _recover(command: str) -> None:
     try:
         recover_unless_in_use(settings.folders())
-    except SettingsError:
+    except (SettingsError, StorageError):
         if command not in _RUNS:
             raise  # a run is refused itself, and tells the webhook
 

@@ -136,13 +136,15 @@ def _name(node: ast.expr) -> str:
 
 
 def texts() -> list[str]:
-    """Return every text in the code and in the Makefile, with `<...>` for what is filled in."""
+    """Return every text in the code, but docstrings, and the Makefile; `<...>` is filled in."""
     found = [(REPOSITORY / "Makefile").read_text(encoding="utf-8")]
     for path in (REPOSITORY / "pipeline").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
             if isinstance(node, ast.JoinedStr):
                 parts = (p.value if isinstance(p, ast.Constant) else HOLE for p in node.values)
                 found.append("".join(map(str, parts)))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.append(node.value)
+                found += [node.value] if node not in docstrings else []
     return found

@@ -60,8 +60,8 @@ def describe_year(record: dict[str, Any], snapshot: Snapshot) -> Iterator[tuple[
     yield from _unreached(steps.get("CountResults"))
     yield "titles", f"{labels['unmapped']:,} of {labels['rows']:,} without curriculum or unit"
     if unmatched := [*labels["unmatched overrides"], *view["unmatched overrides"]]:
-        match = "matches" if len(unmatched) == 1 else "match"
-        count = f"{len(unmatched):,} of {labels['overrides']:,} {match} nothing"
+        match = "matches nothing" if len(unmatched) == 1 else "match nothing"
+        count = f"{len(unmatched):,} of {labels['overrides']:,} {match}"
         yield "overrides", f"{count}: assessment {_list_overrides(unmatched)}"
     yield "roster", _roster(steps["ReadRoster"], view)
     yield "checks", f"{len(steps['CheckTables']['checks'])} passed"

@@ -119,7 +119,7 @@ def test_a_settings_file_that_is_missing_is_refused(
     """Luigi only warns, and the demo would run in place of a district."""
     found, lines = refused(bare, *command, LUIGI_CONFIG_PATH="/nowhere/luigi.cfg")
     assert found == code
-    assert lines[-1].startswith("LUIGI_CONFIG_PATH names /nowhere/luigi.cfg, which is not a file")
+    assert "LUIGI_CONFIG_PATH names /nowhere/luigi.cfg, which is not a file" in lines[-1]
     assert not bare.data.exists()
 
 

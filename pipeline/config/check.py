@@ -18,6 +18,8 @@ def check_settings() -> None:
     """
     settings.check_address()
     settings.check_time_zone()
+    settings.source_name()
+    settings.historical_before()
     settings.smallest_group()
     rosters.parameters()
     for section in sections.SECTIONS:

@@ -200,7 +200,10 @@ def folders() -> Folders:
 
 def historical_before() -> SchoolYear:
     """Return the first year whose tables are not named historical."""
-    return SchoolYear.parse(read(years).historical_before)
+    try:
+        return SchoolYear.parse(read(years).historical_before)
+    except YearError as error:
+        raise SettingsError(f"[years] historical_before: {error} {_CORRECT}") from None
 
 
 def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date) -> Snapshot:

@@ -84,6 +84,7 @@ BAD_SETTINGS = {
     "[illuminate]\nthreads = ten": "[illuminate] threads cannot be read ('ten' is not a whole num",
     "[illuminate]\nstrategy = all": "'all' is none of auto, by_page, by_assessment",
     "[checks]\nroster_floor = half": "[checks] roster_floor cannot be read ('half' is not a number",
+    "[years]\nhistorical_before = abc": "[years] historical_before: 'abc' is not a school year",
     "[paths]\ndata_dir = 100%": "[paths] data_dir cannot be read (% is written %% in luigi.cfg)",
 }
 
@@ -95,8 +96,15 @@ def test_a_setting_that_cannot_be_read_is_said_once(bare: Workplace, text: str, 
     code, lines = refused(bare, *LUIGI_RUN, "RunYears", "--years", "22-23,23-24")
     assert (code, len(lines)) == (30, 1)
     assert says in lines[0]
-    assert lines[0].endswith("Correct it, then run the same command again.")
+    assert lines[0].endswith("then run the same command again.")
     assert not (bare.data / "demo" / "inputs").exists()
+
+
+def test_an_address_that_cannot_be_used_is_said_once(bare: Workplace) -> None:
+    address = {"ILLUMINATE_BASE_URL": "http://district.example.org/live"}
+    command = (*LUIGI_RUN, "RunYears", "--years", "22-23,23-24")
+    says = "ILLUMINATE_BASE_URL must begin with https: student results are never sent unencrypted."
+    assert refused(bare, *command, **address) == (30, [says])
 
 
 def test_a_refused_setting_has_the_code_of_a_run_in_every_run(bare: Workplace) -> None:

@@ -325,7 +325,7 @@ def test_a_roster_in_another_form_with_codes(ran: Workplace, district: District)
     (ran.folder / "roster.csv").write_text("\n".join(lines), encoding="utf-8")
     done = ran.run("--report-enabled", "true", STUDENT_ROSTERS=str(ran.folder / "roster.csv"))
     assert done.returncode == 0, done.stdout
-    assert "; 1 on it have a code that is no grade (set to null)" in done.stdout
+    assert "; 1 on it has a code that is no grade (set to null)" in done.stdout
     expected = [row | {"grade": ""} if row["local_student_id"] == coded else row for row in before]
     assert oracle.read_csv(ran.data / f"{VIEW}.csv") == expected
 

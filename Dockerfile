@@ -2,10 +2,9 @@
 # How to run it, with which mounts and variables: docs/docker.md.
 # With what copies, loads and many districts need: docker build --build-arg EXTRAS="state s3" .
 
-# The only line to change for another base, or to pin this one by its digest, which is printed by
+# The only line to change for another base, or for a newer one of this name, whose digest is printed by
 #   docker buildx imagetools inspect python:3.11-slim
-# and written behind the name: python:3.11-slim@sha256:...
-ARG BASE=python:3.11-slim
+ARG BASE=docker.io/library/python:3.11-slim@sha256:9c900dea9e8fb7e16277c179b555cc72d29a352dbc33cff48ad5a0412fd5bfc7
 
 FROM ${BASE} AS build
 # Without pip: what is copied from here can run, but cannot install anything.
@@ -34,7 +33,7 @@ LABEL org.opencontainers.image.title="illuminate-pipeline" \
     org.opencontainers.image.licenses="MIT" \
     org.opencontainers.image.version="0.2.0" \
     org.opencontainers.image.revision="${REVISION}" \
-    org.opencontainers.image.base.name="docker.io/library/${BASE}"
+    org.opencontainers.image.base.name="${BASE}"
 COPY --from=build /opt/venv /opt/venv
 COPY --chmod=0555 docker/entrypoint /usr/local/bin/
 COPY --chmod=0444 luigi.cfg docker/scheduler.cfg /app/

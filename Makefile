@@ -7,7 +7,7 @@ endif
 
 # What is meant for another Python, or for where another pip installs, must not reach our environments.
 unexport PYTHONHOME PYTHONINSPECT PYTHONPATH PYTHONSTARTUP PYTHONUSERBASE
-unexport PIP_CONSTRAINT PIP_PREFIX PIP_PYTHON PIP_ROOT PIP_TARGET
+unexport PIP_CONSTRAINT PIP_PREFIX PIP_PYTHON PIP_REQUIRE_HASHES PIP_ROOT PIP_TARGET
 # Set, so that it overrides a pip.conf as well.
 export PIP_USER := 0
 

@@ -4,7 +4,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -37,8 +37,13 @@ def outlive_readers() -> Iterator[None]:
 def _writer(stream: TextIO) -> Iterator[TextIO]:
     with contextlib.suppress(BrokenPipeError):
         stream.flush()
-    buffer = io.BufferedWriter(_Pipe(stream.fileno(), "w", closefd=False))
+    pipe = _Pipe(stream.fileno(), "w", closefd=False)
+    is_unbuffered = bool(getattr(stream, "write_through", False))  # PYTHONUNBUFFERED
     with io.TextIOWrapper(
-        buffer, stream.encoding, stream.errors, line_buffering=bool(stream.line_buffering)
+        cast("BinaryIO", pipe) if is_unbuffered else io.BufferedWriter(pipe),
+        stream.encoding,
+        stream.errors,
+        line_buffering=bool(stream.line_buffering),
+        write_through=is_unbuffered,
     ) as writer:
         yield writer

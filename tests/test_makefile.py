@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.functional.test_failures import wait_until
+
 REPOSITORY = Path(__file__).parents[1]
 
 
@@ -129,14 +131,16 @@ def test_a_python_is_found_whatever_is_meant_for_another() -> None:
 def test_two_at_once_in_a_fresh_clone_set_up_once(clone: Path) -> None:
     """The second waits, although the first has already made the program that it looks for."""
     os.mkfifo(clone / "go-on")
-    command = ["make", ".venv/.run", "PYTHON=./python"]
+    command = ["timeout", "60", "make", ".venv/.run", "PYTHON=./python"]
+    fifo = os.open(clone / "go-on", os.O_RDWR)
     first = subprocess.Popen(command, cwd=clone, stdout=subprocess.PIPE, text=True)
-    with open(clone / "go-on", "w", encoding="utf-8") as fifo:  # noqa: PTH123  once it is read
-        second = subprocess.Popen(command, cwd=clone, stderr=subprocess.PIPE, text=True)
-        assert second.stderr is not None
-        assert second.stderr.readline().startswith("Another make is setting up")
-        (clone / "go-on").unlink()
-        fifo.write("now\n")
+    wait_until((clone / "log").exists)
+    second = subprocess.Popen(command, cwd=clone, stderr=subprocess.PIPE, text=True)
+    assert second.stderr is not None
+    assert second.stderr.readline().startswith("Another make is setting up")
+    (clone / "go-on").unlink()
+    os.write(fifo, b"now\n")
+    os.close(fifo)
     for process in (first, second):
         process.communicate(timeout=60)
         assert process.returncode == 0

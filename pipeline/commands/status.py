@@ -94,8 +94,9 @@ class _States:
             step.is_fresh(self._known)
         except PipelineError as error:
             first = self._reasons.setdefault(str(error), step.name)
-            reason = str(error) if first == step.name else f"for the reason of {first}"
-            return f"not known: {reason}"
+            if first != step.name:
+                return f"not known, for the same reason as {first}"
+            return f"not known: {error}"
         return ""
 
 

@@ -115,7 +115,8 @@ def port() -> int:
 
     It is below those that the system gives to connections, so that it stays free in between.
     """
-    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+    first = 20_000 + os.getpid() % 1_000 * 10
+    for port in range(first, first + 10):
         with socket.socket() as tried:
             if tried.connect_ex(("127.0.0.1", port)):
                 return port

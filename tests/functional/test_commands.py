@@ -178,8 +178,10 @@ def test_status_says_once_why_something_is_not_known(place: Workplace) -> None:
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert lines["ReadTitleRules"] == "up to date"
     assert lines["FetchMetadata"].startswith("not known: ILLUMINATE_BASE_URL must begin with")
-    assert lines["BuildViews"] == "not known: for the reason of FetchMetadata"
-    assert lines["Publish"].endswith("up to date is not known: for the reason of FetchMetadata")
+    assert lines["BuildViews"] == "not known, for the same reason as FetchMetadata"
+    assert lines["Publish"].endswith(
+        "up to date is not known, for the same reason as FetchMetadata"
+    )
 
 
 def test_doctor_when_all_is_well(place: Workplace, server: Server) -> None:

@@ -21,15 +21,15 @@ _PROXY_SETTINGS = "check HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 
 _CERTIFICATES = {
     9: "it is not valid yet; check the date of this machine",
-    10: "it has expired; tell who runs the server, or check the date of this machine",
-    62: "it is another host's; check the address",
-    64: "it is another host's; check the address",
+    10: "it has expired; tell whoever runs the server, or check the date of this machine",
+    62: "it was issued for another host; check the address",
+    64: "it was issued for another host; check the address",
 }
 """What OpenSSL's codes of a certificate that does not hold mean."""
 
 _UNSIGNED = (
-    "no authority that this machine knows has signed it; if your network uses its own certificate, "
-    "set REQUESTS_CA_BUNDLE to its file"
+    "it is not signed by an authority that this machine trusts; if your network uses its own "
+    "certificate, set REQUESTS_CA_BUNDLE to its file"
 )
 _UNSIGNED_CODES = {2, 18, 19, 20, 21}
 

@@ -79,7 +79,8 @@ def try_place(url: str) -> None:
             store.fs.rm_file(path)
     if came != b"test":
         raise CopyError(
-            f"A file that was written to {_SETTING} cannot be read there. Check whose place it is."
+            f"A file that was written to {_SETTING} cannot be read there. Check that no "
+            "other program writes there."
         )
 
 

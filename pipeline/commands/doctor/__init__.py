@@ -54,7 +54,7 @@ def main(options: argparse.Namespace) -> int:
         ensure_inputs(settings.folders().inputs, today())
     _print_settings()
     paths = settings.snapshot(year, today(), today())
-    marks = "ok: works; note: works, but read it; FAILED: to be fixed"
+    marks = "`FAILED` must be fixed, and its line says how; `note` works, but read it"
     print(f"Tried for the school year {year} ({marks}):")
     failed = sum(not _try(name, trial, paths) for name, trial in TRIALS.items())
     if failed:

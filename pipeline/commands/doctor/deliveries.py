@@ -36,4 +36,4 @@ def webhook(_: Snapshot) -> str:
     if found is None:
         return "none is configured"
     send_test(found)
-    return "it took a message that says that it is a test; it is notified of every run"
+    return "accepted a test message; it receives every run's result"

@@ -28,7 +28,7 @@ _REFUSALS = {
     "root certificate file": "sslrootcert names a file that does not exist",
     "certificate verify failed": "its certificate is not trusted; sslrootcert must name the file "
     "of the authority that signed it",
-    "does not match host name": "its certificate is another host's",
+    "does not match host name": "its certificate was issued for another host",
     "password authentication failed": "the user or the password is wrong",
     "no password supplied": "it requires a password",
     "does not exist": "the database or the user does not exist",
@@ -140,7 +140,7 @@ def _plain_errors() -> Iterator[None]:
             ) from None
         raise LoadError(
             f"PostgreSQL raised {type(error).__name__} ({error.sqlstate}); the database was not "
-            "changed. Ask who runs the database what forbids it, then load again."
+            "changed. Ask your database administrator what forbids it, then load again."
         ) from None
 
 

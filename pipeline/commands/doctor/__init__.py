@@ -17,7 +17,7 @@ from pipeline.storage.files import reason
 from pipeline.storage.paths import Snapshot
 from pipeline.years import today
 
-Trial = Callable[[Snapshot], str]
+Trial = Callable[[Snapshot], str | Note]
 
 TRIALS: dict[str, Trial] = {
     "Python": machine.python,
@@ -104,19 +104,26 @@ def _try(name: str, trial: Trial, paths: Snapshot) -> bool:
         print(printable(f"  FAILED  {name}: {where}{reason(error)}. {todo}"), flush=True)
         return False
     mark = "note" if said or isinstance(found, Note) else "ok"
-    print(printable(f"  {mark:<7} {name}: {'. '.join([found, *said])}"), flush=True)
+    text = found.text if isinstance(found, Note) else found
+    print(printable(f"  {mark:<7} {name}: {'. '.join([text, *said])}"), flush=True)
     return True
 
 
 @contextlib.contextmanager
 def _warnings() -> Iterator[list[str]]:
     """Collect what a run would warn of in the block."""
-    said: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    log = logging.getLogger("pipeline")
-    log.addHandler(handler)
+    kept, log = _Kept(logging.WARNING), logging.getLogger("pipeline")
+    log.addHandler(kept)
     try:
-        yield said
+        yield kept.messages
     finally:
-        log.removeHandler(handler)
+        log.removeHandler(kept)
+
+
+class _Kept(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())

@@ -16,7 +16,7 @@ from pipeline.words import counted
 _TRIES = 2
 
 
-def credentials(_: Snapshot) -> str:
+def credentials(_: Snapshot) -> str | Note:
     """Return which credentials are set; whether they are right is found out by using them."""
     if settings.is_demo():
         settings.check_address()

@@ -18,7 +18,7 @@ def check_ranges(_: Snapshot) -> str:
     return "all can be read, and none is out of its range"
 
 
-def read_roster(paths: Snapshot) -> str:
+def read_roster(paths: Snapshot) -> str | Note:
     """Return how many students the roster of the year has."""
     path = settings.input_files(paths.year).roster
     if path is None:

@@ -79,7 +79,7 @@ def reports(paths: Snapshot) -> str:
     return _writable(folder)
 
 
-def file_system(paths: Snapshot) -> str:
+def file_system(paths: Snapshot) -> str | Note:
     """Return that the file system of the data folder can do what a run uses.
 
     What is done without is a warning of a run, and so of doctor.

@@ -36,17 +36,30 @@ def prepare() -> None:
     Raises:
         StorageError: that is less than a run needs.
     """
+    set_polars_up()
+    memory.warn_if_short(is_demo=settings.is_demo())
+    check_limits()
+
+
+def set_polars_up() -> None:
+    """Set polars up, before it is imported."""
     if count := settings.read(sections.build).threads:
         os.environ["POLARS_MAX_THREADS"] = str(count)
     for name, value in _FOR_POLARS.items():
         os.environ.setdefault(name, value)
     let_polars_start()
-    memory.warn_if_short(is_demo=settings.is_demo())
+
+
+def check_limits() -> None:
+    """See how many files and threads, and how much address space, this process may use.
+
+    Raises:
+        StorageError: that is less than a run needs.
+    """
+    cores = settings.read(sections.build).threads or os.cpu_count() or 1
     _check_files(_OWN_FILES + 4 * settings.threads())
     _check_address_space()
-    _check_threads(
-        _OWN_THREADS + settings.threads() + _THREADS_PER_CORE * (count or os.cpu_count() or 1)
-    )
+    _check_threads(_OWN_THREADS + settings.threads() + _THREADS_PER_CORE * cores)
 
 
 def let_polars_start() -> None:

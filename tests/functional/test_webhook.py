@@ -143,7 +143,7 @@ def test_doctor_sends_a_message_that_says_that_it_is_a_test(
     assert "ok      webhook: accepted a test message; it receives every" in done.stdout
     assert canaries.found(SECRET.split("/"), done.stdout + done.stderr) == set()
     (payload,) = delivered(receiver)
-    assert payload["is_test"]
+    assert (payload["is_test"], payload["succeeded"]) == (True, None)
     assert (payload["outcome"], payload["tables"]) == ("test", [])
     assert "this is a test message of `doctor`. No run took place." in payload["text"]
     receiver.statuses = [404]

@@ -1989,8 +1989,8 @@ MUTANTS = (
     Mutant(
         "let doctor leave a copy behind",
         "publish/copies.py",
-        "            store.fs.rm_file(path)\n    if came",
-        "            pass\n    if came",
+        "        store.fs.rm_file(path)\n    except",
+        "        pass\n    except",
         "tests/copies/test_copy.py -k is_tried",
     ),
     Mutant(

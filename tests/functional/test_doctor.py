@@ -6,7 +6,9 @@ import shutil
 import socket
 from pathlib import Path
 
-from pipeline.simulator import Server
+import pytest
+
+from pipeline.simulator import Fault, Server
 from tests.functional.conftest import YEAR, Workplace
 
 OF_YEAR = ("--year", YEAR)
@@ -93,6 +95,17 @@ def test_credentials_are_not_tried_until_they_are(place: Workplace) -> None:
     refused = f"the token request failed: the connection failed: {there} refuses connections"
     assert found["district"].startswith(f"FAILED: {refused}")
     assert "not known whether the credentials are right" in found["district"]
+
+
+@pytest.mark.parametrize("endpoint", ["token", "catalogue"])
+def test_credentials_are_known_once_there_was_a_token(
+    place: Workplace, server: Server, endpoint: str
+) -> None:
+    server.faults.add(Fault("status", endpoint=endpoint, value=503))
+    found = lines(place)["district"]
+    assert found.startswith("FAILED: ")
+    assert ("not known whether the credentials" in found) is (endpoint == "token")
+    assert found.endswith(" Run the same command again later.")
 
 
 def test_it_writes_to_every_folder_and_leaves_nothing(place: Workplace) -> None:

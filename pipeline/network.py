@@ -19,31 +19,35 @@ _NO_PROXY = {"InvalidProxyURL", "InvalidURL", "InvalidSchema"}
 """What requests raises of a proxy's address, or of a server's, but that is checked before."""
 _PROXY_SETTINGS = "check HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 
+OTHER_HOST = "it was issued for another host; check the address"
 _CERTIFICATES = {
     9: "it is not valid yet; check the date of this machine",
-    10: "it has expired; tell who runs the server, or check the date of this machine",
-    62: "it is another host's; check the address",
-    64: "it is another host's; check the address",
+    10: "it has expired; tell whoever runs the server, or check the date of this machine",
+    62: OTHER_HOST,
+    64: OTHER_HOST,
 }
 """What OpenSSL's codes of a certificate that does not hold mean."""
 
 _UNSIGNED = (
-    "no authority that this machine knows has signed it; if your network uses its own certificate, "
-    "set REQUESTS_CA_BUNDLE to its file"
+    "it is not signed by an authority that this machine trusts; if your network uses its own "
+    "certificate, set REQUESTS_CA_BUNDLE to its file"
 )
 _UNSIGNED_CODES = {2, 18, 19, 20, 21}
 
-_ERRNOS = {
+ERRNOS = {
     errno.ECONNREFUSED: "refuses connections: nothing listens there, or a firewall is in the way",
     errno.EHOSTUNREACH: "cannot be reached: there is no route to it from this machine's network",
     errno.ENETUNREACH: "cannot be reached: there is no route to it from this machine's network",
     errno.ETIMEDOUT: "did not answer in time: it is overloaded, or a firewall is in the way",
 }
+"""What numbers of the system's errors mean, as the rest of a sentence that begins with the host."""
+UNRESOLVED = "cannot be resolved to an address; check how it is spelled, and the DNS"
+CLOSED = "closed the connection"
 
 _KINDS: dict[type[BaseException], str] = {
-    TimeoutError: _ERRNOS[errno.ETIMEDOUT],
+    TimeoutError: ERRNOS[errno.ETIMEDOUT],
     IncompleteRead: "closed the connection within a reply",
-    ConnectionError: "closed the connection",  # one that was refused has its number above
+    ConnectionError: CLOSED,  # one that was refused has its number above
 }
 
 
@@ -127,12 +131,12 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, socket.gaierror):
         if error.errno == socket.EAI_AGAIN:
             return "cannot be resolved: no name server (DNS) answers this machine"
-        return "cannot be resolved to an address; check how it is spelled, and the DNS"
+        return UNRESOLVED
     if isinstance(error, ssl.SSLError):
         reason = (getattr(error, "reason", "") or type(error).__name__).replace("_", " ").lower()
         return f"does not talk TLS as it should ({reason}); check that the address is of https"
-    if isinstance(error, OSError) and error.errno in _ERRNOS:
-        return _ERRNOS[error.errno]
+    if isinstance(error, OSError) and error.errno in ERRNOS:
+        return ERRNOS[error.errno]
     return next((text for kind, text in _KINDS.items() if isinstance(error, kind)), "")
 
 

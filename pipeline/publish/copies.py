@@ -24,6 +24,8 @@ from pipeline.storage.paths import DESCRIPTOR
 from pipeline.words import counted
 
 MANIFEST = "published.json"
+TEST_FILE = ".illuminate-pipeline-test"
+"""What is written to see whether copies can be; always the same, so that no more than one stays."""
 
 _SET = re.compile(r"[0-9a-f]{16}")
 _SETTING = "[paths] copy_to"
@@ -59,28 +61,43 @@ def is_copied(manifest: Path, url: str, folder: str) -> bool:
         )
 
 
-def try_place(url: str) -> None:
+def check_copy_destination(url: str) -> str:
     """Write a small file where copies are to be, read it and remove it.
 
+    Returns:
+        The reason why it may not be removed, and stays there; else nothing. A copy is complete
+        without that.
+
     Raises:
-        CopyError: one of these is not possible.
+        CopyError: it cannot be written or read.
         SettingsError: the URL cannot be used.
     """
+    content = secrets.token_hex(4).encode()  # not what an earlier check may have left there
     with _plain_errors(f"{_SETTING} cannot be used"):
         store = Store(url, _SETTING)
         if store.is_local:
             _try_folder(Path(store.root))
-            return
-        path = f"{store.root.rstrip('/')}/.illuminate-pipeline-{secrets.token_hex(4)}"
-        store.write(path, b"test")
+            return ""
+        path = f"{store.root.rstrip('/')}/{TEST_FILE}"
+        store.write(path, content)
         try:
             came = store.read(path)
         finally:
-            store.fs.rm_file(path)
-    if came != b"test":
+            kept = _remove(store, path)
+    if came != content:
         raise CopyError(
-            f"A file that was written to {_SETTING} cannot be read there. Check whose place it is."
+            f"A file that was written to {_SETTING} cannot be read there. Check that no "
+            "other program writes there."
         )
+    return kept
+
+
+def _remove(store: Store, path: str) -> str:
+    try:
+        store.fs.rm_file(path)
+    except store_errors() as error:
+        return store_reason(error)
+    return ""
 
 
 def _try_folder(folder: Path) -> None:

@@ -51,7 +51,7 @@ class Store:
         scheme, (url, options) = urlsplit(url).scheme, _azure_options(url, setting)
         if any(mark in url for mark in ("@", "::", "?", "#")):
             raise SettingsError(
-                f"{setting} must hold nothing but a place; put credentials into the "
+                f"{setting} must be a place without credentials; put credentials into the "
                 "environment (for s3://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)."
             )
         from fsspec.core import url_to_fs

@@ -69,5 +69,5 @@ def _todo(folder: Path, error: StorageError | OSError, otherwise: str) -> str:
         return "Free some space there"
     cause = error if isinstance(error, OSError) else error.__cause__
     known = file_system.remedy(folder, cause, cause.errno) if isinstance(cause, OSError) else ""
-    writable = f"Make it writable for user {os.geteuid()}, who runs this"
+    writable = f"Make it writable for user {os.geteuid()}, as which this runs"
     return f"{known.rstrip('. ') or writable}, or {otherwise}"

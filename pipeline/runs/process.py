@@ -13,10 +13,12 @@ _OWN_FILES = 64
 _OWN_THREADS, _THREADS_PER_CORE = 32, 6
 _ADDRESS_SPACE = {
     # Libraries reserve far more than they use, and end the process where they cannot.
-    "v": (resource.RLIMIT_AS, 3 << 30),
-    "d": (resource.RLIMIT_DATA, 1 << 30),
+    "v": (resource.RLIMIT_AS, 3 << 30, ", of which it uses a tenth"),
+    "d": (resource.RLIMIT_DATA, 1 << 30, ""),
 }
-"""The limits of address space by the options of `ulimit`, and what a run needs."""
+"""The limits of address space by the options of `ulimit`, what a run needs, and why so much."""
+_STACK = 1 << 18
+"""Enough for a thread that waits: each reserves all of its stack, by default 8 MB."""
 _FOR_POLARS = {
     # How its allocator, jemalloc, keeps freed memory. Without it, the tables of a district of
     # 4 million rows take 13 % more memory.
@@ -36,17 +38,30 @@ def prepare() -> None:
     Raises:
         StorageError: that is less than a run needs.
     """
+    set_polars_up()
+    memory.warn_if_short(is_demo=settings.is_demo())
+    check_limits()
+
+
+def set_polars_up() -> None:
+    """Set polars up, before it is imported."""
     if count := settings.read(sections.build).threads:
         os.environ["POLARS_MAX_THREADS"] = str(count)
     for name, value in _FOR_POLARS.items():
         os.environ.setdefault(name, value)
     let_polars_start()
-    memory.warn_if_short(is_demo=settings.is_demo())
+
+
+def check_limits() -> None:
+    """See how many files and threads, and how much address space, this process may use.
+
+    Raises:
+        StorageError: that is less than a run needs.
+    """
+    cores = settings.read(sections.build).threads or os.cpu_count() or 1
     _check_files(_OWN_FILES + 4 * settings.threads())
     _check_address_space()
-    _check_threads(
-        _OWN_THREADS + settings.threads() + _THREADS_PER_CORE * (count or os.cpu_count() or 1)
-    )
+    _check_threads(_OWN_THREADS + settings.threads() + _THREADS_PER_CORE * cores)
 
 
 def let_polars_start() -> None:
@@ -70,13 +85,13 @@ def _check_files(needed: int) -> None:
 
 
 def _check_address_space() -> None:
-    for option, (number, needed) in _ADDRESS_SPACE.items():
+    for option, (number, needed, how_much) in _ADDRESS_SPACE.items():
         limit, _ = resource.getrlimit(number)
         if limit != resource.RLIM_INFINITY and limit < needed:
             raise StorageError(
                 f"This process may have {limit // memory.MEGABYTE:,} MB of address space "
-                f"(ulimit -{option}) and needs {needed // memory.MEGABYTE:,}, of which it uses a "
-                f"tenth. Remove the limit (ulimit -{option} unlimited); to limit memory, use "
+                f"(ulimit -{option}) and needs {needed // memory.MEGABYTE:,}{how_much}. "
+                f"Remove the limit (ulimit -{option} unlimited); to limit memory, use "
                 "systemd's MemoryMax or docker --memory. Then run the same command again. Nothing "
                 "was changed."
             )
@@ -85,6 +100,7 @@ def _check_address_space() -> None:
 def _check_threads(needed: int) -> None:
     """Start as many threads as a run does: no limit says which others count towards it."""
     ended, started = threading.Event(), []
+    usual = threading.stack_size(_STACK)
     try:
         for _ in range(needed):
             thread = threading.Thread(target=ended.wait)
@@ -98,6 +114,7 @@ def _check_threads(needed: int) -> None:
             "was changed."
         ) from None
     finally:
+        threading.stack_size(usual)
         ended.set()
         for thread in started:
             thread.join()

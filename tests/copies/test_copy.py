@@ -236,12 +236,12 @@ def test_an_unreachable_server(store: Store, tmp_path: Path) -> None:
     assert "refuses connections: nothing listens there" in done.stdout + done.stderr
 
 
-TRY_PLACE = """
+CHECK = """
 import sys
 from pipeline.errors import CopyError
-from pipeline.publish.copies import try_place
+from pipeline.publish.copies import check_copy_destination
 try:
-    try_place(sys.argv[1])
+    print(check_copy_destination(sys.argv[1]))
 except CopyError as error:
     sys.exit(f"CopyError: {error}")
 """
@@ -251,16 +251,20 @@ except CopyError as error:
 def test_a_place_is_tried_and_nothing_is_left(
     store: Store, tmp_path: Path, method: str | None
 ) -> None:
-    """Nothing that was to be removed, and could be."""
+    """But one file, however often, where nothing may be removed: copies are complete without."""
     store.before = lambda request: 403 if method and request.startswith(method) else None
     url = f"s3://{BUCKET}/copies"
-    done = run(tmp_path, store, command=("-c", TRY_PLACE, url))
-    store.before = lambda _: None
+    done = run(tmp_path, store, command=("-c", CHECK, url))
     writes = [request.partition(" ")[0] for request in store.writes]
     assert writes == (["PUT"] if method == "PUT" else ["PUT", "DELETE"])
-    assert store.names() == [] or method == "DELETE"
+    if method == "DELETE":
+        again = run(tmp_path, store, command=("-c", CHECK, url))
+        assert [done.stdout, again.stdout] == ["permission denied\n"] * 2
+        assert store.names() == [f"copies/{copies.TEST_FILE}"]
+        return
+    assert store.names() == []
     if method is None:
-        assert done.returncode == 0, done.stderr
+        assert (done.returncode, done.stdout) == (0, "\n"), done.stderr
     else:
         assert "[paths] copy_to cannot be used (permission denied)" in done.stderr
 

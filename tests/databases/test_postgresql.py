@@ -1,6 +1,7 @@
 """What only PostgreSQL has: concurrent readers, a URL with a password, locks, NUL."""
 
 import functools
+import secrets
 from pathlib import Path
 
 import polars as pl
@@ -132,8 +133,8 @@ def test_no_refusal_shows_the_password(pg: Desk, postgres: Postgres) -> None:
         postgres.url("postgres", secret): "the user or the password is wrong",
         right.replace("/district_", "/nowhere_"): "the database or the user does not exist",
         f"postgresql://loader:hali@{secret}@127.0.0.1:1/x": "cannot be opened",
-        f"postgresql://loader:{secret}@127.0.0.1:1/x": "at 127.0.0.1:1 cannot be opened: no server "
-        "answers there",
+        f"postgresql://loader:{secret}@127.0.0.1:1/x": "at 127.0.0.1:1 cannot be opened: its host "
+        "refuses connections: nothing listens there",
         f"postgresql://loader:1/{secret}@127.0.0.1:1/x": "URL cannot be opened",
         f"postgresql://loader:{secret}%zz@h/x": "is not a valid URL",
     }
@@ -155,14 +156,17 @@ def test_doctor_creates_a_table_and_rolls_it_back(pg: Desk, postgres: Postgres) 
 
 
 def test_a_user_who_may_not_create_tables_is_found_out(pg: Desk, postgres: Postgres) -> None:
-    pg.change("CREATE ROLE reader LOGIN PASSWORD 'halibut'")
-    pg.change("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-    url = pg.environment["PIPELINE_DATABASE_URL"]
-    load.try_writing(functools.partial(postgresql.open_writable, url))
-    reader = url.replace(f"{USER}:{postgres.password}@", "reader:halibut@")
-    with pytest.raises(LoadError, match="may not create any in this schema"):
-        load.try_writing(functools.partial(postgresql.open_writable, reader))
-    pg.change("DROP ROLE reader")
+    role = f"reader_{secrets.token_hex(4)}"  # roles are shared by all databases of the server
+    pg.change(f"CREATE ROLE {role} LOGIN PASSWORD 'halibut'")
+    try:
+        pg.change("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        url = pg.environment["PIPELINE_DATABASE_URL"]
+        load.try_writing(functools.partial(postgresql.open_writable, url))
+        reader = url.replace(f"{USER}:{postgres.password}@", f"{role}:halibut@")
+        with pytest.raises(LoadError, match="may not create any in this schema"):
+            load.try_writing(functools.partial(postgresql.open_writable, reader))
+    finally:
+        pg.change(f"DROP ROLE {role}")
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,7 @@ def test_doctor_shows_no_password_of_an_address(place: Workplace) -> None:
     done = place.look("doctor")
     assert done.returncode == 1
     assert "hunter2" not in done.stdout + done.stderr
+    assert "copy_to = (not shown: it contains a password; docs/copies.md says " in done.stdout
 
 
 def test_verify_before_any_run(place: Workplace) -> None:

@@ -39,9 +39,27 @@ def test_too_little_address_space_is_refused_before_any_request(
     done = run_behind(place, limited(kind, _GIGABYTE - 1))
     assert done.returncode == 30
     assert f"may have 1,023 MB of address space (ulimit -{option})" in done.stderr
+    assert (", of which it uses a tenth" in done.stderr) is (option == "v")
     assert "use systemd's MemoryMax or docker --memory" in done.stderr
     assert "Traceback" not in done.stderr
     assert server.log == []
+
+
+MANY_CORES = """
+import os, threading
+from pipeline.runs import process
+os.cpu_count = lambda: 64
+process.check_limits()
+print(threading.stack_size())
+"""
+
+
+def test_trying_threads_takes_little_address_space(place: Workplace) -> None:
+    """Else the limit that is enough for a run is too low to find out whether it may start them."""
+    done = place.finish(
+        place.start(*limited("RLIMIT_AS", 3 << 30), sys.executable, "-c", MANY_CORES)
+    )
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
 
 
 def test_a_run_needs_no_executable_memory(place: Workplace) -> None:

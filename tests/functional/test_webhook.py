@@ -140,10 +140,10 @@ def test_doctor_sends_a_message_that_says_that_it_is_a_test(
     place: Workplace, receiver: Receiver
 ) -> None:
     done = place.look("doctor")
-    assert "ok      webhook: it took a message that says that it is a test" in done.stdout
+    assert "ok      webhook: accepted a test message; it receives every" in done.stdout
     assert canaries.found(SECRET.split("/"), done.stdout + done.stderr) == set()
     (payload,) = delivered(receiver)
-    assert payload["is_test"]
+    assert (payload["is_test"], payload["succeeded"]) == (True, None)
     assert (payload["outcome"], payload["tables"]) == ("test", [])
     assert "this is a test message of `doctor`. No run took place." in payload["text"]
     receiver.statuses = [404]

@@ -55,14 +55,14 @@ def port(*, listens: bool) -> Iterator[str]:
         yield f"127.0.0.1:{reserved.getsockname()[1]}"
 
 
-def why(url: str, proxy: str = "") -> str:
+def why(url: str, proxy: str = "", timeout: float = 10) -> str:
     """The explanation of a request that fails."""
     watched = WatchedSocket()
     session = new_session(watched)
     session.trust_env = False
     session.proxies = {"https": proxy, "http": proxy} if proxy else {}
     with session, pytest.raises((requests.RequestException, OSError)) as failed:
-        session.get(f"{url}/canarypath", timeout=0.3)
+        session.get(f"{url}/canarypath", timeout=timeout)
     watched.close()
     text = explain(failed.value, host_of(url), host_of(proxy))
     assert canaries.found(SECRETS, text) == set()
@@ -76,7 +76,7 @@ def test_nobody_listens() -> None:
 
 def test_nobody_answers() -> None:
     with port(listens=True) as there:
-        assert why(f"http://{there}").startswith(f"{there} did not answer in time: ")
+        assert why(f"http://{there}", timeout=0.3).startswith(f"{there} did not answer in time: ")
 
 
 def test_a_reply_that_is_cut_off(odd: str) -> None:

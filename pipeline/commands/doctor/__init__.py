@@ -12,16 +12,15 @@ from pipeline.commands.options import year_of
 from pipeline.config import settings
 from pipeline.config.sections import SECTIONS
 from pipeline.errors import PipelineError, SettingsError, printable
-from pipeline.simulator.demo import ensure_inputs
 from pipeline.storage.files import reason
 from pipeline.storage.paths import Snapshot
-from pipeline.years import today
+from pipeline.years import SchoolYear, today
 
-Trial = Callable[[Snapshot], str]
+Trial = Callable[[Snapshot], str | Note]
 
 TRIALS: dict[str, Trial] = {
     "Python": machine.python,
-    "settings": inputs.check_ranges,
+    "settings": inputs.check_settings,
     "time zone": machine.time_zone,
     "school year": machine.school_year,
     "process": machine.limits,
@@ -31,6 +30,7 @@ TRIALS: dict[str, Trial] = {
     "views": machine.views,
     "reports": machine.reports,
     "disk": machine.disk,
+    "demo": inputs.write_demo,
     "roster": inputs.read_roster,
     "title rules": inputs.read_rules,
     "overrides": inputs.read_overrides,
@@ -50,21 +50,24 @@ _WITH_PASSWORD = re.compile(r"[^/]*://.*:.*@")
 def main(options: argparse.Namespace) -> int:
     """Print a line per thing tried; return 0 when all is well, else 1."""
     year = year_of(options)
-    if settings.is_demo():
-        ensure_inputs(settings.folders().inputs, today())
     _print_settings()
-    paths = settings.snapshot(year, today(), today())
-    marks = "ok: works; note: works, but read it; FAILED: to be fixed"
+    paths = _paths(year)
+    marks = "`FAILED` must be fixed, and its line says how; `note` works, but read it"
     print(f"Tried for the school year {year} ({marks}):")
     failed = sum(not _try(name, trial, paths) for name, trial in TRIALS.items())
     if failed:
-        print(
-            f"{failed} of {len(TRIALS)} FAILED. Nothing was changed. Do what these lines say, then "
-            "run the same command again."
-        )
+        todo = "Do what these lines say, then run the same command again."
+        print(f"{failed} of {len(TRIALS)} FAILED. {todo}")
         return 1
     print("Nothing failed: a run of this school year has what it needs.")
     return 0
+
+
+def _paths(year: SchoolYear) -> Snapshot:
+    try:
+        return settings.snapshot(year, today(), today())
+    except SettingsError:  # which the line of the settings says; the others need the folders alone
+        return Snapshot(settings.folders(), year, year.window(today()), "", None)
 
 
 def _print_settings() -> None:
@@ -87,7 +90,7 @@ def _shown(name: str, value: object) -> object:
         except SettingsError:
             return "(not usable)"  # it may hold a password
     if isinstance(value, str) and _WITH_PASSWORD.match(value):
-        return "(not shown: it has a user and a password, which belong into the environment)"
+        return "(not shown: it contains a password; docs/copies.md says where that belongs)"
     return "(none)" if value in ("", ()) else value
 
 
@@ -104,19 +107,26 @@ def _try(name: str, trial: Trial, paths: Snapshot) -> bool:
         print(printable(f"  FAILED  {name}: {where}{reason(error)}. {todo}"), flush=True)
         return False
     mark = "note" if said or isinstance(found, Note) else "ok"
-    print(printable(f"  {mark:<7} {name}: {'. '.join([found, *said])}"), flush=True)
+    text = found.text if isinstance(found, Note) else found
+    print(printable(f"  {mark:<7} {name}: {'. '.join([text, *said])}"), flush=True)
     return True
 
 
 @contextlib.contextmanager
 def _warnings() -> Iterator[list[str]]:
     """Collect what a run would warn of in the block."""
-    said: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    log = logging.getLogger("pipeline")
-    log.addHandler(handler)
+    kept, log = _Kept(logging.WARNING), logging.getLogger("pipeline")
+    log.addHandler(kept)
     try:
-        yield said
+        yield kept.messages
     finally:
-        log.removeHandler(handler)
+        log.removeHandler(kept)
+
+
+class _Kept(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())

@@ -1,5 +1,6 @@
 """Tries where results go beside the published folders, and leaves nothing there but a message."""
 
+from pipeline.commands.doctor.note import Note
 from pipeline.config import sections, settings
 from pipeline.runs.notify import find_webhook, send_test
 from pipeline.storage.paths import Snapshot
@@ -19,14 +20,18 @@ def database(_: Snapshot) -> str:
     return f"{place.name} lets us create tables; one was created and rolled back"
 
 
-def copies(_: Snapshot) -> str:
-    """Return that files can be copied, once one was written, read and removed."""
-    from pipeline.publish.copies import try_place
+def copies(_: Snapshot) -> str | Note:
+    """Return that files can be copied, once one was written, read and, if possible, removed."""
+    from pipeline.publish.copies import TEST_FILE, check_copy_destination
 
     url = settings.read(sections.paths).copy_to
     if not url:
         return "no place for them is configured"
-    try_place(url)
+    if why := check_copy_destination(url):
+        return Note(
+            f"a file was written to {url} and read; it could not be deleted ({why}), so "
+            f"{TEST_FILE} stays there, and so will copies of earlier tables"
+        )
     return f"a file was written to {url}, read and removed"
 
 
@@ -36,4 +41,4 @@ def webhook(_: Snapshot) -> str:
     if found is None:
         return "none is configured"
     send_test(found)
-    return "it took a message that says that it is a test; it is notified of every run"
+    return "accepted a test message; it receives every run's result"

@@ -5,20 +5,32 @@ from pathlib import Path
 from pipeline.commands.doctor.note import Note
 from pipeline.config import rosters, sections, settings
 from pipeline.inputs import prior_years, roster, rules
+from pipeline.simulator.demo import ensure_inputs
 from pipeline.storage.paths import Snapshot
 from pipeline.tasks.inputs import existing, headings
 from pipeline.transform import sql_views
 from pipeline.words import counted
+from pipeline.years import today
 
 
-def check_ranges(_: Snapshot) -> str:
+def check_settings(paths: Snapshot) -> str:
     """Return that no setting is out of its range."""
+    settings.snapshot(paths.year, today(), today())
     for value in (settings.threads, settings.sample, settings.smallest_group):
         value()
     return "all can be read, and none is out of its range"
 
 
-def read_roster(paths: Snapshot) -> str:
+def write_demo(_: Snapshot) -> str:
+    """Return that the files are there that the demo district's people would maintain."""
+    if not settings.is_demo():
+        return "not used: ILLUMINATE_BASE_URL is set"
+    folder = settings.folders().inputs
+    ensure_inputs(folder, today())
+    return f"its roster, title rules and overrides are in {folder}"
+
+
+def read_roster(paths: Snapshot) -> str | Note:
     """Return how many students the roster of the year has."""
     path = settings.input_files(paths.year).roster
     if path is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.commands.doctor.note import Note
 from pipeline.config import settings
-from pipeline.errors import PipelineError, StorageError
+from pipeline.errors import PipelineError
 from pipeline.publish.commit import Publication
 from pipeline.publish.guards import GUARDED, guarded_rows
 from pipeline.runs import memory, process
@@ -45,11 +45,12 @@ def school_year(paths: Snapshot) -> str:
 
 def limits(_: Snapshot) -> str:
     """Return that this process may use what a run of these settings does."""
-    process.prepare()
+    process.set_polars_up()
+    process.check_limits()
     return f"no limit on it is below what a run with {settings.threads()} threads needs"
 
 
-def memory_size(_: Snapshot) -> str:
+def memory_size(_: Snapshot) -> str | Note:
     """Return how much memory a run may use."""
     needed, found = memory.NEEDED, memory.available()
     what = "a year of a million results takes {} MB, one of ten million 560 MB"
@@ -58,7 +59,10 @@ def memory_size(_: Snapshot) -> str:
     needs = what.format(needed // memory.MEGABYTE)
     text = f"{found.size // memory.MEGABYTE:,} MB ({found.source}); {needs}"
     if found.size < needed:
-        raise StorageError(f"{text}. Give it more (systemd: MemoryMax, Docker: --memory).")
+        return Note(
+            f"{text}. If a run is killed (exit code 137), give it more (systemd: MemoryMax, "
+            "Docker: --memory)"
+        )
     return text
 
 
@@ -79,7 +83,7 @@ def reports(paths: Snapshot) -> str:
     return _writable(folder)
 
 
-def file_system(paths: Snapshot) -> str:
+def file_system(paths: Snapshot) -> str | Note:
     """Return that the file system of the data folder can do what a run uses.
 
     What is done without is a warning of a run, and so of doctor.
@@ -93,12 +97,13 @@ def file_system(paths: Snapshot) -> str:
             f"that of {folder} cannot link files, so each snapshot takes its full size; if space "
             "gets short, lower [years] keep_snapshots"
         )
-    return f"syncing, locking and linking files was tried in {folder}"
+    return f"files can be synced, locked and linked in {there}"
 
 
-def disk(paths: Snapshot) -> str:
+def disk(paths: Snapshot) -> str | Note:
     """Return how much space is free where files are written, and how much a run takes."""
-    folder, results = paths.folders.data, _published_results(paths)
+    folder, publication = paths.folders.data, Publication.read(paths.publication)
+    results = _count_results(publication)
     used = snapshots.disk_size(paths.folders.work)
     usual = _RESULTS_OF_DEMO if settings.is_demo() else _USUAL_RESULTS
     needed = (results or usual) * _BYTES_OF_A_RESULT
@@ -112,10 +117,13 @@ def disk(paths: Snapshot) -> str:
         if there < free:
             free, text = there, f"{snapshots.readable_size(there)} free for {place}; {needs}"
     if free < needed:
-        raise PipelineError(
-            f"{text}. Free some space there (make clean-snapshots removes all snapshots that are "
-            "not published), or choose another folder."
+        todo = (
+            "Free some space there (make clean-snapshots removes all snapshots that are not "
+            "published), or choose another folder"
         )
+        if publication:
+            return Note(f"{text}, and later runs write less. {todo}")
+        raise PipelineError(f"{text}. {todo}.")
     return text
 
 
@@ -123,8 +131,7 @@ def _writable(folder: Path) -> str:
     return f"files can be written and renamed in {folder}"
 
 
-def _published_results(paths: Snapshot) -> int:
-    publication = Publication.read(paths.publication)
+def _count_results(publication: Publication | None) -> int:
     counts = publication.row_counts if publication else None
     return sum(sum(guarded_rows(counts, table).values()) for table in GUARDED) if counts else 0
 

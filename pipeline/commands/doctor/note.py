@@ -1,7 +1,9 @@
 """What works, and is all the same to be known."""
 
+from typing import NamedTuple
 
-class Note(str):
+
+class Note(NamedTuple):
     """What was found of something that works, but not as well as it could."""
 
-    __slots__ = ()
+    text: str

@@ -1,6 +1,8 @@
 """PostgreSQL, filled by COPY in batches of rows."""
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -28,19 +30,16 @@ _REFUSALS = {
     "root certificate file": "sslrootcert names a file that does not exist",
     "certificate verify failed": "its certificate is not trusted; sslrootcert must name the file "
     "of the authority that signed it",
-    "does not match host name": "its certificate is another host's",
+    "does not match host name": f"its certificate does not hold: {network.OTHER_HOST}",
     "password authentication failed": "the user or the password is wrong",
     "no password supplied": "it requires a password",
     "does not exist": "the database or the user does not exist",
-    "Connection refused": "no server answers there",
     "No such file or directory": "no server answers there",
-    "could not translate host name": "its host name is unknown",
-    "failed to resolve host": "its host name is unknown",
-    "No route to host": "there is no route to it from this machine's network",
-    "Network is unreachable": "there is no route to it from this machine's network",
-    "timeout": "the connection timed out",
-    "Connection timed out": "the connection timed out",
-    "server closed the connection": "it closed the connection",
+    "could not translate host name": f"its host {network.UNRESOLVED}",
+    "failed to resolve host": f"its host {network.UNRESOLVED}",
+    **{os.strerror(number): f"its host {what}" for number, what in network.ERRNOS.items()},
+    "timeout": f"its host {network.ERRNOS[errno.ETIMEDOUT]}",
+    "server closed the connection": f"its host {network.CLOSED}",
     "SSL": "the SSL connection failed",
     "no pg_hba.conf entry": "it does not accept connections from this machine",
     "too many": "it has too many connections",
@@ -140,7 +139,7 @@ def _plain_errors() -> Iterator[None]:
             ) from None
         raise LoadError(
             f"PostgreSQL raised {type(error).__name__} ({error.sqlstate}); the database was not "
-            "changed. Ask who runs the database what forbids it, then load again."
+            "changed. Ask your database administrator what forbids it, then load again."
         ) from None
 
 

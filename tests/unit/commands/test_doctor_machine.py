@@ -15,8 +15,10 @@ import pytest
 
 from pipeline.commands import doctor
 from pipeline.commands.doctor import machine
+from pipeline.commands.doctor.note import Note
 from pipeline.config import settings
 from pipeline.errors import PipelineError
+from pipeline.publish.commit import Publication
 from pipeline.runs import memory
 from pipeline.storage import file_system
 from pipeline.storage.paths import Snapshot
@@ -53,7 +55,8 @@ def line(paths: Snapshot, capsys: pytest.CaptureFixture[str]) -> str:
 def test_a_file_system_that_can_do_it_all(
     paths: Snapshot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = "ok      file system: syncing, locking and linking files was tried in data/demo"
+    """It is tried where the data folder would be created."""
+    said = f"ok      file system: files can be synced, locked and linked in {tmp_path}"
     assert line(paths, capsys) == said
     assert [*tmp_path.iterdir()] == []
 
@@ -63,7 +66,7 @@ def test_a_file_system_without_locks(
 ) -> None:
     monkeypatch.setattr(fcntl, "flock", failing(errno.ENOLCK))
     said = line(paths, capsys)
-    assert said.startswith("note    file system: syncing, locking and linking files was tried ")
+    assert said.startswith("note    file system: files can be synced, locked and linked ")
     assert "has no locks" in said
 
 
@@ -87,22 +90,29 @@ def test_a_file_system_that_cannot_sync_folders(
 
     monkeypatch.setattr(os, "fsync", fail)
     said = line(paths, capsys)
-    assert said.startswith("note    file system: syncing, locking and linking files was tried ")
+    assert said.startswith("note    file system: files can be synced, locked and linked ")
     assert said.count("cannot sync folders") == 1
 
 
 @pytest.mark.parametrize(("size", "is_enough"), [(2000, True), (500, False)])
 def test_memory(
-    paths: Snapshot, monkeypatch: pytest.MonkeyPatch, size: int, is_enough: bool
+    paths: Snapshot,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    size: int,
+    is_enough: bool,
 ) -> None:
+    """Too little is a note, as it is a warning of a run, and is said once."""
     found = memory.Memory(size * memory.MEGABYTE, "the limit of its container or service")
     monkeypatch.setattr(memory, "available", lambda: found)
     text = f"{size:,} MB (the limit of its container or service); the demo takes "
-    if is_enough:
-        assert machine.memory_size(paths).startswith(text)
-    else:
-        with pytest.raises(PipelineError, match="Give it more"):
-            machine.memory_size(paths)
+    assert doctor._try("memory", machine.memory_size, paths)
+    assert doctor._try("process", machine.limits, paths)
+    said = capsys.readouterr().out
+    mark = "ok  " if is_enough else "note"
+    assert said.startswith(f"  {mark}    memory: {text}")
+    assert ("give it more (systemd: MemoryMax" in said) is not is_enough
+    assert "  ok      process: no limit on it " in said
 
 
 def test_what_nobody_thought_of_fails_alone(
@@ -122,6 +132,18 @@ def test_a_disk_that_is_nearly_full(paths: Snapshot, monkeypatch: pytest.MonkeyP
         machine.disk(paths)
 
 
+def test_a_disk_that_is_nearly_full_of_what_is_published(
+    paths: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of such a year writes little, unless all of it is fetched again."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(9 << 30, 0, 40 << 20))
+    published = Publication(build="b1", run="r1", metadata={}, files={})
+    monkeypatch.setattr(Publication, "read", lambda _: published)
+    found = machine.disk(paths)
+    assert isinstance(found, Note)
+    assert "and later runs write less. Free some space there (make clean-snapsh" in found.text
+
+
 def test_the_fullest_of_several_disks_counts(
     paths: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +155,8 @@ def test_the_fullest_of_several_disks_counts(
         return Usage(9 << 30, 0, (40 << 20) if place == views else (9 << 30))
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
-    assert machine.disk(paths).startswith("9.0 GiB free for data/demo, ")
+    found = machine.disk(paths)
+    assert isinstance(found, str)
+    assert found.startswith("9.0 GiB free for data/demo, ")
     with pytest.raises(PipelineError, match=f"^40.0 MiB free for {views}/23-24; fetching"):
         machine.disk(there)

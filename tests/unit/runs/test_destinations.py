@@ -81,7 +81,7 @@ def test_nothing_is_left_and_no_folder_is_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "why", "todo"),
     [
-        (errno.EROFS, "Read-only file system", f"Make it writable for user {os.geteuid()}, who"),
+        (errno.EROFS, "Read-only file system", f"Make it writable for user {os.geteuid()}, as"),
         (errno.ENOSPC, "the disk is full", "Free some space there, then"),
     ],
 )

@@ -293,6 +293,18 @@ def test_a_night_runs_the_year_of_today_and_the_one_that_has_just_ended(
     assert done.returncode == int(fails)
 
 
+def test_the_memory_of_ten_million_rows_is_one_figure() -> None:
+    """In the README, in the table of what a run needs and in `doctor`: the measured one, rounded."""
+    doctor = REPOSITORY / "pipeline" / "commands" / "doctor" / "machine.py"
+    performance = REPOSITORY / "docs" / "performance.md"
+    measured = re.search(r"memory of 10 million rows .* (\d+) MB", performance.read_text("utf-8"))
+    assert measured
+    figure = f"{round(int(measured[1]), -1)} MB"
+    assert f"10 million {figure}" in README
+    assert f"{figure} for ten million" in SCHEDULING
+    assert f"ten million {figure}" in doctor.read_text(encoding="utf-8")
+
+
 # The package's metadata, and CI.
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]

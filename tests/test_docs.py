@@ -294,7 +294,7 @@ def test_a_night_runs_the_year_of_today_and_the_one_that_has_just_ended(
 
 
 def test_the_memory_of_ten_million_rows_is_one_figure() -> None:
-    """In the README, in the table of what a run needs and in `doctor`: the measured one, rounded."""
+    """In the README, the table of what a run needs and `doctor`: the measured one, rounded."""
     doctor = REPOSITORY / "pipeline" / "commands" / "doctor" / "machine.py"
     performance = REPOSITORY / "docs" / "performance.md"
     measured = re.search(r"memory of 10 million rows .* (\d+) MB", performance.read_text("utf-8"))

@@ -1,7 +1,13 @@
-"""What the code tells people: every error, warning and refusal, read from its source.
+"""What the code tells people: errors, warnings and refusals, as far as its source has them as text.
 
-Faults of files that people maintain are not among them: `InputFileError.at` adds the place and what
-to do to whatever it is given. Nor are messages that a variable brings from somewhere else.
+Seen are the texts of calls: of the pipeline's errors, of `log.warning` and the like, of
+`parser.error`, and of `print` to a file; what `make` prints on standard error; and the reasons
+in the constants of network.py. A name in them is followed to what its module assigns to it.
+
+Not seen is what a function returns, like the notes of guards and checks, which one message with
+an entry of its own lists; what a local variable or another module brings; and the lines of a
+summary. Faults of files that people maintain are left out: `InputFileError.at` adds the place and
+what to do.
 """
 
 import ast
@@ -35,8 +41,8 @@ class _Module:
         self._constants = {
             target.id: node.value
             for node in self.tree.body
-            if isinstance(node, ast.Assign)
-            for target in node.targets
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
             if isinstance(target, ast.Name)
         }
         self._attributes = {
@@ -69,6 +75,12 @@ class _Module:
                 return [text for value in values for text in self.texts(value)]
         return []
 
+    def sentences(self) -> Iterator[str]:
+        """Return what is text of several words in the constants, by itself or in a table."""
+        for value in self._constants.values():
+            for each in value.values if isinstance(value, ast.Dict) else [value]:
+                yield from (text for text in self.texts(each) if " " in text)
+
     def _fill(self, part: ast.expr) -> str:
         if isinstance(part, ast.Constant):
             return str(part.value)
@@ -89,6 +101,8 @@ def messages() -> list[Message]:
         if isinstance(call, ast.Call)
         for text in _said(module, call, errors)
     }
+    network = _Module(REPOSITORY / "pipeline" / "network.py")
+    found |= {Message(text, str(network.place)): None for text in network.sentences()}
     found |= dict.fromkeys(_of_make())
     return [message for message in found if message.text.replace(HOLE, "").strip(" .:;,()")]
 

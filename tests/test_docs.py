@@ -2,6 +2,7 @@
 
 import configparser
 import functools
+import os
 import pkgutil
 import re
 import shutil
@@ -212,11 +213,12 @@ def test_the_units_of_systemd_allow_a_run_what_it_needs() -> None:
         strict=True,
     ):
         unit.read_string(text)
-    command = service["Service"]["ExecStart"].partition(" --module pipeline ")[2]
-    assert command in pipeline.__all__
+    script = Path(service["Service"]["ExecStart"]).relative_to("/srv/illuminate-pipeline")
+    assert os.access(REPOSITORY / script, os.X_OK)
     assert service["Service"]["MemoryMax"] == "1G"
     assert service["Service"]["OOMPolicy"] == "continue", "else a chart could end the run"
     assert timer["Timer"]["OnCalendar"]
+    assert timer["Timer"].getboolean("Persistent")
 
 
 def test_git_ignores_what_the_docs_let_people_create(tmp_path: Path) -> None:
@@ -234,21 +236,73 @@ def test_git_ignores_what_the_docs_let_people_create(tmp_path: Path) -> None:
     assert run(["git", "check-ignore", "--stdin"], input=text).stdout.splitlines() == created
 
 
-def test_schedules_keep_what_is_printed_and_name_no_year() -> None:
-    """The line for the year that has just ended works it out, whatever the day."""
-    page = (REPOSITORY / "docs" / "scheduling.md").read_text(encoding="utf-8")
-    current, ended = re.findall(r"^[0-9*]+ [0-9*]+ \S+ \S+ \S+  +(cd .*)$", page, re.MULTILINE)
-    for line in (current, ended):
-        assert ' >> "$HOME/illuminate.log" 2>&1 || echo ' in line
-        assert not re.search(r"\d\d-\d\d", line)
-    year = re.search(r"YEAR=(\S+.*?) >>", ended.replace(r"\%", "%"))
-    assert year
-    for day, expected in (("2026-07-01", "25-26"), ("2030-09-30", "29-30")):
-        script = f'date() {{ command date -d {day} "$@"; }}; printf %s {year[1]}'
-        done = subprocess.run(
-            ["sh", "-eu", "-c", script], check=True, capture_output=True, text=True
-        )
-        assert done.stdout == expected
+SCHEDULING = (REPOSITORY / "docs" / "scheduling.md").read_text(encoding="utf-8")
+NIGHTLY = REPOSITORY / "deploy" / "nightly.sh"
+
+
+def test_the_page_shows_the_nightly_script_and_schedules_it() -> None:
+    """With cron, the log keeps what is printed, and mail has one line."""
+    assert f"```shell\n{NIGHTLY.read_text(encoding='utf-8')}```" in SCHEDULING
+    (line,) = re.findall(r"^[0-9*]+ [0-9*]+ \S+ \S+ \S+ +(\S.*)$", SCHEDULING, re.MULTILINE)
+    command, log, otherwise = line.partition(' >> "$HOME/illuminate.log" 2>&1 || echo ')
+    assert log
+    assert otherwise
+    for path in (command, *re.findall(r"^ExecStart=(.*)$", SCHEDULING, re.MULTILINE)):
+        assert path == "/srv/illuminate-pipeline/deploy/nightly.sh"
+    assert "/illuminate.log {\n" in SCHEDULING
+
+
+@pytest.mark.parametrize(
+    ("day", "years"),
+    [
+        ("2026-06-30", [""]),
+        ("2026-07-01", ["", "25-26"]),
+        ("2030-09-30", ["", "29-30"]),
+        ("2030-10-01", [""]),
+    ],
+)
+@pytest.mark.parametrize("failing", ["none", "", "ended"])
+def test_a_night_runs_the_year_of_today_and_the_one_that_has_just_ended(
+    tmp_path: Path, day: str, years: list[str], failing: str
+) -> None:
+    """One after the other, whether or not the first fails; and the script fails if either does."""
+    (tmp_path / "deploy").mkdir()
+    shutil.copy(NIGHTLY, tmp_path / "deploy")
+    (tmp_path / "environment").write_text("export TZ=UTC\n")
+    stubs = {
+        "date": f'exec /bin/date -d {day} "$@"',
+        "make": 'echo "$TZ $*"; [ "${2:+ended}" != "$FAILING" ]',
+    }
+    for name, command in stubs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{command}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        [tmp_path / "deploy" / "nightly.sh"],
+        check=False,
+        cwd="/",
+        env={
+            "PATH": f"{tmp_path}:/usr/bin:/bin",
+            "FAILING": failing,
+        },
+        capture_output=True,
+        text=True,
+    )
+    ran = ["UTC run" + (f" YEAR={year}" if year else "") for year in years]
+    assert (done.stdout.splitlines(), done.stderr) == (ran, "")
+    fails = failing == "" or (failing == "ended" and len(years) > 1)
+    assert done.returncode == int(fails)
+
+
+def test_the_memory_of_ten_million_rows_is_one_figure() -> None:
+    """In the README, the table of what a run needs and `doctor`: the measured one, rounded."""
+    doctor = REPOSITORY / "pipeline" / "commands" / "doctor" / "machine.py"
+    performance = REPOSITORY / "docs" / "performance.md"
+    measured = re.search(r"memory of 10 million rows .* (\d+) MB", performance.read_text("utf-8"))
+    assert measured
+    figure = f"{round(int(measured[1]), -1)} MB"
+    assert f"10 million {figure}" in README
+    assert f"{figure} for ten million" in SCHEDULING
+    assert f"ten million {figure}" in doctor.read_text(encoding="utf-8")
 
 
 # The package's metadata, and CI.

@@ -1,6 +1,7 @@
 """Whether tables can be published, found out before anything is requested."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from pipeline.storage.paths import TableSetPaths
 
 _SETTINGS = {"illuminate": "SAVE_PATH", "views": "VIEW_PATH"}
 """The settings of the folders that tables are published in, by kind."""
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
 
 def check_destinations(build: Build, note: Callable[[Iterable[Path]], None]) -> None:
@@ -59,7 +61,7 @@ def check_folder(folder: Path, otherwise: str) -> None:
     except (StorageError, OSError) as error:
         raise StorageError(
             f"Files cannot be written and renamed in {folder}: {files.reason(error)}. Nothing was "
-            "requested, and what was published before is unchanged. "
+            "requested, and what was published before is kept. "
             f"{_todo(folder, error, otherwise)}, then run the same command again."
         ) from error
 
@@ -69,5 +71,7 @@ def _todo(folder: Path, error: StorageError | OSError, otherwise: str) -> str:
         return "Free some space there"
     cause = error if isinstance(error, OSError) else error.__cause__
     known = file_system.remedy(folder, cause, cause.errno) if isinstance(cause, OSError) else ""
-    writable = f"Make it writable for user {os.geteuid()}, as which this runs"
-    return f"{known.rstrip('. ') or writable}, or {otherwise}"
+    if known or cause is None or cause.errno in _REFUSED:
+        writable = f"Make it writable for user {os.geteuid()}, as which this runs"
+        return f"{known.rstrip('. ') or writable}, or {otherwise}"
+    return f"Look into that disk, or {otherwise}"

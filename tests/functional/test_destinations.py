@@ -17,7 +17,7 @@ def test_it_is_found_before_the_first_request(
     assert done.returncode == 30
     sentence = (
         f"Files cannot be written and renamed in {place.folder}/file/tables/{YEAR}: Not a "
-        "directory. Nothing was requested, and what was published before is unchanged. Make it "
+        "directory. Nothing was requested, and what was published before is kept. Make it "
         "writable for user "
     )
     assert done.stderr.count(sentence) == 1

@@ -115,7 +115,7 @@ def test_a_larger_sample_can_be_taken(
 def test_a_sample_that_is_no_part_is_refused(place: Workplace, server: Server, share: str) -> None:
     done = place.run(f"--illuminate-sample={share}")
     assert done.returncode == 30
-    assert "sample" in done.stdout
+    assert "sample" in done.stderr
     assert by_endpoint(server).keys() <= {"overall"}
 
 

@@ -13,7 +13,7 @@ from pipeline.storage.paths import TableSetPaths
 
 _SETTINGS = {"illuminate": "SAVE_PATH", "views": "VIEW_PATH"}
 """The settings of the folders that tables are published in, by kind."""
-_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+_BROKEN = {errno.EIO, errno.ENXIO, errno.ESTALE}
 
 
 def check_destinations(build: Build, note: Callable[[Iterable[Path]], None]) -> None:
@@ -70,8 +70,9 @@ def _todo(folder: Path, error: StorageError | OSError, otherwise: str) -> str:
     if files.reason(error) == files.DISK_FULL:
         return "Free some space there"
     cause = error if isinstance(error, OSError) else error.__cause__
-    known = file_system.remedy(folder, cause, cause.errno) if isinstance(cause, OSError) else ""
-    if known or cause is None or cause.errno in _REFUSED:
-        writable = f"Make it writable for user {os.geteuid()}, as which this runs"
-        return f"{known.rstrip('. ') or writable}, or {otherwise}"
-    return f"Look into that disk, or {otherwise}"
+    todo = f"Make it writable for user {os.geteuid()}, as which this runs"
+    if isinstance(cause, OSError):
+        todo = file_system.remedy(folder, cause, cause.errno).rstrip(". ") or todo
+        if cause.errno in _BROKEN:
+            todo = "Have that disk checked"
+    return f"{todo}, or {otherwise}"

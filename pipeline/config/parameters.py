@@ -19,7 +19,7 @@ _IN_PLAIN_WORDS = {
 
 def in_plain_words(error: Exception) -> str:
     """Return why a value cannot be read, without Python's terms."""
-    text = " ".join(str(error).split())
+    text = re.sub(r"\s*\n\s*", " ", str(error).strip())
     for pattern, plain in _IN_PLAIN_WORDS.items():
         text = re.sub(pattern, plain, text)
     return text

@@ -4,10 +4,9 @@ Its settings are the pipeline's own variables, in the environment of the Airflow
 folders that they name are mounted into the container under the same paths. Also:
 
     PIPELINE_IMAGE      the image; default illuminate-pipeline:latest
-    PIPELINE_SCHEDULE   when, in cron's notation; default 5 o'clock every morning
     PIPELINE_RETRIES    retries after a failure; default 2
-    TZ                  time zone of the schedule and of the school's day; default UTC, where the
-                        day ends at 17:00 in Los Angeles (16:00 in winter)
+
+and those of illuminate_common.py, which is copied with it.
 
 Other DAGs can follow: `schedule=Asset("illuminate_23-24")` runs one whenever that school year has
 something new, published and verified, and `schedule=AssetAlias("illuminate")` whenever any has.
@@ -17,21 +16,15 @@ Parsing this file reads nothing from Airflow's database and writes no secret int
 """
 
 import os
-import re
 from datetime import timedelta
 from pathlib import Path
 
-import pendulum
 from airflow.providers.docker.operators.docker import DockerOperator
-from airflow.sdk import DAG, Asset, AssetAlias, Context, Param
-from airflow.sdk.exceptions import AirflowException, AirflowRescheduleException
+from airflow.sdk import DAG, AssetAlias
 from docker.types import Mount
+from illuminate_common import NOTHING_NEW, TZ, YEAR, PipelineMixin, nightly
 
-NOTHING_NEW = 99
-IN_USE = re.compile(r"'StatusCode': 10\b")
-WAIT = timedelta(minutes=10)
 PUBLISHED = AssetAlias("illuminate")
-TZ = os.environ.get("TZ") or "UTC"
 
 FOLDERS = {
     "PIPELINE_DATA_DIR": os.environ.get("PIPELINE_DATA_DIR", "/srv/illuminate"),
@@ -71,27 +64,8 @@ def mounts() -> list[Mount]:
     return list(found.values())
 
 
-class PipelineOperator(DockerOperator):
-    """A command of the pipeline: waits for another run, and says which year is published."""
-
-    def execute(self, context: Context) -> object:
-        """Run it; exit code 10 is another run at work."""
-        try:
-            result = super().execute(context)
-        except AirflowException as failure:
-            if IN_USE.search(str(failure)):
-                raise AirflowRescheduleException(pendulum.now() + WAIT) from failure
-            raise
-        if PUBLISHED in self.outlets:
-            year = context["params"]["year"] or year_of(pendulum.now(TZ))
-            context["outlet_events"][PUBLISHED].add(Asset(f"illuminate_{year}"))
-        return result
-
-
-def year_of(day: pendulum.DateTime) -> str:
-    """Return the school year of a day, like 23-24."""
-    start = day.year - (day.month < 7)
-    return f"{start % 100:02}-{(start + 1) % 100:02}"
+class PipelineOperator(PipelineMixin, DockerOperator):
+    """A command of the pipeline."""
 
 
 def in_container(task_id: str, command: str, **options: object) -> PipelineOperator:
@@ -112,26 +86,12 @@ def in_container(task_id: str, command: str, **options: object) -> PipelineOpera
     )
 
 
-YEAR = "{% if params.year %} --year {{ params.year }}{% endif %}"
-
 with DAG(
     "illuminate_pipeline",
     description="Illuminate assessment results as clean tables",
     doc_md=__doc__,
-    schedule=os.environ.get("PIPELINE_SCHEDULE", "0 5 * * *"),
-    start_date=pendulum.datetime(2024, 7, 1, tz=TZ),
-    catchup=False,
-    max_active_runs=1,
+    **nightly(),
     dagrun_timeout=timedelta(hours=12),
-    tags=["illuminate"],
-    params={
-        "year": Param(
-            None,
-            type=["null", "string"],
-            pattern=r"^\d{2}-\d{2}$",
-            description="school year, like 23-24; empty: the one that contains today",
-        )
-    },
     default_args={
         "retries": int(os.environ.get("PIPELINE_RETRIES", "2")),
         "retry_delay": timedelta(minutes=10),
@@ -140,13 +100,13 @@ with DAG(
     # Green: published. Skipped, with everything downstream: nothing is new. Red: it failed.
     run_all = in_container(
         "run_all",
-        f"python -m pipeline run RunAll{YEAR}",
+        f"python -m pipeline run RunAll --year {YEAR}",
         skip_on_exit_code=NOTHING_NEW,
         execution_timeout=timedelta(hours=6),
     )
     verify = in_container(
         "verify",
-        f"python -m pipeline verify{YEAR}",
+        f"python -m pipeline verify --year {YEAR}",
         outlets=[PUBLISHED],
         execution_timeout=timedelta(hours=1),
     )

@@ -9,10 +9,10 @@ are the pipeline's own variables, in the environment of the workers. Also:
     PIPELINE_HOME       the clone; default: the one that contains this file
     PIPELINE_DISTRICTS  districts.csv; default: [state] districts of luigi.cfg
     PIPELINE_AT_ONCE    how many districts are run at once; default 4
-    PIPELINE_SCHEDULE   when, in cron's notation; default 5 o'clock every morning
     PIPELINE_RETRIES    retries of a district that failed; default 2
-    TZ                  time zone of the schedule and of the school's day, where districts.csv
-                        names none; default UTC
+
+and those of illuminate_common.py, which is copied with it; TZ is for districts to which
+districts.csv gives no time zone.
 
 Other DAGs can follow: `schedule=Asset("illuminate_state_23-24")` runs one whenever the tables of
 all districts have something new of that school year, and `schedule=AssetAlias("illuminate_state")`
@@ -28,69 +28,30 @@ import shlex
 from datetime import timedelta
 from pathlib import Path
 
-import pendulum
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, Asset, AssetAlias, Context, Param
-from airflow.sdk.exceptions import AirflowException, AirflowRescheduleException
+from airflow.sdk import DAG, AssetAlias
+from illuminate_common import ENVIRONMENT, NOTHING_NEW, YEAR, PipelineMixin, nightly
 
-NOTHING_NEW = 99
-IN_USE = "exit code 10."
-WAIT = timedelta(minutes=10)
 PUBLISHED = AssetAlias("illuminate_state")
-TZ = os.environ.get("TZ") or "UTC"
 HOME = os.environ.get("PIPELINE_HOME") or str(Path(__file__).resolve().parents[1])
 PYTHON = shlex.quote(f"{HOME}/.venv/bin/python")
 DISTRICTS = shlex.quote(os.environ.get("PIPELINE_DISTRICTS", ""))
 # A run that is cleared, in order to run it again, is another state run.
 RUN_ID = "'{{ run_id }}-{{ dag_run.clear_number }}'"
-YEAR = '"{{ params.year or "" }}"'
 ALL = f"--districts {DISTRICTS} --run-id {RUN_ID}"
-# Empty is as good as unset; Airflow's own must not reach the pipeline's Python.
-ENVIRONMENT = {"TZ": TZ, "PYTHONPATH": "", "PYTHONHOME": ""}
 ON_WORKER = {"cwd": HOME, "env": ENVIRONMENT, "append_env": True}
 
 
-class PipelineOperator(BashOperator):
-    """A command of the pipeline: waits for another run, and says which year is published."""
-
-    def execute(self, context: Context) -> object:
-        """Run it; exit code 10 is another run at work."""
-        try:
-            result = super().execute(context)
-        except AirflowException as failure:
-            if str(failure).endswith(IN_USE):
-                raise AirflowRescheduleException(pendulum.now() + WAIT) from failure
-            raise
-        if PUBLISHED in self.outlets:
-            year = context["params"]["year"] or year_of(pendulum.now(TZ))
-            context["outlet_events"][PUBLISHED].add(Asset(f"illuminate_state_{year}"))
-        return result
-
-
-def year_of(day: pendulum.DateTime) -> str:
-    """Return the school year of a day, like 23-24."""
-    start = day.year - (day.month < 7)
-    return f"{start % 100:02}-{(start + 1) % 100:02}"
+class PipelineOperator(PipelineMixin, BashOperator):
+    """A command of the pipeline."""
 
 
 with DAG(
     "illuminate_state",
     description="Illuminate assessment results of many districts as clean tables",
     doc_md=__doc__,
-    schedule=os.environ.get("PIPELINE_SCHEDULE", "0 5 * * *"),
-    start_date=pendulum.datetime(2024, 7, 1, tz=TZ),
-    catchup=False,
-    max_active_runs=1,
+    **nightly(),
     dagrun_timeout=timedelta(hours=18),
-    tags=["illuminate"],
-    params={
-        "year": Param(
-            None,
-            type=["null", "string"],
-            pattern=r"^\d{2}-\d{2}$",
-            description="school year, like 23-24; empty: the one that contains today",
-        )
-    },
     default_args={"retry_delay": timedelta(minutes=10)},
 ):
     listed = BashOperator(

@@ -106,9 +106,10 @@ def _try(name: str, trial: Trial, paths: Snapshot) -> bool:
         todo = "Check the path and permissions."
         print(printable(f"  FAILED  {name}: {where}{reason(error)}. {todo}"), flush=True)
         return False
-    mark = "note" if said or isinstance(found, Note) else "ok"
-    text = found.text if isinstance(found, Note) else found
-    print(printable(f"  {mark:<7} {name}: {'. '.join([text, *said])}"), flush=True)
+    # What a run would warn of is said in place of what works.
+    notes = [*([found.text] if isinstance(found, Note) else []), *said]
+    text = ". ".join(note.rstrip(".") for note in notes) or found
+    print(printable(f"  {'note' if notes else 'ok':<7} {name}: {text}"), flush=True)
     return True
 
 

@@ -269,6 +269,13 @@ def test_a_place_is_tried_and_nothing_is_left(
         assert "[paths] copy_to cannot be used (permission denied)" in done.stderr
 
 
+def test_a_place_that_returns_something_else_is_refused(store: Store, tmp_path: Path) -> None:
+    others = "from pipeline.publish.store import Store\nStore.read = lambda *_: b'another'\n"
+    done = run(tmp_path, store, command=("-c", others + CHECK, f"s3://{BUCKET}/copies"))
+    assert "A file that was written to [paths] copy_to cannot be read there" in done.stderr
+    assert store.names() == []
+
+
 def test_an_object_of_another_size_is_uploaded_again(store: Store, tmp_path: Path) -> None:
     published.make(tmp_path, "b1", 3)
     store.before = lambda request: (

@@ -1,6 +1,7 @@
 """What only PostgreSQL has: concurrent readers, a URL with a password, locks, NUL."""
 
 import functools
+import re
 import secrets
 from pathlib import Path
 
@@ -165,6 +166,9 @@ def test_a_user_who_may_not_create_tables_is_found_out(pg: Desk, postgres: Postg
         reader = url.replace(f"{USER}:{postgres.password}@", f"{role}:halibut@")
         with pytest.raises(LoadError, match="may not create any in this schema"):
             load.try_writing(functools.partial(postgresql.open_writable, reader))
+        process = pg.start("-m", "pipeline", "doctor", PIPELINE_DATABASE_URL=reader)
+        out, _ = process.communicate(timeout=120)
+        assert re.search("  FAILED  database: .*may not create any in this schema", out)
     finally:
         pg.change(f"DROP ROLE {role}")
 

@@ -151,14 +151,14 @@ def test_the_help_lists_every_setting_by_section(bare: Workplace, command: tuple
 def test_a_reader_who_goes_away_is_no_error(place: Workplace) -> None:
     """A run ends as it would have: `| head` closes what it prints to after the first line."""
 
-    def head(*command: str) -> subprocess.Popen[bytes]:
+    def head(*command: str, errors: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             command,
             cwd=place.folder,
             env=clean_environment() | place.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=errors,
         )
         assert process.stdout
         process.stdout.close()
@@ -176,3 +176,6 @@ def test_a_reader_who_goes_away_is_no_error(place: Workplace) -> None:
         assert b"BrokenPipe" not in err
         assert b"Traceback" not in err
     assert json.loads((place.data / "runs" / "latest.json").read_bytes())["outcome"] == "published"
+    # Lines of a run, which are errors here, go where nobody reads either: `2>&1 | head`.
+    refused = head(*LUIGI_RUN, "RunAll", "--illuminate-threads", "0", errors=subprocess.STDOUT)
+    assert refused.wait(120) == 30

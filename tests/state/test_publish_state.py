@@ -563,6 +563,9 @@ def test_versions_are_kept_for_readers_and_then_removed(root: Path, first) -> No
     heights = [pl.scan_delta(place, version=version).collect().height for version in kept]
     assert heights == [3 + index, 4 + index]
     assert len(parts(root, VIEW.stem)) == 2
+    # Nor do other programs that write a checkpoint remove the versions of readers.
+    configuration = deltalake.DeltaTable(place).metadata().configuration
+    assert configuration == {"delta.enableExpiredLogCleanup": "false"}
 
 
 def test_cleaning_never_takes_what_the_marker_needs(

@@ -27,22 +27,29 @@ NOW = dt.datetime.now(dt.UTC)
 DAY = dt.timedelta(days=1)
 
 
-def make_certificate(folder, *, address="127.0.0.1", until=NOW + DAY):
-    """A certificate that signs itself; the path of a PEM file with its key."""
+def make_certificate(
+    folder, *, address="127.0.0.1", since=NOW - 2 * DAY, until=NOW + DAY, authority=None
+):
+    """A certificate that signs itself, or that a made-up authority signs, which has a name.
+
+    Returns the path of a PEM file with its key.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
+    signing = ec.generate_private_key(ec.SECP256R1()) if authority else key
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a made-up district")])
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, authority)]) if authority else name
     alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
-        .issuer_name(name)
+        .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - 2 * DAY)
+        .not_valid_before(since)
         .not_valid_after(until)
         .add_extension(alternative, critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
+        .sign(signing, hashes.SHA256())
     )
     path = folder / "certificate.pem"
     pem = serialization.Encoding.PEM
@@ -130,10 +137,11 @@ def test_a_certificate_that_the_network_vouches_for_is_trusted(encrypted, tmp_pa
     assert count_assessments(encrypted(certificate).address) == 1
 
 
+@pytest.mark.parametrize("authority", [None, "a school's proxy"])
 def test_a_certificate_that_nobody_vouches_for_ends_the_run_before_anything_is_said(
-    encrypted, tmp_path
+    encrypted, tmp_path, authority
 ):
-    district = encrypted(make_certificate(tmp_path))
+    district = encrypted(make_certificate(tmp_path, authority=authority))
     with pytest.raises(OutageError, match="server's certificate is not trusted") as refused:
         count_assessments(district.address)
     host = f"127.0.0.1:{district.server_address[1]}"
@@ -154,9 +162,10 @@ def test_a_bundle_of_certificates_that_does_not_exist_ends_the_run(
     ("fault", "why"),
     [
         ({"until": NOW - DAY}, "it has expired"),
+        ({"since": NOW + DAY / 2}, "it is not valid yet; check the date of this machine"),
         ({"address": "127.0.0.2"}, "it was issued for another host"),
     ],
-    ids=["has ended", "is another's"],
+    ids=["has ended", "has not begun", "is another's"],
 )
 def test_a_trusted_certificate_that_does_not_hold_ends_the_run(
     encrypted, tmp_path, monkeypatch, fault, why

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.config import settings
 from pipeline.errors import StorageError
-from pipeline.runs import process
+from pipeline.runs import memory, process
 
 
 def test_too_few_threads_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,6 +22,18 @@ def test_too_few_threads_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StorageError, match=r"threads, and the system let it start 20\. Raise"):
         process.prepare()
     assert threading.active_count() == before
+
+
+def test_little_memory_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of every run, at its start; what it may use and what it needs."""
+    found = memory.Memory(256 * memory.MEGABYTE, "the limit of its container or service")
+    monkeypatch.setattr(memory, "available", lambda: found)
+    process.prepare()
+    (said,) = caplog.messages
+    assert said.startswith("This run may use 256 MB of memory (the limit of its container ")
+    assert "the demo takes 512 MB" in said
 
 
 def test_all_threads_that_a_run_needs_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dask
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 
 from pipeline.errors import StateError, StoppedError, StorageError, UnexpectedError
 from pipeline.state import cluster as cluster_module
@@ -101,6 +102,21 @@ def test_work_that_kills_its_workers_is_given_up_and_other_work_is_not(cluster: 
     with pytest.raises(LostWorkersError, match=r"^north 23-24 was given up: each of the 2 workers"):
         lethal.result()
     assert other.result() == 6
+
+
+def test_a_scheduler_of_another_version_is_refused(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get_versions = Client.get_versions
+
+    def older(client: Client) -> dict[str, Any]:
+        found: dict[str, Any] = get_versions(client)
+        found["scheduler"]["packages"]["distributed"] = "2020.1"
+        return found
+
+    monkeypatch.setattr(Client, "get_versions", older)
+    with pytest.raises(StateError, match=r"has .*distributed 2020\.1.*nothing was requested"):
+        Cluster(address, "", tmp_path)
 
 
 def test_work_that_is_under_way_is_waited_for_no_longer_than_asked(cluster: Cluster) -> None:

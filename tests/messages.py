@@ -1,13 +1,14 @@
 """What the code tells people: errors, warnings and refusals, as far as its source has them as text.
 
 Seen are the texts of calls: of the pipeline's errors, of `log.warning` and the like, of
-`parser.error`, and of `print` to a file; what `make` prints on standard error; and the reasons
-in the constants of network.py. A name in them is followed to what its module assigns to it.
+`parser.error`, of doctor's notes, and of `print` to a file; what `make` prints on standard error;
+and the reasons in the constants of network.py. A name in them is followed to what its function or
+module assigns to it.
 
 Not seen is what a function returns, like the notes of guards and checks, which one message with
-an entry of its own lists; what a local variable or another module brings; and the lines of a
-summary. Faults of files that people maintain are left out: `InputFileError.at` adds the place and
-what to do.
+an entry of its own lists; what another module brings; and what is printed on standard output, like
+the lines of a summary. Faults of files that people maintain are left out: `InputFileError.at` adds
+the place and what to do.
 """
 
 import ast
@@ -22,6 +23,7 @@ HOLE = "<...>"
 _LOG = {"warning", "error", "critical"}
 # What ends a command besides the errors of the pipeline.
 _REFUSALS = {"PipelineError", "ArgumentTypeError"}
+_NOTES = {"Note"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,17 @@ class _Module:
             for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
             if isinstance(target, ast.Name)
         }
+        self._function = {
+            node: function
+            for function in ast.walk(self.tree)
+            if isinstance(function, ast.FunctionDef)
+            for node in ast.walk(function)
+        }
+        self._locals: dict[tuple[ast.FunctionDef, str], list[ast.expr]] = {}
+        for node, function in self._function.items():
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                key = function, node.targets[0].id
+                self._locals.setdefault(key, []).append(node.value)
         self._attributes = {
             target.attr: node.value
             for node in ast.walk(self.tree)
@@ -65,8 +78,8 @@ class _Module:
                 return self.texts(one) + self.texts(other)
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 return [a + b for a in self.texts(left) for b in self.texts(right)]
-            case ast.Name(id=name) if name in self._constants:
-                return self.texts(self._constants[name])
+            case ast.Name():
+                return [text for value in self._assigned(node) for text in self.texts(value)]
             case ast.Attribute(attr=name) if name in self._attributes:
                 return self.texts(self._attributes[name])
             case ast.Subscript(value=ast.Name(id=name)):
@@ -74,6 +87,12 @@ class _Module:
                 values = table.values if isinstance(table, ast.Dict) else []
                 return [text for value in values for text in self.texts(value)]
         return []
+
+    def _assigned(self, name: ast.Name) -> list[ast.expr]:
+        """Return what a name stands for: in its function, or else in the module."""
+        function = self._function.get(name)
+        found = self._locals.get((function, name.id), []) if function else []
+        return found or [each for each in [self._constants.get(name.id)] if each]
 
     def sentences(self) -> Iterator[str]:
         """Return what is text of several words in the constants, by itself or in a table."""
@@ -131,7 +150,7 @@ def _error_classes(modules: list[_Module]) -> set[str]:
 def _said(module: _Module, call: ast.Call, errors: set[str]) -> Iterator[str]:
     name = _name(call.func)
     is_print = name == "print" and any(word.arg == "file" for word in call.keywords)
-    if name in errors:
+    if name in errors | _NOTES:
         lines = [module.texts(argument) for argument in call.args]
         yield "\n".join(text for texts in lines for text in texts)
     elif call.args and (is_print or (name in _LOG and _is_log(call.func))):

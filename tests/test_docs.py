@@ -18,6 +18,7 @@ import pipeline
 from pipeline.commands.dictionary import dictionary
 from pipeline.commands.run import NOTHING_NEW
 from pipeline.config import sections
+from pipeline.runs import memory, process
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -134,6 +135,18 @@ def test_every_make_target_is_explained() -> None:
         assert re.search(rf"^{target}:.*## \S", makefile, re.MULTILINE), target
 
 
+def test_the_readme_says_how_to_get_it_and_what_its_tests_need() -> None:
+    assert re.search(r"^    git clone .* illuminate-pipeline$", README, re.MULTILINE)
+    assert "the tests of the report need Debian's `chromium`" in README
+    assert "those of PostgreSQL `postgresql`" in README
+
+
+def test_the_changelog_says_what_must_be_fetched_again() -> None:
+    text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    upgrading = text.partition("### Upgrading from 0.1.0\n")[2].partition("\n### ")[0]
+    assert "**Everything is fetched again once.**" in upgrading
+
+
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert "make test" in README
     commands = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
@@ -217,6 +230,7 @@ def test_the_units_of_systemd_allow_a_run_what_it_needs() -> None:
     assert os.access(REPOSITORY / script, os.X_OK)
     assert service["Service"]["MemoryMax"] == "1G"
     assert service["Service"]["OOMPolicy"] == "continue", "else a chart could end the run"
+    assert service["Service"].getboolean("MemoryDenyWriteExecute")
     assert timer["Timer"]["OnCalendar"]
     assert timer["Timer"].getboolean("Persistent")
 
@@ -250,6 +264,13 @@ def test_the_page_shows_the_nightly_script_and_schedules_it() -> None:
     for path in (command, *re.findall(r"^ExecStart=(.*)$", SCHEDULING, re.MULTILINE)):
         assert path == "/srv/illuminate-pipeline/deploy/nightly.sh"
     assert "/illuminate.log {\n" in SCHEDULING
+
+
+def test_the_page_says_what_a_run_needs_as_the_code_checks_it() -> None:
+    usual, demo = memory.NEEDED // memory.MEGABYTE, memory.NEEDED_BY_DEMO // memory.MEGABYTE
+    assert re.search(rf"\| {usual} MB for a million .*, {demo} MB for the demo \|", SCHEDULING)
+    for option, (_, needed, _) in process._ADDRESS_SPACE.items():
+        assert re.search(rf"\(`ulimit -{option}`\) \| {needed >> 30} GB", SCHEDULING), option
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.commands.doctor import TRIALS
 from pipeline.simulator import Fault, Server
 from tests.functional.conftest import YEAR, Workplace
 
@@ -30,6 +31,9 @@ def test_it_counts_as_a_run_counts(place: Workplace, own: Server) -> None:
     """Also where the catalogue lists an assessment twice, and a year has a roster of its own."""
     own.district.catalogue.append(dict(own.district.catalogue[0]))
     before = lines(place, *OF_YEAR)
+    assert [*before] == [*TRIALS]
+    assert {"process", "memory", "file system", "tables", "views", "disk", "roster"} <= {*before}
+    assert {"credentials", "district", "database", "copies", "webhook"} <= {*before}
     # The line goes on where that much is not free.
     assert "fetching 1,000,000 results for the first time writes 762.9 MiB" in before["disk"]
     assert place.run().returncode == 0

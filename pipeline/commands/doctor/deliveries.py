@@ -30,7 +30,8 @@ def copies(_: Snapshot) -> str | Note:
     if why := check_copy_destination(url):
         return Note(
             f"a file was written to {url} and read; it could not be deleted ({why}), so "
-            f"{TEST_FILE} stays there, and so will copies of earlier tables"
+            f"{TEST_FILE} stays there, and so will copies of earlier tables; allow deleting, if "
+            "that is not wanted"
         )
     return f"a file was written to {url}, read and removed"
 

@@ -25,7 +25,7 @@ def credentials(_: Snapshot) -> str | Note:
     is_oauth2 = isinstance(find_credentials(), OAuth2Credentials)
     kind, variables = ("OAuth 2", OAUTH2) if is_oauth2 else ("OAuth 1", OAUTH1)
     names = [n for name in variables for n in (name, f"{name}_FILE") if os.environ.get(n)]
-    return Note(f"{kind} is set, by {', '.join(names)}; not tried yet, the next line tries it")
+    return Note(f"{kind} is set, by {', '.join(names)}; not tried yet: see the next line")
 
 
 def catalogue(_: Snapshot) -> str:

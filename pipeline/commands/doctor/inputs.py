@@ -34,7 +34,7 @@ def read_roster(paths: Snapshot) -> str | Note:
     """Return how many students the roster of the year has."""
     path = settings.input_files(paths.year).roster
     if path is None:
-        return Note("none is configured (STUDENT_ROSTERS), so grades will be empty")
+        return Note("none is configured, so grades will be empty; set STUDENT_ROSTERS")
     path = path if path.is_dir() else existing("roster", path)
     read = roster.read_roster(path, headings(), paths.year)
     columns = rosters.columns()

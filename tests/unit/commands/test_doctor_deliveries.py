@@ -19,7 +19,7 @@ from pipeline.publish import copies
             Note(
                 "a file was written to s3://bucket/copies and read; it could not be deleted "
                 "(permission denied), so .illuminate-pipeline-test stays there, and so will copies "
-                "of earlier tables"
+                "of earlier tables; allow deleting, if that is not wanted"
             ),
         ),
     ],

@@ -66,9 +66,9 @@ def count_attempts(rows: pl.DataFrame) -> pl.DataFrame:
     """Return ATTEMPTS for each row; null where it is not the latest.
 
     The latest is the last by `date_taken`; of several on one day, the one with the highest
-    `percent_correct`, then `points`, then `version`; of equal ones, the last row. Null comes before
-    all values, and a version that is no number before those that are. Attempts on one day have no
-    order in time, so they share the number of their day.
+    `percent_correct`, then `points`, then `version`; of equal ones, the last row. Null and empty
+    text come before all values, and a version that is no number before those that are. Attempts on
+    one day have no order in time, so they share the number of their day.
 
     Args:
         rows: All rows of some assessments, as text: those columns of KEY that are not constant in
@@ -161,7 +161,7 @@ def _rule_of(columns: Collection[str]) -> dict[str, pl.Expr]:
         "percent": percent,
         "points": points,
         "version_number": version,
-        "version": numbers[-1],
+        "version": pl.when(numbers[-1] != "").then(numbers[-1]),
     }
 
 

@@ -58,6 +58,13 @@ def test_of_equal_ones_on_one_day_the_last_row_is_the_latest():
     assert counted(row(), row(), row()) == [None, None, (1, 3, 3)]
 
 
+@pytest.mark.parametrize("name", ["date_taken", "percent_correct", "points", "version"])
+def test_empty_text_is_as_low_as_null(name: str):
+    """A CSV does not tell the two apart."""
+    empty, null = ({**row(), name: nothing} for nothing in ("", None))
+    assert counted(empty, null) == counted(null, empty) == [None, (1, 2, 2)]
+
+
 def test_attempts_on_one_day_share_the_number_of_their_day():
     assert counted(row(), row(), row(day=JUNE)) == [None, None, (2, 3, 1)]
     assert counted(row(), row(day=JUNE), row(day=JUNE)) == [None, None, (2, 3, 2)]

@@ -28,8 +28,8 @@ AZURITE_VERSION := 3.35.0
 # Fifteen packages and four seconds of imports for one test.
 FRICTIONLESS := .venv-frictionless
 # The newest supported Python on PATH; `make PYTHON=/path/to/python3.12 run` chooses another.
-PYTHON ?= $(shell unset PYTHONHOME PYTHONPATH; for p in python3.13 python3.12 python3.11 python3 python; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -E -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 PIP := -m pip --quiet --disable-pip-version-check
 OURS := $(PIP) install --no-deps --no-build-isolation --editable .
@@ -214,7 +214,10 @@ $(ENVIRONMENTS):
 	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11, 3.12 or 3.13 was found on PATH; install one, or run make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
 	@$(PYTHON) -c "$$LOCKED" $(MAKE) --no-print-directory --silent ALONE=1 $@
 else
+# What is replaced must be ours and broken: not another user's, nor what we may only not run (126).
 $(VENV)/bin/python $(BENCH)/bin/python $(DLT)/bin/python:
+	@$@ -c "" 2>/dev/null; [ $$? -ne 126 ] && { [ ! -e $(@:/bin/python=) ] || [ -O $(@:/bin/python=) ]; } || { \
+		echo "User $$(id -u) may not run $@, or does not own $(@:/bin/python=), which was left as it is: correct its owner and permissions, or remove it, then run the same command again." >&2; exit 2; }
 	@echo "Setting up the environment in $(@:/bin/python=) (once)..."
 	@$(PYTHON) -m venv $(@:/bin/python=) >&2 || { \
 		[ ! -x $@ ] || $@ -m ensurepip >/dev/null; rm -rf $(@:/bin/python=); \

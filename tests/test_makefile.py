@@ -8,18 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.launch import without_root_file_access
 from tests.functional.test_failures import wait_until
 
 REPOSITORY = Path(__file__).parents[1]
 
 
 def make(
-    *arguments: str, folder: Path = REPOSITORY, **variables: str
+    *arguments: str, folder: Path = REPOSITORY, start: tuple[str, ...] = (), **variables: str
 ) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        ["make", "--no-print-directory", *arguments],
+        [*start, "make", "--no-print-directory", *arguments],
         cwd=folder,
         env=os.environ | variables,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
@@ -86,10 +88,16 @@ def test_refresh_removes_the_snapshot_before_it_runs() -> None:
 
 FOREIGN = {
     "PYTHONHOME": "/none",
+    "PYTHONINSPECT": "1",
     "PYTHONPATH": "/none",
+    "PYTHONSTARTUP": "/none",
     "PYTHONUSERBASE": "/none",
-    "PIP_TARGET": "/none",
+    "PIP_CONSTRAINT": "/none",
     "PIP_PREFIX": "/none",
+    "PIP_PYTHON": "/none",
+    "PIP_REQUIRE_HASHES": "1",
+    "PIP_ROOT": "/none",
+    "PIP_TARGET": "/none",
     "PIP_USER": "1",
 }
 PYTHON = """#!/bin/sh
@@ -128,6 +136,13 @@ def test_a_python_is_found_whatever_is_meant_for_another() -> None:
     assert done.stdout.startswith("<python")
 
 
+def is_waited_for(path: Path) -> bool:
+    """Return True if a process waits for a lock on a file, as Linux lists it."""
+    locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    return any("-> FLOCK" in line and f":{path.stat().st_ino} " in line for line in locks)
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="only Linux lists who waits")
 def test_two_at_once_in_a_fresh_clone_set_up_once(clone: Path) -> None:
     """The second waits, although the first has already made the program that it looks for."""
     os.mkfifo(clone / "go-on")
@@ -138,6 +153,9 @@ def test_two_at_once_in_a_fresh_clone_set_up_once(clone: Path) -> None:
     second = subprocess.Popen(command, cwd=clone, stderr=subprocess.PIPE, text=True)
     assert second.stderr is not None
     assert second.stderr.readline().startswith("Another make is setting up")
+    wait_until(lambda: second.poll() is not None or is_waited_for(clone / "Makefile"))
+    assert second.poll() is None
+    assert (clone / "log").read_text() == "venv\n"
     (clone / "go-on").unlink()
     os.write(fifo, b"now\n")
     os.close(fifo)
@@ -158,6 +176,40 @@ def test_what_kept_the_environment_from_being_made_is_shown_with_a_remedy(clone:
     assert "its own error\n./python could not create .venv; the reason is above." in done.stderr
     assert "apt-get install python3-venv" in done.stderr
     assert not (clone / ".venv").exists()
+
+
+def test_a_broken_environment_of_our_own_is_replaced(clone: Path) -> None:
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    done = make(".venv/.run", "PYTHON=./python", folder=clone)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (clone / "log").read_text().splitlines() == ["venv", "install", "install"]
+
+
+@pytest.mark.parametrize("reason", ["owner", "permissions"])
+def test_an_environment_that_is_not_ours_or_may_not_be_run_is_left(
+    clone: Path, reason: str
+) -> None:
+    """As a Python that fails to create one there would have it removed."""
+    python = clone / "python"
+    python.write_text(python.read_text().replace("    mkdir", "    exit 1\n    mkdir"))
+    folder = clone / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    start = without_root_file_access()
+    if reason == "permissions":
+        (folder / "python").touch(mode=0o700)
+        folder.chmod(0)
+    elif os.geteuid() == 0:
+        os.chown(clone / ".venv", 12345, -1)
+        (clone / ".venv").chmod(0o777)
+    else:
+        pytest.skip("only root can give a folder away")
+    done = make(".venv/.run", "PYTHON=./python", folder=clone, start=start)
+    folder.chmod(0o700)
+    assert done.returncode == 2
+    assert "may not run .venv/bin/python, or does not own .venv, which was left" in done.stderr
+    assert "correct its owner and permissions, or remove it, then run the same" in done.stderr
+    assert folder.exists()
+    assert not (clone / "log").exists()
 
 
 def test_without_a_python_make_says_so(clone: Path) -> None:

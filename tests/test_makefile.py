@@ -1,6 +1,7 @@
 """The commands of the Makefile, as far as they need no environment."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from tests.crash.launch import without_root_file_access
 from tests.functional.test_failures import wait_until
 
 REPOSITORY = Path(__file__).parents[1]
+MAKEFILE = REPOSITORY / "Makefile"
 
 
 def make(
@@ -44,6 +46,30 @@ def test_without_years_make_says_what_to_type() -> None:
 
 def test_years_are_passed_to_the_command_unchanged() -> None:
     assert 'RunYears --years "22-23 23-24"' in make("-n", "years", "YEARS=22-23 23-24").stdout
+
+
+@pytest.mark.parametrize("year", ["YEARS=22-23 23-24", "years=22-23 23-24", "year=23-24"])
+@pytest.mark.parametrize("target", ["run", "status", "doctor", "refresh", "state-demo"])
+def test_years_by_another_name_are_not_taken_for_none(target: str, year: str) -> None:
+    done = make(target, year, "VENV=/none", "-o", "/none/.run")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "A school year is given in capitals, like YEAR=23-24, and several" in done.stderr
+    assert 'make years YEARS="22-23 23-24"' in done.stderr
+
+
+def test_every_command_that_takes_a_year_refuses_others() -> None:
+    rules = re.findall(
+        r"^(\S+): (.*) ## .*\n(.*)", MAKEFILE.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    taking = {name: needs.split() for name, needs, recipe in rules if "$(YEAR)" in recipe}
+    assert {"run", "status", "verify", "load", "copy", "clean-snapshots"} <= taking.keys()
+    assert [name for name, needs in taking.items() if "one-year" not in needs] == []
+
+
+@pytest.mark.parametrize(("port", "given"), [("8080", ()), ("8081", ("PORT=8081",))])
+def test_the_demo_district_is_served_on_a_port(port: str, given: tuple[str, ...]) -> None:
+    assert f'simulate --port "{port}"' in make("-n", "simulate", "PORT=", *given).stdout
 
 
 def test_help_lists_every_target() -> None:
@@ -238,7 +264,7 @@ def test_another_make_says_which_one_is_needed(target: str) -> None:
 
 def test_another_make_stops_at_the_sentence_that_says_so() -> None:
     """Its first line is a rule to them, and a condition to GNU make."""
-    text = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    text = MAKEFILE.read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert lines[0] == "ifdef OTHER:MAKE"
     assert lines[1].startswith(".error This needs GNU make")

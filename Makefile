@@ -28,8 +28,8 @@ AZURITE_VERSION := 3.35.0
 # Fifteen packages and four seconds of imports for one test.
 FRICTIONLESS := .venv-frictionless
 # The newest supported Python on PATH; `make PYTHON=/path/to/python3.12 run` chooses another.
-PYTHON ?= $(shell unset PYTHONHOME PYTHONPATH; for p in python3.13 python3.12 python3.11 python3 python; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -E -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 PIP := -m pip --quiet --disable-pip-version-check
 OURS := $(PIP) install --no-deps --no-build-isolation --editable .
@@ -50,25 +50,25 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Without YEAR it is empty, and the command takes the school year of today.
-run: $(VENV)/.run ## Fetch what is missing and publish the tables, of today's school year or: make run YEAR=23-24
+run: one-year $(VENV)/.run ## Fetch what is missing and publish the tables, of today's school year or: make run YEAR=23-24
 	@$(BIN)/luigi --module pipeline RunAll --year "$(YEAR)" $(ARGS)
 
 years: need-years $(VENV)/.run ## Publish several years and all together: make years YEARS="22-23 23-24"
 	@$(BIN)/luigi --module pipeline RunYears --years "$(YEARS)" $(ARGS)
 
-status: $(VENV)/.run ## Show what is done, missing, failed and published: make status YEAR=23-24, or YEAR=all
+status: one-year $(VENV)/.run ## Show what is done, missing, failed and published: make status YEAR=23-24, or YEAR=all
 	@$(BIN)/python -m pipeline status --year "$(YEAR)"
 
-report: $(VENV)/.run ## Rebuild the report: make report YEAR=23-24
+report: one-year $(VENV)/.run ## Rebuild the report: make report YEAR=23-24
 	@$(BIN)/python -m pipeline report --year "$(YEAR)"
 
-verify: $(VENV)/.run ## Verify every checksum and row count, offline: make verify YEAR=23-24, or YEAR=all
+verify: one-year $(VENV)/.run ## Verify every checksum and row count, offline: make verify YEAR=23-24, or YEAR=all
 	@$(BIN)/python -m pipeline verify --year "$(YEAR)"
 
-load: $(VENV)/.run ## Load the published tables into a database: make load YEAR=23-24, or YEAR=all
+load: one-year $(VENV)/.run ## Load the published tables into a database: make load YEAR=23-24, or YEAR=all
 	@$(BIN)/luigi --module pipeline LoadYear --year "$(YEAR)"
 
-copy: $(VENV)/.run ## Copy the published files to [paths] copy_to: make copy YEAR=23-24, or YEAR=all
+copy: one-year $(VENV)/.run ## Copy the published files to [paths] copy_to: make copy YEAR=23-24, or YEAR=all
 	@$(BIN)/luigi --module pipeline CopyYear --year "$(YEAR)"
 
 s3: $(VENV)/.run ## Install S3 support for `make copy`
@@ -86,20 +86,20 @@ bigquery: $(VENV)/.run ## Install BigQuery support for `make load`
 state: $(VENV)/.run ## Install what publishes the tables of many districts together
 	@$(call install,$(VENV),requirements/$@.txt)
 
-refresh: $(VENV)/.run ## Remove the snapshot and fetch everything again: make refresh YEAR=23-24
+refresh: one-year $(VENV)/.run ## Remove the snapshot and fetch everything again: make refresh YEAR=23-24
 	@$(BIN)/python -m pipeline forget --year "$(YEAR)"
 	@$(MAKE) --no-print-directory run YEAR="$(YEAR)"
 
-clean-snapshots: $(VENV)/.run ## Remove all snapshots but the published ones, of all years or: make clean-snapshots YEAR=23-24
+clean-snapshots: one-year $(VENV)/.run ## Remove all snapshots but the published ones, of all years or: make clean-snapshots YEAR=23-24
 	@$(BIN)/python -m pipeline clean-snapshots --year "$(YEAR)"
 
-doctor: $(VENV)/.run ## Try all that a run needs, one line each: make doctor YEAR=23-24
+doctor: one-year $(VENV)/.run ## Try all that a run needs, one line each: make doctor YEAR=23-24
 	@$(BIN)/python -m pipeline doctor --year "$(YEAR)"
 
-simulate: $(VENV)/.run ## Serve the demo district on port 8080
-	@$(BIN)/python -m pipeline simulate --port 8080
+simulate: $(VENV)/.run ## Serve the demo district on port 8080, or: make simulate PORT=8081
+	@$(BIN)/python -m pipeline simulate --port "$(or $(PORT),8080)"
 
-state-demo: state ## Run three made-up districts on this machine (half a minute)
+state-demo: one-year state ## Run three made-up districts on this machine (half a minute)
 	@$(BIN)/python -m pipeline state demo --year "$(or $(YEAR),23-24)"
 
 test: $(VENV)/.test ## Check format, lint and types, and run every test
@@ -173,9 +173,14 @@ clean: ## Remove virtual environments, caches, build/ and the benchmark's work; 
 	rm -rf $(VENV) $(AUDIT) $(BENCH) $(DLT) $(AIRFLOW) $(FRICTIONLESS) $(BIGQUERY) $(AZURITE) .bench build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
 	find pipeline tests benchmarks dags -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: need-years
+.PHONY: need-years one-year
 need-years:
 	@[ -n "$(YEARS)" ] || { echo "Which school years? Type, for example: make $(firstword $(MAKECMDGOALS)) YEARS=\"22-23 23-24 24-25\"" >&2; exit 2; }
+
+# Where it is given by another name, the year of today would be taken.
+one-year:
+	@[ -z "$(filter command,$(origin YEARS) $(origin years) $(origin year))" ] || { \
+		echo "A school year is given in capitals, like YEAR=23-24, and several are published by: make years YEARS=\"22-23 23-24\"" >&2; exit 2; }
 
 ENVIRONMENTS := $(VENV)/bin/python $(BENCH)/bin/python $(DLT)/bin/python $(VENV)/.run $(VENV)/.test \
 	$(AUDIT)/.tools $(AIRFLOW)/.ready $(FRICTIONLESS)/.ready $(AZURITE)/.ready $(BIGQUERY)/.ready \
@@ -214,7 +219,10 @@ $(ENVIRONMENTS):
 	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11, 3.12 or 3.13 was found on PATH; install one, or run make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
 	@$(PYTHON) -c "$$LOCKED" $(MAKE) --no-print-directory --silent ALONE=1 $@
 else
+# What is replaced must be ours and broken: not another user's, nor what we may only not run (126).
 $(VENV)/bin/python $(BENCH)/bin/python $(DLT)/bin/python:
+	@$@ -c "" 2>/dev/null; [ $$? -ne 126 ] && { [ ! -e $(@:/bin/python=) ] || [ -O $(@:/bin/python=) ]; } || { \
+		echo "User $$(id -u) may not run $@, or does not own $(@:/bin/python=), which was left as it is: correct its owner and permissions, or remove it, then run the same command again." >&2; exit 2; }
 	@echo "Setting up the environment in $(@:/bin/python=) (once)..."
 	@$(PYTHON) -m venv $(@:/bin/python=) >&2 || { \
 		[ ! -x $@ ] || $@ -m ensurepip >/dev/null; rm -rf $(@:/bin/python=); \

@@ -129,7 +129,10 @@ class TooManyPagesError(IlluminateError):
 class OutageError(IlluminateError):
     """The server is unavailable for so long that this run sends no more requests."""
 
-    todo = "Do what it says or wait until the server works, then run the same command again."
+    todo = (
+        "Correct the setting if it names one; otherwise wait until the server works again, and ask "
+        "Illuminate's support if it does not. Then run the same command again."
+    )
 
 
 class ByPageError(IlluminateError):

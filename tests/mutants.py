@@ -2010,8 +2010,8 @@ MUTANTS = (
     Mutant(
         "doubt credentials that were accepted",
         "commands/doctor/district.py",
-        'if sent["tokens"] and sent["requests"]:',
-        "if False:",
+        'bool(sent["tokens"] and sent["requests"])',
+        "False",
         "tests/functional/test_doctor.py -k there_was_a_token",
     ),
     Mutant(

@@ -19,6 +19,7 @@ from pipeline.commands.dictionary import dictionary
 from pipeline.commands.run import NOTHING_NEW
 from pipeline.config import sections
 from pipeline.runs import memory, process
+from tests.crash.launch import without_root_file_access
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -312,6 +313,27 @@ def test_a_night_runs_the_year_of_today_and_the_one_that_has_just_ended(
     assert (done.stdout.splitlines(), done.stderr) == (ran, "")
     fails = failing == "" or (failing == "ended" and len(years) > 1)
     assert done.returncode == int(fails)
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_night_without_an_environment_that_can_be_read_says_what_to_do(
+    tmp_path: Path, exists: bool
+) -> None:
+    """And runs nothing: the demo would be published."""
+    (tmp_path / "deploy").mkdir()
+    shutil.copy(NIGHTLY, tmp_path / "deploy")
+    if exists:
+        (tmp_path / "environment").touch(mode=0)
+    done = subprocess.run(
+        [*without_root_file_access(), tmp_path / "deploy" / "nightly.sh"],
+        check=False,
+        cwd="/",
+        capture_output=True,
+        text=True,
+    )
+    who = f"{tmp_path}/environment cannot be read by user {os.geteuid()}"
+    said = f"{who}: write it as docs/scheduling.md says.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
 def test_the_memory_of_ten_million_rows_is_one_figure() -> None:

@@ -78,7 +78,7 @@ def test_what_is_on_the_page_is_in_the_code() -> None:
 
 
 def test_messages_of_all_kinds_are_found() -> None:
-    """Errors, warnings, refusals of options and of make, and texts that a name stands for."""
+    """Errors, warnings, refusals of options and of make, and texts in constants."""
     found = [message.text for message in messages()]
     for text in (
         "the server rejected the credentials",

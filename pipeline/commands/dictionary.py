@@ -39,7 +39,7 @@ makes is not listed here: its columns are what it selects.
 The columns of the roster that `[roster] columns` names come last in both views and in
 `students.csv`, which is published only where there are some. They are text, *escaped* and
 *personal*, as on the roster; null if the student is not on it, or has several values there.
-`illuminate-pipeline dictionary` prints this page with those that your own settings name.
+`.venv/bin/python -m pipeline dictionary` prints this page with those that your own settings name.
 """
 
 _KINDS = {"text": "text", "integer": "whole number", "number": "number", "date": "date"}

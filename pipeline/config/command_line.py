@@ -25,8 +25,8 @@ _PROGRAMS = {"luigi": "luigi --module pipeline", "__main__.py": _OURS, "illumina
 def adapt_luigi(tasks: Sequence[str]) -> None:
     """Let Luigi's command line refuse what it cannot read in a sentence, before anything is done.
 
-    No option stands for a longer one: Luigi reads the command line once before it knows the task,
-    and `--year`, which it does not know then, would be short for every option of `years`.
+    Options cannot be abbreviated: Luigi reads the command line once before it knows the task,
+    and `--year`, which it does not know then, would match every option of `years`.
 
     Args:
         tasks: the names to suggest in place of an unknown one.

@@ -36,7 +36,7 @@ ENVIRONMENT = {
     "PIPELINE_SCHEDULER": ("state", "scheduler"),
     "PIPELINE_TLS_FOLDER": ("state", "tls_folder"),
 }
-"""Environment variables, and the section and name of the setting that each stands for."""
+"""Environment variables, and the section and name of the setting that each one sets."""
 
 
 class Settings(luigi.Config):

@@ -57,8 +57,8 @@ class Server:
     """How results are requested, and the threads that do so.
 
     `count` returns how many results the window has, `fetch` returns those of a range unless they
-    have more pages than allowed, and `fetch_one` those of an assessment. Both are told how many are
-    likely; 0 if that is not known.
+    have more pages than allowed, and `fetch_one` those of an assessment. Both get the likely
+    number of results, or 0 if it is not known.
     """
 
     count: Callable[[], int]

@@ -41,8 +41,9 @@ def check_published_folder(paths: TableSetPaths, kind: str) -> Path:
     Raises:
         StorageError: it does not allow that.
     """
-    folder = paths.published_folder(kind)
-    check_folder(folder, f"set {_SETTINGS[kind]} to another folder")
+    folder, default = paths.published_folder(kind), paths.folders.data / kind / paths.partition
+    setting = f"PIPELINE_DATA_DIR or {_SETTINGS[kind]}" if folder == default else _SETTINGS[kind]
+    check_folder(folder, f"set {setting} to another folder")
     return folder
 
 
@@ -72,7 +73,12 @@ def _todo(folder: Path, error: StorageError | OSError, otherwise: str) -> str:
     cause = error if isinstance(error, OSError) else error.__cause__
     todo = f"Make it writable for user {os.geteuid()}, as which this runs"
     if isinstance(cause, OSError):
-        todo = file_system.remedy(folder, cause, cause.errno).rstrip(". ") or todo
         if cause.errno in _BROKEN:
             todo = "Have that disk checked"
+        elif cause.errno == errno.ENOTDIR:
+            todo = f"Move the file {files.nearest_folder(folder)} out of the way"
+        elif cause.errno == errno.ENOENT:
+            todo = f"Create {os.path.realpath(folder)}, or mount the disk that it is on"
+        else:
+            todo = file_system.remedy(folder, cause, cause.errno).rstrip(". ") or todo
     return f"{todo}, or {otherwise}"

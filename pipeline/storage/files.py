@@ -184,9 +184,12 @@ def nearest_folder(folder: Path) -> Path:
     """Return a folder, or the one that it would be created in.
 
     Raises:
-        OSError: the permissions do not allow to look.
+        OSError: the permissions do not allow to look, or a link leads nowhere.
     """
-    return next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    upwards = (folder, *folder.absolute().parents)
+    nearest = next(each for each in upwards if each.is_symlink() or each.exists())
+    nearest.stat()
+    return nearest
 
 
 def try_folder(folder: Path) -> None:

@@ -31,7 +31,7 @@ _SUPPORTED = re.compile(
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _WORD = re.compile(r'"([A-Za-z_][A-Za-z_0-9.]*|[^\w\s])"')
 # Finds the first part of a parsed query that reads something other than the tables, or whose value
-# may change between runs. DuckDB gives bare words like current_date as columns.
+# differs between runs. DuckDB gives bare words like current_date as columns.
 _FIRST_FAULT = """
 WITH part AS (SELECT value AS node FROM json_tree(?) WHERE type = 'OBJECT'),
 named AS (
@@ -66,8 +66,8 @@ SELECT
       ) OR word IN (
         'ago', 'current_date', 'current_time', 'current_timestamp', 'current_localtime',
         'current_localtimestamp', 'localtime', 'localtimestamp'
-      ) THEN word || ' may change between runs'
-      WHEN is_random_sample THEN 'a sample without REPEATABLE may change between runs'
+      ) THEN word || ' gives a different result in each run'
+      WHEN is_random_sample THEN 'a sample without REPEATABLE gives a different result in each run'
     END
   ) AS fault,
   location
@@ -79,7 +79,7 @@ def define(database: duckdb.DuckDBPyConnection, path: Path) -> tuple[list[tuple[
     """Create `custom_view`; return its columns with their types, and whether it orders its rows.
 
     Raises:
-        InputFileError: It is not a SELECT that can be run, or its result may change between runs.
+        InputFileError: It is not a SELECT that can be run, or its result differs between runs.
     """
     try:
         sql = path.read_text(encoding="utf-8-sig")
@@ -108,7 +108,7 @@ def _has_order(database: duckdb.DuckDBPyConnection, path: Path, sql: str) -> boo
     """Return whether the SQL orders its rows.
 
     Raises:
-        InputFileError: It reads something other than tables, or its result may change between runs.
+        InputFileError: It reads something other than tables, or its result differs between runs.
     """
     (tree,) = database.execute("SELECT json_serialize_sql(?)", [sql]).fetchone() or ("",)
     parsed = json.loads(tree)

@@ -73,8 +73,8 @@ def check(folder: Path, paths: Collection[Path], roster_columns: Collection[str]
     for path in paths:
         if not _NAME.fullmatch(path.stem):
             fault = (
-                "its name cannot be a table's, which is up to 60 lower-case letters, digits and "
-                "underscores, starting with a letter"
+                "its name is not a valid table name (up to 60 lower-case letters, digits and "
+                "underscores, starting with a letter)"
             )
             raise InputFileError.at(path, fault, "Rename the file")
         if path.stem in _RESERVED or (roster_columns and path.stem == STUDENTS.stem):

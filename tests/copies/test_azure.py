@@ -161,7 +161,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     if not program:
         pytest.skip("Azurite is a program of Node.js: make test-azure")
     folder = tmp_path_factory.mktemp("azurite")
-    # Its memory only, a free port, and nobody is told that it was used.
+    # In memory only, on a free port, without telemetry.
     options = ("--inMemoryPersistence", "--blobPort", "0", "--disableTelemetry")
     process = subprocess.Popen(
         [program, *options, "--skipApiVersionCheck"],

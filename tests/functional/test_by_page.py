@@ -132,7 +132,7 @@ def test_each_endpoint_is_counted_while_the_catalogue_is_read(
 def test_what_is_compared_in_any_case_is_requested_before_the_next_endpoint_is_read(
     home: Workplace, listed: District
 ) -> None:
-    """And is not requested again; and every request is told by one step."""
+    """And is not requested again; and every request is counted by one step."""
     with serving(listed) as server:
         home.point_at(server)
         done = succeeded(home.run(*BY_PAGE, "--illuminate-sample", "0.3"))

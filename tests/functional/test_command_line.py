@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import sections
-from tests.functional.conftest import LUIGI, Workplace
+from tests.functional.conftest import LUIGI, REPOSITORY, Workplace
 from tests.helpers import clean_environment
 
 LUIGI_RUN = (str(LUIGI), "--module", "pipeline")
@@ -176,6 +176,12 @@ def test_a_reader_who_goes_away_is_no_error(place: Workplace) -> None:
         assert b"BrokenPipe" not in err
         assert b"Traceback" not in err
     assert json.loads((place.data / "runs" / "latest.json").read_bytes())["outcome"] == "published"
+    # Make adds nothing: neither its own broken pipe, nor that the command failed.
+    make = ("make", "--no-print-directory", "-C", str(REPOSITORY), "-o", ".venv/.run")
+    settings = (f"BIN={LUIGI.parent}", f"PIPELINE_DATA_DIR={place.data}")
+    process = head(*make, *settings, "status", "YEAR=23-24")
+    assert process.communicate(timeout=120)[1] == b""
+    assert process.returncode == 0
     # Lines of a run, which are errors here, go where nobody reads either: `2>&1 | head`.
     refused = head(*LUIGI_RUN, "RunAll", "--illuminate-threads", "0", errors=subprocess.STDOUT)
     assert refused.wait(120) == 30

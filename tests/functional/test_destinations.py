@@ -17,8 +17,8 @@ def test_it_is_found_before_the_first_request(
     assert done.returncode == 30
     sentence = (
         f"Files cannot be written and renamed in {place.folder}/file/tables/{YEAR}: Not a "
-        "directory. Nothing was requested, and what was published before is kept. Make it "
-        "writable for user "
+        "directory. Nothing was requested, and what was published before is kept. Move the file "
+        f"{place.folder}/file out of the way, "
     )
     assert done.stderr.count(sentence) == 1
     assert f"or set {setting} to another folder, then run the same command again." in done.stderr

@@ -13,6 +13,7 @@ from pipeline.simulator import Fault, Server
 from tests.functional.conftest import YEAR, Workplace
 
 OF_YEAR = ("--year", YEAR)
+SET_BY = "OAuth 2, set by ILLUMINATE_CLIENT_ID, ILLUMINATE_CLIENT_SECRET"
 
 
 def lines(place: Workplace, *options: str) -> dict[str, str]:
@@ -33,7 +34,7 @@ def test_it_counts_as_a_run_counts(place: Workplace, own: Server) -> None:
     before = lines(place, *OF_YEAR)
     assert [*before] == [*TRIALS]
     assert {"process", "memory", "file system", "tables", "views", "disk", "roster"} <= {*before}
-    assert {"credentials", "district", "database", "copies", "webhook"} <= {*before}
+    assert {"district", "database", "copies", "webhook"} <= {*before}
     # The line goes on where that much is not free.
     assert "fetching 1,000,000 results for the first time writes 762.9 MiB" in before["disk"]
     assert place.run().returncode == 0
@@ -43,7 +44,7 @@ def test_it_counts_as_a_run_counts(place: Workplace, own: Server) -> None:
     listed = f"its catalogue has {steps['FetchMetadata']['assessments']:,} assessments"
     assert steps["FetchMetadata"]["duplicates"] == 1
     for found in (before, after):
-        assert found["district"].endswith(f"accepts the credentials, {listed}")
+        assert f"accepts the credentials ({SET_BY}), {listed}" in found["district"]
         assert f"has {steps['ReadRoster']['students']:,} students ({YEAR})" in found["roster"]
         assert found["title rules"].endswith(f"has {steps['ReadTitleRules']['rules']:,} rules")
         assert found["overrides"].endswith(f"has {steps['ReadOverrides']['overrides']:,} overrides")
@@ -85,20 +86,29 @@ def test_what_can_be_tried_is_tried_where_the_demo_cannot_be_written(place: Work
     assert found["district"].startswith("ok: the demo district answers")
 
 
-def test_credentials_are_not_tried_until_they_are(place: Workplace) -> None:
+def test_credentials_are_judged_once_they_were_tried(place: Workplace) -> None:
     found = lines(place)
-    set_by = "ILLUMINATE_CLIENT_ID, ILLUMINATE_CLIENT_SECRET; not tried yet"
-    assert found["credentials"].startswith(f"note: OAuth 2 is set, by {set_by}")
-    assert "accepts the credentials" in found["district"]
+    assert found["district"].startswith("ok: ")
+    assert f"/live accepts the credentials ({SET_BY})" in found["district"]
+    assert "credentials" not in found
+    right = place.environment.pop("ILLUMINATE_CLIENT_SECRET")
+    missing = "FAILED: ILLUMINATE_CLIENT_SECRET must be set as well"
+    assert lines(place)["district"].startswith(missing)
+    place.environment["ILLUMINATE_CLIENT_SECRET"] = f"not {right}"
+    refused = lines(place)["district"]
+    assert refused.startswith("FAILED: the server rejected the credentials; check ILLUMINATE_CL")
+    assert "not known" not in refused
+    del place.environment["ILLUMINATE_BASE_URL"]
+    assert " are set and ILLUMINATE_BASE_URL is not" in lines(place)["district"]
+    place.environment["ILLUMINATE_CLIENT_SECRET"] = right
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         there = f"127.0.0.1:{unused.getsockname()[1]}"
         place.environment["ILLUMINATE_BASE_URL"] = f"http://{there}/live"
         found = lines(place)
-    assert found["credentials"].startswith("note: ")
     refused = f"the token request failed: the connection failed: {there} refuses connections"
     assert found["district"].startswith(f"FAILED: {refused}")
-    assert "not known whether the credentials are right" in found["district"]
+    assert f"not known whether the credentials ({SET_BY}) are right. Check" in found["district"]
 
 
 @pytest.mark.parametrize("endpoint", ["token", "catalogue"])
@@ -123,10 +133,15 @@ def test_it_writes_to_every_folder_and_leaves_nothing(place: Workplace) -> None:
     place.environment |= {setting: f"{there}/{name}" for setting, name in names.items()}
     found = lines(place)
     assert [found[name] for name in names.values() if not found[name].startswith("ok: ")] == []
+    database = f"{there}/reports/illuminate.duckdb"
+    assert found["database"] == f"ok: none is configured; make load can write the file {database}"
     assert [*place.folder.iterdir()] == []
     there.write_text("in the way", encoding="utf-8")
     found = lines(place)
     for setting, name in names.items():
-        assert re.match(r"FAILED: .*: Not a directory\. .*Make it writable", found[name]), name
+        todo = "Make it writable" if name == "copies" else f"Move the file {there} out of the way"
+        assert re.match(rf"FAILED: .*: Not a directory\. .*{todo}", found[name]), name
         assert f" {setting} to another folder" in found[name] or name == "copies"
+    assert found["database"].startswith(f"FAILED: Files cannot be written and renamed in {there}/")
+    assert " PIPELINE_DATA_DIR to another folder" in found["database"]
     assert [*place.folder.iterdir()] == [there]

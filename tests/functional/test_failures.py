@@ -152,7 +152,7 @@ def test_credentials_without_an_address_do_not_publish_the_demo(place: Workplace
     assert not list(place.data.rglob("*.csv"))
     tried = place.look("doctor")
     assert tried.returncode == 1
-    assert "FAILED  credentials: " in tried.stdout
+    assert "FAILED  district: " in tried.stdout
 
 
 def test_oauth_1(place: Workplace, server: Server, undisturbed: dict[str, bytes]) -> None:

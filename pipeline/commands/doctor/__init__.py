@@ -36,7 +36,6 @@ TRIALS: dict[str, Trial] = {
     "overrides": inputs.read_overrides,
     "prior years": inputs.find_prior_years,
     "views of your own": inputs.check_sql_views,
-    "credentials": district.credentials,
     "district": district.catalogue,
     "database": deliveries.database,
     "copies": deliveries.copies,

@@ -1,21 +1,28 @@
 """Tries where results go beside the published folders, and leaves nothing there but a message."""
 
+from pathlib import Path
+
 from pipeline.commands.doctor.note import Note
 from pipeline.config import sections, settings
+from pipeline.runs.destinations import check_folder
 from pipeline.runs.notify import find_webhook, send_test
 from pipeline.storage.paths import Snapshot
 from pipeline.tasks.deliver import configured_database
 
 
 def database(_: Snapshot) -> str:
-    """Return that the database can be written, once a table was created and rolled back."""
+    """Return that the database can be written, once a table was created and rolled back.
+
+    A DuckDB file is not created: that its folder can be written is all that is tried.
+    """
     from pipeline.publish.database import load
 
     place = configured_database()
     if place.is_file:
         with place.open_read_only() as opened:
             opened.query("SELECT 1")
-        return f"none is configured; make load writes the file {place.name}"
+        check_folder(Path(place.name).parent, "set PIPELINE_DATA_DIR to another folder")
+        return f"none is configured; make load can write the file {place.name}"
     load.try_writing(place.open_writable)
     return f"{place.name} lets us create tables; one was created and rolled back"
 

@@ -9,6 +9,7 @@ import stat
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import luigi
 import pytest
@@ -61,13 +62,32 @@ def test_a_file_system_that_can_do_it_all(
     assert [*tmp_path.iterdir()] == []
 
 
-def test_a_file_system_without_locks(
-    paths: Snapshot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def fail_to_sync_folders(handle: int, fsync: Callable[[int], None] = os.fsync) -> None:
+    if stat.S_ISDIR(os.fstat(handle).st_mode):
+        raise OSError(errno.EINVAL, "said by the system")
+    fsync(handle)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "call", "lack"),
+    [
+        (fcntl, "flock", failing(errno.ENOLCK), " has no locks ("),
+        (os, "fsync", fail_to_sync_folders, "cannot sync folders"),
+    ],
+)
+def test_a_file_system_without_locks_or_synced_folders(
+    paths: Snapshot,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    module: ModuleType,
+    name: str,
+    call: Callable[..., None],
+    lack: str,
 ) -> None:
-    monkeypatch.setattr(fcntl, "flock", failing(errno.ENOLCK))
+    monkeypatch.setattr(module, name, call)
     said = line(paths, capsys)
     assert said.startswith("note    file system: The file system of ")
-    assert " has no locks (" in said
+    assert said.count(lack) == 1
     assert "files can be" not in said
 
 
@@ -77,23 +97,6 @@ def test_a_file_system_without_links(
     monkeypatch.setattr(os, "link", failing(errno.EPERM))
     said = line(paths, capsys)
     assert said.startswith("note    file system: that of data/demo cannot link files, so each ")
-
-
-def test_a_file_system_that_cannot_sync_folders(
-    paths: Snapshot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fsync = os.fsync
-
-    def fail(handle: int) -> None:
-        if stat.S_ISDIR(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "said by the system")
-        fsync(handle)
-
-    monkeypatch.setattr(os, "fsync", fail)
-    said = line(paths, capsys)
-    assert said.startswith("note    file system: The file system of ")
-    assert said.count("cannot sync folders") == 1
-    assert "files can be" not in said
 
 
 @pytest.mark.parametrize(("size", "is_enough"), [(2000, True), (500, False)])

@@ -117,14 +117,17 @@ def refused(folder: Path, text: str, name: str = "own") -> str:
         ),
         ("WITH x AS (FROM duckdb_views) FROM x", ", line 1: duckdb_views reads something other"),
         ("FROM (SHOW DATABASES)", ", line 1: SHOW reads something other"),
-        ("SELECT *\nFROM (SELECT 1) WHERE random() > 0", ", line 2: random may change between"),
-        ("SELECT '\u00e9\u00e9', now() AS x", ", line 1: now may change between runs"),
-        ("SELECT\n\ncurrent_date AS x", ", line 3: current_date may change between runs"),
-        ("SELECT Current_Date AS x", ", line 1: current_date may change between runs"),
-        ("SELECT RANDOM() AS x", ", line 1: random may change between runs"),
-        ("SELECT current_localtime() AS x", ", line 1: current_localtime may change between"),
-        ("SELECT ago(INTERVAL 1 DAY) AS x", ", line 1: ago may change between"),
-        ("SELECT * FROM results USING SAMPLE 2", ", line 1: a sample without REPEATABLE may"),
+        (
+            "SELECT *\nFROM (SELECT 1) WHERE random() > 0",
+            ", line 2: random gives a different result",
+        ),
+        ("SELECT '\u00e9\u00e9', now() AS x", ", line 1: now gives a different result"),
+        ("SELECT\n\ncurrent_date AS x", ", line 3: current_date gives a different result"),
+        ("SELECT Current_Date AS x", ", line 1: current_date gives a different result"),
+        ("SELECT RANDOM() AS x", ", line 1: random gives a different result"),
+        ("SELECT current_localtime() AS x", ", line 1: current_localtime gives a different result"),
+        ("SELECT ago(INTERVAL 1 DAY) AS x", ", line 1: ago gives a different result"),
+        ("SELECT * FROM results USING SAMPLE 2", ", line 1: a sample without REPEATABLE gives"),
         ("SELECT [1] AS x", ": column x is of type INTEGER[]; cast it"),
         ("SELECT 'a'::BLOB AS x", ": column x is of type BLOB; cast it"),
     ],
@@ -141,7 +144,7 @@ def test_a_value_in_a_syntax_error_is_not_shown(tmp_path):
 @pytest.mark.parametrize("name", ["Own", "1st", "own-view", "\u00fcber", "a" * 61, "", "own view"])
 def test_a_file_name_that_cannot_name_a_table_is_refused(tmp_path, name):
     path = tmp_path / f"{name}.sql"
-    with pytest.raises(InputFileError, match="its name cannot be a table's"):
+    with pytest.raises(InputFileError, match="its name is not a valid table name"):
         sql_views.check(tmp_path, [path])
 
 

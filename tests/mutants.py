@@ -2050,6 +2050,20 @@ MUTANTS = (
         "tests/functional/test_command_line.py -k settings_file",
     ),
     Mutant(
+        "remove a snapshot before the settings are found to be misspelled",
+        "__main__.py",
+        '            if command not in _RUNS or command == "refresh":\n',
+        "            if command not in _RUNS:\n",
+        "tests/functional/test_command_line.py -k misspelled",
+    ),
+    Mutant(
+        "leave a misspelled section of a state run to Luigi",
+        "tasks/state_run.py",
+        "        check_config_file()\n",
+        "",
+        "tests/functional/test_command_line.py -k misspelled",
+    ),
+    Mutant(
         "say a refusal for each task",
         "runs/messages.py",
         "    return not isinstance(error, PipelineError)\n",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from luigi.interface import PidLockAlreadyTakenExit
 
 from pipeline.config import sections, settings
+from pipeline.config.check import check_config_file
 from pipeline.errors import (
     FolderInUseError,
     PipelineError,
@@ -213,6 +214,7 @@ class StateRun:
                 print(result.text(), flush=True)
 
     def _prepare(self) -> None:
+        check_config_file()
         chosen = settings.read(sections.state)
         process.let_polars_start()
         file_system.forget_what_was_said()

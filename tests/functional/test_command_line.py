@@ -133,6 +133,53 @@ def test_a_settings_file_that_is_missing_is_refused(
     assert not bare.data.exists()
 
 
+REFUSING = {
+    "luigi": ((*LUIGI_RUN, "RunAll"), 30),
+    "luigi RunState": ((*LUIGI_RUN, "RunState", "--years", "23-24"), 30),
+    **{
+        " ".join(command): ((sys.executable, "-m", "pipeline", *command), code)
+        for command, code in {
+            ("run",): 30,
+            ("load",): 30,
+            ("copy",): 30,
+            ("refresh",): 30,
+            ("state", "run"): 30,
+            ("state", "rebuild"): 30,
+            ("state", "demo"): 30,
+            ("state", "status"): 1,
+            ("status",): 1,
+            ("verify",): 1,
+            ("doctor",): 1,
+        }.items()
+    },
+}
+"""Commands that read luigi.cfg, and their exit codes where it is refused."""
+
+CORRECT_IT = (
+    "Nothing was requested and nothing was changed. Correct it, then run the same command again."
+)
+
+every_command = pytest.mark.parametrize(("command", "code"), REFUSING.values(), ids=[*REFUSING])
+
+
+def refusal(place: Workplace, *command: str, **variables: str) -> tuple[int, str]:
+    """Return the exit code of a command and the one line that it said, without a log's stamp."""
+    code, lines = refused(place, *command, **variables)
+    assert len(lines) == 1, lines
+    assert not place.data.exists()
+    return code, lines[0].rpartition(" ERROR ")[2]
+
+
+@every_command
+def test_a_misspelled_section_is_refused(
+    bare: Workplace, command: tuple[str, ...], code: int
+) -> None:
+    """Luigi reads what it is asked for, and the rest is nobody's."""
+    (bare.folder / "luigi.cfg").write_text("[path]\ndata_dir = elsewhere", encoding="utf-8")
+    says = "luigi.cfg has a section [path], which nothing reads (did you mean [paths]?)."
+    assert refusal(bare, *command) == (code, f"{says} {CORRECT_IT}")
+
+
 @pytest.mark.parametrize("command", [("--help",), ("run", "--help")], ids=["--help", "run --help"])
 def test_the_help_lists_every_setting_by_section(bare: Workplace, command: tuple[str, ...]) -> None:
     done = bare.look(*command)

@@ -1,0 +1,74 @@
+"""luigi.cfg: what in it is refused, and what of Luigi's and of other programs' may be there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import pipeline  # noqa: F401  with its tasks, whose names may be sections
+from pipeline.config.check import check_config_file
+from pipeline.errors import SettingsError
+
+OF_LUIGI = """azureblob batch_notifier batch-notifier bigquery core cors datadog elasticsearch
+    email execution_summary formatter_simple formatters hadoop handler_console handlers hdfs hive
+    kubernetes logger_root loggers logging metrics mysql pig postgres prometheus redis redshift
+    resources retcode s3 scalding scheduler sendgrid smtp sns spark task_history webhdfs worker"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder without luigi.cfg."""
+    monkeypatch.delenv("LUIGI_CONFIG_PATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refusal(text: str) -> str:
+    Path("luigi.cfg").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as error:
+        check_config_file()
+    assert str(error.value).endswith("then run the same command again.")
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    {
+        "path": "paths",
+        "check": "checks",
+        "Illuminate": "illuminate",
+        "PATHS": "paths",
+        "iluminate": "illuminate",
+        "yaers": "years",
+        "rosters": "roster",
+        "reports": "report",
+        "run": "runs",
+        "states": "state",
+        "biuld": "build",
+    }.items(),
+)
+def test_a_section_that_looks_like_ours_is_refused_with_its_name(written, meant):
+    said = refusal(f"[{written}]\nany = thing\n")
+    assert said.startswith(f"luigi.cfg has a section [{written}], which nothing reads")
+    assert f"did you mean [{meant}]?" in said
+
+
+@pytest.mark.parametrize("section", [*OF_LUIGI.split(), "DEFAULT", "MyOwnTask", "district.Export"])
+def test_sections_of_luigi_and_of_other_programs_may_be_there(section):
+    Path("luigi.cfg").write_text(f"[{section}]\nany = thing\n", encoding="utf-8")
+    check_config_file()
+
+
+def test_each_file_that_luigi_reads_is_checked(tmp_path):
+    """Luigi reads the file that the variable names besides the one in the current folder."""
+    named = tmp_path / "other.cfg"
+    named.write_text("[illuminate]\nthreads = 4\n", encoding="utf-8")
+    environ = os.environ | {"LUIGI_CONFIG_PATH": str(named)}
+    check_config_file(environ)
+    Path("luigi.cfg").write_text("[path]\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"^luigi\.cfg has a section \[path\]"):
+        check_config_file(environ)
+    named.write_text("[check]\n", encoding="utf-8")
+    Path("luigi.cfg").unlink()
+    with pytest.raises(SettingsError, match=rf"^{named} has a section \[check\]"):
+        check_config_file(environ)

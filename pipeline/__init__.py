@@ -86,7 +86,7 @@ __all__ = [
     "SqlView",
 ]
 
-quiet_luigi()
+quiet_luigi(__all__)
 apply_luigi_defaults()
 apply_environment()
 adapt_luigi(__all__)

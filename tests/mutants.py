@@ -2064,6 +2064,13 @@ MUTANTS = (
         "tests/functional/test_command_line.py -k misspelled",
     ),
     Mutant(
+        "let Luigi warn of what is refused",
+        "runs/messages.py",
+        '    ours = "|".join(',
+        '    ours = " ".join(',
+        "tests/functional/test_command_line.py -k misspelled_setting",
+    ),
+    Mutant(
         "say a refusal for each task",
         "runs/messages.py",
         "    return not isinstance(error, PipelineError)\n",

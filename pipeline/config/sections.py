@@ -293,3 +293,6 @@ SECTIONS: tuple[type[Settings], ...] = (
     state,
 )
 """All sections that luigi.cfg may have."""
+
+ALL_SECTIONS: tuple[type[Settings], ...] = (*SECTIONS, publish)
+"""With the one that only the command line may have."""

@@ -3,10 +3,13 @@
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 
+from luigi.parameter import UnconsumedParameterWarning
 from luigi.rpc import RPCError
 
+from pipeline.config.sections import ALL_SECTIONS
 from pipeline.errors import PipelineError, UnexpectedError, printable
 from pipeline.runs.output import outlive_readers
 
@@ -78,11 +81,20 @@ def _redact(record: logging.LogRecord, error: BaseException) -> None:
     record.exc_info = (UnexpectedError, plain, error.__traceback__)
 
 
-def quiet_luigi() -> None:
-    """Make Luigi log our errors as plain sentences, and all lines without a handler in one form."""
+def quiet_luigi(tasks: Sequence[str]) -> None:
+    """Make Luigi log our errors as plain sentences, and all lines without a handler in one form.
+
+    Args:
+        tasks: the names of our tasks.
+    """
     logging.getLogger("luigi-interface").addFilter(_PlainErrors())
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_StampedLines())
+    # `check_config_file` refuses what Luigi only warns of; for its own sections the warning stays.
+    ours = "|".join([*(section.__name__ for section in ALL_SECTIONS), *tasks])
+    warnings.filterwarnings(
+        "ignore", f".*not consumed by the task '({ours})'", UnconsumedParameterWarning
+    )
 
 
 def _stamp_lines(logger: logging.Logger) -> None:

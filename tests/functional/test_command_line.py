@@ -133,6 +133,11 @@ def test_a_settings_file_that_is_missing_is_refused(
     assert not bare.data.exists()
 
 
+CORRECT_IT = (
+    "Nothing was requested and nothing was changed. Correct it, then run the same command again."
+)
+
+# Commands that read luigi.cfg, and their exit codes where it is refused.
 REFUSING = {
     "luigi": ((*LUIGI_RUN, "RunAll"), 30),
     "luigi RunState": ((*LUIGI_RUN, "RunState", "--years", "23-24"), 30),
@@ -153,13 +158,12 @@ REFUSING = {
         }.items()
     },
 }
-"""Commands that read luigi.cfg, and their exit codes where it is refused."""
 
-CORRECT_IT = (
-    "Nothing was requested and nothing was changed. Correct it, then run the same command again."
-)
 
-every_command = pytest.mark.parametrize(("command", "code"), REFUSING.values(), ids=[*REFUSING])
+def commands(*names: str) -> pytest.MarkDecorator:
+    """Run a test for these commands, with the exit code of each."""
+    chosen = [REFUSING[name] for name in names]
+    return pytest.mark.parametrize(("command", "code"), chosen, ids=names)
 
 
 def refusal(place: Workplace, *command: str, **variables: str) -> tuple[int, str]:
@@ -170,7 +174,7 @@ def refusal(place: Workplace, *command: str, **variables: str) -> tuple[int, str
     return code, lines[0].rpartition(" ERROR ")[2]
 
 
-@every_command
+@commands(*REFUSING)
 def test_a_misspelled_section_is_refused(
     bare: Workplace, command: tuple[str, ...], code: int
 ) -> None:
@@ -178,6 +182,23 @@ def test_a_misspelled_section_is_refused(
     (bare.folder / "luigi.cfg").write_text("[path]\ndata_dir = elsewhere", encoding="utf-8")
     says = "luigi.cfg has a section [path], which nothing reads (did you mean [paths]?)."
     assert refusal(bare, *command) == (code, f"{says} {CORRECT_IT}")
+
+
+@commands("luigi", "run", "verify", "doctor", "state run")
+def test_a_misspelled_setting_is_refused(
+    bare: Workplace, command: tuple[str, ...], code: int
+) -> None:
+    """Luigi only warns, which is not printed as well."""
+    (bare.folder / "luigi.cfg").write_text("[illuminate]\nthreds = 4", encoding="utf-8")
+    says = "luigi.cfg has threds in [illuminate], where nothing reads it (did you mean threads?)."
+    assert refusal(bare, *command) == (code, f"{says} {CORRECT_IT}")
+
+
+def test_of_a_misspelled_setting_of_its_own_luigi_warns(bare: Workplace) -> None:
+    (bare.folder / "luigi.cfg").write_text("[core]\nlog_levl = INFO", encoding="utf-8")
+    done = bare.finish(bare.start(*LUIGI_RUN, "RunAll", "--illuminate-threads", "0"))
+    assert done.returncode == 30
+    assert "the parameter 'log_levl'" in done.stderr
 
 
 @pytest.mark.parametrize("command", [("--help",), ("run", "--help")], ids=["--help", "run --help"])

@@ -53,6 +53,44 @@ def test_a_section_that_looks_like_ours_is_refused_with_its_name(written, meant)
     assert f"did you mean [{meant}]?" in said
 
 
+@pytest.mark.parametrize(
+    ("section", "name", "meant"),
+    [
+        ("illuminate", "threds", "threads"),
+        ("illuminate", "max-backof", "max_backoff"),
+        ("checks", "smallest_group", "[report] smallest_group"),
+        ("publish", "allow_shrinks", "allow_shrink"),
+        ("RunAll", "yaer", "year"),
+        ("Report", "enabled", "[report] enabled"),
+    ],
+)
+def test_a_name_that_nothing_reads_is_refused_with_the_one_that_was_meant(section, name, meant):
+    said = refusal(f"[{section}]\n{name} = 1\n")
+    assert said.startswith(f"luigi.cfg has {name} in [{section}], where nothing reads it")
+    assert f"did you mean {meant}?" in said
+
+
+def test_a_name_that_is_like_no_other_is_refused_too():
+    assert "did you mean" not in refusal("[runs]\ncolour = blue\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[illuminate]\npage-limit = 10\n",
+        "[illuminate]\nlongest_wait = 10\n",
+        "[DEFAULT]\nroot = /srv\n[paths]\ndata_dir = %(root)s/data\n",
+        "[RunAll]\nyear = 23-24\n",
+        "[core]\nno_setting = 1\n",
+    ],
+    ids=["dashes", "a renamed one", "defaults", "a task", "Luigi's"],
+)
+def test_what_is_read_or_is_not_ours_may_be_there(text):
+    """A renamed setting is refused where it is read, with its new name."""
+    Path("luigi.cfg").write_text(text, encoding="utf-8")
+    check_config_file()
+
+
 @pytest.mark.parametrize("section", [*OF_LUIGI.split(), "DEFAULT", "MyOwnTask", "district.Export"])
 def test_sections_of_luigi_and_of_other_programs_may_be_there(section):
     Path("luigi.cfg").write_text(f"[{section}]\nany = thing\n", encoding="utf-8")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from luigi.cmdline_parser import CmdlineParser
 from luigi.configuration import LuigiConfigParser, get_config
 
+from pipeline import RunAll
 from pipeline.config import sections, settings
 from pipeline.config.sections import IdsParameter
 from pipeline.config.settings import DEFAULT_RULES
@@ -183,6 +184,11 @@ def test_what_a_luigi_cfg_says_of_luigi_is_left_as_it_is():
 def test_every_setting_is_described():
     for section in SECTIONS:
         assert all(parameter.description for _, parameter in section.current_params())
+
+
+def test_a_section_of_a_task_sets_its_parameters():
+    put("RunAll", "year", "22-23")
+    assert RunAll().year == SchoolYear(2022)
 
 
 # The source, and how it is fetched.

@@ -2064,6 +2064,13 @@ MUTANTS = (
         "tests/functional/test_command_line.py -k misspelled",
     ),
     Mutant(
+        "let Luigi parse luigi.cfg first",
+        "__init__.py",
+        "refuse_unparseable()\n\n",
+        "\n",
+        "tests/functional/test_command_line.py -k parsed",
+    ),
+    Mutant(
         "let Luigi warn of what is refused",
         "runs/messages.py",
         '    ours = "|".join(',

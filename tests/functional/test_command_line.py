@@ -117,25 +117,11 @@ def test_a_refused_setting_has_the_code_of_a_run_in_every_run(bare: Workplace) -
     assert codes == {"run": 30, "load": 30, "copy": 30, "refresh": 30, "status": 1}
 
 
-@pytest.mark.parametrize(
-    ("command", "code"),
-    [((*LUIGI_RUN, "RunAll"), 30), (OUR_RUN, 30), ((*OUR_RUN[:3], "status"), 1)],
-    ids=["luigi", "our own", "status"],
-)
-def test_a_settings_file_that_is_missing_is_refused(
-    bare: Workplace, command: tuple[str, ...], code: int
-) -> None:
-    """Luigi only warns, and the demo would run in place of a district."""
-    found, lines = refused(bare, *command, LUIGI_CONFIG_PATH="/nowhere/luigi.cfg")
-    assert found == code
-    sentence = lines[-1].rpartition(" ERROR ")[2]  # a command that is no run has no log
-    assert sentence.startswith("LUIGI_CONFIG_PATH names /nowhere/luigi.cfg, which is not a file")
-    assert not bare.data.exists()
-
-
 CORRECT_IT = (
     "Nothing was requested and nothing was changed. Correct it, then run the same command again."
 )
+
+CHECK_IT = CORRECT_IT.replace("Correct it", "Check its path and permissions")
 
 # Commands that read luigi.cfg, and their exit codes where it is refused.
 REFUSING = {
@@ -192,6 +178,53 @@ def test_a_misspelled_setting_is_refused(
     (bare.folder / "luigi.cfg").write_text("[illuminate]\nthreds = 4", encoding="utf-8")
     says = "luigi.cfg has threds in [illuminate], where nothing reads it (did you mean threads?)."
     assert refusal(bare, *command) == (code, f"{says} {CORRECT_IT}")
+
+
+@commands("run", "status", "verify", "doctor", "state run")
+def test_a_file_that_cannot_be_parsed_is_refused(
+    bare: Workplace, command: tuple[str, ...], code: int
+) -> None:
+    """Whatever the command is, because Luigi cannot even be imported; the line is not shown."""
+    (bare.folder / "luigi.cfg").write_text("[illuminate]\nhush hush\n", encoding="utf-8")
+    says = f"luigi.cfg, line 2 is no name=value in a [section]. {CORRECT_IT}"
+    assert refusal(bare, *command) == (30, says)
+
+
+def test_our_program_refuses_a_file_that_cannot_be_parsed(bare: Workplace) -> None:
+    (bare.folder / "luigi.cfg").write_text("[core]\n[core]\n", encoding="utf-8")
+    found = refusal(bare, str(LUIGI.with_name("illuminate-pipeline")), "run")
+    assert found == (30, f"luigi.cfg, line 2 is there twice. {CORRECT_IT}")
+
+
+def test_another_program_gets_an_error_for_a_file_that_cannot_be_parsed(bare: Workplace) -> None:
+    (bare.folder / "luigi.cfg").write_text("hush hush\n", encoding="utf-8")
+    done = bare.finish(bare.start(sys.executable, "-c", "import pipeline"))
+    assert "pipeline.errors.SettingsError: luigi.cfg, line 1 is no name=value" in done.stderr
+    assert "hush" not in done.stderr
+
+
+@commands("luigi", "luigi RunState", "run", "status", "verify", "doctor", "state run")
+def test_a_settings_file_that_is_missing_is_refused(
+    bare: Workplace, command: tuple[str, ...], code: int
+) -> None:
+    """Luigi only warns, and the demo would run in place of a district."""
+    found, lines = refused(bare, *command, LUIGI_CONFIG_PATH="/nowhere/luigi.cfg")
+    assert found == code
+    sentence = lines[-1].rpartition(" ERROR ")[2]  # a command that is no run has no log
+    assert sentence.startswith("LUIGI_CONFIG_PATH names /nowhere/luigi.cfg, which is not a file")
+    assert not bare.data.exists()
+
+
+@commands("luigi", "luigi RunState", "run", "status", "verify", "doctor", "state run")
+def test_a_file_that_cannot_be_opened_is_refused(
+    bare: Workplace, command: tuple[str, ...], code: int
+) -> None:
+    """Luigi goes on without it. (A folder: root may open any file.)"""
+    (bare.folder / "luigi.cfg").mkdir()
+    assert refusal(bare, *command) == (
+        code,
+        f"luigi.cfg cannot be read (Is a directory), so its settings are missing. {CHECK_IT}",
+    )
 
 
 def test_of_a_misspelled_setting_of_its_own_luigi_warns(bare: Workplace) -> None:

@@ -1,12 +1,15 @@
 """luigi.cfg: what in it is refused, and what of Luigi's and of other programs' may be there."""
 
+import configparser
 import os
 from pathlib import Path
 
 import pytest
+from luigi.configuration import LuigiConfigParser
 
 import pipeline  # noqa: F401  with its tasks, whose names may be sections
 from pipeline.config.check import check_config_file
+from pipeline.config.config_file import parse
 from pipeline.errors import SettingsError
 
 OF_LUIGI = """azureblob batch_notifier batch-notifier bigquery core cors datadog elasticsearch
@@ -95,6 +98,36 @@ def test_what_is_read_or_is_not_ours_may_be_there(text):
 def test_sections_of_luigi_and_of_other_programs_may_be_there(section):
     Path("luigi.cfg").write_text(f"[{section}]\nany = thing\n", encoding="utf-8")
     check_config_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("\nthreads = 4\n", "line 2 is no name=value in a [section]"),
+        ("[illuminate]\n# good\nthreads\n", "line 3 is no name=value in a [section]"),
+        ("[illuminate]\nthreads = 4\n[illuminate]\n", "line 3 is there twice"),
+        ("[illuminate]\nthreads = 4\nthreads = 5\n", "line 3 is there twice"),
+    ],
+)
+def test_a_line_that_luigi_cannot_parse_is_named(text, says):
+    said = refusal(text)
+    assert said.startswith(f"luigi.cfg, {says}. Nothing was requested")
+    with pytest.raises(configparser.Error):
+        LuigiConfigParser().read("luigi.cfg")
+
+
+def test_a_file_that_is_no_text_is_refused():
+    Path("luigi.cfg").write_bytes(b"[paths]\ndata_dir = \xff\n")
+    with pytest.raises(SettingsError, match=r"^luigi\.cfg is not text in utf-8\."):
+        check_config_file()
+
+
+def test_a_file_that_luigi_can_parse_is_taken():
+    text = "[illuminate]\nthreads: 4\nThreads = 5\n; none\nstrategy =\n  auto\n"
+    Path("luigi.cfg").write_text(text, encoding="utf-8")
+    assert LuigiConfigParser().read("luigi.cfg")
+    written = parse(Path("luigi.cfg"))
+    assert dict(written["illuminate"]) == {"threads": "4", "Threads": "5", "strategy": "\nauto"}
 
 
 def test_each_file_that_luigi_reads_is_checked(tmp_path):

@@ -97,7 +97,8 @@ def describe_settings() -> str:
     for section in ALL_SECTIONS:
         lines += ["", f"[{section.__name__}] {section.__doc__}"]
         lines += [line for text in _settings_of(section) for line in text]
-    secrets = f"secrets, in the environment only: {', '.join(OAUTH2)}; or {', '.join(OAUTH1)}. "
+    secrets = f"secrets, in the environment only: {', '.join(OAUTH2)}; or {', '.join(OAUTH1)}; "
+    secrets += "PIPELINE_DATABASE_URL for load; PIPELINE_WEBHOOK_URL for each run's result. "
     secrets += "Each may have _FILE behind its name, and then names a file with the value."
     return "\n".join([*lines, "", *textwrap.wrap(secrets, _WIDTH)])
 

@@ -1,6 +1,7 @@
 """What cannot be read is refused with one sentence and the documented exit code."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import sections
+from pipeline.publish.database import postgresql
+from pipeline.runs import notify
 from tests.functional.conftest import LUIGI, Workplace
 from tests.helpers import clean_environment
 
@@ -247,6 +250,10 @@ def test_the_help_lists_every_setting_by_section(bare: Workplace, command: tuple
         assert {name for name, _ in section.current_params()} <= {*listed}
     assert "concurrent requests, 1 to 64 (default 10)" in texts["illuminate"]
     assert "SAVE_PATH" in texts["paths"]
+    secrets = done.stdout.partition("\nsecrets, ")[2]
+    for name in (*sections.OAUTH2, *sections.OAUTH1, notify.WEBHOOK, postgresql.VARIABLE):
+        assert re.search(rf"\b{name}\b", secrets), name
+    assert "_FILE behind its name" in secrets
 
 
 def test_a_reader_who_goes_away_is_no_error(place: Workplace) -> None:

@@ -67,8 +67,8 @@ class SettingsError(PipelineError):
     def refused(cls, fault: str, fix: str = "Correct it") -> Self:
         """Return the error for a setting that ends a command before it does anything."""
         return cls(
-            f"{fault}. Nothing was requested and nothing was changed. {fix}, then run the same "
-            "command again."
+            f"{fault.removesuffix('.')}. Nothing was requested and nothing was changed. {fix}, "
+            "then run the same command again."
         )
 
 

@@ -304,8 +304,7 @@ def new_id() -> str:
 def _refuse_shared_settings() -> None:
     for section, name, value, origin in settings.describe():
         if (section, name) in _OF_ONE_DISTRICT and value and origin == "luigi.cfg":
-            raise SettingsError(
-                f"[{section}] {name} is in luigi.cfg, where it would hold for every district. "
-                "Remove it there (what differs by district is in districts.csv), then run the same "
-                "command again. Nothing was requested and nothing was changed."
+            raise SettingsError.refused(
+                f"[{section}] {name} is in luigi.cfg, where it would hold for every district",
+                "Remove it there (what differs by district is in districts.csv)",
             )

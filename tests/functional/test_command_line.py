@@ -16,6 +16,9 @@ from tests.helpers import clean_environment
 
 LUIGI_RUN = (str(LUIGI), "--module", "pipeline")
 OUR_RUN = (sys.executable, "-m", "pipeline", "run")
+CORRECT_IT = (
+    "Nothing was requested and nothing was changed. Correct it, then run the same command again."
+)
 
 
 @pytest.fixture
@@ -108,7 +111,10 @@ def test_an_address_that_cannot_be_used_is_said_once(bare: Workplace) -> None:
     command = (*LUIGI_RUN, "RunYears", "--years", "22-23,23-24")
     says = "ILLUMINATE_BASE_URL must begin with https: student results are never sent unencrypted."
     code, lines = refused(bare, *command, **address)
-    assert (code, [line.partition(" ERROR ")[2] for line in lines]) == (30, [says])
+    assert (code, [line.partition(" ERROR ")[2] for line in lines]) == (
+        30,
+        [f"{says} {CORRECT_IT}"],
+    )
 
 
 def test_a_refused_setting_has_the_code_of_a_run_in_every_run(bare: Workplace) -> None:
@@ -119,10 +125,6 @@ def test_a_refused_setting_has_the_code_of_a_run_in_every_run(bare: Workplace) -
     }
     assert codes == {"run": 30, "load": 30, "copy": 30, "refresh": 30, "status": 1}
 
-
-CORRECT_IT = (
-    "Nothing was requested and nothing was changed. Correct it, then run the same command again."
-)
 
 CHECK_IT = CORRECT_IT.replace("Correct it", "Check its path and permissions")
 

@@ -260,8 +260,10 @@ def test_other_numbers_of_threads_are_refused(count):
     put("illuminate", "threads", count)
     with pytest.raises(SettingsError) as error:
         settings.threads()
-    said = f"[illuminate] threads is {count}; it must be 1 to 64. Correct that, then run the same"
-    assert str(error.value) == f"{said} command again."
+    assert str(error.value) == (
+        f"[illuminate] threads is {count}; it must be 1 to 64. Nothing was requested and nothing "
+        "was changed. Correct it, then run the same command again."
+    )
 
 
 def test_a_year_of_history_that_is_none_is_refused():

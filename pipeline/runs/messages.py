@@ -54,6 +54,7 @@ class _PlainErrors(logging.Filter):
             return _shorten(record, sys.exc_info()[1])
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
+            record.exc_info = None  # Luigi also asks for a traceback where there is no error
             return True
         if isinstance(error, PipelineError | RPCError):
             record.msg, record.args, record.exc_info = str(error), (), None
@@ -90,6 +91,8 @@ def quiet_luigi(tasks: Sequence[str]) -> None:
     logging.getLogger("luigi-interface").addFilter(_PlainErrors())
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_StampedLines())
+    # Defaults of Luigi's own, of which it warns once e-mail is configured.
+    warnings.filterwarnings("ignore", 'Parameter ".*" with value "None" is not of type string')
     # `check_config_file` refuses what Luigi only warns of; for its own sections the warning stays.
     ours = "|".join([*(section.__name__ for section in ALL_SECTIONS), *tasks])
     warnings.filterwarnings(

@@ -117,6 +117,14 @@ def test_an_address_that_cannot_be_used_is_said_once(bare: Workplace) -> None:
     )
 
 
+def test_a_setting_is_refused_without_luigis_warnings(bare: Workplace) -> None:
+    """Of its own defaults for e-mail."""
+    text = "[illuminate]\nthreads = 0\n[email]\nreceiver = somebody@example.org\n[smtp]\nport = 1\n"
+    (bare.folder / "luigi.cfg").write_text(text, encoding="utf-8")
+    code, lines = refused(bare, *LUIGI_RUN, "RunAll", "--year", "23-24")
+    assert (code, [line for line in lines if "Warning" in line]) == (30, [])
+
+
 def test_a_refused_setting_has_the_code_of_a_run_in_every_run(bare: Workplace) -> None:
     (bare.folder / "luigi.cfg").write_text("[illuminate]\nthreads = ten", encoding="utf-8")
     codes = {

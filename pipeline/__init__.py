@@ -4,8 +4,13 @@
 
 `luigi --module pipeline RunAll --year 23-24` does all of it, and again only what is missing;
 `RunYears --years 22-23,23-24` does it for several years and concatenates them. Importing this
-package gives Luigi defaults, a stricter command line and log filters, and does nothing else.
+package gives Luigi defaults, a stricter command line and log filters, and does nothing else. It
+refuses a luigi.cfg that cannot be parsed, before it imports Luigi.
 """
+
+from pipeline.config.config_file import refuse_unparseable
+
+refuse_unparseable()
 
 from pipeline.config.command_line import adapt_luigi
 from pipeline.config.settings import apply_environment, apply_luigi_defaults
@@ -86,7 +91,7 @@ __all__ = [
     "SqlView",
 ]
 
-quiet_luigi()
+quiet_luigi(__all__)
 apply_luigi_defaults()
 apply_environment()
 adapt_luigi(__all__)

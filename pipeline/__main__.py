@@ -46,6 +46,8 @@ _MODULES = {"load": "run", "copy": "run", "clean-snapshots": "clean_snapshots"}
 
 _RUNS = ("run", "refresh", "load", "copy")
 """The commands with the exit codes of `luigi`."""
+_STATE_RUNS = ("run", "rebuild", "demo")
+"""The actions of `state` that have them too."""
 
 _RECOVERING = set(_COMMANDS) - {"dictionary", "simulate", "state"}
 """The commands that first complete or undo what a killed run left half published."""
@@ -69,7 +71,8 @@ def _main(arguments: list[str] | None) -> int:
     options.arguments, command = others, options.command
     try:
         with redact_unexpected():
-            if command not in _RUNS:
+            # A run is refused itself, and tells the webhook; this one removes something first.
+            if command not in _RUNS or command == "refresh":
                 check_config_file()
             if command in _RECOVERING:
                 _recover(command)
@@ -82,7 +85,7 @@ def _main(arguments: list[str] | None) -> int:
         return _FOLDER_IN_USE
     except PipelineError as error:
         print(error, file=sys.stderr)
-        if command not in _RUNS:
+        if command not in _RUNS and getattr(options, "action", "") not in _STATE_RUNS:
             return _FAILED
         return _NO_SUCH_DAY if isinstance(error, YearError) else _RUN_REFUSED
 

@@ -63,6 +63,14 @@ class PipelineError(Exception):
 class SettingsError(PipelineError):
     """A setting is missing or cannot be used."""
 
+    @classmethod
+    def refused(cls, fault: str, fix: str = "Correct it") -> Self:
+        """Return the error for a setting that ends a command before it does anything."""
+        return cls(
+            f"{fault.removesuffix('.')}. Nothing was requested and nothing was changed. {fix}, "
+            "then run the same command again."
+        )
+
 
 class YearError(SettingsError, ValueError):
     """A text is not a school year, or a date lies outside the year."""

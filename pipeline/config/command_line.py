@@ -12,11 +12,10 @@ from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register, TaskClassException
 
 from pipeline.config.parameters import in_plain_words
-from pipeline.config.sections import ENVIRONMENT, OAUTH1, OAUTH2, SECTIONS, Settings, publish
+from pipeline.config.sections import ALL_SECTIONS, ENVIRONMENT, OAUTH1, OAUTH2, Settings
 from pipeline.errors import PipelineError
 
-_ALL: tuple[type[Settings], ...] = (*SECTIONS, publish)
-_SETTINGS = {section.__name__ for section in _ALL}
+_SETTINGS = {section.__name__ for section in ALL_SECTIONS}
 _WIDTH = 100
 _OURS = "illuminate-pipeline run"
 _PROGRAMS = {"luigi": "luigi --module pipeline", "__main__.py": _OURS, "illuminate-pipeline": _OURS}
@@ -95,10 +94,11 @@ def describe_settings() -> str:
         "On the command line of a run, threads of [illuminate] is --illuminate-threads:"
     )
     lines = textwrap.wrap(intro, _WIDTH)
-    for section in _ALL:
+    for section in ALL_SECTIONS:
         lines += ["", f"[{section.__name__}] {section.__doc__}"]
         lines += [line for text in _settings_of(section) for line in text]
-    secrets = f"secrets, in the environment only: {', '.join(OAUTH2)}; or {', '.join(OAUTH1)}. "
+    secrets = f"secrets, in the environment only: {', '.join(OAUTH2)}; or {', '.join(OAUTH1)}; "
+    secrets += "PIPELINE_DATABASE_URL for load; PIPELINE_WEBHOOK_URL for each run's result. "
     secrets += "Each may have _FILE behind its name, and then names a file with the value."
     return "\n".join([*lines, "", *textwrap.wrap(secrets, _WIDTH)])
 

@@ -38,9 +38,8 @@ def columns() -> dict[str, str]:
         elif name in {*COMBINED.names, *LATEST.names} or names.count(name) > 1:
             fault = "is the name of another column"
         if fault:
-            raise SettingsError(
-                f"[roster] columns has {name!r}, which {fault}. Choose another name; nothing was "
-                "requested and nothing was changed."
+            raise SettingsError.refused(
+                f"[roster] columns has {name!r}, which {fault}", "Choose another name"
             )
     return dict(pairs)
 
@@ -83,8 +82,5 @@ def _pairs(name: str, text: str, example: str) -> list[tuple[str, str]]:
     parts = [part.partition("=") for part in text.split(",") if part.strip()]
     pairs = [(left.strip(), right.strip()) for left, _, right in parts]
     if not all(left and right for left, right in pairs):
-        raise SettingsError(
-            f"[roster] {name} is {text!r}; it must be like {example}. Nothing was requested and "
-            "nothing was changed."
-        )
+        raise SettingsError.refused(f"[roster] {name} is {text!r}; it must be like {example}")
     return pairs

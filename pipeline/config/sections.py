@@ -58,10 +58,9 @@ class Settings(luigi.Config):
                 try:
                     parameter.has_task_value(cls.__name__, name)
                 except (ValueError, InterpolationError) as error:
-                    raise SettingsError(
+                    raise SettingsError.refused(
                         f"[{cls.__name__}] {name} cannot be read ({in_plain_words(error)}); it "
-                        f"means: {parameter.description}. Nothing was requested and nothing was "
-                        "changed. Correct it, then run the same command again."
+                        f"means: {parameter.description}"
                     ) from None
             raise
         return values
@@ -293,3 +292,6 @@ SECTIONS: tuple[type[Settings], ...] = (
     state,
 )
 """All sections that luigi.cfg may have."""
+
+ALL_SECTIONS: tuple[type[Settings], ...] = (*SECTIONS, publish)
+"""With the one that only the command line may have."""

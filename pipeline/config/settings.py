@@ -46,8 +46,6 @@ DEFAULT_RULES = Path(__file__).parents[1] / "inputs" / "title_rules.csv"
 _NEEDS_NO_TZDATA = re.compile(r"$|UTC$|([A-Za-z]{3,}|<[\w+-]{3,}>)[+-]?\d")
 """Values of TZ that mean what they say without a file: none, UTC, or one with its offset."""
 
-_CORRECT = "Correct that, then run the same command again."
-
 T = TypeVar("T")
 
 _LUIGI = {
@@ -149,10 +147,10 @@ def check_address(environ: Mapping[str, str] = os.environ) -> None:
     """
     names = [name for name in (*OAUTH2, *OAUTH1) for name in (name, f"{name}_FILE")]
     if is_demo() and (given := [name for name in names if environ.get(name)]):
-        raise SettingsError(
+        raise SettingsError.refused(
             f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} set and "
-            "ILLUMINATE_BASE_URL is not, so nothing was requested. Set it to your district's "
-            "address, or unset the credentials to work with the demo district."
+            "ILLUMINATE_BASE_URL is not",
+            "Set it to your district's address, or unset the credentials to work with the demo",
         )
 
 
@@ -165,10 +163,9 @@ def check_time_zone(environ: Mapping[str, str] = os.environ) -> None:
     name = environ.get("TZ", "").removeprefix(":")
     is_known = any(Path(folder, name).is_file() for folder in zoneinfo.TZPATH)
     if not is_known and not _NEEDS_NO_TZDATA.match(name):
-        raise SettingsError(
-            f"TZ is {name}, which is no time zone that this machine knows, so the day would end as "
-            "in UTC. Write it like America/Los_Angeles, and install tzdata if it is missing. "
-            "Nothing was requested and nothing was changed."
+        raise SettingsError.refused(
+            f"TZ is {name}, which is no time zone that this machine knows; it would mean UTC",
+            "Write it like America/Los_Angeles, or install tzdata if it is missing",
         )
 
 
@@ -178,7 +175,10 @@ def address() -> Address:
     Raises:
         SettingsError: it is not valid.
     """
-    return Address.parse(read(illuminate).base_url)
+    try:
+        return Address.parse(read(illuminate).base_url)
+    except SettingsError as error:
+        raise SettingsError.refused(str(error)) from None
 
 
 def source_name() -> str:
@@ -203,7 +203,7 @@ def historical_before() -> SchoolYear:
     try:
         return SchoolYear.parse(read(years).historical_before)
     except YearError as error:
-        raise SettingsError(f"[years] historical_before: {error} {_CORRECT}") from None
+        raise SettingsError.refused(f"[years] historical_before: {error}") from None
 
 
 def snapshot(year: SchoolYear, as_of: dt.date, today: dt.date) -> Snapshot:
@@ -229,9 +229,8 @@ def _settles_on(year: SchoolYear) -> dt.date:
     try:
         return year.settles_on(day)
     except ValueError:
-        raise SettingsError(
-            f"[years] settles is {day!r}; it must be a month and a day, like 09-30. {_CORRECT}"
-        ) from None
+        fault = f"[years] settles is {day!r}; it must be a month and a day, like 09-30"
+        raise SettingsError.refused(fault) from None
 
 
 def demo_roster(year: SchoolYear) -> Path:
@@ -293,7 +292,7 @@ def threads() -> int:
     """
     count: int = read(illuminate).threads
     if not 1 <= count <= 64:
-        raise SettingsError(f"[illuminate] threads is {count}; it must be 1 to 64. {_CORRECT}")
+        raise SettingsError.refused(f"[illuminate] threads is {count}; it must be 1 to 64")
     return count
 
 
@@ -311,9 +310,9 @@ def smallest_group() -> int:
     """
     students: int = read(report).smallest_group
     if students < SMALLEST_GROUP:
-        raise SettingsError(
+        raise SettingsError.refused(
             f"[report] smallest_group is {students}; it must be {SMALLEST_GROUP} or more, because "
-            "smaller groups reveal single students. Nothing was requested and nothing was changed."
+            "smaller groups reveal single students"
         )
     return students
 

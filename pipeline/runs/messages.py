@@ -3,10 +3,13 @@
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 
+from luigi.parameter import UnconsumedParameterWarning
 from luigi.rpc import RPCError
 
+from pipeline.config.sections import ALL_SECTIONS
 from pipeline.errors import PipelineError, UnexpectedError, printable
 from pipeline.runs.output import outlive_readers
 
@@ -51,6 +54,7 @@ class _PlainErrors(logging.Filter):
             return _shorten(record, sys.exc_info()[1])
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
+            record.exc_info = None  # Luigi also asks for a traceback where there is no error
             return True
         if isinstance(error, PipelineError | RPCError):
             record.msg, record.args, record.exc_info = str(error), (), None
@@ -78,11 +82,22 @@ def _redact(record: logging.LogRecord, error: BaseException) -> None:
     record.exc_info = (UnexpectedError, plain, error.__traceback__)
 
 
-def quiet_luigi() -> None:
-    """Make Luigi log our errors as plain sentences, and all lines without a handler in one form."""
+def quiet_luigi(tasks: Sequence[str]) -> None:
+    """Make Luigi log our errors as plain sentences, and all lines without a handler in one form.
+
+    Args:
+        tasks: the names of our tasks.
+    """
     logging.getLogger("luigi-interface").addFilter(_PlainErrors())
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_StampedLines())
+    # Defaults of Luigi's own, of which it warns once e-mail is configured.
+    warnings.filterwarnings("ignore", 'Parameter ".*" with value "None" is not of type string')
+    # `check_config_file` refuses what Luigi only warns of; for its own sections the warning stays.
+    ours = "|".join([*(section.__name__ for section in ALL_SECTIONS), *tasks])
+    warnings.filterwarnings(
+        "ignore", f".*not consumed by the task '({ours})'", UnconsumedParameterWarning
+    )
 
 
 def _stamp_lines(logger: logging.Logger) -> None:

@@ -17,7 +17,7 @@ from pipeline.illuminate.address import is_loopback
 from pipeline.illuminate.wire import DeadlineWatcher, new_session
 
 _NAME = "PIPELINE_WEBHOOK_URL"
-_TODO = "Correct or unset it, then run the same command again."
+_FIX = "Correct or unset it"
 _SUCCESS, _REDIRECT = 2, 3
 
 
@@ -119,11 +119,11 @@ def _check(url: str) -> bool:
     except ValueError:
         host = None
     if not host or parts.scheme not in {"http", "https"}:
-        raise SettingsError(f"{_NAME} is not a valid URL; it must begin with https://. {_TODO}")
+        fault = "is not a valid URL; it must begin with https://"
+        raise SettingsError.refused(f"{_NAME} {fault}", _FIX)
     if parts.scheme == "http" and not is_loopback(host):
-        raise SettingsError(
-            f"{_NAME} must begin with https; plain http only to this machine. {_TODO}"
-        )
+        fault = "must begin with https; plain http only to this machine"
+        raise SettingsError.refused(f"{_NAME} {fault}", _FIX)
     return is_loopback(host)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from luigi.interface import PidLockAlreadyTakenExit
 
 from pipeline.config import sections, settings
+from pipeline.config.check import check_config_file
 from pipeline.errors import (
     FolderInUseError,
     PipelineError,
@@ -213,6 +214,7 @@ class StateRun:
                 print(result.text(), flush=True)
 
     def _prepare(self) -> None:
+        check_config_file()
         chosen = settings.read(sections.state)
         process.let_polars_start()
         file_system.forget_what_was_said()
@@ -302,8 +304,7 @@ def new_id() -> str:
 def _refuse_shared_settings() -> None:
     for section, name, value, origin in settings.describe():
         if (section, name) in _OF_ONE_DISTRICT and value and origin == "luigi.cfg":
-            raise SettingsError(
-                f"[{section}] {name} is in luigi.cfg, where it would hold for every district. "
-                "Remove it there (what differs by district is in districts.csv), then run the same "
-                "command again. Nothing was requested and nothing was changed."
+            raise SettingsError.refused(
+                f"[{section}] {name} is in luigi.cfg, where it would hold for every district",
+                "Remove it there (what differs by district is in districts.csv)",
             )

@@ -1,6 +1,7 @@
 """What cannot be read is refused with one sentence and the documented exit code."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import sections
+from pipeline.publish.database import postgresql
+from pipeline.runs import notify
 from tests.functional.conftest import LUIGI, REPOSITORY, Workplace
 from tests.helpers import clean_environment
 
 LUIGI_RUN = (str(LUIGI), "--module", "pipeline")
 OUR_RUN = (sys.executable, "-m", "pipeline", "run")
+CORRECT_IT = (
+    "Nothing was requested and nothing was changed. Correct it, then run the same command again."
+)
 
 
 @pytest.fixture
@@ -105,7 +111,18 @@ def test_an_address_that_cannot_be_used_is_said_once(bare: Workplace) -> None:
     command = (*LUIGI_RUN, "RunYears", "--years", "22-23,23-24")
     says = "ILLUMINATE_BASE_URL must begin with https: student results are never sent unencrypted."
     code, lines = refused(bare, *command, **address)
-    assert (code, [line.partition(" ERROR ")[2] for line in lines]) == (30, [says])
+    assert (code, [line.partition(" ERROR ")[2] for line in lines]) == (
+        30,
+        [f"{says} {CORRECT_IT}"],
+    )
+
+
+def test_a_setting_is_refused_without_luigis_warnings(bare: Workplace) -> None:
+    """Of its own defaults for e-mail."""
+    text = "[illuminate]\nthreads = 0\n[email]\nreceiver = somebody@example.org\n[smtp]\nport = 1\n"
+    (bare.folder / "luigi.cfg").write_text(text, encoding="utf-8")
+    code, lines = refused(bare, *LUIGI_RUN, "RunAll", "--year", "23-24")
+    assert (code, [line for line in lines if "Warning" in line]) == (30, [])
 
 
 def test_a_refused_setting_has_the_code_of_a_run_in_every_run(bare: Workplace) -> None:
@@ -117,11 +134,89 @@ def test_a_refused_setting_has_the_code_of_a_run_in_every_run(bare: Workplace) -
     assert codes == {"run": 30, "load": 30, "copy": 30, "refresh": 30, "status": 1}
 
 
-@pytest.mark.parametrize(
-    ("command", "code"),
-    [((*LUIGI_RUN, "RunAll"), 30), (OUR_RUN, 30), ((*OUR_RUN[:3], "status"), 1)],
-    ids=["luigi", "our own", "status"],
-)
+CHECK_IT = CORRECT_IT.replace("Correct it", "Check its path and permissions")
+
+# Commands that read luigi.cfg, and their exit codes where it is refused.
+REFUSING = {
+    "luigi": ((*LUIGI_RUN, "RunAll"), 30),
+    "luigi RunState": ((*LUIGI_RUN, "RunState", "--years", "23-24"), 30),
+    **{
+        " ".join(command): ((sys.executable, "-m", "pipeline", *command), code)
+        for command, code in {
+            ("run",): 30,
+            ("load",): 30,
+            ("copy",): 30,
+            ("refresh",): 30,
+            ("state", "run"): 30,
+            ("state", "rebuild"): 30,
+            ("state", "demo"): 30,
+            ("state", "status"): 1,
+            ("status",): 1,
+            ("verify",): 1,
+            ("doctor",): 1,
+        }.items()
+    },
+}
+
+
+def commands(*names: str) -> pytest.MarkDecorator:
+    """Run a test for these commands, with the exit code of each."""
+    chosen = [REFUSING[name] for name in names]
+    return pytest.mark.parametrize(("command", "code"), chosen, ids=names)
+
+
+def refusal(place: Workplace, *command: str, **variables: str) -> tuple[int, str]:
+    """Return the exit code of a command and the one line that it said, without a log's stamp."""
+    code, lines = refused(place, *command, **variables)
+    assert len(lines) == 1, lines
+    assert not place.data.exists()
+    return code, lines[0].rpartition(" ERROR ")[2]
+
+
+@commands(*REFUSING)
+def test_a_misspelled_section_is_refused(
+    bare: Workplace, command: tuple[str, ...], code: int
+) -> None:
+    """Luigi reads what it is asked for, and the rest is nobody's."""
+    (bare.folder / "luigi.cfg").write_text("[path]\ndata_dir = elsewhere", encoding="utf-8")
+    says = "luigi.cfg has a section [path], which nothing reads (did you mean [paths]?)."
+    assert refusal(bare, *command) == (code, f"{says} {CORRECT_IT}")
+
+
+@commands("luigi", "run", "verify", "doctor", "state run")
+def test_a_misspelled_setting_is_refused(
+    bare: Workplace, command: tuple[str, ...], code: int
+) -> None:
+    """Luigi only warns, which is not printed as well."""
+    (bare.folder / "luigi.cfg").write_text("[illuminate]\nthreds = 4", encoding="utf-8")
+    says = "luigi.cfg has threds in [illuminate], where nothing reads it (did you mean threads?)."
+    assert refusal(bare, *command) == (code, f"{says} {CORRECT_IT}")
+
+
+@commands("run", "status", "verify", "doctor", "state run")
+def test_a_file_that_cannot_be_parsed_is_refused(
+    bare: Workplace, command: tuple[str, ...], code: int
+) -> None:
+    """Whatever the command is, because Luigi cannot even be imported; the line is not shown."""
+    (bare.folder / "luigi.cfg").write_text("[illuminate]\nhush hush\n", encoding="utf-8")
+    says = f"luigi.cfg, line 2 is no name=value in a [section]. {CORRECT_IT}"
+    assert refusal(bare, *command) == (30, says)
+
+
+def test_our_program_refuses_a_file_that_cannot_be_parsed(bare: Workplace) -> None:
+    (bare.folder / "luigi.cfg").write_text("[core]\n[core]\n", encoding="utf-8")
+    found = refusal(bare, str(LUIGI.with_name("illuminate-pipeline")), "run")
+    assert found == (30, f"luigi.cfg, line 2 is there twice. {CORRECT_IT}")
+
+
+def test_another_program_gets_an_error_for_a_file_that_cannot_be_parsed(bare: Workplace) -> None:
+    (bare.folder / "luigi.cfg").write_text("hush hush\n", encoding="utf-8")
+    done = bare.finish(bare.start(sys.executable, "-c", "import pipeline"))
+    assert "pipeline.errors.SettingsError: luigi.cfg, line 1 is no name=value" in done.stderr
+    assert "hush" not in done.stderr
+
+
+@commands("luigi", "luigi RunState", "run", "status", "verify", "doctor", "state run")
 def test_a_settings_file_that_is_missing_is_refused(
     bare: Workplace, command: tuple[str, ...], code: int
 ) -> None:
@@ -131,6 +226,25 @@ def test_a_settings_file_that_is_missing_is_refused(
     sentence = lines[-1].rpartition(" ERROR ")[2]  # a command that is no run has no log
     assert sentence.startswith("LUIGI_CONFIG_PATH names /nowhere/luigi.cfg, which is not a file")
     assert not bare.data.exists()
+
+
+@commands("luigi", "luigi RunState", "run", "status", "verify", "doctor", "state run")
+def test_a_file_that_cannot_be_opened_is_refused(
+    bare: Workplace, command: tuple[str, ...], code: int
+) -> None:
+    """Luigi goes on without it. (A folder: root may open any file.)"""
+    (bare.folder / "luigi.cfg").mkdir()
+    assert refusal(bare, *command) == (
+        code,
+        f"luigi.cfg cannot be read (Is a directory), so its settings are missing. {CHECK_IT}",
+    )
+
+
+def test_of_a_misspelled_setting_of_its_own_luigi_warns(bare: Workplace) -> None:
+    (bare.folder / "luigi.cfg").write_text("[core]\nlog_levl = INFO", encoding="utf-8")
+    done = bare.finish(bare.start(*LUIGI_RUN, "RunAll", "--illuminate-threads", "0"))
+    assert done.returncode == 30
+    assert "the parameter 'log_levl'" in done.stderr
 
 
 @pytest.mark.parametrize("command", [("--help",), ("run", "--help")], ids=["--help", "run --help"])
@@ -146,6 +260,10 @@ def test_the_help_lists_every_setting_by_section(bare: Workplace, command: tuple
         assert {name for name, _ in section.current_params()} <= {*listed}
     assert "concurrent requests, 1 to 64 (default 10)" in texts["illuminate"]
     assert "SAVE_PATH" in texts["paths"]
+    secrets = done.stdout.partition("\nsecrets, ")[2]
+    for name in (*sections.OAUTH2, *sections.OAUTH1, notify.WEBHOOK, postgresql.VARIABLE):
+        assert re.search(rf"\b{name}\b", secrets), name
+    assert "_FILE behind its name" in secrets
 
 
 def test_a_reader_who_goes_away_is_no_error(place: Workplace) -> None:

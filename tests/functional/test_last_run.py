@@ -81,8 +81,8 @@ def test_a_setting_that_cannot_be_used(place: Workplace) -> None:
     done = place.run("--illuminate-threads", "0")
     assert done.returncode == 30
     sentence = (
-        "[illuminate] threads is 0; it must be 1 to 64. Correct that, then run the same command "
-        "again."
+        "[illuminate] threads is 0; it must be 1 to 64. Nothing was requested and nothing was "
+        "changed. Correct it, then run the same command again."
     )
     assert done.stderr.count(sentence) == 1
     result = latest(place)

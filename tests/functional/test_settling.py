@@ -95,8 +95,8 @@ def test_the_day_on_which_a_year_settles_is_a_setting(place: Workplace, own: Ser
     refused = place.run("--today", "2024-10-01", "--years-settles", "30 September")
     assert refused.returncode == 30
     reason = (
-        "[years] settles is '30 September'; it must be a month and a day, like 09-30. Correct "
-        "that, then run the same command again."
+        "[years] settles is '30 September'; it must be a month and a day, like 09-30. Nothing "
+        "was requested and nothing was changed. Correct it, then run the same command again."
     )
     assert [line.partition(" ERROR ")[2] for line in refused.stderr.splitlines()] == [reason]
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from luigi.cmdline_parser import CmdlineParser
 from luigi.configuration import LuigiConfigParser, get_config
 
+from pipeline import RunAll
 from pipeline.config import sections, settings
 from pipeline.config.sections import IdsParameter
 from pipeline.config.settings import DEFAULT_RULES
@@ -185,6 +186,11 @@ def test_every_setting_is_described():
         assert all(parameter.description for _, parameter in section.current_params())
 
 
+def test_a_section_of_a_task_sets_its_parameters():
+    put("RunAll", "year", "22-23")
+    assert RunAll().year == SchoolYear(2022)
+
+
 # The source, and how it is fetched.
 
 
@@ -254,8 +260,10 @@ def test_other_numbers_of_threads_are_refused(count):
     put("illuminate", "threads", count)
     with pytest.raises(SettingsError) as error:
         settings.threads()
-    said = f"[illuminate] threads is {count}; it must be 1 to 64. Correct that, then run the same"
-    assert str(error.value) == f"{said} command again."
+    assert str(error.value) == (
+        f"[illuminate] threads is {count}; it must be 1 to 64. Nothing was requested and nothing "
+        "was changed. Correct it, then run the same command again."
+    )
 
 
 def test_a_year_of_history_that_is_none_is_refused():

@@ -92,6 +92,13 @@ def test_why_a_task_cannot_be_scheduled_is_said_without_data(caplog, error, said
     assert ("test_messages.py" in caplog.text) == said  # where it was raised
 
 
+def test_a_traceback_of_no_error_is_not_printed(capsys, luigi):
+    """Luigi asks for one when a scheduler cannot be reached."""
+    luigi.addHandler(logging.StreamHandler())
+    luigi.warning("Failed connecting", exc_info=True)
+    assert capsys.readouterr().err == "Failed connecting\n"
+
+
 def _log_as_luigi_does() -> None:
     text = f"Will not run a task due to error in deps() method:\n{traceback.format_exc()}"
     logging.getLogger("luigi-interface").warning(text)

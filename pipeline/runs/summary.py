@@ -29,6 +29,8 @@ _HEADLINES = {
 }
 _COMPLETE = ("published", "not reported", "up to date")
 _HALF_PUBLISHED = "FAILED; some published files are new and others old."
+_WAITS = "published, but the report waits for another year; the previous report is unchanged."
+_REPORTED_AGAIN = "no table was changed; the report was rebuilt."
 _PUBLISHED_AGAIN = "published again; every table is as it was."
 _PUBLISHED_ALL_THE_SAME = "FAILED, but the tables of this run are published."
 _FETCH = "FetchScores "
@@ -40,7 +42,8 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
     year = f"School year {record['year']} as of {record['as_of']}{made_up}"
     lines = [f"{year}{_no_results(record, snapshot)}: {_headline(record)}"]
     lines += _failures(record)
-    lines += [f"  {text}" for text in (*_begun(record), *_changed(record), *_withdrawn(record))]
+    notes = (*_waits(record), *_begun(record), *_changed(record), *_withdrawn(record))
+    lines += [f"  {text}" for text in notes]
     lines += [f"  {name:<11} {text}" for name, text in _requested(record)]
     if record["outcome"] in _COMPLETE:
         lines += [f"  {name:<11} {text}" for name, text in describe_year(record, snapshot)]
@@ -82,7 +85,20 @@ def _headline(record: dict[str, Any]) -> str:
             return _PUBLISHED_ALL_THE_SAME
         if record["outcome"] == "up to date":
             return _PUBLISHED_AGAIN
+    if record["outcome"] == "not reported" and record["report_waits_for"]:
+        return _WAITS
+    if record["outcome"] == "up to date" and record["steps"].get("Report", {}).get("by_this_run"):
+        return _REPORTED_AGAIN
     return _HEADLINES[record["outcome"]]
+
+
+def _waits(record: dict[str, Any]) -> Iterator[str]:
+    """Return for which years the report waits, unless it would not be built anyway."""
+    if (years := record["report_waits_for"]) and record["outcome"] not in {"failed", "stopped"}:
+        yield (
+            f"Report: it compares with {', '.join(years)}, which is not done, and so is unchanged. "
+            "Fix what failed there, then run the same command again."
+        )
 
 
 def _failures(record: dict[str, Any]) -> list[str]:

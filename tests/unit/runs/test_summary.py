@@ -72,6 +72,7 @@ def record(outcome="published", **changes):
         "own_seconds": 3.5,
         "is_one_of_several": False,
         "withdrawn": [],
+        "report_waits_for": [],
         "included_ids": [],
         "allowed_shrink": "",
         "replaced_source": "",

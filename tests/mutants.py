@@ -2094,8 +2094,8 @@ MUTANTS = (
     Mutant(
         "say that what is not known is not built",
         "commands/status.py",
-        "        if problem:\n            return problem\n",
-        "",
+        '            state = f"not known{self._reason(step, error)}"\n',
+        '            state = "not built yet"\n',
         "tests/functional/test_commands.py -k status_says_once",
     ),
 )

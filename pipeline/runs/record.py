@@ -144,6 +144,7 @@ def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
         "published_by": publication.run if publication else None,
         "report_waits_for": tables.waits_for,
         "withdrawn": publication.withdrawn if publication and publication.run == run.id else [],
+        "sql_views": settings.read(sections.paths).sql_views,
         "is_half_published": _is_half_published(paths, publication),
         "report": _report(paths),
     }

@@ -136,11 +136,15 @@ def _changed(record: dict[str, Any]) -> Iterator[str]:
 
 
 def _withdrawn(record: dict[str, Any]) -> Iterator[str]:
-    """Return the views of SQL files that the run removed."""
+    """Return the views of SQL files that the run removed, and why."""
+    why, todo = "is not set any more", "set the folder again"
+    if record["sql_views"]:
+        why, todo = "has no such SQL file any more", "put the file back"
     if names := record["withdrawn"]:
+        them = "it" if len(names) == 1 else "them"
         yield (
-            f"REMOVED: {list_some(names)}, because [paths] sql_views has no such SQL file any "
-            "more. To have it again, put the file back, then run the same command again."
+            f"REMOVED: {list_some(names)}, because [paths] sql_views {why}. To publish {them} "
+            f"again, {todo}, then run the same command again."
         )
 
 

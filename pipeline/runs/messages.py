@@ -51,6 +51,7 @@ class _PlainErrors(logging.Filter):
             return _shorten(record, sys.exc_info()[1])
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
+            record.exc_info = None  # Luigi logs one where there is none: "NoneType: None"
             return True
         if isinstance(error, PipelineError | RPCError):
             record.msg, record.args, record.exc_info = str(error), (), None

@@ -623,8 +623,8 @@ MUTANTS = (
     Mutant(
         "give up a count that failed once",
         "extract/fetch.py",
-        "    except MAY_PASS:\n",
-        "    except ():\n",
+        "    except MAY_PASS as error:\n",
+        "    except () as error:\n",
         "tests/unit/extract/test_fetch.py tests/functional/test_settling.py -k once_more",
     ),
     Mutant(

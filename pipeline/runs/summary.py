@@ -24,7 +24,7 @@ _HEADLINES = {
     "up to date": "everything is up to date; no table was changed.",
     "failed": "FAILED; what was published before is unchanged.",
     "not finished": "not finished; what was published before is unchanged.",
-    "stopped": "stopped; what was fetched is kept; run the same command to continue.",
+    "stopped": "stopped.",  # what is kept was said when it was asked to stop
     "done": "done.",
 }
 _COMPLETE = ("published", "not reported", "up to date")

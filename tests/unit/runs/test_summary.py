@@ -226,7 +226,7 @@ def test_what_is_new_is_named_up_to_ten_and_counted():
         ("up to date", "everything is up to date; no table was changed."),
         ("failed", "FAILED; what was published before is unchanged."),
         ("done", "done."),
-        ("stopped", "stopped; what was fetched is kept; run the same command to continue."),
+        ("stopped", "stopped."),
     ],
 )
 def test_the_first_line_says_what_became_of_the_run(outcome, words):

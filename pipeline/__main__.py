@@ -20,6 +20,8 @@ from pipeline.errors import (
 from pipeline.runs.output import outlive_readers
 from pipeline.runs.process import let_polars_start
 from pipeline.runs.recovery import recover_unless_in_use
+from pipeline.storage.paths import ALL_YEARS
+from pipeline.years import SchoolYear
 
 _FAILED, _FOLDER_IN_USE, _RUN_REFUSED, _NO_SUCH_DAY = 1, 10, 30, 40
 _LAST_PORT = 65535
@@ -114,11 +116,11 @@ def _parser() -> argparse.ArgumentParser:
         for name, text in _COMMANDS.items()
     }
     for name in _OF_A_YEAR:
-        or_all = ", or all" if name in _OF_ALL_YEARS else ""
+        kind, or_all = (_year_or_all, ", or all") if name in _OF_ALL_YEARS else (_year, "")
         parsers[name].add_argument(
-            "--year", default="", help=f"like 23-24{or_all}; default today's"
+            "--year", type=kind, default="", help=f"like 23-24{or_all}; default today's"
         )
-    parsers["clean-snapshots"].add_argument("--year", default="", help="default all")
+    parsers["clean-snapshots"].add_argument("--year", type=_year, default="", help="default all")
     for name in _OF_A_DAY:
         parsers[name].add_argument("--as-of", type=_day, help="like 2024-01-31; default today")
     parsers["status"].add_argument("--json", action="store_true", help="for other programs")
@@ -133,6 +135,23 @@ def _day(text: str) -> dt.date:
     except ValueError:
         problem = f"{text!r} is not a day; write it like 2024-01-31"
         raise argparse.ArgumentTypeError(problem) from None
+
+
+def _year(text: str) -> str:
+    try:
+        if text:
+            SchoolYear.parse(text)
+    except YearError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _year_or_all(text: str) -> str:
+    return text if text == ALL_YEARS else _year(text)
+
+
+def _years(text: str) -> str:
+    return ",".join(map(_year, text.replace(",", " ").split()))
 
 
 def _port(text: str) -> int:
@@ -174,7 +193,8 @@ def _add_state_options(parser: argparse.ArgumentParser) -> None:
         if name == "tables":
             continue
         if name != "districts":
-            action.add_argument("--year", default="", help="like 23-24; default today's")
+            kind = _year if name == "status" else _years
+            action.add_argument("--year", type=kind, default="", help="like 23-24; default today's")
         if name != "demo":
             action.add_argument("--districts", default="", help="default [state] districts")
     for name in ("run", "rebuild"):

@@ -623,8 +623,8 @@ MUTANTS = (
     Mutant(
         "give up a count that failed once",
         "extract/fetch.py",
-        "    except MAY_PASS:\n",
-        "    except ():\n",
+        "    except MAY_PASS as error:\n",
+        "    except () as error:\n",
         "tests/unit/extract/test_fetch.py tests/functional/test_settling.py -k once_more",
     ),
     Mutant(
@@ -2122,8 +2122,8 @@ MUTANTS = (
     Mutant(
         "say that what is not known is not built",
         "commands/status.py",
-        "        if problem:\n            return problem\n",
-        "",
+        '            state = f"not known{self._reason(step, error)}"\n',
+        '            state = "not built yet"\n',
         "tests/functional/test_commands.py -k status_says_once",
     ),
 )

@@ -70,8 +70,6 @@ def _start(task: str, run_id: str, options: argparse.Namespace) -> int:
             get_config().set("state", "scheduler", options.scheduler)
         path = _path(options)
         years = options.year or str(SchoolYear.of(today()))
-        for year in years.replace(",", " ").split():
-            SchoolYear.parse(year)
         read_districts(path, secrets_are_here=not settings.read(sections.state).scheduler)
     except SettingsError as error:
         print(error, file=sys.stderr)

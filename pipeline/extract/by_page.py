@@ -68,6 +68,8 @@ class Server:
     pool: Pool
     stop: threading.Event
     take_retry: Callable[[], bool]
+    what: str
+    on_retry: Callable[[], None]
 
     def run(
         self,
@@ -90,6 +92,8 @@ class Server:
             pool=self.pool,
             stop=self.stop,
             take_retry=self.take_retry,
+            what=self.what,
+            on_retry=self.on_retry,
             on_done=on_done,
             at_once=at_once,
         )
@@ -173,7 +177,9 @@ class RangeReader:
 
     def _count(self) -> int:
         try:
-            declared = once_more(self.server.count)
+            declared = once_more(
+                f"{self.server.what} count", self.server.on_retry, self.server.count
+            )
         except IlluminateError as error:
             raise ByPageError(str(error)) from None
         if not declared and not self.may_be_none:

@@ -1,8 +1,9 @@
 """Fetch shards over a pool of threads; every shard has an outcome, and no error is swallowed."""
 
 import itertools
+import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Generic, ParamSpec, TypeVar
@@ -21,6 +22,8 @@ from pipeline.extract.manifest import ManifestEntry
 from pipeline.extract.pool import Pool
 from pipeline.words import counted
 
+log = logging.getLogger(__name__)
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -30,11 +33,22 @@ MAY_PASS = (TransientError, PaginationError)
 _AHEAD = 4
 
 
-def once_more(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what a call returns; after an error that may pass it is made once more."""
+def once_more(
+    what: str,
+    on_retry: Callable[[], None],
+    call: Callable[P, T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """Return what a call returns; after an error that may pass it is made once more.
+
+    Then `what` it requests is logged, and `on_retry` is called.
+    """
     try:
         return call(*args, **kwargs)
-    except MAY_PASS:
+    except MAY_PASS as error:
+        log.info("%s: failed, and is requested once more: %s", what, error)
+        on_retry()
         return call(*args, **kwargs)
 
 
@@ -67,6 +81,8 @@ def fetch_shards(
     pool: Pool,
     stop: threading.Event,
     take_retry: Callable[[], bool],
+    what: str,
+    on_retry: Callable[[], None],
     on_done: Callable[[Outcome], None],
     at_once: int | None = None,
 ) -> list[Outcome]:
@@ -77,7 +93,8 @@ def fetch_shards(
     outage costs little. After an error that would fail every shard (credentials, outage, disk,
     stop) the rest are not attempted, and their outcomes give the reason. Only a few are in progress
     at a time, `at_once` or some for each thread, so that memory does not grow with their number.
-    `on_done` gets each outcome.
+    `on_done` gets each outcome, and `on_retry` is called for each shard that is fetched once more,
+    which is logged as being of `what`.
     """
     shards = _Shards(fetch, write, pool, stop, at_once or _AHEAD * pool.threads)
     outcomes: list[Outcome] = []
@@ -93,12 +110,12 @@ def fetch_shards(
                 failed[outcome.assessment_id] = outcome
             else:
                 note(outcome)
-        # One alone shows whether the server is back.
-        for again in ([*failed][:1], [*failed][1:]):
-            for outcome in shards.run(again):
-                if outcome.failed and not take_retry():
-                    shards.abort(outcome.reason)
-                note(outcome if outcome.attempted else failed[outcome.assessment_id])
+        if failed and not shards.reason_to_end:
+            them = "it" if len(failed) == 1 else "each of them"
+            number = f"{len(failed):,} of {len(assessment_ids):,}"
+            log.info("%s: %s failed; requesting %s once more", what, number, them)
+        for outcome in shards.run_again(failed, take_retry, on_retry):
+            note(outcome)
     except BaseException:
         shards.end()
         raise
@@ -134,6 +151,22 @@ class _Shards(Generic[T]):
                 raise finished
             yield finished
 
+    def run_again(
+        self,
+        failed: Mapping[str, Outcome],
+        take_retry: Callable[[], bool],
+        on_retry: Callable[[], None],
+    ) -> Iterator[Outcome]:
+        """Yield another outcome of each assessment that failed, or the same if it is not begun."""
+        # One alone shows whether the server is back.
+        for again in ([*failed][:1], [*failed][1:]):
+            for outcome in self.run(again):
+                if outcome.attempted:
+                    on_retry()
+                if outcome.failed and not take_retry():
+                    self.abort(outcome.reason)
+                yield outcome if outcome.attempted else failed[outcome.assessment_id]
+
     def end(self) -> None:
         """Begin nothing more, and wait for what has begun."""
         self.abort("the run ended")
@@ -144,9 +177,13 @@ class _Shards(Generic[T]):
         """Attempt none of the shards that have not begun."""
         self._abort_reason = self._abort_reason or reason
 
+    @property
+    def reason_to_end(self) -> str:
+        """Why no shard is begun any more; empty while they are."""
+        return self._abort_reason or ("the run was asked to stop" if self._stop.is_set() else "")
+
     def _fetch_one(self, assessment_id: str) -> None:
-        reason = self._abort_reason or ("the run was asked to stop" if self._stop.is_set() else "")
-        if reason:
+        if reason := self.reason_to_end:
             self._finished.put(Outcome(assessment_id, None, reason, attempted=False))
             return
         fetched = self._fetch(assessment_id)
@@ -206,5 +243,5 @@ def stopped(endpoint: str, outcomes: Sequence[Outcome]) -> FetchError:
     failed = sum(outcome.failed for outcome in outcomes)
     return FetchError(
         f"{endpoint} stopped; {fetched:,} of {len(outcomes):,} fetched and kept"
-        f"{f', {failed:,} failed' if failed else ''}; run the same command to continue."
+        f"{f', {failed:,} failed' if failed else ''}."
     )

@@ -76,7 +76,7 @@ class Client:
         self._limiter = _limiter(limits.max_requests_per_second)
         self._auth = self._make_auth(credentials)
         self._has_sent_data = False
-        self._retrying = Retrying(limits, self._stop, lambda: self.counts.add("retries"))
+        self._retrying = Retrying(limits, self._stop, self.count_retry)
 
     def close(self) -> None:
         """End every open request, and the thread that watches deadlines."""
@@ -85,6 +85,10 @@ class Client:
     def expect(self, requests: int) -> None:
         """Allow the retries that so many requests more may need from now on."""
         self._retrying.budget.expect(requests)
+
+    def count_retry(self) -> None:
+        """Count a request that is made again because it failed."""
+        self.counts.add("retries")
 
     def take_retry(self) -> bool:
         """Take one retry of the run's budget; return False if none is left."""

@@ -231,15 +231,15 @@ def failure_text(error: BaseException) -> str:
     return "".join(traceback.format_exception(plain.with_traceback(error.__traceback__)))
 
 
-def unreachable(worker: Worker | None) -> Failure:
-    """Say that Luigi's central scheduler could not be reached."""
+def unreachable(worker: Worker | None, build: Build) -> Failure:
+    """Say that Luigi's central scheduler could not be reached, at the first task that waits."""
     url = getattr(getattr(worker, "_scheduler", None), "_url", "")
     place = f"{urlsplit(url).scheme}://{host}" if (host := host_of(url)) else "its address"
     return Failure(
-        "",
+        next((task.partition for task in build.requested), ""),
         "Schedule",
-        f"Luigi's central scheduler at {place} cannot be reached; nothing was published. Start "
-        "luigid there, or leave out --scheduler-host, then run the same command again.",
+        f"Luigi's central scheduler at {place} cannot be reached, so no further step was begun. "
+        "Start luigid there, or leave out --scheduler-host, then run the same command again.",
     )
 
 

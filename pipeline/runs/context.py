@@ -221,7 +221,7 @@ class RunContext:
         """Note in words what a central scheduler kept from running; True if none was reached."""
         # The error that ends the build, if any, is being handled while the build ends.
         if isinstance(sys.exc_info()[1], RPCError):
-            self.build.blocked = unreachable(self._worker)
+            self.build.blocked = unreachable(self._worker, self.build)
             return True
         if self._worker is not None and not self.build.failures:
             self.build.blocked = held_elsewhere(self._worker, self.build)

@@ -15,6 +15,7 @@ then, so whoever has not yet claimed the folder sees the new count, and begins t
 """
 
 import contextlib
+import datetime as dt
 import errno
 import logging
 import os
@@ -88,7 +89,9 @@ class Claim:
         self, lock: Path, host: Host, tempo: Tempo, on_lost: Callable[[str], None]
     ) -> None:
         self._lock, self._tempo, self._on_lost = lock, tempo, on_lost
-        self._name = f"{os.getpid()}\n{host.name}\n{host.reach}\n{secrets.token_hex(8)}\n".encode()
+        started = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC"  # for people
+        own = (os.getpid(), host.name, host.reach, secrets.token_hex(8), started)
+        self._name = "".join(f"{line}\n" for line in own).encode()
         self._count = 0
         self._beating, self._ended = threading.Lock(), threading.Event()
         with files.wrap_os_errors(lock):
@@ -228,9 +231,14 @@ def read(paths: Iterable[Path]) -> Claims:
 
 def describe(claims: Claims) -> str:
     """Return the id of the process of the highest claim, and its host if that is another one."""
-    claim = claims[max(claims, key=_number)] if claims else b""
+    claim = _highest(claims)
     process, host = _line(claim, 0) or "?", _line(claim, 1)
     return f"{process} on {host}" if host not in {"", socket.gethostname()} else process
+
+
+def started(claims: Claims) -> str:
+    """Return when the process of the highest claim took the folder; empty if that is not known."""
+    return _line(_highest(claims), 4)
 
 
 def in_use(folder: Path, holder: str) -> FolderInUseError:
@@ -239,6 +247,10 @@ def in_use(folder: Path, holder: str) -> FolderInUseError:
         f"Another run (process {holder}) is at work in {folder}; nothing was changed. Wait "
         "until it ends, then run the same command again."
     )
+
+
+def _highest(claims: Claims) -> bytes:
+    return claims[max(claims, key=_number)] if claims else b""
 
 
 def _number(path: Path) -> int:

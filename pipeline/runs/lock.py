@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from pipeline.errors import StoppedError
 from pipeline.runs import heartbeat
@@ -67,7 +67,7 @@ class Lock:
             self._claim = Claim(path, host, tempo, self._lose)
             opened.pop_all()
         self._file.seek(0)
-        self.unfinished = [Path(line) for line in self._file.read().splitlines()[1:]]
+        self.unfinished = _noted(self._file.read())
         """The folders in which a run was at work when it was killed."""
 
     def note(self, folders: Iterable[Path]) -> None:
@@ -129,6 +129,23 @@ class Lock:
         self._stop.set()
 
 
+class Holder(NamedTuple):
+    """Who holds a data folder, since when, and the folders in which it writes."""
+
+    process: str
+    since: str
+    folders: list[Path]
+
+
+def find_holder(path: Path) -> Holder | None:
+    """Return who holds the data folder of this lock file; None if nobody does."""
+    if not is_held(path):
+        return None
+    claims = heartbeat.find(path)
+    since = heartbeat.started(claims) or "an unknown time"
+    return Holder(heartbeat.describe(claims), since, _noted(path.read_text("utf-8", "replace")))
+
+
 def is_held(path: Path, tempo: Tempo = USUAL) -> bool:
     """Return True if a process holds the data folder of this lock file; changes nothing.
 
@@ -149,6 +166,11 @@ def is_held(path: Path, tempo: Tempo = USUAL) -> bool:
         return False
     foreign = {each: claim for each, claim in claims.items() if not host.has(claim)}
     return bool(heartbeat.watch(foreign, tempo.beat, tempo.missed // 2))
+
+
+def _noted(text: str) -> list[Path]:
+    """Return the folders that a lock file names, below the process."""
+    return [Path(line) for line in text.splitlines()[1:]]
 
 
 def can_lock(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config import sections, settings
 from pipeline.errors import PipelineError, SettingsError, StorageError
 from pipeline.runs import acknowledged, news, result, retention
-from pipeline.runs.build import PublishedSet, Step, StepReceipt
+from pipeline.runs.build import PublishedSet, Step, StepReceipt, requirements
 from pipeline.runs.messages import print_error
 from pipeline.runs.notify import notify
 from pipeline.runs.summary import summarize, summarize_all_years, summarize_delivery
@@ -43,6 +43,19 @@ class TableSet:
     def delivers(self) -> bool:
         """Whether it is a delivery of what is published, which changes no table."""
         return self.steps[-1].delivers
+
+    @property
+    def waits_for(self) -> list[str]:
+        """The other school years that its report waits for, because they are not done."""
+        reports = (each for each in self.steps if each.name in result.REPORT_STEPS)
+        needed = {
+            need.partition
+            for report in reports
+            if report.task_id not in self.done
+            for need in requirements(report)
+            if need.task_id not in self.done
+        }
+        return sorted(needed - {self.partition})
 
     @property
     def publishing(self) -> Step | None:
@@ -129,7 +142,9 @@ def compose(run: "RunContext", tables: TableSet) -> dict[str, Any]:
             if failure.partition == tables.partition
         ],
         "published_by": publication.run if publication else None,
+        "report_waits_for": tables.waits_for,
         "withdrawn": publication.withdrawn if publication and publication.run == run.id else [],
+        "sql_views": settings.read(sections.paths).sql_views,
         "is_half_published": _is_half_published(paths, publication),
         "report": _report(paths),
     }
@@ -166,6 +181,8 @@ def outcome(run: "RunContext", tables: TableSet) -> str:
     failed = {f.step for f in run.failures if f.partition == tables.partition}
     if failed:
         return "not reported" if is_new and failed <= result.REPORT_STEPS else "failed"
+    if is_published and tables.waits_for:
+        return "not reported" if is_new else "not finished"
     if publishing is not None:
         return ("published" if is_new else "up to date") if is_published else "not finished"
     return "done" if all(step.task_id in tables.done for step in tables.steps) else "not finished"

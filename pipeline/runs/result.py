@@ -22,7 +22,7 @@ _MEANINGS = {
     "up to date": "Everything requested was published before; no table was changed.",
     "published": "Everything requested is published; something is new since the last success.",
     "not finished": "Not everything requested is published; nothing failed.",
-    "not reported": "All tables are published, but a report failed and is unchanged.",
+    "not reported": "All tables are published, but a report could not be rebuilt and is unchanged.",
     "failed": "Something failed; whatever this run did not publish is unchanged.",
     "stopped": "It was asked to stop; what was fetched is kept, and the next run continues.",
 }

@@ -24,11 +24,13 @@ _HEADLINES = {
     "up to date": "everything is up to date; no table was changed.",
     "failed": "FAILED; what was published before is unchanged.",
     "not finished": "not finished; what was published before is unchanged.",
-    "stopped": "stopped; what was fetched is kept; run the same command to continue.",
+    "stopped": "stopped.",  # what is kept was said when it was asked to stop
     "done": "done.",
 }
 _COMPLETE = ("published", "not reported", "up to date")
 _HALF_PUBLISHED = "FAILED; some published files are new and others old."
+_WAITS = "published, but the report waits for another year; the previous report is unchanged."
+_REPORTED_AGAIN = "no table was changed; the report was rebuilt."
 _PUBLISHED_AGAIN = "published again; every table is as it was."
 _PUBLISHED_ALL_THE_SAME = "FAILED, but the tables of this run are published."
 _FETCH = "FetchScores "
@@ -40,7 +42,8 @@ def summarize(record: dict[str, Any], snapshot: Snapshot, path: Path) -> str:
     year = f"School year {record['year']} as of {record['as_of']}{made_up}"
     lines = [f"{year}{_no_results(record, snapshot)}: {_headline(record)}"]
     lines += _failures(record)
-    lines += [f"  {text}" for text in (*_begun(record), *_changed(record), *_withdrawn(record))]
+    notes = (*_waits(record), *_begun(record), *_changed(record), *_withdrawn(record))
+    lines += [f"  {text}" for text in notes]
     lines += [f"  {name:<11} {text}" for name, text in _requested(record)]
     if record["outcome"] in _COMPLETE:
         lines += [f"  {name:<11} {text}" for name, text in describe_year(record, snapshot)]
@@ -82,7 +85,20 @@ def _headline(record: dict[str, Any]) -> str:
             return _PUBLISHED_ALL_THE_SAME
         if record["outcome"] == "up to date":
             return _PUBLISHED_AGAIN
+    if record["outcome"] == "not reported" and record["report_waits_for"]:
+        return _WAITS
+    if record["outcome"] == "up to date" and record["steps"].get("Report", {}).get("by_this_run"):
+        return _REPORTED_AGAIN
     return _HEADLINES[record["outcome"]]
+
+
+def _waits(record: dict[str, Any]) -> Iterator[str]:
+    """Return for which years the report waits, unless it would not be built anyway."""
+    if (years := record["report_waits_for"]) and record["outcome"] not in {"failed", "stopped"}:
+        yield (
+            f"Report: it compares with {', '.join(years)}, which is not done, and so is unchanged. "
+            "Fix what failed there, then run the same command again."
+        )
 
 
 def _failures(record: dict[str, Any]) -> list[str]:
@@ -120,11 +136,15 @@ def _changed(record: dict[str, Any]) -> Iterator[str]:
 
 
 def _withdrawn(record: dict[str, Any]) -> Iterator[str]:
-    """Return the views of SQL files that the run removed."""
+    """Return the views of SQL files that the run removed, and why."""
+    why, todo = "is not set any more", "set the folder again"
+    if record["sql_views"]:
+        why, todo = "has no such SQL file any more", "put the file back"
     if names := record["withdrawn"]:
+        them = "it" if len(names) == 1 else "them"
         yield (
-            f"REMOVED: {list_some(names)}, because [paths] sql_views has no such SQL file any "
-            "more. To have it again, put the file back, then run the same command again."
+            f"REMOVED: {list_some(names)}, because [paths] sql_views {why}. To publish {them} "
+            f"again, {todo}, then run the same command again."
         )
 
 

@@ -137,9 +137,13 @@ class IncrementalTask(PipelineTask):
         """Return digests of the files from outside of the graph that the task reads, by name."""
         return {}
 
+    def built_from(self) -> list[Any]:
+        """Return the tasks whose contents the files follow from: all that are required."""
+        return list(self.deps())
+
     def build_key(self) -> BuildKey | None:
         """Return what the files follow from; None while something required is missing."""
-        inputs = {self._label(task): task.digest() for task in self.deps()}
+        inputs = {self._label(task): task.digest() for task in self.built_from()}
         known = {name: digest for name, digest in inputs.items() if digest is not None}
         if len(known) < len(inputs):
             return None

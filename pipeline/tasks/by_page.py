@@ -90,8 +90,7 @@ def _fetch_by_page(
         found = _read(task, catalogue, reader)
     except StoppedError:
         raise FetchError(
-            f"{task.endpoint} stopped; the ranges of dates that were read are kept; run the same "
-            "command to continue."
+            f"{task.endpoint} stopped; the ranges of dates that were read are kept."
         ) from None
     entries = found.entries
     # Names of shards that the manifest has must survive a power cut.
@@ -254,6 +253,8 @@ def _server(task: "FetchScores", client: "Client", pool: "Pool") -> Server:
         pool=pool,
         stop=run.stop,
         take_retry=client.take_retry,
+        what=f"{task.year} {task.endpoint}",
+        on_retry=client.count_retry,
     )
 
 

@@ -61,7 +61,12 @@ class CountResults(YearTask, IncrementalTask):
                 for name, each in scores.items()
                 if self.paths.is_settled or not each.is_by_page
             }
-        begun = {name: pool.submit(once_more, counts.get, each) for name, each in wanted.items()}
+        begun = {
+            name: pool.submit(
+                once_more, f"{self.year} count of {name}", client.count_retry, counts.get, each
+            )
+            for name, each in wanted.items()
+        }
         found = compare_counts(begun, {n: each.declared() for n, each in scores.items()}, before)
         with self.output().build() as build:
             files.write_json(self.paths.counts, found)

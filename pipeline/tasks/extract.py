@@ -109,7 +109,10 @@ class FetchMetadata(YearTask, IncrementalTask):
 
     def _request(self, client: "Client") -> "Result":
         run = context.current()
-        catalogue = run.share(open_pool).submit(once_more, client.catalogue)
+        what = f"{self.year} catalogue"
+        catalogue = run.share(open_pool).submit(
+            once_more, what, client.count_retry, client.catalogue
+        )
         counts = run.share(open_counts)
         counts.begin(self._counted_by_page())  # the catalogue takes one thread
         try:
@@ -291,6 +294,8 @@ class FetchScores(YearTask):
                 pool=run.share(open_pool),
                 stop=run.stop,
                 take_retry=client.take_retry,
+                what=f"{self.year} {self.endpoint}",
+                on_retry=client.count_retry,
                 on_done=show,
             )
         return outcomes, client.counts.take()

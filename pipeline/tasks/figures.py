@@ -25,8 +25,6 @@ class DiscloseFigures(YearTask, IncrementalTask):
     to the year, not to a snapshot. It has no students, and the same tables change nothing in it.
     """
 
-    # Before any report, as `Publish` is: a report compares with the figures of the years before.
-    priority = 5
     version = 1
 
     def requires(self) -> list[PipelineTask]:

@@ -22,11 +22,19 @@ class ReadInput(ReusableTask):
 
     priority = 20  # a bad file is reported before anything else is done
 
+    def place(self) -> Path | None:
+        """Return the file or the folder that the settings name; None if they name none."""
+        raise NotImplementedError
+
 
 class ReadRoster(ReadInput):
     """Read the student roster; without one there are no students, and grades are null."""
 
     version = 2
+
+    def place(self) -> Path | None:
+        """Return the roster, or the folder of its files."""
+        return settings.input_files(self.year).roster
 
     def output(self) -> FilesTarget:
         """Return `roster.csv`: `local_student_id, grade` and the named columns, by student."""
@@ -40,7 +48,7 @@ class ReadRoster(ReadInput):
         """Return the digest of the roster, or of each of its files."""
         from pipeline.inputs import oneroster
 
-        path = settings.input_files(self.year).roster
+        path = self.place()
         if path and path.is_dir():
             found = oneroster.find_files(path) or {}
             return digests(**{name: path / name for name in found})
@@ -50,7 +58,7 @@ class ReadRoster(ReadInput):
     def run(self) -> None:
         from pipeline.inputs import roster
 
-        path, columns = settings.input_files(self.year).roster, rosters.columns()
+        path, columns = self.place(), rosters.columns()
         with self.output().build() as build, files.atomic_write(self.paths.roster) as temporary:
             if path is None:
                 found = roster.empty_roster(tuple(columns))
@@ -70,19 +78,23 @@ class ReadRoster(ReadInput):
 class ReadTitleRules(ReadInput):
     """Read the title rules: those of the district, or those that are shipped."""
 
+    def place(self) -> Path:
+        """Return the file of the rules."""
+        return settings.input_files(self.year).title_rules
+
     def output(self) -> FilesTarget:
         """Return a copy of the rules, which are valid."""
         return self.target(self.paths.title_rules)
 
     def source_files(self) -> dict[str, str]:
         """Return the digest of the rules."""
-        return digests(**{"title rules": settings.input_files(self.year).title_rules})
+        return digests(**{"title rules": self.place()})
 
     @incremental
     def run(self) -> None:
         from pipeline.inputs import rules
 
-        path = existing("title rules", settings.input_files(self.year).title_rules)
+        path = existing("title rules", self.place())
         with self.output().build() as build:
             found = rules.read_rules(path)
             files.write_bytes(self.paths.title_rules, path.read_bytes())
@@ -92,19 +104,23 @@ class ReadTitleRules(ReadInput):
 class ReadOverrides(ReadInput):
     """Read the overrides of labels; without a file there are none."""
 
+    def place(self) -> Path | None:
+        """Return the file of the overrides."""
+        return settings.input_files(self.year).overrides
+
     def output(self) -> FilesTarget:
         """Return a copy of the overrides, which are valid; empty if there are none."""
         return self.target(self.paths.overrides)
 
     def source_files(self) -> dict[str, str]:
         """Return the digest of the overrides."""
-        return digests(overrides=settings.input_files(self.year).overrides)
+        return digests(overrides=self.place())
 
     @incremental
     def run(self) -> None:
         from pipeline.inputs import rules
 
-        path = settings.input_files(self.year).overrides
+        path = self.place()
         with self.output().build() as build:
             if path is None:
                 files.write_text(self.paths.overrides, rules.empty_overrides().to_csv(index=False))
@@ -117,6 +133,11 @@ class ReadOverrides(ReadInput):
 class ReadSqlViews(ReadInput):
     """Check the SQL files of custom views, all of them: names, syntax, columns."""
 
+    def place(self) -> Path | None:
+        """Return the folder of the SQL files."""
+        folder = settings.read(sections.paths).sql_views
+        return Path(folder) if folder else None
+
     def output(self) -> FilesTarget:
         """Return a list of the views' names."""
         return self.target(self.paths.work / "custom_views.json")
@@ -128,8 +149,8 @@ class ReadSqlViews(ReadInput):
 
     def source_files(self) -> dict[str, str]:
         """Return the digest of each file."""
-        folder = settings.read(sections.paths).sql_views
-        missing = {folder: "missing"} if folder and not Path(folder).is_dir() else {}
+        folder = self.place()
+        missing = {str(folder): "missing"} if folder and not folder.is_dir() else {}
         return missing | digests(
             **{f"{name}.sql": path for name, path in settings.sql_views().items()}
         )
@@ -138,10 +159,10 @@ class ReadSqlViews(ReadInput):
     def run(self) -> None:
         with self.output().build() as build:
             found = settings.sql_views()
-            if folder := settings.read(sections.paths).sql_views:
+            if folder := self.place():
                 from pipeline.transform import sql_views
 
-                sql_views.check(Path(folder), found.values(), tuple(rosters.columns()))
+                sql_views.check(folder, found.values(), tuple(rosters.columns()))
             files.write_json(self.output().paths[0], list(found))
             build.stats |= {"custom views": len(found)}
 

@@ -85,6 +85,18 @@ class SchoolYearsParameter(luigi.Parameter[tuple[SchoolYear, ...]]):
         return tuple(sorted(set(years)))
 
 
+class EarlierYearsParameter(SchoolYearsParameter):
+    """Earlier school years of the same run, often none; a report waits for their figures."""
+
+    def __init__(self) -> None:
+        super().__init__("earlier school years of the same run; the report waits for their figures")
+        self.significant = False  # the page is the same, whether or not it waited
+
+    def normalize(self, years: str | Iterable[str | SchoolYear]) -> tuple[SchoolYear, ...]:
+        """Return them in order, if there are any."""
+        return super().normalize(years) if years else ()
+
+
 class DayParameter(luigi.DateParameter):
     """A day; without one it is today, when the requested task is made (see `fill_in_days`)."""
 

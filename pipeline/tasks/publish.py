@@ -134,8 +134,8 @@ class PublishTask(PipelineTask):
 class Publish(YearTask, PublishTask):
     """Make all tables of a school year visible together."""
 
-    # Before any report, so that each report finds all the years before its own. Luigi gives what a
-    # task requires its priority, so that a lower one of the report would be lost.
+    # Before any report: the tables of all years are worth the most, should the run end early. Luigi
+    # gives what a task requires its priority, so that a lower one of the report would be lost.
     priority = 5
 
     def requires(self) -> list[PipelineTask]:

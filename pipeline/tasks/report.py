@@ -17,6 +17,7 @@ from pipeline.tasks.count import CountResults
 from pipeline.tasks.figures import DiscloseFigures
 from pipeline.tasks.guards import source_of
 from pipeline.tasks.inputs import ReadRoster
+from pipeline.tasks.parameters import EarlierYearsParameter
 from pipeline.tasks.publish import Publish
 from pipeline.tasks.targets import FilesTarget
 from pipeline.years import SchoolYear
@@ -32,8 +33,17 @@ class Report(YearTask, IncrementalTask):
     """Draw a page of charts and tables about the published tables, and one of each school."""
 
     version = 9
+    earlier = EarlierYearsParameter()
 
     def requires(self) -> list[PipelineTask]:
+        compared = [year for year in self.earlier if year in self._compared_years()]
+        return [*self.built_from(), *(self.other(DiscloseFigures, year=year) for year in compared)]
+
+    def built_from(self) -> list[PipelineTask]:
+        """Return the tasks of its own year: the figures of those before are its source files.
+
+        So the page is current or not, whether or not these years are of the same run.
+        """
         return [self.other(task) for task in (DiscloseFigures, Publish, ReadRoster)]
 
     def output(self) -> FilesTarget:
@@ -123,11 +133,15 @@ class Report(YearTask, IncrementalTask):
             smallest=rule.smallest,
         )
 
+    def _compared_years(self) -> list[SchoolYear]:
+        """Return the years before that it shows where they are published."""
+        return [*map(SchoolYear, range(self.year.start - _YEARS_BEFORE, self.year.start))]
+
     def _years_before(self) -> dict[str, Path]:
         """Return the figures of each earlier year that is published of the same district."""
         before = {}
-        for start in range(self.year.start - _YEARS_BEFORE, self.year.start):
-            year, folders = str(SchoolYear(start)), self.paths.folders
+        for year in map(str, self._compared_years()):
+            folders = self.paths.folders
             publication = Publication.read(folders.publication(year))
             path = folders.figures(year)
             if publication and source_of(publication) == settings.source_name() and path.exists():
@@ -137,6 +151,8 @@ class Report(YearTask, IncrementalTask):
 
 class RunAll(YearTask, luigi.WrapperTask):
     """Everything: from the API to published tables and their report, for one school year."""
+
+    earlier = EarlierYearsParameter()
 
     def requires(self) -> list[PipelineTask]:
         last = Report if settings.read(sections.report).enabled else Publish

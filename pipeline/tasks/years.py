@@ -3,6 +3,8 @@
 ReadPriorYears, tables of each year ─► ConcatResults, ConcatGroup, ConcatView
                                               │
                      Publish of each year ─► PublishYears ─► RunYears ◄─ RunAll of each year
+
+A year's Report also waits for DiscloseFigures of the years before it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -313,4 +315,8 @@ class RunYears(YearsTask, luigi.WrapperTask):
     """Everything, for several school years; then all of them together."""
 
     def requires(self) -> list[PipelineTask]:
-        return [*(self.other(RunAll, year=year) for year in self.years), self.other(PublishYears)]
+        of_each_year = [
+            self.other(RunAll, year=year, earlier=self.years[:number])
+            for number, year in enumerate(self.years)
+        ]
+        return [*of_each_year, self.other(PublishYears)]

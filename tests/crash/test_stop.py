@@ -19,7 +19,7 @@ from tests.functional.test_reruns import request_counts, requested_shards
 
 THREADS = 16
 _SECONDS = 10
-_SAYS = "stopped; what was fetched is kept; run the same command to continue."
+_SAYS = "Stopping: what was fetched is kept; run the same command to continue."
 _SYN_SENT = "02"
 
 

@@ -230,6 +230,35 @@ def test_a_year_that_fails_leaves_all_years_as_they_were(ran: Workplace, server:
     assert of_all(ran) == before
 
 
+def test_reports_wait_for_an_earlier_year_that_fails(ran: Workplace, server: Server) -> None:
+    """Tables are published all the same, and the summary of each year says what it waits for."""
+    pages = {year: ran.data / "reports" / f"{year}.html" for year in YEARS}
+    before = {year: page.read_bytes() for year, page in pages.items()}
+    for snapshot in ("22-23/2023-06-30/shards/group", "23-24/2024-06-30/shards/standard"):
+        shards = (ran.data / "work" / snapshot).glob("*.parquet")
+        max(shards, key=lambda path: path.stat().st_size).unlink()
+    server.faults.add(
+        Fault("status", endpoint="group", value=400),
+        Fault("rewrite_fields", {"mastered": "x"}, "standard"),
+    )
+    done = run_years(ran)
+    assert done.returncode == 30
+    waits = (
+        "  Report: it compares with 22-23, which is not done, and so is unchanged. Fix what failed "
+        "there, then run the same command again.\n"
+    )
+    assert (
+        "School year 23-24 as of 2024-06-30: published, but the report waits for another year; "
+        f"the previous report is unchanged.\n{waits}"
+    ) in done.stdout
+    assert f"not finished; what was published before is unchanged.\n{waits}" in done.stdout
+    assert {year: page.read_bytes() for year, page in pages.items()} == before
+
+    server.faults.clear()
+    assert run_years(ran).returncode == 0
+    assert pages["23-24"].read_bytes() != before["23-24"]
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_a_damaged_file_of_all_years_is_restored(
     ran: Workplace, server: Server, ending: str

@@ -63,15 +63,23 @@ def test_what_luigi_cannot_read_is_one_sentence(
     assert not bare.data.exists()
 
 
+_NO_YEAR = "--year: 'abc' is not a school year: write it like 23-24."
+_OF_A_YEAR = ("refresh", "status", "verify", "report", "load", "copy", "forget", "doctor")
+_WITH_A_WRONG_YEAR = [
+    *((name, "--year", "abc") for name in (*_OF_A_YEAR, "clean-snapshots")),
+    *(("state", name, "--year", "abc") for name in ("run", "rebuild", "status", "demo")),
+]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
         (("statsu",), 2, "invalid choice: 'statsu'"),
         (("status", "--yaer", "23-24"), 2, "unrecognized arguments: --yaer"),
         (("status", "--as-of", "x"), 2, "'x' is not a day; write it like 2024-01-31"),
-        (("status", "--year", "abc"), 1, "'abc' is not a school year: write it like 23-24."),
-        (("load", "--year", "abc"), 40, "'abc' is not a school year: write it like 23-24."),
-        (("refresh", "--year", "abc"), 40, "'abc' is not a school year: write it like 23-24."),
+        (("refresh", "--as-of", "x"), 2, "'x' is not a day; write it like 2024-01-31"),
+        *((command, 2, _NO_YEAR) for command in _WITH_A_WRONG_YEAR),
+        (("report", "--year", "all"), 2, "'all' is not a school year: write it like 23-24."),
         (("simulate", "--port", "99999"), 2, "'99999' must be a port, 0 to 65535"),
         (("state", "rum"), 2, "invalid choice: 'rum'"),
     ],

@@ -1,6 +1,8 @@
 """status, verify and doctor tell the truth and change nothing."""
 
 import datetime as dt
+import os
+import re
 import sys
 from importlib import metadata
 
@@ -8,6 +10,7 @@ import msgspec
 import pytest
 
 from pipeline.extract.manifest import Manifest
+from pipeline.runs.lock import Lock
 from pipeline.simulator import Fault, Server
 from tests import canaries
 from tests.functional import oracle
@@ -113,8 +116,6 @@ def test_verify_finds_all_whole(place: Workplace, server: Server) -> None:
 
 def test_verify_finds_every_kind_of_harm(place: Workplace) -> None:
     """Also harm that leaves size and time of change as they were."""
-    import os
-
     assert place.run().returncode == 0
     victims = [
         next(place.shards("overall").glob("*.parquet")),
@@ -185,6 +186,74 @@ def test_status_says_once_why_something_is_not_known(place: Workplace) -> None:
     )
 
 
+def states(place: Workplace) -> dict[str, str]:
+    """What status says of each step."""
+    done = place.look("status", *YEAR, "--json")
+    return dict(msgspec.json.decode(done.stdout)["steps"])
+
+
+def test_status_says_which_step_others_wait_for(place: Workplace) -> None:
+    """Nobody knows what they will be like before that step is done."""
+    assert place.run().returncode == 0
+    roster = place.folder / "roster.txt"
+    place.environment["STUDENT_ROSTERS"] = str(roster)
+    found = states(place)
+    assert found["ReadRoster"] == f"waits for {roster}, which does not exist"
+    assert found["ReadTitleRules"] == "up to date"
+    for step in ("CheckInputs", "FetchMetadata", "BuildViews", "CheckTables"):
+        assert found[step] == "waits for ReadRoster", step
+    assert re.fullmatch(
+        "14 files as of 2024-06-30, fetched on .*, by run .*; waits for ReadRoster",
+        found["Publish"],
+    )
+    roster.write_text("STUDENT_NUMBER\tGRADE_LEVEL\nS1\t3\n", encoding="utf-8")
+    found = states(place)
+    assert found["ReadRoster"] == "to be rebuilt"
+    assert found["BuildViews"] == "waits for ReadRoster"
+
+
+def test_status_says_which_step_of_which_year_all_years_wait_for(place: Workplace) -> None:
+    command = ("run", "RunYears", "--years", "23-24", "--report-enabled", "false")
+    assert place.look(*command).returncode == 0
+    (place.work / "receipts/BuildViews.json").unlink()
+    done = place.look("status", "--year", "all", "--json")
+    found = msgspec.json.decode(done.stdout)["steps"]
+    assert found["ConcatResults"] == "up to date"
+    assert found["ConcatView"] == "to be rebuilt"
+    assert found["PublishYears"].endswith("; waits for BuildViews of 23-24")
+
+
+def test_status_says_which_run_is_at_work(place: Workplace) -> None:
+    def at_work(year: str) -> str:
+        lines = place.look("status", "--year", year).stdout.splitlines()
+        return "".join(line for line in lines if line.startswith("  at work"))
+
+    with Lock(place.data / ".lock") as lock:
+        lock.note([place.data / "illuminate" / "23-24", place.data / "reports"])
+        who = rf", since \d{{4}}-\d\d-\d\d \d\d:\d\d UTC \(process {os.getpid()}\)"
+        assert re.fullmatch(f" +at work +a run of 23-24{who}", at_work("23-24"))
+        assert re.fullmatch(f" +at work +a run that has not begun 22-23{who}", at_work("22-23"))
+    assert at_work("23-24") == ""
+
+
+@pytest.mark.usefixtures("by_assessment")
+def test_status_says_why_a_number_of_shards_is_not_known(place: Workplace, server: Server) -> None:
+    server.faults.add(Fault("status", endpoint="catalogue", value=403))
+    assert place.run().returncode == 30
+    unknown = "number of shards not known: it depends on the "
+    for endpoint in ("overall", "standard", "group"):
+        why = f"{unknown}catalogue, which is not fetched yet"
+        assert states(place)[f"FetchScores {endpoint}"] == why
+    server.faults.clear()
+    server.faults.add(Fault("status", endpoint="overall", value=403))
+    assert place.run().returncode == 30
+    found = states(place)
+    assert found["FetchScores overall"].startswith("0 of ")
+    for endpoint in ("standard", "group"):
+        why = f"{unknown}overall results, which are not all fetched yet"
+        assert found[f"FetchScores {endpoint}"] == why
+
+
 def test_doctor_when_all_is_well(place: Workplace, server: Server) -> None:
     """One request is tried, every setting has its origin, and no secret is shown."""
     done = place.look("doctor")
@@ -220,7 +289,7 @@ def test_forget_waits_for_nobody(place: Workplace) -> None:
 
 def test_bad_year_in_a_sentence(place: Workplace) -> None:
     done = place.look("status", "--year", "2024")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "could mean" in done.stderr
     assert "Traceback" not in done.stderr
 

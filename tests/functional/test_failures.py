@@ -135,8 +135,10 @@ def test_requests_of_a_step_that_failed_are_counted(
     done = place.run()
     assert done.returncode == 30
     sent = request_counts(server)
-    retries = done.stderr.count(" failed, retrying: the ")
-    assert retries == done.stderr.count("catalogue, page 1: attempt ") > 0
+    once_more = done.stderr.count("23-24 catalogue: failed, and is requested once more: the ")
+    assert once_more == 1
+    retries = done.stderr.count(" failed, retrying: the ") + once_more
+    assert retries == done.stderr.count("catalogue, page 1: attempt ") + once_more > once_more
     tokens = "1 for an access token" if sent["token"] == 1 else f"{sent['token']} for access tokens"
     assert f"requests    {sent.total()}, {retries} of them retries, {tokens}" in done.stdout
     latest = json.loads((place.data / "runs" / "latest.json").read_text(encoding="utf-8"))
@@ -297,7 +299,8 @@ def test_stopping_while_every_thread_waits(
     process.send_signal(number)
     done = place.finish(process)
     assert done.returncode == -number
-    assert "stopped; what was fetched is kept; run the same command to continue." in done.stdout
+    assert "School year 23-24 as of 2024-06-30: stopped.\n" in done.stdout
+    assert (done.stdout + done.stderr).count("run the same command to continue") == 1
     for wrong in ("exclude_ids", "could not be fetched", "asked to stop", "FAILED"):
         assert wrong not in done.stdout
     assert place.leftovers() == []
@@ -308,7 +311,7 @@ def test_stopping_while_every_thread_waits(
     assert requested_shards(server).isdisjoint(kept)
     assert place.published() == undisturbed
     wanted = sum(endpoint == "standard" for endpoint, _ in place.kept_shards())
-    how_far = f"standard stopped; 0 of {wanted} fetched and kept; run the same command to continue."
+    how_far = f"standard stopped; 0 of {wanted} fetched and kept."
     assert f"FetchScores: {how_far}" in done.stdout
     assert f"23-24 standard: 0 of {wanted}\n" in done.stderr
 

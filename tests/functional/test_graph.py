@@ -385,7 +385,14 @@ def test_an_unreachable_scheduler_is_one_sentence_within_seconds(
     shown = done.stdout + done.stderr
     assert shown.count("central scheduler") == 1
     assert f"http://127.0.0.1:{port} cannot be reached" in shown
+    if step == "RunAll":  # Luigi has no event for a task that requires nothing
+        first = f"School year {YEAR} as of 2024-06-30: FAILED; what was published before is unch"
+        assert first in done.stdout
+        assert "  Schedule: Luigi's central scheduler" in done.stdout
+        assert latest(place)["tables"][0]["outcome"] == "failed"
     assert "Traceback" not in shown
+    assert "NoneType" not in shown
+    assert latest(place)["outcome"] == "failed"
     assert latest(place)["seconds"] < 30
     assert server.log == []
 

@@ -114,18 +114,31 @@ def test_a_deleted_view_is_removed(views: Views, server: Server) -> None:
     (views.folder / "tests_per_student.sql").unlink()
     status = views.place.look("status", "--year", "23-24")
     assert status.returncode == 1
-    assert "the next run publishes again, and removes tests_per_student, of which" in status.stdout
+    why = "because [paths] sql_views has no such SQL file any more"
+    assert f"publishes again, and removes tests_per_student, {why}" in status.stdout
     done = views.place.run()
     assert done.returncode == 0, done.stdout
     assert server.log == []
     gone = {f"23-24/tests_per_student_historical.{kind}" for kind in ("csv", "parquet")}
     assert before.keys() - views.place.published().keys() == gone
     (said,) = [line for line in done.stdout.splitlines() if "tests_per_student" in line]
-    assert said.startswith("  REMOVED: tests_per_student, because [paths] sql_views has no such")
+    assert said.startswith(f"  REMOVED: tests_per_student, {why}. ")
     record = json.loads(newest_record(views.place))
     assert record.pop("withdrawn") == ["tests_per_student"]
     assert "tests_per_student" not in json.dumps(record)
     assert "REMOVED" not in views.place.run().stdout
+
+
+def test_a_view_is_removed_where_no_folder_is_set_any_more(views: Views) -> None:
+    del views.place.environment["SQL_VIEWS"]
+    why = "removes tests_per_student, because [paths] sql_views is not set any more"
+    assert why in views.place.look("status", "--year", "23-24").stdout
+    done = views.place.run()
+    assert done.returncode == 0, done.stdout
+    assert (
+        "  REMOVED: tests_per_student, because [paths] sql_views is not set any more. To publish "
+        "it again, set the folder again, then run the same command again.\n"
+    ) in done.stdout
 
 
 def test_a_changed_table_rebuilds_the_view(views: Views, inputs: Path) -> None:

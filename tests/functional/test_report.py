@@ -172,6 +172,28 @@ def test_a_report_compares_with_years_that_were_reported_of_its_own_district(
     assert not compares()
 
 
+def test_a_published_report_follows_what_an_earlier_year_of_the_same_run_may_show(
+    place: Workplace,
+) -> None:
+    """It was up to date when the run began, and is not once the earlier year is disclosed."""
+    run(place)
+    receipt = place.work / "receipts/Report.json"
+    assert '"figures of 22-23"' not in receipt.read_text("utf-8")
+    command = (LUIGI, "--module", "pipeline", "RunYears", "--years", f"22-23,{YEAR}")
+    done = place.finish(place.start(*command))
+    assert done.returncode == 0, done.stdout
+    assert '"figures of 22-23"' in receipt.read_text("utf-8")
+    assert (
+        f"School year {YEAR} as of 2024-06-30: no table was changed; the report was rebuilt."
+    ) in done.stdout
+    page = place.data / "reports" / f"{YEAR}.html"
+    before = page.read_bytes()
+    again = place.finish(place.start(*command))
+    assert again.stdout.count("everything is up to date; no table was changed.") == 3
+    run(place)  # alone
+    assert page.read_bytes() == before
+
+
 def test_a_year_that_has_not_begun_gets_a_report(place: Workplace) -> None:
     """The year before it is not over either."""
     year = str(SchoolYear(dt.date.today().year + 1))  # noqa: DTZ011  as the command sees it

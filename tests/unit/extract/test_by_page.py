@@ -98,6 +98,8 @@ def reading(district, folder, request=REQUEST, today=TODAY):
             pool,
             district.stop,
             take_retry=lambda: True,
+            what="23-24 overall",
+            on_retry=lambda: None,
         )
         yield RangeReader(server, request, folder, show, today)
 

@@ -32,7 +32,14 @@ def put_away(assessment_id, reply):
 
 
 def fetch(
-    fetch_one, ids=IDS, threads=4, stop=None, on_done=None, write=put_away, take_retry=lambda: True
+    fetch_one,
+    ids=IDS,
+    threads=4,
+    stop=None,
+    on_done=None,
+    write=put_away,
+    take_retry=lambda: True,
+    on_retry=None,
 ):
     with Pool(threads) as pool:
         return fetch_shards(
@@ -42,6 +49,8 @@ def fetch(
             pool=pool,
             stop=stop or threading.Event(),
             take_retry=take_retry,
+            what="23-24 overall",
+            on_retry=on_retry or (lambda: None),
             on_done=on_done or [].append,
         )
 
@@ -122,27 +131,38 @@ class Broken:
 
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("retries", [0, 100])
-def test_what_failed_at_the_start_is_fetched_at_the_end(threads, retries):
-    server, announced = Broken(30), []
+def test_what_failed_at_the_start_is_fetched_at_the_end(threads, retries, caplog):
+    """Which is logged once, and counted for each."""
+    caplog.set_level("INFO")
+    server, announced, again = Broken(30), [], []
     taken = iter(range(retries))
     outcomes = fetch(
         server,
         threads=threads,
         on_done=announced.append,
         take_retry=lambda: next(taken, None) is not None,
+        on_retry=lambda: again.append(1),
     )
     assert sorted(outcome.assessment_id for outcome in outcomes) == sorted(IDS)
     assert all(outcome.entry for outcome in outcomes)
     assert announced == outcomes
     assert len(server.requested) == len(IDS) + 30
+    assert len(again) == 30
+    assert caplog.messages == ["23-24 overall: 30 of 40 failed; requesting each of them once more"]
     assert next(taken, None) in {0, None}, "a retry was taken for a request that succeeded"
 
 
 @pytest.mark.parametrize("retries", [0, 3])
 def test_an_outage_costs_few_requests_more_than_there_are_retries(retries):
     """One is without a retry, and another may have begun by then."""
-    server, taken = Broken(10**6), iter(range(retries))
-    outcomes = fetch(server, threads=1, take_retry=lambda: next(taken, None) is not None)
+    server, taken, again = Broken(10**6), iter(range(retries)), []
+    outcomes = fetch(
+        server,
+        threads=1,
+        take_retry=lambda: next(taken, None) is not None,
+        on_retry=lambda: again.append(1),
+    )
+    assert len(again) == len(server.requested) - len(IDS)
     assert len(server.requested) - len(IDS) - retries in {1, 2}
     assert sorted(outcome.assessment_id for outcome in outcomes) == sorted(IDS)
     assert all(outcome.failed for outcome in outcomes), "each was attempted"
@@ -154,7 +174,8 @@ def test_whether_the_server_is_back_is_asked_by_one_request():
     assert len(server.requested) == len(IDS) + 1
 
 
-def test_nothing_is_requested_once_more_after_an_error_of_every_shard():
+def test_nothing_is_requested_once_more_after_an_error_of_every_shard(caplog):
+    caplog.set_level("INFO")
     requested = []
 
     def fetch_one(assessment_id):
@@ -164,6 +185,7 @@ def test_nothing_is_requested_once_more_after_an_error_of_every_shard():
     outcomes = fetch(fetch_one, threads=1)
     assert requested == IDS[:6]
     assert [o.reason for o in outcomes if o.failed] == ["down", *["broken"] * 5]
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize(
@@ -324,10 +346,10 @@ def test_a_stopped_endpoint_says_how_far_it_was_and_blames_no_assessment():
     rest = [Outcome(str(i), None, asked, attempted=False) for i in range(2000)]
     done = [Outcome("a", entry("a")), Outcome("b", entry("b"))]
     assert str(stopped("overall", [*done, *rest])) == (
-        "overall stopped; 2 of 2,002 fetched and kept; run the same command to continue."
+        "overall stopped; 2 of 2,002 fetched and kept."
     )
     broken = Outcome("c", None, "the server answered 500")
-    assert "; 2 of 2,003 fetched and kept, 1 failed; " in str(stopped("", [*done, broken, *rest]))
+    assert "; 2 of 2,003 fetched and kept, 1 failed." in str(stopped("", [*done, broken, *rest]))
 
 
 @pytest.mark.parametrize(
@@ -339,8 +361,11 @@ def test_a_stopped_endpoint_says_how_far_it_was_and_blames_no_assessment():
         ([ResponseError("never")], 1),
     ],
 )
-def test_a_call_that_may_pass_is_made_once_more_and_no_more(errors, calls):
-    waiting, made = list(errors), []
+def test_a_call_that_may_pass_is_made_once_more_and_no_more(errors, calls, caplog):
+    """Each time that is logged and counted."""
+    caplog.set_level("INFO")
+    waiting, made, retries = list(errors), [], []
+    again = ("23-24 catalogue", lambda: retries.append(1))
 
     def call(number):
         made.append(number)
@@ -350,7 +375,9 @@ def test_a_call_that_may_pass_is_made_once_more_and_no_more(errors, calls):
 
     if len(errors) == calls:
         with pytest.raises(type(errors[-1]), match=str(errors[-1])):
-            once_more(call, 7)
+            once_more(*again, call, 7)
     else:
-        assert once_more(call, 7) == 7
+        assert once_more(*again, call, 7) == 7
     assert made == [7] * calls
+    said = [f"23-24 catalogue: failed, and is requested once more: {error}" for error in errors[:1]]
+    assert (len(retries), caplog.messages) == (calls - 1, said if calls > 1 else [])

@@ -34,6 +34,6 @@ def test_requests_are_those_of_the_task_that_failed_and_of_its_year() -> None:
 )
 def test_the_address_of_a_scheduler_is_shown_without_its_password(url: str, shown: str) -> None:
     worker: Any = SimpleNamespace(_scheduler=SimpleNamespace(_url=url))
-    said = unreachable(worker).reason
+    said = unreachable(worker, Build()).reason
     assert f"central scheduler at {shown} cannot be reached" in said
     assert "can" not in said.replace("cannot", "")

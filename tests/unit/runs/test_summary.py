@@ -72,6 +72,8 @@ def record(outcome="published", **changes):
         "own_seconds": 3.5,
         "is_one_of_several": False,
         "withdrawn": [],
+        "report_waits_for": [],
+        "sql_views": "",
         "included_ids": [],
         "allowed_shrink": "",
         "replaced_source": "",
@@ -151,9 +153,12 @@ def test_the_first_run_of_a_school_year_says_what_became_of_the_one_before():
 
 
 def test_views_that_were_removed_are_named_with_what_to_do():
-    said = summarize(record(withdrawn=["late", "risk"]), snapshot(), RECORD)
+    said = summarize(record(withdrawn=["late", "risk"], sql_views="sql"), snapshot(), RECORD)
     assert "REMOVED: late, risk, because [paths] sql_views has no such SQL file any more." in said
-    assert "put the file back, then run the same command again" in said
+    assert "To publish them again, put the file back, then run the same command again" in said
+    said = summarize(record(withdrawn=["late"]), snapshot(), RECORD)
+    assert "REMOVED: late, because [paths] sql_views is not set any more." in said
+    assert "To publish it again, set the folder again, then run the same command again" in said
 
 
 def test_the_day_of_fetching_is_reported():
@@ -221,7 +226,7 @@ def test_what_is_new_is_named_up_to_ten_and_counted():
         ("up to date", "everything is up to date; no table was changed."),
         ("failed", "FAILED; what was published before is unchanged."),
         ("done", "done."),
-        ("stopped", "stopped; what was fetched is kept; run the same command to continue."),
+        ("stopped", "stopped."),
     ],
 )
 def test_the_first_line_says_what_became_of_the_run(outcome, words):

@@ -39,11 +39,14 @@ def _writer(stream: TextIO) -> Iterator[TextIO]:
         stream.flush()
     pipe = _Pipe(stream.fileno(), "w", closefd=False)
     is_unbuffered = bool(getattr(stream, "write_through", False))  # PYTHONUNBUFFERED
-    with io.TextIOWrapper(
+    writer = io.TextIOWrapper(
         cast("BinaryIO", pipe) if is_unbuffered else io.BufferedWriter(pipe),
         stream.encoding,
         stream.errors,
         line_buffering=bool(stream.line_buffering),
         write_through=is_unbuffered,
-    ) as writer:
+    )
+    try:
         yield writer
+    finally:
+        writer.flush()  # not closed: handlers of logs, which threads use until the end, keep it

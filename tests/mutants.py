@@ -124,7 +124,7 @@ MUTANTS = (
     Mutant(
         "request everything once more while the server is down",
         "extract/fetch.py",
-        "                if outcome.failed and not take_retry():",
+        "                if outcome.failed and not retries.take():",
         "                if False:",
         "tests/unit/extract/test_fetch.py",
     ),

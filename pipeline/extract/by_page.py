@@ -9,7 +9,7 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,7 +23,7 @@ from pipeline.errors import (
     TooManyPagesError,
 )
 from pipeline.extract import ranges, shards
-from pipeline.extract.fetch import Outcome, fetch_shards, once_more
+from pipeline.extract.fetch import Outcome, Retries, fetch_shards, once_more
 from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
 from pipeline.extract.pool import Pool
 from pipeline.ids import trim
@@ -67,9 +67,7 @@ class Server:
     page_limit: int
     pool: Pool
     stop: threading.Event
-    take_retry: Callable[[], bool]
-    what: str
-    on_retry: Callable[[], None]
+    retries: Retries
 
     def run(
         self,
@@ -91,9 +89,7 @@ class Server:
             write,
             pool=self.pool,
             stop=self.stop,
-            take_retry=self.take_retry,
-            what=self.what,
-            on_retry=self.on_retry,
+            retries=self.retries,
             on_done=on_done,
             at_once=at_once,
         )
@@ -177,9 +173,9 @@ class RangeReader:
 
     def _count(self) -> int:
         try:
-            declared = once_more(
-                f"{self.server.what} count", self.server.on_retry, self.server.count
-            )
+            retries = self.server.retries
+            retries = replace(retries, what=f"{retries.what} count")
+            declared = once_more(retries, self.server.count)
         except IlluminateError as error:
             raise ByPageError(str(error)) from None
         if not declared and not self.may_be_none:

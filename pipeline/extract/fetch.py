@@ -33,22 +33,25 @@ MAY_PASS = (TransientError, PaginationError)
 _AHEAD = 4
 
 
-def once_more(
-    what: str,
-    on_retry: Callable[[], None],
-    call: Callable[P, T],
-    *args: P.args,
-    **kwargs: P.kwargs,
-) -> T:
-    """Return what a call returns; after an error that may pass it is made once more.
+@dataclass(frozen=True)
+class Retries:
+    """How what failed is requested once more: the name it has in the log, and how it is counted.
 
-    Then `what` it requests is logged, and `on_retry` is called.
+    `take` takes a retry of those that the run may make, and returns False if none is left.
     """
+
+    what: str
+    count: Callable[[], None]
+    take: Callable[[], bool]
+
+
+def once_more(retries: Retries, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what a call returns; after an error that may pass it is logged and made once more."""
     try:
         return call(*args, **kwargs)
     except MAY_PASS as error:
-        log.info("%s: failed, and is requested once more: %s", what, error)
-        on_retry()
+        log.info("%s: failed, and is requested once more: %s", retries.what, error)
+        retries.count()
         return call(*args, **kwargs)
 
 
@@ -80,9 +83,7 @@ def fetch_shards(
     *,
     pool: Pool,
     stop: threading.Event,
-    take_retry: Callable[[], bool],
-    what: str,
-    on_retry: Callable[[], None],
+    retries: Retries,
     on_done: Callable[[Outcome], None],
     at_once: int | None = None,
 ) -> list[Outcome]:
@@ -93,8 +94,7 @@ def fetch_shards(
     outage costs little. After an error that would fail every shard (credentials, outage, disk,
     stop) the rest are not attempted, and their outcomes give the reason. Only a few are in progress
     at a time, `at_once` or some for each thread, so that memory does not grow with their number.
-    `on_done` gets each outcome, and `on_retry` is called for each shard that is fetched once more,
-    which is logged as being of `what`.
+    `on_done` gets each outcome.
     """
     shards = _Shards(fetch, write, pool, stop, at_once or _AHEAD * pool.threads)
     outcomes: list[Outcome] = []
@@ -113,8 +113,8 @@ def fetch_shards(
         if failed and not shards.reason_to_end:
             them = "it" if len(failed) == 1 else "each of them"
             number = f"{len(failed):,} of {len(assessment_ids):,}"
-            log.info("%s: %s failed; requesting %s once more", what, number, them)
-        for outcome in shards.run_again(failed, take_retry, on_retry):
+            log.info("%s: %s failed; requesting %s once more", retries.what, number, them)
+        for outcome in shards.run_again(failed, retries):
             note(outcome)
     except BaseException:
         shards.end()
@@ -151,19 +151,14 @@ class _Shards(Generic[T]):
                 raise finished
             yield finished
 
-    def run_again(
-        self,
-        failed: Mapping[str, Outcome],
-        take_retry: Callable[[], bool],
-        on_retry: Callable[[], None],
-    ) -> Iterator[Outcome]:
+    def run_again(self, failed: Mapping[str, Outcome], retries: Retries) -> Iterator[Outcome]:
         """Yield another outcome of each assessment that failed, or the same if it is not begun."""
         # One alone shows whether the server is back.
         for again in ([*failed][:1], [*failed][1:]):
             for outcome in self.run(again):
                 if outcome.attempted:
-                    on_retry()
-                if outcome.failed and not take_retry():
+                    retries.count()
+                if outcome.failed and not retries.take():
                     self.abort(outcome.reason)
                 yield outcome if outcome.attempted else failed[outcome.assessment_id]
 

@@ -13,6 +13,7 @@ from pipeline.errors import ByPageError, FetchError, IlluminateError, StoppedErr
 from pipeline.extract import reread, shards
 from pipeline.extract.by_page import RangeReader, Server, compare, write_shards
 from pipeline.extract.early import Early
+from pipeline.extract.fetch import Retries
 from pipeline.extract.manifest import Manifest, ManifestEntry
 from pipeline.extract.request_plan import largest_first, select_compared, select_early
 from pipeline.ids import trim
@@ -252,9 +253,7 @@ def _server(task: "FetchScores", client: "Client", pool: "Pool") -> Server:
         page_limit=settings.limits().page_limit,
         pool=pool,
         stop=run.stop,
-        take_retry=client.take_retry,
-        what=f"{task.year} {task.endpoint}",
-        on_retry=client.count_retry,
+        retries=Retries(f"{task.year} {task.endpoint}", client.count_retry, client.take_retry),
     )
 
 

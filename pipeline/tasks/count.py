@@ -5,7 +5,7 @@ import datetime as dt
 import msgspec
 
 from pipeline.config import sections, settings
-from pipeline.extract.fetch import once_more
+from pipeline.extract.fetch import Retries, once_more
 from pipeline.extract.result_counts import ResultCounts, compare_counts
 from pipeline.runs import context
 from pipeline.storage import files
@@ -61,10 +61,12 @@ class CountResults(YearTask, IncrementalTask):
                 for name, each in scores.items()
                 if self.paths.is_settled or not each.is_by_page
             }
+        retries = {
+            name: Retries(f"{self.year} count of {name}", client.count_retry, client.take_retry)
+            for name in wanted
+        }
         begun = {
-            name: pool.submit(
-                once_more, f"{self.year} count of {name}", client.count_retry, counts.get, each
-            )
+            name: pool.submit(once_more, retries[name], counts.get, each)
             for name, each in wanted.items()
         }
         found = compare_counts(begun, {n: each.declared() for n, each in scores.items()}, before)

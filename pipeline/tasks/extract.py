@@ -13,7 +13,7 @@ from pipeline.config.parameters import ChoiceParameter
 from pipeline.errors import FetchError, IlluminateError, printable
 from pipeline.extract import shards
 from pipeline.extract.catalogue import SCHEMA, Catalogue
-from pipeline.extract.fetch import Outcome, failure, fetch_shards, once_more, stopped
+from pipeline.extract.fetch import Outcome, Retries, failure, fetch_shards, once_more, stopped
 from pipeline.extract.manifest import Manifest, ManifestEntry, ManifestLog, ShardRequest
 from pipeline.extract.request_plan import largest_first, select_assessments
 from pipeline.ids import trim
@@ -109,10 +109,8 @@ class FetchMetadata(YearTask, IncrementalTask):
 
     def _request(self, client: "Client") -> "Result":
         run = context.current()
-        what = f"{self.year} catalogue"
-        catalogue = run.share(open_pool).submit(
-            once_more, what, client.count_retry, client.catalogue
-        )
+        retries = Retries(f"{self.year} catalogue", client.count_retry, client.take_retry)
+        catalogue = run.share(open_pool).submit(once_more, retries, client.catalogue)
         counts = run.share(open_counts)
         counts.begin(self._counted_by_page())  # the catalogue takes one thread
         try:
@@ -293,9 +291,9 @@ class FetchScores(YearTask):
                 save,
                 pool=run.share(open_pool),
                 stop=run.stop,
-                take_retry=client.take_retry,
-                what=f"{self.year} {self.endpoint}",
-                on_retry=client.count_retry,
+                retries=Retries(
+                    f"{self.year} {self.endpoint}", client.count_retry, client.take_retry
+                ),
                 on_done=show,
             )
         return outcomes, client.counts.take()

@@ -20,6 +20,7 @@ from pipeline.errors import (
 )
 from pipeline.extract import by_page, ranges, shards
 from pipeline.extract.by_page import RangeReader, Server, compare, write_shards
+from pipeline.extract.fetch import Retries
 from pipeline.extract.manifest import ShardRequest
 from pipeline.extract.parts import Parts, count_days, same_rows
 from pipeline.extract.pool import Pool
@@ -97,9 +98,7 @@ def reading(district, folder, request=REQUEST, today=TODAY):
             LIMIT,
             pool,
             district.stop,
-            take_retry=lambda: True,
-            what="23-24 overall",
-            on_retry=lambda: None,
+            retries=Retries("23-24 overall", lambda: None, lambda: True),
         )
         yield RangeReader(server, request, folder, show, today)
 

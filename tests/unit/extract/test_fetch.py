@@ -14,7 +14,7 @@ from pipeline.errors import (
     StorageError,
     TransientError,
 )
-from pipeline.extract.fetch import Outcome, failure, fetch_shards, once_more, stopped
+from pipeline.extract.fetch import Outcome, Retries, failure, fetch_shards, once_more, stopped
 from pipeline.extract.manifest import ManifestEntry
 from pipeline.extract.pool import Pool
 from pipeline.storage.files import FileStamp
@@ -48,9 +48,7 @@ def fetch(
             write,
             pool=pool,
             stop=stop or threading.Event(),
-            take_retry=take_retry,
-            what="23-24 overall",
-            on_retry=on_retry or (lambda: None),
+            retries=Retries("23-24 overall", on_retry or (lambda: None), take_retry),
             on_done=on_done or [].append,
         )
 
@@ -365,7 +363,7 @@ def test_a_call_that_may_pass_is_made_once_more_and_no_more(errors, calls, caplo
     """Each time that is logged and counted."""
     caplog.set_level("INFO")
     waiting, made, retries = list(errors), [], []
-    again = ("23-24 catalogue", lambda: retries.append(1))
+    again = Retries("23-24 catalogue", lambda: retries.append(1), lambda: True)
 
     def call(number):
         made.append(number)
@@ -375,9 +373,9 @@ def test_a_call_that_may_pass_is_made_once_more_and_no_more(errors, calls, caplo
 
     if len(errors) == calls:
         with pytest.raises(type(errors[-1]), match=str(errors[-1])):
-            once_more(*again, call, 7)
+            once_more(again, call, 7)
     else:
-        assert once_more(*again, call, 7) == 7
+        assert once_more(again, call, 7) == 7
     assert made == [7] * calls
     said = [f"23-24 catalogue: failed, and is requested once more: {error}" for error in errors[:1]]
     assert (len(retries), caplog.messages) == (calls - 1, said if calls > 1 else [])

@@ -157,7 +157,8 @@ def test_what_is_meant_for_another_python_does_not_reach_ours() -> None:
     assert {name: reached[name] for name in FOREIGN.keys() & reached.keys()} == {"PIP_USER": "0"}
 
 
-def test_a_python_is_found_whatever_is_meant_for_another() -> None:
+def test_a_python_is_found_whatever_is_meant_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHON", raising=False)
     done = make("--eval=probe: ; @echo '<$(PYTHON)>'", "probe", **FOREIGN)
     assert done.stdout.startswith("<python")
 

@@ -6,10 +6,13 @@ import shutil
 import socket
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from pipeline.commands.doctor import TRIALS
+from pipeline.publish.database import duckdb_file
 from pipeline.simulator import Fault, Server
+from tests.functional import oracle
 from tests.functional.conftest import YEAR, Workplace
 
 OF_YEAR = ("--year", YEAR)
@@ -120,6 +123,21 @@ def test_credentials_are_known_once_there_was_a_token(
     assert found.startswith("FAILED: ")
     assert ("not known whether the credentials" in found) is (endpoint == "token")
     assert found.endswith(" Run the same command again later.")
+
+
+def test_a_database_file_that_is_there_is_tried_like_any_database(place: Workplace) -> None:
+    """So it is found that another program reads it, which keeps a load from writing to it."""
+    path = place.data / "illuminate.duckdb"
+    with duckdb_file.open_writable(path) as database:
+        database.execute("CREATE TABLE own AS SELECT 1 AS one")
+    before = oracle.content(place.data)
+    found = lines(place)["database"]
+    name = path.relative_to(place.folder)
+    assert found == f"ok: {name} lets us create tables; one was created and rolled back"
+    assert oracle.content(place.data) == before
+    with duckdb.connect(path, read_only=True):
+        found = lines(place)["database"]
+    assert found.startswith(f"FAILED: The database {name} cannot be used: another program has it")
 
 
 def test_it_writes_to_every_folder_and_leaves_nothing(place: Workplace) -> None:

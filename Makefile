@@ -121,7 +121,7 @@ crash: $(VENV)/.test ## Run 200 kills and twenty rounds of power cuts (a quarter
 	@KILLS=200 $(BIN)/python -m pytest -q tests/crash/test_kill_nine.py
 	@CRASH_ROUNDS=20 $(BIN)/python -m pytest -q tests/crash/test_power_cut.py
 
-mutants: $(VENV)/.test ## Break the code line by line and check that a test fails each time (some minutes)
+mutants: $(VENV)/.test ## Break the code line by line and check that a test fails each time (up to an hour)
 	@$(BIN)/python tests/mutants.py
 
 audit: $(AUDIT)/.tools $(VENV)/.run ## Check vulnerabilities, licences and secrets; write a bill of materials (needs the network)

@@ -89,7 +89,7 @@ class _Module:
         return []
 
     def _assigned(self, name: ast.Name) -> list[ast.expr]:
-        """Return what a name stands for: in its function, or else in the module."""
+        """Return what is assigned to a name: in its function, or else in the module."""
         function = self._function.get(name)
         found = self._locals.get((function, name.id), []) if function else []
         return found or [each for each in [self._constants.get(name.id)] if each]

@@ -96,8 +96,8 @@ def _waits(record: dict[str, Any]) -> Iterator[str]:
     """Return for which years the report waits, unless it would not be built anyway."""
     if (years := record["report_waits_for"]) and record["outcome"] not in {"failed", "stopped"}:
         yield (
-            f"Report: it compares with {', '.join(years)}, which is not done, and so is unchanged. "
-            "Fix what failed there, then run the same command again."
+            f"Report: not rebuilt before {' and '.join(years)}, with which it compares. Fix what "
+            "failed there, then run the same command again."
         )
 
 

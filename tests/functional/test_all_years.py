@@ -244,7 +244,7 @@ def test_reports_wait_for_an_earlier_year_that_fails(ran: Workplace, server: Ser
     done = run_years(ran)
     assert done.returncode == 30
     waits = (
-        "  Report: it compares with 22-23, which is not done, and so is unchanged. Fix what failed "
+        "  Report: not rebuilt before 22-23, with which it compares. Fix what failed "
         "there, then run the same command again.\n"
     )
     assert (

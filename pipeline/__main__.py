@@ -6,7 +6,7 @@ import sys
 from importlib import import_module, metadata
 from pathlib import Path
 
-from pipeline.config import settings
+from pipeline.config import sections, settings
 from pipeline.config.check import check_config_file
 from pipeline.config.command_line import describe_settings
 from pipeline.errors import (
@@ -20,10 +20,11 @@ from pipeline.errors import (
 from pipeline.runs.output import outlive_readers
 from pipeline.runs.process import let_polars_start
 from pipeline.runs.recovery import recover_unless_in_use
+from pipeline.storage.files import set_group_read
 from pipeline.storage.paths import ALL_YEARS
 from pipeline.years import SchoolYear
 
-_FAILED, _FOLDER_IN_USE, _RUN_REFUSED, _NO_SUCH_DAY = 1, 10, 30, 40
+_FAILED, _FOLDER_IN_USE, _RUN_REFUSED = 1, 10, 30
 _LAST_PORT = 65535
 
 _COMMANDS = {
@@ -89,11 +90,13 @@ def _main(arguments: list[str] | None) -> int:
         print(error, file=sys.stderr)
         if command not in _RUNS and getattr(options, "action", "") not in _STATE_RUNS:
             return _FAILED
-        return _NO_SUCH_DAY if isinstance(error, YearError) else _RUN_REFUSED
+        return _RUN_REFUSED
 
 
 def _recover(command: str) -> None:
+    """Complete or undo what a killed run left half published; what is written has a run's modes."""
     try:
+        set_group_read(allowed=settings.read(sections.paths).group_readable)
         recover_unless_in_use(settings.folders())
     except (SettingsError, StorageError):
         if command not in _RUNS:

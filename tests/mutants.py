@@ -402,6 +402,22 @@ MUTANTS = (
         "tests/crash/test_publication.py -k any_kind",
     ),
     Mutant(
+        "lock the data folder before its group may read it",
+        "runs/context.py",
+        "        files.set_group_read(allowed=settings.read(sections.paths).group_readable)\n"
+        "        lock = Lock(folders.lock, stop=self.stop)\n",
+        "        lock = Lock(folders.lock, stop=self.stop)\n"
+        "        files.set_group_read(allowed=settings.read(sections.paths).group_readable)\n",
+        "tests/functional/test_guards.py -k group_can_read",
+    ),
+    Mutant(
+        "close to the group what a command writes",
+        "__main__.py",
+        "        set_group_read(allowed=settings.read(sections.paths).group_readable)\n",
+        "",
+        "tests/functional/test_guards.py -k group_can_read",
+    ),
+    Mutant(
         "recover while a run is at work",
         "runs/recovery.py",
         "        lock = Lock(folders.lock)\n",

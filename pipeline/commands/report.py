@@ -4,11 +4,10 @@ import argparse
 from typing import Any
 
 from pipeline.commands.options import published_days, year_of
-from pipeline.config import sections, settings
+from pipeline.config import settings
 from pipeline.errors import PipelineError, printable
 from pipeline.publish.commit import Publication
 from pipeline.runs.lock import Lock
-from pipeline.storage import files
 from pipeline.tasks.base import IncrementalTask
 from pipeline.tasks.figures import DiscloseFigures
 from pipeline.tasks.report import Report
@@ -34,7 +33,6 @@ def main(options: argparse.Namespace) -> int:
             f"The published files of {year} were changed or removed, so there is nothing to report "
             f"on. Run `make run YEAR={year}` to restore them."
         )
-    files.set_group_read(allowed=settings.read(sections.paths).group_readable)
     task = Report(year=year, **published_days(publication))
     figures = task.other(DiscloseFigures)
     with Lock(folders.lock):

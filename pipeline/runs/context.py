@@ -249,9 +249,9 @@ class RunContext:
     def _acquire_lock(self) -> None:
         self.is_demo = settings.is_demo()
         folders = settings.folders()
+        files.set_group_read(allowed=settings.read(sections.paths).group_readable)
         lock = Lock(folders.lock, stop=self.stop)
         try:
-            files.set_group_read(allowed=settings.read(sections.paths).group_readable)
             recover_publications(folders)
             clean_up(folders.runs, *lock.unfinished)
             lock.note([])

@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import os
 from typing import Any
 
 import luigi
 
 from pipeline.commands.options import publishing
 from pipeline.config import sections, settings
-from pipeline.errors import PipelineError, printable
+from pipeline.errors import PipelineError, StorageError, printable
 from pipeline.runs import lock, record
 from pipeline.runs.build import requirements, steps_of
 from pipeline.storage import snapshots
@@ -56,8 +57,11 @@ _OF_A_RUN = ("run", "outcome", "finished_at", "failures")
 
 
 def _at_work(paths: TableSetPaths) -> dict[str, Any] | None:
-    """Return the run that holds the data folder, and whether it works on this table set."""
-    holder = lock.find_holder(paths.folders.lock)
+    """Return which process holds the data folder, and whether it works on this table set."""
+    try:
+        holder = lock.find_holder(paths.folders.lock)
+    except StorageError as error:
+        return {"not_known": str(error)}
     if holder is None:
         return None
     is_on_this = paths.publication.parent.absolute() in holder.folders
@@ -70,13 +74,17 @@ def as_text(found: dict[str, Any]) -> str:
     head = f"{_title(found)}{made_up}, in {found['work']}"
     size = f"{found['work_size']}, all years and days together"
     lines = {**found["steps"], "work/": size, "last run": _last_run(found["last_run"])}
-    if run := found["at_work"]:
-        is_of = (
-            f"of {found['year']}" if run["is_on_this"] else f"that has not begun {found['year']}"
-        )
-        lines["at work"] = f"a run {is_of}, since {run['since']} (process {run['process']})"
+    if found["at_work"]:
+        lines["at work"] = _describe_work(found["at_work"], found["year"])
     texts = [head, *(f"  {name:<21} {text}" for name, text in lines.items())]
     return "\n".join(printable(line) for text in texts for line in text.split("\n"))
+
+
+def _describe_work(work: dict[str, Any], year: str) -> str:
+    if "not_known" in work:
+        return f"not known: {work['not_known']}"
+    who = f"a run of {year}" if work["is_on_this"] else "another process uses this data folder"
+    return f"{who}, since {work['since']} (process {work['process']})"
 
 
 def _title(found: dict[str, Any]) -> str:
@@ -113,8 +121,8 @@ class _States:
             return _shards(step)
         if is_fresh:
             return _UP_TO_DATE + (_fetched_at(step) if isinstance(step, FetchMetadata) else "")
-        if isinstance(step, ReadInput) and (path := step.place()) and not path.exists():
-            return f"waits for {path}, which does not exist"
+        if isinstance(step, ReadInput) and (path := step.place()) and not os.access(path, os.F_OK):
+            return f"waits for {path}, which cannot be found"
         if step.has_output():
             awaited = (_name(each, step.partition) for each in self._awaited(step))
             return f"waits for {', '.join(awaited)}"

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from pipeline.errors import StoppedError
+from pipeline.errors import StoppedError, StorageError
 from pipeline.runs import heartbeat
 from pipeline.runs.heartbeat import USUAL, Claim, Host, Tempo
 from pipeline.storage import file_system, files
@@ -138,12 +138,22 @@ class Holder(NamedTuple):
 
 
 def find_holder(path: Path) -> Holder | None:
-    """Return who holds the data folder of this lock file; None if nobody does."""
-    if not is_held(path):
-        return None
-    claims = heartbeat.find(path)
-    since = heartbeat.started(claims) or "an unknown time"
-    return Holder(heartbeat.describe(claims), since, _noted(path.read_text("utf-8", "replace")))
+    """Return who holds the data folder of this lock file; None if nobody does.
+
+    Raises:
+        StorageError: this user may not read the lock file.
+    """
+    try:
+        if not is_held(path):
+            return None
+        claims = heartbeat.find(path)
+        since = heartbeat.started(claims) or "an unknown time"
+        return Holder(heartbeat.describe(claims), since, _noted(path.read_text("utf-8", "replace")))
+    except PermissionError:
+        raise StorageError(
+            f"this user may not read {path}. Ask as the user of the runs, or set [paths] "
+            "group_readable, with which the owner's group may read it."
+        ) from None
 
 
 def is_held(path: Path, tempo: Tempo = USUAL) -> bool:

@@ -198,7 +198,7 @@ def test_status_says_which_step_others_wait_for(place: Workplace) -> None:
     roster = place.folder / "roster.txt"
     place.environment["STUDENT_ROSTERS"] = str(roster)
     found = states(place)
-    assert found["ReadRoster"] == f"waits for {roster}, which does not exist"
+    assert found["ReadRoster"] == f"waits for {roster}, which cannot be found"
     assert found["ReadTitleRules"] == "up to date"
     for step in ("CheckInputs", "FetchMetadata", "BuildViews", "CheckTables"):
         assert found[step] == "waits for ReadRoster", step
@@ -232,7 +232,9 @@ def test_status_says_which_run_is_at_work(place: Workplace) -> None:
         lock.note([place.data / "illuminate" / "23-24", place.data / "reports"])
         who = rf", since \d{{4}}-\d\d-\d\d \d\d:\d\d UTC \(process {os.getpid()}\)"
         assert re.fullmatch(f" +at work +a run of 23-24{who}", at_work("23-24"))
-        assert re.fullmatch(f" +at work +a run that has not begun 22-23{who}", at_work("22-23"))
+        assert re.fullmatch(
+            f" +at work +another process uses this data folder{who}", at_work("22-23")
+        )
     assert at_work("23-24") == ""
 
 

@@ -15,13 +15,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from pipeline.errors import FolderInUseError, StoppedError
+from pipeline.errors import FolderInUseError, StoppedError, StorageError
 from pipeline.runs import heartbeat
 from pipeline.runs.heartbeat import Host, Tempo
-from pipeline.runs.lock import Lock, is_held
+from pipeline.runs.lock import Lock, find_holder, is_held
 from pipeline.storage import file_system
 
 QUICK = Tempo(beat=0.05, missed=8)
@@ -102,6 +103,19 @@ def test_a_lock_is_held_until_it_is_closed(path: Path) -> None:
     assert not is_held(path)
     assert beside(path) == [".lock"]
     assert seconds_to_take(path) < 1
+
+
+def test_who_may_not_read_the_lock_file_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The superuser may read everything, so the refusal is made here."""
+
+    def refuse(*_: object) -> IO[bytes]:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(StorageError, match=f"may not read {path}.*group_readable"):
+        find_holder(path)
 
 
 def test_a_process_killed_on_this_host_is_replaced_at_once(path: Path, start: Start) -> None:

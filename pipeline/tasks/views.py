@@ -44,7 +44,7 @@ class BuildViews(ReusableTask):
     counted against it before anything is published.
     """
 
-    version = 6
+    version = 7
 
     def requires(self) -> list[YearTask]:
         built = [self.other(task) for task in (CombineResults, LabelAssessments, ReadRoster)]

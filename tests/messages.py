@@ -8,7 +8,7 @@ module assigns to it.
 Not seen is what a function returns, like the notes of guards and checks, which one message with
 an entry of its own lists; what another module brings; and what is printed on standard output, like
 the lines of a summary. Faults of files that people maintain are left out: `InputFileError.at` adds
-the place and what to do.
+the place and what to do. `SettingsError.refused` is seen without what it adds by itself.
 """
 
 import ast
@@ -148,11 +148,13 @@ def _error_classes(modules: list[_Module]) -> set[str]:
 
 
 def _said(module: _Module, call: ast.Call, errors: set[str]) -> Iterator[str]:
-    name = _name(call.func)
+    name, between = _name(call.func), "\n"
+    if name == "refused" and isinstance(call.func, ast.Attribute):
+        name, between = _name(call.func.value), ". "  # its class, which puts sentences together
     is_print = name == "print" and any(word.arg == "file" for word in call.keywords)
     if name in errors | _NOTES:
         lines = [module.texts(argument) for argument in call.args]
-        yield "\n".join(text for texts in lines for text in texts)
+        yield between.join(text for texts in lines for text in texts)
     elif call.args and (is_print or (name in _LOG and _is_log(call.func))):
         yield from module.texts(call.args[0])
 

@@ -13,8 +13,8 @@ from tests.messages import Message, messages, texts
 PAGE = Path(__file__).parents[1] / "docs" / "troubleshooting.md"
 VERBS = """
     add allow apt-get check choose copy correct do export fix free give grant install leave load
-    lower make mount move name put raise remove rename restore run see set start take type unset
-    use wait write
+    lower make mount move name put raise remove rename restore run save see set start take type
+    unset use wait write
 """
 # An imperative at the start of a sentence or a clause, or what a value must be.
 SAYS_WHAT_TO_DO = re.compile(
@@ -88,6 +88,7 @@ def test_messages_of_all_kinds_are_found() -> None:
         "unrecognized arguments",
         "Which school years? Type",
         "This run was stalled",
+        "are both set. Unset one of them",
         "nothing listens there",
         "closed the connection within a reply",
     ):

@@ -40,7 +40,9 @@ def parse(path: Path) -> configparser.RawConfigParser:
         with path.open() as file:  # in the encoding of the locale, as Luigi does
             parser.read_file(file)
     except UnicodeDecodeError as error:
-        raise SettingsError.refused(f"{path} is not text in {error.encoding}") from None
+        raise SettingsError.refused(
+            f"{path} is not text in {error.encoding}", f"Save it in {error.encoding}"
+        ) from None
     except (configparser.ParsingError, *_TWICE) as error:
         line = error.lineno if hasattr(error, "lineno") else error.errors[0][0]
         fault = "is there twice" if isinstance(error, _TWICE) else "is no name=value in a [section]"

@@ -180,6 +180,12 @@ class Build:
         """The tasks that nothing else in the build requires."""
         return [task for key, task in self._seen.items() if key not in self._required]
 
+    @property
+    def waiting(self) -> list[Step]:
+        """The requested tasks that are not complete."""
+        done = self.done()
+        return [task for task in self.requested if task.task_id not in done]
+
     def steps(self) -> list[Step]:
         """Return every task that was requested or required, what is required first."""
         return steps_of(self.requested)
@@ -234,9 +240,10 @@ def failure_text(error: BaseException) -> str:
 def unreachable(worker: Worker | None, build: Build) -> Failure:
     """Say that Luigi's central scheduler could not be reached, at the first task that waits."""
     url = getattr(getattr(worker, "_scheduler", None), "_url", "")
+    waiting = build.waiting
     place = f"{urlsplit(url).scheme}://{host}" if (host := host_of(url)) else "its address"
     return Failure(
-        next((task.partition for task in build.requested), ""),
+        next((task.partition for task in waiting), ""),
         "Schedule",
         f"Luigi's central scheduler at {place} cannot be reached, so no further step was begun. "
         "Start luigid there, or leave out --scheduler-host, then run the same command again.",
@@ -251,7 +258,7 @@ def forks(worker: Worker) -> bool:
 
 def held_elsewhere(worker: Worker, build: Build) -> Failure | None:
     """Say which requested task did not run because of another worker; None if all did."""
-    waiting = [task for task in build.requested if task.task_id not in build.done()]
+    waiting = build.waiting
     last = worker._get_work_response_history[-1:]  # noqa: SLF001  nothing else tells
     if not waiting or not last or isinstance(worker._scheduler, Scheduler):  # noqa: SLF001
         return None

@@ -85,7 +85,8 @@ def _headline(record: dict[str, Any]) -> str:
             return _PUBLISHED_ALL_THE_SAME
         if record["outcome"] == "up to date":
             return _PUBLISHED_AGAIN
-    if record["outcome"] == "not reported" and record["report_waits_for"]:
+    waits_only = record["report_waits_for"] and not record["failures"]
+    if record["outcome"] == "not reported" and waits_only:
         return _WAITS
     if record["outcome"] == "up to date" and record["steps"].get("Report", {}).get("by_this_run"):
         return _REPORTED_AGAIN

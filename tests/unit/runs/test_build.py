@@ -3,13 +3,18 @@
 from types import SimpleNamespace
 from typing import Any
 
+import luigi
 import pytest
 
-from pipeline.runs.build import Build, unreachable
+from pipeline.runs.build import Build, Step, unreachable
 
 
 def task(name: str, partition: str = "23-24") -> Any:
     return SimpleNamespace(name=name, partition=partition)
+
+
+class Requested(Step):
+    partition = luigi.Parameter()
 
 
 def test_requests_are_those_of_the_task_that_failed_and_of_its_year() -> None:
@@ -37,3 +42,12 @@ def test_the_address_of_a_scheduler_is_shown_without_its_password(url: str, show
     said = unreachable(worker, Build()).reason
     assert f"central scheduler at {shown} cannot be reached" in said
     assert "can" not in said.replace("cannot", "")
+
+
+def test_an_unreachable_scheduler_is_noted_where_a_task_waits() -> None:
+    build, first, second = Build(), Requested(partition="22-23"), Requested(partition="23-24")
+    for each in (first, second):
+        build.see(each)
+    assert unreachable(None, build).partition == "22-23"
+    build.complete(first)
+    assert unreachable(None, build).partition == "23-24"

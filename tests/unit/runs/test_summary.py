@@ -242,6 +242,16 @@ def test_the_first_line_says_what_readers_find_after_a_failure():
     assert "FAILED, but the tables of this run are published." in own
 
 
+def test_a_report_that_waits_hides_no_failure_of_its_own_year():
+    waits = {"report_waits_for": ["22-23"]}
+    alone = summarize(record("not reported", **waits), snapshot(), RECORD)
+    assert "published, but the report waits for another year" in alone
+    failures = [{"step": "DiscloseFigures", "reason": "its figures are damaged"}]
+    both = summarize(record("not reported", failures=failures, **waits), snapshot(), RECORD)
+    assert "published, but the report FAILED" in both
+    assert "not rebuilt before 22-23" in both
+
+
 def test_a_run_that_restored_a_file_does_not_say_that_it_did_nothing():
     again = summarize(record("up to date", published_by="this-run"), snapshot(), RECORD)
     assert again.strip().splitlines()[0].endswith("published again; every table is as it was.")

@@ -26,7 +26,7 @@ ENVIRONMENT = {"TZ": TZ, "PYTHONPATH": "", "PYTHONHOME": ""}
 YEAR = "{{ school_year(params, dag_run.start_date) }}"
 
 # What DockerOperator and BashOperator say where another run is at work in the same folder.
-_IN_USE = re.compile(r"'StatusCode': 10\b|exit code 10\.")
+_IN_USE = re.compile(r"'StatusCode': 10\b|exit code 10\.$")
 
 
 def school_year(params: Mapping[str, Any], begun: datetime | None) -> str:

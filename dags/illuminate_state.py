@@ -11,8 +11,8 @@ are the pipeline's own variables, in the environment of the workers. Also:
     PIPELINE_AT_ONCE    how many districts are run at once; default 4
     PIPELINE_RETRIES    retries of a district that failed; default 2
 
-and those of illuminate_common.py, which is copied with it; TZ is for districts to which
-districts.csv gives no time zone.
+and those of illuminate_common.py, which is copied with it. TZ decides the schedule and the school
+year of all districts, and the day of those to which districts.csv gives no time zone.
 
 Other DAGs can follow: `schedule=Asset("illuminate_state_23-24")` runs one whenever the tables of
 all districts have something new of that school year, and `schedule=AssetAlias("illuminate_state")`

@@ -66,8 +66,8 @@ SELECT
       ) OR word IN (
         'ago', 'current_date', 'current_time', 'current_timestamp', 'current_localtime',
         'current_localtimestamp', 'localtime', 'localtimestamp'
-      ) THEN word || ' gives a different result in each run'
-      WHEN is_random_sample THEN 'a sample without REPEATABLE gives a different result in each run'
+      ) THEN word || ' may give a different result in each run'
+      WHEN is_random_sample THEN 'a sample without REPEATABLE may differ in each run'
     END
   ) AS fault,
   location

@@ -41,6 +41,17 @@ class PipelineTask(Step):
     today = DayParameter("the day of the run; only for tests of other days", significant=False)
 
     @classmethod
+    @functools.cache
+    def get_params(cls) -> list[tuple[str, luigi.Parameter[Any]]]:
+        """Return the names and parameters of a class of tasks.
+
+        Luigi asks thousands of times, and looks through all attributes of the class each time: a
+        twelfth of the processor time of a small run.
+        """
+        params: list[tuple[str, luigi.Parameter[Any]]] = super().get_params()
+        return params
+
+    @classmethod
     def get_param_values(
         cls, params: Sequence[tuple[str, luigi.Parameter[Any]]], args: object, kwargs: object
     ) -> list[tuple[str, Any]]:

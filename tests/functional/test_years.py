@@ -152,6 +152,9 @@ def test_a_day_that_is_still_to_come_is_refused(place: Workplace, server: Server
     done = place.finish(place.start_run("--year", "98-99", "--as-of", "2099-06-30"))
     assert done.returncode == 30
     assert "is still to come" in done.stdout + done.stderr
+    again = place.look("refresh", "--year", "98-99", "--as-of", "2099-06-30")
+    assert again.returncode == 30
+    assert "is still to come" in again.stderr
     assert server.log == []
 
 

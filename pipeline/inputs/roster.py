@@ -100,12 +100,14 @@ class Roster:
         lines: The number of lines of the file that hold a student.
         repeated: How many of these repeat a student of another line.
         several: By named column, how many students have several values, and so null.
+        has_years: Whether its lines say of which school year they are.
     """
 
     students: pd.DataFrame
     lines: int
     repeated: int
     several: Mapping[str, int] = field(default_factory=dict)
+    has_years: bool = False
 
     @property
     def without_grade(self) -> int:
@@ -149,7 +151,9 @@ def read_roster(
         sheet = read_sheet(path.name, read_bytes(path), _EXPORT_AGAIN)
     else:
         sheet = oneroster.read_students(files)
-    lines = _read_lines(sheet, headings, year, is_oneroster=files is not None)
+    is_oneroster = files is not None
+    places = _find_columns(sheet, headings, _KINDS[-1:] if is_oneroster else _KINDS)
+    lines = _read_lines(sheet, places, year, is_oneroster=is_oneroster)
     grades = _settle(lines, _GRADE)
     ambiguous = grades[grades.duplicated(_STUDENT, keep=False)]
     count = ambiguous[_STUDENT].nunique()
@@ -164,7 +168,8 @@ def read_roster(
         students[name] = values[~differ].set_index(_STUDENT)[name]
     del several[_GRADE]
     read = lines[_LINE].nunique()
-    return Roster(students.reset_index(), read, read - len(students), several)
+    has_years = places.year is not None
+    return Roster(students.reset_index(), read, read - len(students), several, has_years)
 
 
 def empty_roster(columns: Sequence[str] = ()) -> Roster:
@@ -175,14 +180,13 @@ def empty_roster(columns: Sequence[str] = ()) -> Roster:
 
 
 def _read_lines(
-    sheet: Sheet, headings: Headings, year: SchoolYear | None, *, is_oneroster: bool
+    sheet: Sheet, places: _Places, year: SchoolYear | None, *, is_oneroster: bool
 ) -> pd.DataFrame:
     """Return a student's number, grade and named columns for each line, and whether it is current.
 
     Raises:
-        InputFileError: A column is missing, or a line is not valid.
+        InputFileError: A line is not valid.
     """
-    places = _find_columns(sheet, headings, _KINDS[-1:] if is_oneroster else _KINDS)
     found = pd.DataFrame({_LINE: [line for line, _ in sheet.rows]})
     found[_STUDENT] = _column(sheet, places.id).map(trim)
     found[_GRADE] = _column(sheet, places.grade)

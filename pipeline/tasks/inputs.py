@@ -4,17 +4,20 @@ Each checks a file and keeps a copy of what it read, which is what other tasks r
 stops a run before any request, because `CheckInputs` precedes every task that makes one.
 """
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import rosters, sections, settings
-from pipeline.errors import InputFileError
+from pipeline.errors import InputFileError, printable
 from pipeline.storage import files
 from pipeline.tasks.base import IncrementalTask, ReusableTask, YearTask, incremental
 from pipeline.tasks.targets import FilesTarget
 
 if TYPE_CHECKING:
     from pipeline.inputs.roster import Headings
+
+log = logging.getLogger("pipeline")
 
 
 class ReadInput(ReusableTask):
@@ -65,6 +68,8 @@ class ReadRoster(ReadInput):
             else:
                 path = path if path.is_dir() else existing("roster", path)
                 found = roster.read_roster(path, headings(), self.year)
+                if not found.has_years:
+                    self._warn_of_another_year(path)
             found.students.to_csv(temporary, index=False)
             build.stats |= {
                 "students": len(found.students),
@@ -73,6 +78,18 @@ class ReadRoster(ReadInput):
             }
             if columns:
                 build.stats["students with several values"] = found.several
+
+    def _warn_of_another_year(self, path: Path) -> None:
+        """Say that a year that is over may get grades of another one."""
+        configured = settings.read(sections.paths).rosters
+        if configured and "{year}" not in configured and self.year.last_day < self.today:
+            log.warning(
+                "STUDENT_ROSTERS has no {year}, so the grades of %s are those that %s has now, and "
+                "may be of another school year. Put {year} into the path and keep a file for each, or "
+                "name a column with the school year in [roster] year.",
+                self.year,
+                printable(str(path)),
+            )
 
 
 class ReadTitleRules(ReadInput):

@@ -48,6 +48,27 @@ def without_columns(path: Path) -> list[oracle.Row]:
     return [{name: row[name] for name in row if name not in NAMES} for row in rows]
 
 
+@pytest.mark.parametrize(("school_year", "warns"), [("", True), ("2023-2024", False)])
+def test_a_roster_for_every_year_may_have_the_grades_of_another_one(
+    place: Workplace, school_year: str, warns: bool
+) -> None:
+    """Unless its lines say of which year they are; the running year is that of the file."""
+    roster = place.folder / "rosters.txt"
+    header, *lines = (
+        Path(place.environment["STUDENT_ROSTERS"].format(year=YEAR)).read_text().split("\n")
+    )
+    added = [f"{line}\t{school_year}" for line in filter(None, lines)]
+    roster.write_text("\n".join([f"{header}\tYear", *added]))
+    named = ("--roster-year", "Year") if school_year else ()
+    words = "STUDENT_ROSTERS has no {year}, so the grades of"
+    assert words not in place.run().stderr
+    done = place.run(*named, STUDENT_ROSTERS=str(roster))
+    assert done.returncode == 0
+    assert (f"{words} 23-24 are those that {roster} has now" in done.stderr) is warns
+    of_today = place.start_run(STUDENT_ROSTERS=str(roster))
+    assert words not in place.finish(of_today).stderr
+
+
 @pytest.fixture
 def ran(place: Workplace) -> Workplace:
     """A place in which a run has named two columns."""

@@ -229,7 +229,7 @@ def test_the_units_of_systemd_allow_a_run_what_it_needs() -> None:
         unit.read_string(text)
     script = Path(service["Service"]["ExecStart"]).relative_to("/srv/illuminate-pipeline")
     assert os.access(REPOSITORY / script, os.X_OK)
-    assert service["Service"]["MemoryMax"] == "1G"
+    assert service["Service"]["MemoryMax"] == "2G"
     assert service["Service"]["OOMPolicy"] == "continue", "else a chart could end the run"
     assert service["Service"].getboolean("MemoryDenyWriteExecute")
     assert timer["Timer"]["OnCalendar"]
@@ -313,6 +313,20 @@ def test_a_night_runs_the_year_of_today_and_the_one_that_has_just_ended(
     assert (done.stdout.splitlines(), done.stderr) == (ran, "")
     fails = failing == "" or (failing == "ended" and len(years) > 1)
     assert done.returncode == int(fails)
+
+
+@pytest.mark.parametrize(
+    ("day", "years"),
+    [
+        ("2026-06-30", "22-23 23-24 24-25 25-26 "),
+        ("2026-07-01", "22-23 23-24 24-25 25-26 26-27 "),
+    ],
+)
+def test_a_night_of_all_years_ends_with_that_of_today(day: str, years: str) -> None:
+    (snippet,) = re.findall(r"^```shell\n(end=.*?)^```$", SCHEDULING, re.MULTILINE | re.DOTALL)
+    stubs = f'date() {{ /bin/date -d {day} "$@"; }}\nmake() {{ printf %s "$*"; }}\n'
+    done = subprocess.run(["sh", "-eu", "-c", stubs + snippet], check=True, stdout=subprocess.PIPE)
+    assert done.stdout.decode() == f"years YEARS={years}"
 
 
 @pytest.mark.parametrize("exists", [False, True])

@@ -23,6 +23,7 @@ _EXPORT_AGAIN = (
     "(PowerSchool's Quick Export)"
 )
 _STUDENT, _GRADE = "local_student_id", "grade"
+_MANY = 10  # lines of which at least one has a grade that is known
 # No column that a district names can be called so.
 _LINE, _IS_CURRENT = "line number", "is current"
 # PowerSchool names the table of a field in several ways, and calls that of students number 1;
@@ -206,7 +207,12 @@ def _read_lines(
     if not is_oneroster:  # which lets a student have none
         refuse_lines(sheet.name, _numbers(found[spelled == ""]), "the grade is blank")
     grades = _SPELLINGS.get(_bare(sheet.header[places.grade]), GRADES | _WORDS)
-    return found.assign(**{_GRADE: spelled.str.upper().map(grades).astype("Int64")})
+    known = spelled.str.upper().map(grades).astype("Int64")
+    if (spelled != "").sum() >= _MANY and known.isna().all():
+        fault = f"no line has a grade like 3, K or PK in {sheet.header[places.grade]}"
+        fix = "Name the heading of the grade in [roster] grade, or export the roster with grades"
+        raise InputFileError.at(f"{sheet.name}, line {sheet.header_line}", fault, fix)
+    return found.assign(**{_GRADE: known})
 
 
 def _column(sheet: Sheet, place: int) -> pd.Series:
@@ -239,13 +245,13 @@ def _parse_year(text: str) -> str:
 def _settle(lines: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return a row for each value that a student has in a column.
 
-    Where they differ, those of current enrolments count, if there are any.
+    Where they differ, those of current enrolments count, if there are any. In a named column no
+    others count where a student has a current one: the teacher of an old school is none of the new.
     """
-    known = lines.dropna(subset=[name]).sort_values(_IS_CURRENT, ascending=False, kind="stable")
-    known = known.drop_duplicates([_STUDENT, name])
-    differ = known.duplicated(_STUDENT, keep=False)
-    has_current = known[_STUDENT].isin(known.loc[known[_IS_CURRENT], _STUDENT])
-    return known[~differ | ~has_current | known[_IS_CURRENT]].sort_index()
+    known = lines.dropna(subset=[name]).drop_duplicates([_STUDENT, _IS_CURRENT, name])
+    of = known if name == _GRADE else lines
+    has_current = known[_STUDENT].isin(of.loc[of[_IS_CURRENT], _STUDENT])
+    return known[known[_IS_CURRENT] | ~has_current].drop_duplicates([_STUDENT, name])
 
 
 def _find_columns(sheet: Sheet, headings: Headings, kinds: Sequence[_Kind]) -> _Places:

@@ -33,7 +33,7 @@ class ReadInput(ReusableTask):
 class ReadRoster(ReadInput):
     """Read the student roster; without one there are no students, and grades are null."""
 
-    version = 2
+    version = 3
 
     def place(self) -> Path | None:
         """Return the roster, or the folder of its files."""

@@ -406,6 +406,25 @@ def test_another_status_says_which_line_is_current_where_that_is_named(roster):
     assert "the header lacks State. " in refused(path, current=(("State", "Active"),))
 
 
+def test_no_cell_of_an_old_enrolment_fills_an_empty_one_of_the_current(roster):
+    """The teacher of the old school is none of the new one."""
+    header = f"{ENROLLED}\tTeacher"
+    lines = ("1\t5\tElm\t0\t", "1\t5\tOak\t2\tX", "2\t5\tOak\t2\tX", "2\t5\tOak\t3\t")
+    found = read(roster(*lines, header=header), columns=SCHOOL | {"teacher": "Teacher"})
+    assert found.fillna("").to_numpy().tolist() == [["1", 5, "Elm", ""], ["2", 5, "Oak", "X"]]
+
+
+@pytest.mark.parametrize("grade", ["Grade 3", "99"])
+def test_a_roster_without_a_single_grade_is_refused(roster, grade):
+    """It would replace every grade by null; a few students may have codes only."""
+    lines = [f"{number}\tA\t{grade}" for number in range(10)]
+    message = refused(roster(*lines))
+    assert "line 1: no line has a grade like 3, K or PK in " in message
+    assert "[roster] grade" in message
+    assert read_roster(roster(*lines[1:])).without_grade == 9
+    assert read_roster(roster(*lines, "11\tA\t3")).without_grade == 10
+
+
 def test_a_code_of_the_current_enrolment_is_no_second_grade(roster):
     """As without an enrolment status: nothing that could be read before is read otherwise."""
     assert read(roster("1\t99\tElm\t0", "1\t4\tElm\t2", header=ENROLLED))["grade"].to_list() == [4]

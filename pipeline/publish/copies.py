@@ -119,7 +119,8 @@ def copy(manifest: Path, url: str, folder: str) -> CopyResult:
         folder: the set's folder there, like 23-24.
 
     Raises:
-        CopyError: there is nothing to copy, or a file did not arrive; readers keep the old copy.
+        CopyError: there is nothing to copy, or a file did not arrive; readers keep the old copy. Or
+            what is there is another district's copy, or no copy.
         SettingsError: the URL cannot be used.
     """
     publication = _read(manifest)
@@ -128,6 +129,7 @@ def copy(manifest: Path, url: str, folder: str) -> CopyResult:
         store = Store(url, _SETTING)
         root = _root(store, folder)
         before = _read_manifest(store, f"{root}/{MANIFEST}")
+    _check_is_own(before, publication, root)
     uploaded = 0
     for name, remote in zip(publication.files, wanted.files, strict=True):
         with _plain_errors(f"{folder}/{remote} could not be copied"):
@@ -170,6 +172,28 @@ def _read_manifest(store: Store, path: str) -> Publication | None:
             f"{MANIFEST} at {_SETTING} cannot be read, so its files are unknown. Nothing was "
             "changed there; check whose it is and remove it, then copy again."
         ) from None
+
+
+def _check_is_own(before: Publication | None, publication: Publication, root: str) -> None:
+    """Check that what would be replaced is an earlier copy of the same district.
+
+    Raises:
+        CopyError: it is not.
+    """
+    if before is None:
+        return
+    if any("/" not in name for name in before.files):
+        raise CopyError(
+            f"{root} has published tables and not a copy of them. Nothing was changed there. Name "
+            f"another folder in {_SETTING}, then copy again."
+        )
+    theirs, own = (each.metadata.get("source") for each in (before, publication))
+    if theirs != own:
+        raise CopyError(
+            f"The copy in {root} is of {theirs}, and these tables are of {own}. Nothing was "
+            f"changed there. Name another folder in {_SETTING}; or, if these are to replace it, "
+            f"remove {MANIFEST} there. Then copy again."
+        )
 
 
 def _root(store: Store, folder: str) -> str:

@@ -321,6 +321,32 @@ def test_a_manifest_of_another_program_is_left_alone(store: Store, tmp_path: Pat
     assert store.read(key) == b"not ours"
 
 
+def test_the_copy_of_another_district_is_left_alone(store: Store, tmp_path: Path) -> None:
+    place = published.make(tmp_path, "b1", 3)
+    assert run(tmp_path, store).returncode == 0
+    before = {name: store.read(name) for name in store.names()}
+    manifest = json.loads(place.publication.read_text("utf-8"))
+    manifest["about"]["source"] = "https://another.example"
+    place.publication.write_text(json.dumps(manifest), encoding="utf-8")
+    done = run(tmp_path, store)
+    assert done.returncode == 30
+    words = (
+        "23-24 is of a test, and these tables are of https://another.example. Nothing was changed"
+    )
+    assert words in done.stdout + done.stderr
+    assert {name: store.read(name) for name in store.names()} == before
+
+
+def test_published_tables_are_not_taken_for_a_copy(tmp_path: Path) -> None:
+    """Their manifest would name files that are not there."""
+    place = published.make(tmp_path / "data", "1", rows=3)
+    before = place.publication.read_bytes()
+    folder = place.publication.parent
+    with pytest.raises(CopyError, match=r"has published tables and not a copy of them"):
+        copies.copy(place.publication, str(folder.parent), folder.name)
+    assert place.publication.read_bytes() == before
+
+
 def test_a_publication_during_the_copy_is_noticed(store: Store, tmp_path: Path) -> None:
     """Files of two runs have arrived; readers still follow the manifest of the first."""
     published.make(tmp_path, "b1", 3)

@@ -149,9 +149,9 @@ def check_readable(
 ) -> list[GuardResult]:
     """Check that each expected column is as readable as in what is published.
 
-    Where nothing is known of that yet, half of the rows must have a number or a date; other columns
-    may be empty. A few values more may always be unreadable, but not half of a small table; what
-    only some assessments have may be empty in all rows that were added.
+    Where nothing is known of that yet, half of the rows must have a student, a number or a date;
+    other columns may be empty. A few values more may always be unreadable, but not half of a small
+    table; what only some assessments have may be empty in all rows that were added.
 
     Args:
         table: the table's name.
@@ -164,10 +164,11 @@ def check_readable(
     for column in GUARDED[table].expected:
         if (lacking := now.lacking(table, column)) is None:
             continue
-        name, is_text = f"{table}.{column}", column in GUARDED[table].of_kind("text")
+        name = f"{table}.{column}"
         known = before.lacking(table, column) if before else None
         if before is None or known is None:
-            most, compared = rows if is_text else rows * _LEAST_READABLE, "less than half"
+            may_be_empty = column in _OF_SOME_ASSESSMENTS
+            most, compared = rows if may_be_empty else rows * _LEAST_READABLE, "less than half"
         else:
             share = known / before.total(table)
             # Not by share alone: an excluded assessment takes only good values away.

@@ -1,5 +1,6 @@
 """What is published now: whose it is, and whether a run would publish less of it."""
 
+import logging
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from pipeline.runs import context
 from pipeline.storage.paths import ALL_YEARS, Folders
 from pipeline.tasks.base import PipelineTask, YearTask
 from pipeline.years import SchoolYear
+
+log = logging.getLogger("pipeline")
 
 UNKNOWN = "unknown"
 """The source of tables whose manifest is missing or cannot be read."""
@@ -150,7 +153,7 @@ def year_before(task: YearTask) -> str:
 
 
 def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -> GuardResult:
-    """Check that a table keeps the published rows, but for what the settings allow.
+    """Check that a table keeps the published rows, but for what the settings allow, and say so.
 
     Args:
         task: a task of the year.
@@ -158,7 +161,7 @@ def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -
         now: the rows of each assessment that are to be published.
     """
     before = published_counts(task)
-    return check_no_shrink(
+    result = check_no_shrink(
         table,
         guarded_rows(before, table) if before else {},
         now,
@@ -166,6 +169,9 @@ def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -
         tolerance=settings.read(sections.checks).shrink_tolerance,
         allowed=parse_allowed_shrink(context.current().allowed_shrink).get(table, 0),
     )
+    if result.ok and result.lost:
+        log.warning("%s: %s, as it is allowed to.", task.year, result.note)
+    return result
 
 
 def check_years_are_kept(task: PipelineTask, built: Collection[str], now: RowCounts) -> None:

@@ -66,7 +66,7 @@ class ListAssessments(ReusableTask):
 class CombineResults(ReusableTask):
     """Combine overall and standard results into one table."""
 
-    version = 6
+    version = 7
 
     def requires(self) -> list[FetchScores]:
         return [self.other(FetchScores, endpoint=kind) for kind in ("overall", "standard")]
@@ -93,7 +93,7 @@ class CombineResults(ReusableTask):
 class CombineGroup(ReusableTask):
     """Combine results by reporting group into one table."""
 
-    version = 6
+    version = 7
 
     def requires(self) -> FetchScores:
         return self.other(FetchScores, endpoint="group")
@@ -119,7 +119,7 @@ class CombineGroup(ReusableTask):
 class LabelAssessments(ReusableTask):
     """Read curriculum, unit and test type of every assessment with results from its title."""
 
-    version = 3
+    version = 4
 
     def requires(self) -> list[YearTask]:
         read = (ReadTitleRules, ReadOverrides, FetchMetadata, CombineResults, CombineGroup)

@@ -11,7 +11,7 @@ import polars as pl
 
 from pipeline.schema import COMBINED, GROUP, Table
 from pipeline.transform.scan import ShardDataset
-from pipeline.transform.values import pair_columns, parse_columns, text_of, value_of
+from pipeline.transform.values import is_blank, pair_columns, parse_columns, text_of, value_of
 
 CONSTANT_COLUMNS = {
     "overall": {"response_type": "overall", "standard_code": "percent"},
@@ -46,7 +46,7 @@ def combine_group(dataset: ShardDataset, year: str) -> pl.LazyFrame:
 
 
 def count_unparseable(rows: pl.LazyFrame, table: Table, *datasets: ShardDataset) -> pl.LazyFrame:
-    """Count the nulls and the unparseable texts of each expected column that a dataset has.
+    """Count the empty values and the unparseable texts of each expected column that a dataset has.
 
     Args:
         rows: `combine_results` or `combine_group` of these datasets.
@@ -54,12 +54,13 @@ def count_unparseable(rows: pl.LazyFrame, table: Table, *datasets: ShardDataset)
         datasets: What the rows are read from.
 
     Returns:
-        One row, with a struct for each column: `null` counts what was sent as null, and
-        `unparseable` the texts that are not a number, or not a date, which the table has as null.
+        One row, with a struct for each column: `null` counts what was sent as null, in columns of
+        text also what is blank, and `unparseable` the texts that are not a number, or not a date,
+        which the table has as null.
     """
     fields = {field for dataset in datasets for field in dataset.columns}
     present, pairs = [name for name in table.expected if name in fields], pair_columns(table)
-    nulls = {n: (text_of(n) if n in pairs else pl.col(n)).null_count() for n in present}
+    nulls = {n: text_of(n).null_count() if n in pairs else is_blank(n).sum() for n in present}
     unparseable = {n: value_of(n).null_count() - nulls[n] for n in present if n in pairs}
     return rows.select(
         pl.struct(null=null, unparseable=unparseable.get(name, pl.lit(0))).alias(name)
@@ -75,13 +76,14 @@ def read_titles(tables: Sequence[Path]) -> pl.DataFrame:
 def find_titles(rows: Sequence[pl.LazyFrame]) -> pl.DataFrame:
     """Return the title of each assessment that has rows: `assessment_id`, `title` (text).
 
-    Where its rows disagree, the first in the alphabet is taken. The titles of some rows, and those
-    of the others, are rows themselves, which have the titles of all.
+    Where its rows disagree, the first in the alphabet is taken, and none that is blank. The titles
+    of some rows, and those of the others, are rows themselves, which have the titles of all.
 
     Args:
         rows: frames with both columns.
     """
-    titles = pl.concat([each.select("assessment_id", "title") for each in rows])
+    title = pl.when(~is_blank("title")).then("title")
+    titles = pl.concat([each.select("assessment_id", title.alias("title")) for each in rows])
     grouped = titles.group_by("assessment_id").agg(pl.col("title").min())
     return grouped.sort("assessment_id").collect(engine="streaming")
 

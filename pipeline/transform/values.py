@@ -69,6 +69,11 @@ def value_of(name: str) -> pl.Expr:
     return pl.col(name).struct.field("value")
 
 
+def is_blank(name: str) -> pl.Expr:
+    """Return whether a column of text has nothing but white space, or null."""
+    return pl.col(name).str.strip_chars().fill_null("") == ""
+
+
 def as_text(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
     """Replace each pair by its text, or by null where it cannot be parsed: for the CSV file.
 

@@ -78,6 +78,7 @@ def test_lost_rows_stop_the_run_and_are_named(place: Workplace, changing: Server
     let = place.run("--publish-allow-shrink", f"combined={gone}")
     assert let.returncode == 0, let.stdout
     assert f"combined={gone} rows or values fewer, by --publish-allow-shrink" in let.stdout
+    assert f"WARNING 23-24: combined lost {int(gone):,} rows (" in let.stderr
     assert json.loads(newest_record(place))["allowed_shrink"] == f"combined={gone}"
     assert place.run().returncode == 0  # the new set is what the next run is compared with
 

@@ -87,6 +87,7 @@ def test_anything_else_is_refused(text):
 
 TYPED = ("points", "points_possible", "percent_correct", "date_taken")
 TEXT = ("local_student_id", "performance_band_level", "performance_band_label", "mastered")
+BANDS = TEXT[1:]
 
 
 def counts(rows: int, **readable: int) -> RowCounts:
@@ -156,10 +157,11 @@ def test_readable_values_that_are_gone_do_not_count_as_unreadable():
 
 
 def test_text_may_be_empty_where_nothing_is_known_yet():
-    assert unreadable(counts(1000, **dict.fromkeys(TEXT, 0)), None) == {}
-
-
-BANDS = TEXT[1:]
+    """But not where nobody knows whose results they are."""
+    assert unreadable(counts(1000, **dict.fromkeys(BANDS, 0)), None) == {}
+    assert unreadable(counts(1000, local_student_id=500), None) == {}
+    found = unreadable(counts(1000, local_student_id=499), None)
+    assert found == {"local_student_id": 501}
 
 
 def test_an_assessment_without_performance_bands_may_be_added():

@@ -255,6 +255,16 @@ def test_empty_texts_that_are_expected_are_counted_as_well(folder):
     assert count_unparseable(source_of(folder, rows), COMBINED) == {"local_student_id": (2, 0)}
 
 
+def test_blank_texts_are_as_empty_as_null(folder):
+    """An API that sends them in place of ids or bands would replace good ones."""
+    rows = [
+        {"assessment_id": "1", "title": str(n), "local_student_id": text, "mastered": text}
+        for n, text in enumerate(["", " ", "\t", "t", None])
+    ]
+    counts = count_unparseable(source_of(folder, rows), COMBINED)
+    assert counts == {"local_student_id": (4, 0), "mastered": (4, 0)}
+
+
 @pytest.mark.parametrize("table", [COMBINED, GROUP], ids=lambda table: table.stem)
 def test_without_a_shard_nothing_is_unparseable(table):
     assert not any(map(any, count_unparseable(NOTHING, table).values()))
@@ -269,8 +279,10 @@ def test_unparseable_and_null_values_add_up_to_the_nulls_of_the_table(rows):
         counts = count_unparseable(source, COMBINED)
         got = combined(source, NOTHING).collect()
     for column, (null, unparseable) in counts.items():
-        assert null + unparseable == got[column].null_count()
-        assert null == sum(row.get(column) is None for row in rows)
+        is_text = column in COMBINED.of_kind("text")
+        empty = (None, "") if is_text else (None,)
+        assert null + unparseable == sum(value in empty for value in got[column])
+        assert null == sum(row.get(column) in empty for row in rows)
 
 
 def test_titles_are_one_per_assessment_that_has_rows(folder):
@@ -278,8 +290,10 @@ def test_titles_are_one_per_assessment_that_has_rows(folder):
         {"assessment_id": "2", "title": "Unit 2"},
         {"assessment_id": "1", "title": "b", "points": "1"},
         {"assessment_id": "1", "title": "a", "points": "2"},
+        {"assessment_id": "1", "title": " ", "points": "3"},
+        {"assessment_id": "1", "title": "", "points": "4"},
     ]
-    group_rows = [{"assessment_id": "3", "title": None}]
+    group_rows = [{"assessment_id": "3", "title": ""}]
     write_parquet(text_of(overall(folder, *overall_rows)), folder / "c.parquet")
     write_parquet(group(source_of(folder, group_rows, "group")), folder / "g.parquet")
     tables = [folder / "c.parquet", folder / "g.parquet"]

@@ -418,6 +418,41 @@ MUTANTS = (
         "tests/functional/test_guards.py -k group_can_read",
     ),
     Mutant(
+        "count again at once where the server asked to wait",
+        "illuminate/client.py",
+        "        body = self._retrying.once(lambda: self._get(url, query))\n",
+        "        body = self._get(url, query)\n",
+        "tests/unit/illuminate/test_retry.py -k requested_once",
+    ),
+    Mutant(
+        "request each assessment where there are no reporting groups",
+        "tasks/by_page.py",
+        "        may_be_none=_is_only_way() or _has_overall_by_page(task),\n",
+        "        may_be_none=_is_only_way(),\n",
+        "tests/functional/test_by_page.py -k costs_no",
+    ),
+    Mutant(
+        "take blank text for a value",
+        "transform/values.py",
+        '    return pl.col(name).str.strip_chars().fill_null("") == ""\n',
+        "    return pl.col(name).is_null()\n",
+        "tests/unit/transform/test_combine.py",
+    ),
+    Mutant(
+        "replace the copy of another district",
+        "publish/copies.py",
+        "    _check_is_own(before, publication, root)\n",
+        "",
+        "tests/copies/test_copy.py -k another_district",
+    ),
+    Mutant(
+        "fill in the teacher of an old school",
+        "inputs/roster.py",
+        "    of = known if name == _GRADE else lines\n",
+        "    of = known\n",
+        "tests/unit/inputs/test_roster.py",
+    ),
+    Mutant(
         "recover while a run is at work",
         "runs/recovery.py",
         "        lock = Lock(folders.lock)\n",
@@ -1158,8 +1193,8 @@ MUTANTS = (
     Mutant(
         "let lines of past enrolments count beside the current one",
         "inputs/roster.py",
-        "known[~differ | ~has_current | known[_IS_CURRENT]]",
-        "known",
+        "    return known[known[_IS_CURRENT] | ~has_current].drop",
+        "    return known.drop",
         "tests/unit/inputs/test_roster.py -k current_enrolment",
     ),
     Mutant(

@@ -117,7 +117,8 @@ class Client:
             IlluminateError: it cannot, or not now.
         """
         query = {**(date_parameters(window) if window else {}), "page": "1", "limit": "1"}
-        body = self._get(self._address.method_url(endpoint.method), query)
+        url = self._address.method_url(endpoint.method)
+        body = self._retrying.once(lambda: self._get(url, query))
         return pages.decode(body, endpoint, 1).num_results
 
     def results(

@@ -157,6 +157,23 @@ class Retrying:
         self.budget.succeeded()
         return result
 
+    def once(self, attempt: Callable[[], T]) -> T:
+        """Return what `attempt` returns, which is not repeated.
+
+        If the server asks to wait, all requests that follow do.
+
+        Raises:
+            TransientError: it failed.
+            AuthError, OutageError: it, or an earlier one of any thread, ended all requests of this
+                run.
+        """
+        try:
+            return self._guarded(attempt, "")
+        except TransientError as error:
+            if error.retry_after is not None:
+                self._cooldown.extend(error.retry_after)
+            raise
+
     def _guarded(self, attempt: Callable[[], T], _what: str) -> T:
         self._cooldown.wait()
         if self._final_error is not None:

@@ -116,7 +116,7 @@ def _reader(task: "FetchScores", client: "Client", pool: "Pool") -> RangeReader:
         folder=task.paths.ranges(task.endpoint),
         show=_progress(task, client),
         today=task.today,
-        may_be_none=_is_only_way(),
+        may_be_none=_is_only_way() or _has_overall_by_page(task),
         likely=lambda: _days_of_overall(task),
     )
 
@@ -201,6 +201,15 @@ def _days_of_overall(task: "FetchScores") -> "dict[dt.date, int]":
 
 def _is_only_way() -> bool:
     return bool(settings.read(sections.illuminate).strategy == "by_page")
+
+
+def _has_overall_by_page(task: "FetchScores") -> bool:
+    """Return whether the server can do this, so that it may be believed if it has none.
+
+    What it has of some assessments is compared all the same.
+    """
+    overall = task.other(type(task), endpoint="overall")
+    return task.endpoint != "overall" and overall.is_by_page and overall.declared() > 0
 
 
 def _check_is_there(task: "FetchScores", client: "Client", pool: "Pool") -> None:

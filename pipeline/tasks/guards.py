@@ -170,7 +170,12 @@ def compare_with_published(task: YearTask, table: str, now: Mapping[str, int]) -
         allowed=parse_allowed_shrink(context.current().allowed_shrink).get(table, 0),
     )
     if result.ok and result.lost:
-        log.warning("%s: %s, as it is allowed to.", task.year, result.note)
+        log.warning(
+            "%s: %s, which --publish-allow-shrink or [checks] shrink_tolerance allows. Check that "
+            "nothing else is gone than was meant.",
+            task.year,
+            result.note,
+        )
     return result
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.extract import shards
 from pipeline.extract.manifest import Manifest
+from pipeline.extract.request_plan import LEAST_COMPARED
 from pipeline.schema import ENDPOINTS
 from pipeline.simulator import (
     SMALL,
@@ -206,6 +207,8 @@ def test_a_server_that_cannot_do_this_is_asked_for_each_assessment(
     ("how", "by_page"),
     [
         (WithoutAssessment(endpoints=("standard",)), {"standard"}),
+        # It says that there are no results by group, and has some of each assessment.
+        (WithoutAssessment(endpoints=("overall", "standard")), {"overall", "standard"}),
         (WithoutAssessment(dates="ignored"), set()),
         (WithoutAssessment(dates="current_year"), set()),
         (WithoutAssessment(without_dates="current_year"), {*ENDPOINTS}),
@@ -215,7 +218,7 @@ def test_a_server_that_cannot_do_this_is_asked_for_each_assessment(
         # Of these two there are none without a date.
         (WithoutAssessment(undated_pass=True), {"standard", "group"}),
     ],
-    ids=["one", "dates", "year", "default", "cap", "standard", "student", "undated"],
+    ids=["one", "untrue", "dates", "year", "default", "cap", "standard", "student", "undated"],
 )
 def test_each_endpoint_is_fetched_by_page_where_the_server_can_do_that(
     home: Workplace,
@@ -229,6 +232,21 @@ def test_each_endpoint_is_fetched_by_page_where_the_server_can_do_that(
         succeeded(home.run(*AUTO))
     assert {endpoint for endpoint, was in was_by_page(home).items() if was} == by_page
     assert home.published() == tables
+
+
+def test_an_endpoint_without_results_costs_no_request_for_each_assessment(
+    home: Workplace, listed: District
+) -> None:
+    """A district may have no reporting groups; what it has of some assessments is compared."""
+    none = {"results": [], "num_results": 0, "num_pages": 0}
+    with serving(listed) as server:
+        home.point_at(server)
+        server.faults.add(Fault("set_fields", none, "group"))
+        succeeded(home.run(*AUTO))
+        of_groups = [request for request in results(server) if request.endpoint == "group"]
+    assert was_by_page(home) == dict.fromkeys(ENDPOINTS, True)
+    assert len({request.assessment_id for request in of_groups}) <= LEAST_COMPARED + 1
+    assert step(home, "group")["compared"] == LEAST_COMPARED
 
 
 def test_results_without_a_date_that_every_range_has_are_published_once(

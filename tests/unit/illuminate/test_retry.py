@@ -213,6 +213,20 @@ def test_every_thread_waits_as_long_as_retry_after_says(server, connect, window,
     assert min(entry.time for entry in later) - refused.time >= 1.0
 
 
+def test_what_is_requested_once_waits_as_long_as_the_server_asked(server, connect, window):
+    """It is not repeated by itself, but what follows, also a second attempt, comes later."""
+    server.faults.add(Fault("status", 429, endpoint="overall", times=1, retry_after="1"))
+    client = connect(server, tries=1)
+    with pytest.raises(TransientError, match="429"):
+        client.count_results(OVERALL, window)
+    assert client.count_results(OVERALL, window) > 0
+    refused, later = requests_to(server)
+    assert later.time - refused.time >= 1.0
+    server.faults.add(Fault("status", 429, endpoint="overall", retry_after="301"))
+    with pytest.raises(OutageError, match="asked to wait 301 s"):
+        client.count_results(OVERALL, window)
+
+
 @pytest.mark.parametrize(
     ("retry_after", "shown"),
     [

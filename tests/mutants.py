@@ -1937,7 +1937,7 @@ MUTANTS = (
         "state/district_run.py",
         "    while not stop.is_set():",
         "    while True:",
-        "tests/unit/state/test_district_run.py -k none_is_begun",
+        "tests/unit/state/test_district_run.py -k waits_for_its_folder",
     ),
     Mutant(
         "kill the district where the state run is to stop",

@@ -132,6 +132,22 @@ def test_none_is_begun_once_it_is_to_stop(monkeypatch, north: District, tmp_path
     assert outcome.is_published
 
 
+def test_one_that_waits_for_its_folder_is_not_begun_once_it_is_to_stop(
+    monkeypatch, north: District, tmp_path: Path
+) -> None:
+    stop = threading.Event()
+
+    def find_in_use(*_: object) -> tuple[int, int]:
+        assert not stop.is_set(), "it was begun again"
+        stop.set()
+        return 10, 42
+
+    monkeypatch.setattr(district_run, "_run_once", find_in_use)
+    job = DistrictJob(north, "23-24", StateFolders(tmp_path / "state"), "r", 60)
+    outcome = run_district(job, stop)
+    assert (outcome.outcome, outcome.reason) == ("stopped", "It was asked to stop.")
+
+
 def test_a_worker_without_the_state_folder_runs_nothing(north: District, tmp_path: Path) -> None:
     files.write_text(tmp_path / "wanted", "")
     job = DistrictJob(north, "23-24", StateFolders(tmp_path / "elsewhere"), "r", 0)

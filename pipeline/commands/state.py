@@ -14,7 +14,7 @@ from pipeline.commands import state_demo, state_tables
 from pipeline.commands.run import NOTHING_NEW
 from pipeline.commands.run import run as run_luigi
 from pipeline.config import sections, settings
-from pipeline.errors import SettingsError, printable
+from pipeline.errors import SettingsError, StorageError, printable
 from pipeline.publish.commit import Publication
 from pipeline.publish.store import Store
 from pipeline.runs import lock
@@ -120,7 +120,11 @@ def _state(
     """
     name = district.district
     outcome = Outcome.read(folders.outcome(name, year))
-    if lock.is_held(folders.folders(name).lock):
+    try:
+        is_running = lock.is_held(folders.folders(name).lock)
+    except StorageError as error:
+        return {"district": name, "state": "not known", "reason": str(error)}
+    if is_running:
         state, reason = "running", f"its output is in {folders.log(name, year)}"
     elif outcome is None:
         state, reason = "not run yet", f"no run of {year} has ended"

@@ -171,7 +171,14 @@ class Retrying:
             return self._guarded(attempt, "")
         except TransientError as error:
             if error.retry_after is not None:
-                self._cooldown.extend(error.retry_after)
+                self._wait_longer(error.retry_after)
+            raise
+
+    def _wait_longer(self, seconds: float) -> None:
+        try:
+            self._cooldown.extend(seconds)
+        except OutageError as error:
+            self._final_error = error
             raise
 
     def _guarded(self, attempt: Callable[[], T], _what: str) -> T:

@@ -209,8 +209,11 @@ def _read_lines(
     grades = _SPELLINGS.get(_bare(sheet.header[places.grade]), GRADES | _WORDS)
     known = spelled.str.upper().map(grades).astype("Int64")
     if (spelled != "").sum() >= _MANY and known.isna().all():
-        fault = f"no line has a grade like 3, K or PK in {sheet.header[places.grade]}"
-        fix = "Name the heading of the grade in [roster] grade, or export the roster with grades"
+        fault = f"no line has a grade that is known in {sheet.header[places.grade]}"
+        fix = (
+            "Name a column of grades like 3, K or PK in [roster] grade, export the roster again "
+            "with them, or unset STUDENT_ROSTERS, without which grades are null"
+        )
         raise InputFileError.at(f"{sheet.name}, line {sheet.header_line}", fault, fix)
     return found.assign(**{_GRADE: known})
 

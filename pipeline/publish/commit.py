@@ -15,11 +15,16 @@ from typing import Any
 
 import msgspec
 
+from pipeline.errors import SettingsError
+from pipeline.illuminate.address import Address
 from pipeline.publish.guards import RowCounts
 from pipeline.storage import files
 from pipeline.storage.paths import ALL_YEARS
 from pipeline.storage.replacement import intent_path, recover, relative_name, replace_together
 from pipeline.years import UNKNOWN_DAY
+
+UNKNOWN_SOURCE = "unknown"
+"""The source of tables whose manifest does not say it, is missing or cannot be read."""
 
 
 class Publication(
@@ -40,6 +45,15 @@ class Publication(
     def partition(self) -> str:
         """The school year; `all` also where an earlier version did not say it."""
         return str(self.metadata.get("year", ALL_YEARS))
+
+    @property
+    def source(self) -> str:
+        """The district that they are of, in the spelling of today."""
+        written = str(self.metadata.get("source", UNKNOWN_SOURCE))
+        try:
+            return Address.parse(written).source
+        except SettingsError:
+            return written
 
     @property
     def years(self) -> tuple[str, ...]:

@@ -187,12 +187,11 @@ def _check_is_own(before: Publication | None, publication: Publication, root: st
             f"{root} has published tables and not a copy of them. Nothing was changed there. Name "
             f"another folder in {_SETTING}, then copy again."
         )
-    theirs, own = (each.metadata.get("source") for each in (before, publication))
-    if theirs != own:
+    if before.source not in {publication.source, publication.metadata.get("replaced_source")}:
         raise CopyError(
-            f"The copy in {root} is of {theirs}, and these tables are of {own}. Nothing was "
-            f"changed there. Name another folder in {_SETTING}; or, if these are to replace it, "
-            f"remove {MANIFEST} there. Then copy again."
+            f"The copy in {root} is of {before.source}, and these tables are of "
+            f"{publication.source}. Nothing was changed there. Name another folder in {_SETTING}; "
+            f"or, if these are to replace it, remove {MANIFEST} there. Then copy again."
         )
 
 

@@ -143,23 +143,20 @@ def find_holder(path: Path) -> Holder | None:
     Raises:
         StorageError: this user may not read the lock file.
     """
-    try:
-        if not is_held(path):
-            return None
-        claims = heartbeat.find(path)
-        since = heartbeat.started(claims) or "an unknown time"
-        return Holder(heartbeat.describe(claims), since, _noted(path.read_text("utf-8", "replace")))
-    except PermissionError:
-        raise StorageError(
-            f"this user may not read {path}. Ask as the user of the runs, or set [paths] "
-            "group_readable, with which the owner's group may read it."
-        ) from None
+    if not is_held(path):
+        return None
+    claims = heartbeat.find(path)
+    since = heartbeat.started(claims) or "an unknown time"
+    return Holder(heartbeat.describe(claims), since, _noted(path.read_text("utf-8", "replace")))
 
 
 def is_held(path: Path, tempo: Tempo = USUAL) -> bool:
     """Return True if a process holds the data folder of this lock file; changes nothing.
 
     That takes time where there is a claim of another host: until its next heartbeat.
+
+    Raises:
+        StorageError: this user may not read the lock file.
     """
     try:
         with path.open("rb") as file:
@@ -174,6 +171,11 @@ def is_held(path: Path, tempo: Tempo = USUAL) -> bool:
         claims = heartbeat.find(path)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        raise StorageError(
+            f"this user may not read {path}. Ask as the user of the runs, or set [paths] "
+            "group_readable, with which the owner's group may read it."
+        ) from None
     foreign = {each: claim for each, claim in claims.items() if not host.has(claim)}
     return bool(heartbeat.watch(foreign, tempo.beat, tempo.missed // 2))
 

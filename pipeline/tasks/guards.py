@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from pipeline.config import sections, settings
-from pipeline.errors import CheckError, SettingsError
-from pipeline.illuminate.address import Address
-from pipeline.publish.commit import Publication
+from pipeline.errors import CheckError
+from pipeline.publish.commit import UNKNOWN_SOURCE, Publication
 from pipeline.publish.guards import (
     GUARDED,
     GUARDED_OF_ALL_YEARS,
@@ -26,14 +25,11 @@ from pipeline.years import SchoolYear
 
 log = logging.getLogger("pipeline")
 
-UNKNOWN = "unknown"
-"""The source of tables whose manifest is missing or cannot be read."""
-
 
 def published_counts(task: PipelineTask) -> RowCounts | None:
     """Return what is published of the same source; None where nothing is."""
     publication = Publication.read(task.paths.publication)
-    if publication is None or source_of(publication) != settings.source_name():
+    if publication is None or publication.source != settings.source_name():
         return None
     return publication.row_counts
 
@@ -50,11 +46,11 @@ def check_source(manifest: Path, destinations: Iterable[Path]) -> None:
     """
     source, publication = settings.source_name(), Publication.read(manifest)
     strangers = _not_named(publication, manifest, destinations)
-    if publication is not None and source_of(publication) != source:
-        found = source_of(publication)
+    if publication is not None and publication.source != source:
+        found = publication.source
         what = f"The tables in {manifest.parent} are of {found}"
     elif strangers:
-        found = UNKNOWN
+        found = UNKNOWN_SOURCE
         first = strangers[0]
         why = f"does not name {first.name}" if publication else "is missing or cannot be read"
         what = f"It is not known whose tables are in {first.parent}: {manifest} {why}"
@@ -101,15 +97,6 @@ def check_has_results(task: YearTask, now: RowCounts) -> None:
     )
 
 
-def source_of(publication: Publication) -> str:
-    """Return whose tables they are, in the spelling of today."""
-    written = str(publication.metadata.get("source", UNKNOWN))
-    try:
-        return Address.parse(written).source
-    except SettingsError:
-        return written
-
-
 def _not_named(
     publication: Publication | None, manifest: Path, destinations: Iterable[Path]
 ) -> list[Path]:
@@ -128,7 +115,7 @@ def fetched_before(task: YearTask) -> dict[str, str]:
     found: dict[str, str] = {}
     for manifest in task.paths.folders.publications():
         publication = Publication.read(manifest)
-        if publication is None or source_of(publication) != settings.source_name():
+        if publication is None or publication.source != settings.source_name():
             continue
         year = publication.partition
         if (
@@ -146,7 +133,7 @@ def year_before(task: YearTask) -> str:
     """
     before = str(SchoolYear(task.year.start - 1))
     publication = Publication.read(task.paths.folders.publication(before))
-    if publication is None or source_of(publication) != settings.source_name():
+    if publication is None or publication.source != settings.source_name():
         return ""
     is_first = task.year == SchoolYear.of(task.today) and not task.other_snapshots()
     return before if is_first else ""

@@ -84,9 +84,9 @@ class ReadRoster(ReadInput):
         configured = settings.read(sections.paths).rosters
         if configured and "{year}" not in configured and self.year.last_day < self.today:
             log.warning(
-                "STUDENT_ROSTERS has no {year}, so the grades of %s are those that %s has now, and "
-                "may be of another school year. Put {year} into the path and keep a file for each, "
-                "or name a column with the school year in [roster] year.",
+                "The roster's path has no {year}, so the grades of %s are those that %s has now, "
+                "and may be of another school year. Put {year} into the path, with a file for each "
+                "year, or name a column with the school year in [roster] year.",
                 self.year,
                 printable(str(path)),
             )

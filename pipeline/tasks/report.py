@@ -15,7 +15,6 @@ from pipeline.storage import files
 from pipeline.tasks.base import IncrementalTask, PipelineTask, YearTask, incremental
 from pipeline.tasks.count import CountResults
 from pipeline.tasks.figures import DiscloseFigures
-from pipeline.tasks.guards import source_of
 from pipeline.tasks.inputs import ReadRoster
 from pipeline.tasks.parameters import EarlierYearsParameter
 from pipeline.tasks.publish import Publish
@@ -144,7 +143,7 @@ class Report(YearTask, IncrementalTask):
             folders = self.paths.folders
             publication = Publication.read(folders.publication(year))
             path = folders.figures(year)
-            if publication and source_of(publication) == settings.source_name() and path.exists():
+            if publication and publication.source == settings.source_name() and path.exists():
                 before[year] = path
         return before
 

@@ -54,7 +54,6 @@ _OF_ONE_DISTRICT = {
     ("paths", "save_path"),
     ("paths", "view_path"),
     ("paths", "prior_years"),
-    ("paths", "copy_to"),
 }
 """Settings that would mix up districts, if all of them had the same."""
 

@@ -14,6 +14,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from moto.server import DomainDispatcherApplication, create_backend_app
+from msgspec.structs import replace
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from pipeline.errors import CopyError, SettingsError
@@ -21,6 +22,7 @@ from pipeline.publish import copies
 from pipeline.publish.commit import Publication
 from pipeline.publish.store import Store as Place
 from pipeline.schema import COMBINED, TABLES
+from pipeline.storage import files
 from tests import published
 
 BUCKET = "districts-bucket"
@@ -335,6 +337,26 @@ def test_the_copy_of_another_district_is_left_alone(store: Store, tmp_path: Path
     )
     assert words in done.stdout + done.stderr
     assert {name: store.read(name) for name in store.names()} == before
+
+
+@pytest.mark.parametrize("changed", [{"source": "https://a.example:443"}, {"replaced_source": "x"}])
+def test_another_spelling_of_a_district_and_one_that_may_be_replaced_are_no_other(
+    tmp_path: Path, changed: dict[str, str]
+) -> None:
+    """The copy is of an earlier version, or of a district whose tables were replaced."""
+    place, url = published.make(tmp_path, "b1", 3), str(tmp_path / "copies")
+    before = Publication.read(place.publication)
+    assert before
+    earlier = {"source": changed.get("source", "x")}
+    files.write_json(place.publication, replace(before, metadata=before.metadata | earlier))
+    copies.copy(place.publication, url, "23-24")
+    now = before.metadata | {"source": "https://a.example"} | changed
+    now["source"] = "https://a.example"
+    files.write_json(place.publication, replace(before, metadata=now))
+    copies.copy(place.publication, url, "23-24")
+    there = Publication.read(tmp_path / "copies/23-24/published.json")
+    assert there
+    assert there.metadata == now
 
 
 def test_published_tables_are_not_taken_for_a_copy(tmp_path: Path) -> None:

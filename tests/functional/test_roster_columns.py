@@ -60,7 +60,7 @@ def test_a_roster_for_every_year_may_have_the_grades_of_another_one(
     added = [f"{line}\t{school_year}" for line in filter(None, lines)]
     roster.write_text("\n".join([f"{header}\tYear", *added]))
     named = ("--roster-year", "Year") if school_year else ()
-    words = "STUDENT_ROSTERS has no {year}, so the grades of"
+    words = "The roster's path has no {year}, so the grades of"
     assert words not in place.run().stderr
     done = place.run(*named, STUDENT_ROSTERS=str(roster))
     assert done.returncode == 0

@@ -253,7 +253,7 @@ class RunContext:
         lock = Lock(folders.lock, stop=self.stop)
         try:
             recover_publications(folders)
-            clean_up(folders.runs, *lock.unfinished)
+            clean_up(folders, *lock.unfinished)
             lock.note([])
         except BaseException:
             lock.release()

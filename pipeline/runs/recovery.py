@@ -18,8 +18,13 @@ _SAID = {
 }
 
 
-def clean_up(records: Path, *unfinished: Path) -> None:
+def clean_up(folders: Folders, *unfinished: Path) -> None:
     """Remove the temporary files of a killed run, and say that there was one: it could not.
+
+    Args:
+        folders: of which that of the data and that of the records may always have some: a power cut
+            can bring back a file that was removed.
+        unfinished: the folders in which it was at work.
 
     Raises:
         StorageError: they cannot be removed.
@@ -29,7 +34,7 @@ def clean_up(records: Path, *unfinished: Path) -> None:
             "The run before this one was killed, perhaps because memory was short (exit code 137), "
             "or the machine lost power. What it fetched is used."
         )
-    for folder in (records, *unfinished):
+    for folder in (folders.data, folders.runs, *unfinished):
         files.remove_temp_files(folder)
 
 

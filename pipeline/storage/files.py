@@ -204,7 +204,6 @@ def try_folder(folder: Path) -> None:
     with atomic_write(probe) as temporary:
         temporary.write_bytes(b"test")
     probe.unlink()
-    fsync(probe.parent)  # or a power cut could bring it back, once no note names its folder
 
 
 def link(existing: Path, path: Path, *, sync_folder: bool = True) -> bool:

@@ -72,3 +72,14 @@ def test_killed_while_tables_are_made(
     assert place.published() == undisturbed
     assert place.leftovers() == []
     assert "was killed" not in place.run().stderr
+
+
+def test_what_a_power_cut_brings_back_is_removed_wherever_it_is(place: Workplace) -> None:
+    """No note names its folder any more: a file was removed, but not yet durably."""
+    assert place.run().returncode == 0
+    for folder in (place.data, place.data / "runs"):
+        (folder / ".test.12345-2.partial").touch()
+    done = place.run()
+    assert done.returncode == 0
+    assert "was killed" not in done.stderr
+    assert place.leftovers() == []

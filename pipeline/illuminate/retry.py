@@ -164,21 +164,23 @@ class Retrying:
 
         Raises:
             TransientError: it failed.
-            AuthError, OutageError: it, or an earlier one of any thread, ended all requests of this
-                run.
+            AuthError: its credentials were rejected; others may still be accepted.
+            AuthError, OutageError: an earlier attempt of any thread ended all requests of this run,
+                or the server asked to wait for longer than a run may.
         """
         try:
             return self._guarded(attempt, "")
         except TransientError as error:
-            if error.retry_after is not None:
-                self._wait_longer(error.retry_after)
+            self._wait_as_asked(error)
             raise
 
-    def _wait_longer(self, seconds: float) -> None:
+    def _wait_as_asked(self, error: TransientError) -> None:
+        """Let all requests wait as long as the server asked; if that is too long, end them."""
         try:
-            self._cooldown.extend(seconds)
-        except OutageError as error:
-            self._final_error = error
+            if error.retry_after is not None:
+                self._cooldown.extend(error.retry_after)
+        except OutageError as too_long:
+            self._final_error = too_long
             raise
 
     def _guarded(self, attempt: Callable[[], T], _what: str) -> T:
@@ -191,8 +193,7 @@ class Retrying:
         error = state.outcome.exception() if state.outcome else None
         if self._stop.is_set() or not isinstance(error, TransientError):
             return False
-        if error.retry_after is not None:
-            self._cooldown.extend(error.retry_after)
+        self._wait_as_asked(error)
         self.budget.failed(error)
         return state.attempt_number < self._tries and self.budget.take()
 

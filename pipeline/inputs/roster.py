@@ -206,16 +206,25 @@ def _read_lines(
     refuse_lines(sheet.name, _numbers(found[is_damaged]), damaged, export_as_text)
     if not is_oneroster:  # which lets a student have none
         refuse_lines(sheet.name, _numbers(found[spelled == ""]), "the grade is blank")
-    grades = _SPELLINGS.get(_bare(sheet.header[places.grade]), GRADES | _WORDS)
-    known = spelled.str.upper().map(grades).astype("Int64")
+    return found.assign(**{_GRADE: _parse_grades(sheet, places.grade, spelled)})
+
+
+def _parse_grades(sheet: Sheet, place: int, spelled: pd.Series) -> pd.Series:
+    """Return the grades of a column; null where it has a code, or nothing.
+
+    Raises:
+        InputFileError: Many lines have a code, and none has a grade.
+    """
+    heading = sheet.header[place]
+    known = spelled.str.upper().map(_SPELLINGS.get(_bare(heading), GRADES | _WORDS))
     if (spelled != "").sum() >= _MANY and known.isna().all():
-        fault = f"no line has a grade that is known in {sheet.header[places.grade]}"
+        fault = f"no line has a grade that is known in {heading}"
         fix = (
             "Name a column of grades like 3, K or PK in [roster] grade, export the roster again "
             "with them, or unset STUDENT_ROSTERS, without which grades are null"
         )
         raise InputFileError.at(f"{sheet.name}, line {sheet.header_line}", fault, fix)
-    return found.assign(**{_GRADE: known})
+    return known.astype("Int64")
 
 
 def _column(sheet: Sheet, place: int) -> pd.Series:

@@ -75,15 +75,11 @@ def _settings_read_once() -> Iterator[None]:
 def fast() -> Iterator[None]:
     """Skip what takes long and has nothing to do with faults.
 
-    Nothing is synced to disk, deadlines are checked often, and Luigi builds parameters and parsers
-    once.
+    Nothing is synced to disk, deadlines are checked often, and Luigi builds parsers once.
     """
     with (
         mock.patch.object(os, "fsync"),
         mock.patch.object(wire, "_CHECK_EVERY", 0.02),
-        mock.patch.object(
-            luigi.Task, "get_params", classmethod(functools.cache(luigi.Task.get_params.__func__))
-        ),
         mock.patch.object(
             CmdlineParser,
             "_build_parser",

@@ -113,6 +113,8 @@ def disk(paths: Snapshot) -> str | Note:
     text = f"{snapshots.readable_size(free)} free for {folder}, whose work/ has {used}; {needs}"
     for kind in ("illuminate", "views"):
         place = paths.published_folder(kind)
+        if _device(place) == _device(folder):
+            continue  # what others write meanwhile is no other disk
         there = shutil.disk_usage(files.nearest_folder(place)).free
         if there < free:
             free, text = there, f"{snapshots.readable_size(there)} free for {place}; {needs}"
@@ -125,6 +127,11 @@ def disk(paths: Snapshot) -> str | Note:
             return Note(f"{text}, and later runs write less. {todo}")
         raise PipelineError(f"{text}. {todo}.")
     return text
+
+
+def _device(folder: Path) -> int:
+    """Return the file system of a folder, or of the one where it would be made."""
+    return files.nearest_folder(folder).stat().st_dev
 
 
 def _writable(folder: Path) -> str:

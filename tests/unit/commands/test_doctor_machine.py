@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import fcntl
+import itertools
 import os
 import shutil
 import stat
@@ -149,6 +150,17 @@ def test_a_disk_that_is_nearly_full_of_what_is_published(
     assert "and later runs write less. Free some space there (make clean-snapsh" in found.text
 
 
+def test_a_disk_that_others_write_to_meanwhile_is_one(
+    paths: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is published there is not taken for another, fuller one."""
+    free = itertools.count(9 << 30, -(1 << 20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(9 << 30, 0, next(free)))
+    found = machine.disk(paths)
+    assert isinstance(found, str)
+    assert found.startswith("9.0 GiB free for data/demo, whose work/ has ")
+
+
 def test_the_fullest_of_several_disks_counts(
     paths: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +172,7 @@ def test_the_fullest_of_several_disks_counts(
         return Usage(9 << 30, 0, (40 << 20) if place == views else (9 << 30))
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
+    monkeypatch.setattr(machine, "_device", str)
     found = machine.disk(paths)
     assert isinstance(found, str)
     assert found.startswith("9.0 GiB free for data/demo, ")

@@ -241,7 +241,14 @@ def test_git_ignores_what_the_docs_let_people_create(tmp_path: Path) -> None:
     shutil.copy(REPOSITORY / ".gitignore", tmp_path)
     run = functools.partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True)
     run(["git", "init", "--quiet"], check=True)
-    created = ["copies/demo/x.csv", "environment", ".env", "my_rules.csv", "my_overrides.csv"]
+    created = [
+        "copies/demo/x.csv",
+        "environment",
+        "deploy/own.sh",
+        ".env",
+        "my_rules.csv",
+        "my_overrides.csv",
+    ]
     created += ["broken_rules.csv", "illuminate/23-24/x.csv", "views/23-24/x.csv", "data/x.csv"]
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.simulator import SMALL, District, Protocol, Server, serving, write_inputs
+from pipeline.simulator import SMALL, District, Server, serving, write_inputs
 from pipeline.state.paths import StateFolders
 from tests.functional.conftest import LUIGI, REPOSITORY, Workplace
 
@@ -119,29 +119,21 @@ def districts(seeds: dict[str, int]) -> dict[str, District]:
 
 
 @pytest.fixture
-def latency() -> float:
-    """How long each answer takes, in seconds."""
-    return 0.0
-
-
-@pytest.fixture
 def strategy() -> str:
     """How the districts' results are fetched."""
     return "auto"
 
 
 @pytest.fixture
-def state(
-    tmp_path: Path, districts: dict[str, District], latency: float, strategy: str
-) -> Iterator[State]:
+def state(tmp_path: Path, districts: dict[str, District], strategy: str) -> Iterator[State]:
     """Both districts, served and listed."""
-    with serving_state(tmp_path, districts, latency, strategy) as found:
+    with serving_state(tmp_path, districts, strategy) as found:
         yield found
 
 
 @contextmanager
 def serving_state(
-    tmp_path: Path, districts: dict[str, District], latency: float = 0.0, strategy: str = "auto"
+    tmp_path: Path, districts: dict[str, District], strategy: str = "auto"
 ) -> Iterator[State]:
     """Serve districts and list them in a folder."""
     config = (REPOSITORY / "luigi.cfg").read_text(encoding="utf-8")
@@ -153,7 +145,7 @@ def serving_state(
     lines = ["district,base_url,rosters,title_rules,manual_changes,secrets_folder"]
     with ExitStack() as servers:
         for name, district in districts.items():
-            server = servers.enter_context(serving(district, Protocol(latency_seconds=latency)))
+            server = servers.enter_context(serving(district))
             write_inputs(district, tmp_path / name)
             secrets = tmp_path / "secrets" / name
             secrets.mkdir(parents=True)

@@ -13,7 +13,7 @@ from benchmarks.state.workers import children_of, is_alive
 from pipeline.runs.lock import Lock
 from pipeline.simulator import Fault
 from tests.functional.test_failures import wait_until
-from tests.functional.test_reruns import requested_shards
+from tests.functional.test_reruns import request_counts, requested_shards
 from tests.state.conftest import YEAR, State
 from tests.state.dask_processes import Dask, dask, environment_of
 from tests.state.test_state_run import only_counted
@@ -132,13 +132,15 @@ def test_a_lost_scheduler_is_one_sentence_and_the_rerun_does_what_is_missing(
         assert requested_shards(server).isdisjoint(there[name])
 
 
-@pytest.mark.parametrize("latency", [0.05])
+@pytest.mark.parametrize("strategy", ["by_assessment"])
 def test_workers_let_their_districts_end_well_when_the_run_is_asked_to_stop(
     state: State, cluster: Dask
 ) -> None:
-    process = state.start_state("--scheduler", cluster.address)
     servers = state.servers.values()
-    wait_until(lambda: all(len(requested_shards(each)) >= 2 for each in servers))
+    for server in servers:
+        server.faults.add(Fault("silence", endpoint="standard"))
+    process = state.start_state("--scheduler", cluster.address)
+    wait_until(lambda: all(request_counts(server)["standard"] for server in servers))
     process.send_signal(signal.SIGTERM)
     assert state.finish(process).returncode == -signal.SIGTERM
     assert state.latest()["outcome"] == "stopped"

@@ -12,7 +12,7 @@ from pipeline.simulator import Fault, Server
 from tests.functional.conftest import LUIGI
 from tests.functional.test_failures import wait_until
 from tests.functional.test_limits import NOTHING_EXECUTABLE
-from tests.functional.test_reruns import requested_shards
+from tests.functional.test_reruns import request_counts, requested_shards
 from tests.helpers import is_count
 from tests.state.conftest import YEAR, State
 
@@ -102,12 +102,14 @@ def test_a_killed_state_run_takes_the_district_with_it(state: State) -> None:
     assert requested_shards(server).isdisjoint(there)
 
 
-@pytest.mark.parametrize("latency", [0.05])
+@pytest.mark.parametrize("strategy", ["by_assessment"])
 def test_a_state_run_that_is_asked_to_stop_lets_the_district_end_well(state: State) -> None:
     """And begins no other."""
     servers = state.servers
+    for server in servers.values():
+        server.faults.add(Fault("silence", endpoint="standard"))
     process = state.start_state()
-    wait_until(lambda: any(len(requested_shards(each)) >= 2 for each in servers.values()))
+    wait_until(lambda: any(request_counts(each)["standard"] for each in servers.values()))
     process.send_signal(signal.SIGTERM)
     assert state.finish(process).returncode == -signal.SIGTERM
     (name,) = (name for name in servers if state.folders.log(name, YEAR).exists())

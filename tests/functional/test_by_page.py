@@ -390,12 +390,14 @@ def test_a_killed_run_loses_only_the_ranges_in_progress(
 ) -> None:
     options = (*AUTO, "--illuminate-page-limit", "10", "--year", "23-24")
     parts = home.work / "ranges/standard/parts.jsonl"
-    with serving(listed, Protocol(latency_seconds=0.01)) as server:
+    with serving(listed) as server:
         home.point_at(server)
+        server.faults.add(Fault("silence", endpoint="standard", every=9, times=1))
         process = home.start_run(*options)
         wait_until(lambda: len(kept_ranges(parts)) > 3)
         process.kill()
         home.finish(process)
+        server.faults.clear()
         kept = kept_ranges(parts)
         server.clear_log()
         succeeded(home.finish(home.start_run(*options)))
@@ -411,12 +413,14 @@ def test_a_stopped_run_says_so_and_is_continued(
     home: Workplace, listed: District, tables: dict[str, bytes]
 ) -> None:
     options = (*AUTO, "--illuminate-page-limit", "10", "--year", "23-24")
-    with serving(listed, Protocol(latency_seconds=0.02)) as server:
+    with serving(listed) as server:
         home.point_at(server)
+        server.faults.add(Fault("silence", endpoint="standard", every=9, times=1))
         process = home.start_run(*options)
         wait_until(lambda: len(kept_ranges(home.work / "ranges/standard/parts.jsonl")) > 3)
         process.terminate()
         stopped = home.finish(process)
+        server.faults.clear()
         assert "standard stopped; the ranges of dates that were read are kept" in stopped.stdout
         assert "not by page" not in stopped.stdout
         succeeded(home.finish(home.start_run(*options)))
